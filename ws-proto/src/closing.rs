@@ -1,0 +1,233 @@
+//! The closing handshake and the ways a connection ends (RFC 6455 sections 5.5.1 and 7), for both roles.
+//!
+//! All transitions are here; the endpoint reports what happened and asks what is owed.
+
+use crate::{close::CloseCode, role::Side};
+
+/// Where a connection is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Messages flow both ways.
+    Open,
+    /// One side has begun to close, or the connection has failed.
+    Closing,
+    /// Nothing more will be received and nothing is owed but what [`poll_transmit`](crate::Endpoint::poll_transmit)
+    /// still hands out: write what is left, then drop the transport.
+    Closed(Closed),
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// Whether both sides' Close frames were exchanged before the transport ended.
+    pub clean: bool,
+    /// The code of the peer's Close: [`NO_STATUS`](CloseCode::NO_STATUS) if it had none,
+    /// [`ABNORMAL`](CloseCode::ABNORMAL) if there was no (valid) Close.
+    pub code: CloseCode,
+    /// What began the end.
+    pub cause: Cause,
+}
+
+/// What began the end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The peer's Close.
+    Peer,
+    /// Our Close, by [`write_close`](crate::Endpoint::write_close).
+    Local,
+    /// A failure, which [`failure`](crate::Endpoint::failure) tells.
+    Failure,
+    /// A timeout: nothing to do for too long, no answer to a Ping, or to our Close.
+    Timeout,
+    /// The transport ended without the peer's Close.
+    Eof,
+    /// The source of masking keys failed, so that not even a Close could be sent.
+    Entropy,
+}
+
+/// Input that is discarded before a closing connection is dropped: 64 KiB, what a peer may have had under way.
+const DRAIN_LEN: u16 = u16::MAX;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// No Close in either direction.
+    Open,
+    /// Ours is sent or owed, theirs has not come: still receiving.
+    AwaitingClose,
+    /// Nothing is delivered any more; input is discarded until the transport ends.
+    Discarding,
+    Closed,
+}
+
+/// What the closing handshake owes the peer, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owed {
+    Close(CloseCode),
+    Shutdown,
+}
+
+/// Progress of the end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Closing {
+    stage: Stage,
+    cause: Option<Cause>,
+    /// The code of the peer's Close.
+    peer: Option<CloseCode>,
+    /// Our Close, not handed out yet.
+    close_owed: Option<CloseCode>,
+    close_sent: bool,
+    shutdown: Shutdown,
+    /// Bytes that may still be discarded; at 0 the connection ends as soon as our Close is handed out.
+    drain_left: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shutdown {
+    NotYet,
+    Owed,
+    Sent,
+}
+
+impl Closing {
+    pub(crate) const fn new() -> Self {
+        Self {
+            stage: Stage::Open,
+            cause: None,
+            peer: None,
+            close_owed: None,
+            close_sent: false,
+            shutdown: Shutdown::NotYet,
+            drain_left: DRAIN_LEN,
+        }
+    }
+
+    pub(crate) fn state(&self) -> State {
+        match self.stage {
+            Stage::Open => State::Open,
+            Stage::AwaitingClose | Stage::Discarding => State::Closing,
+            Stage::Closed => State::Closed(Closed {
+                clean: self.peer.is_some() && self.close_sent,
+                code: self.peer.unwrap_or(CloseCode::ABNORMAL),
+                cause: self.cause.unwrap_or(Cause::Eof),
+            }),
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.stage == Stage::Open
+    }
+
+    /// Whether the peer's frames are still delivered.
+    pub(crate) fn is_receiving(&self) -> bool {
+        matches!(self.stage, Stage::Open | Stage::AwaitingClose)
+    }
+
+    /// The code of the peer's Close, once it has come.
+    pub(crate) const fn peer_code(&self) -> Option<CloseCode> {
+        self.peer
+    }
+
+    /// The application has sent its Close.
+    pub(crate) const fn close_sent(&mut self) {
+        self.await_close(Cause::Local);
+        self.close_sent = true;
+    }
+
+    /// The endpoint closes by itself, in good order.
+    pub(crate) const fn close(&mut self, code: CloseCode, cause: Cause) {
+        self.await_close(cause);
+        self.close_owed = Some(code);
+    }
+
+    const fn await_close(&mut self, cause: Cause) {
+        self.stage = Stage::AwaitingClose;
+        self.cause = Some(cause);
+    }
+
+    /// The peer's Close has arrived.
+    pub(crate) fn close_received(&mut self, code: CloseCode, side: Side) {
+        if self.stage == Stage::Open {
+            self.cause = Some(Cause::Peer);
+            // §5.5.1: the reply typically echoes the code.
+            self.close_owed = Some(code);
+        }
+        self.peer = Some(code);
+        self.stage = Stage::Discarding;
+        // §7.1.1: the server ends the transport first, the client waits for it.
+        if side == Side::Server {
+            self.shutdown = Shutdown::Owed;
+        }
+    }
+
+    /// The connection has failed: at most one Close, then the transport ends.
+    pub(crate) fn fail(&mut self, code: CloseCode, cause: Cause) {
+        if self.stage == Stage::Open {
+            self.close_owed = Some(code);
+        }
+        self.stage = Stage::Discarding;
+        self.cause = Some(cause);
+        self.shutdown = Shutdown::Owed;
+    }
+
+    /// No frame can be sent any more, not even a Close.
+    pub(crate) fn mute(&mut self) {
+        self.cause = Some(Cause::Entropy);
+        self.end();
+    }
+
+    /// The peer has ended the transport. A Close that is owed can still be handed out.
+    pub(crate) fn eof(&mut self) {
+        if self.is_receiving() {
+            self.cause = Some(Cause::Eof);
+            self.end();
+        } else {
+            self.drain_left = 0;
+            self.settle();
+        }
+    }
+
+    /// `len` more bytes came that nobody will see.
+    pub(crate) fn discard(&mut self, len: usize) {
+        let len = u16::try_from(len).unwrap_or(u16::MAX);
+        self.drain_left = self.drain_left.saturating_sub(len);
+        self.settle();
+    }
+
+    /// The deadline has passed.
+    pub(crate) fn expire(&mut self) {
+        if self.stage == Stage::AwaitingClose {
+            self.cause = Some(Cause::Timeout);
+        }
+        self.end();
+    }
+
+    /// Takes what is owed next.
+    pub(crate) fn take_owed(&mut self) -> Option<Owed> {
+        if let Some(code) = self.close_owed.take() {
+            self.close_sent = true;
+            self.settle();
+            return Some(Owed::Close(code));
+        }
+        if self.shutdown == Shutdown::Owed {
+            self.shutdown = Shutdown::Sent;
+            return Some(Owed::Shutdown);
+        }
+        None
+    }
+
+    fn settle(&mut self) {
+        if self.drain_left == 0 && self.close_owed.is_none() && !self.is_receiving() {
+            self.end();
+        }
+    }
+
+    fn end(&mut self) {
+        self.stage = Stage::Closed;
+        self.close_owed = None;
+        // Every connection hands out one Shutdown: TLS, say, has a farewell of its own.
+        if self.shutdown == Shutdown::NotYet {
+            self.shutdown = Shutdown::Owed;
+        }
+    }
+}

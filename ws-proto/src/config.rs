@@ -1,0 +1,123 @@
+//! Limits and timeouts, each with its default and the reason for it.
+
+use core::{num::NonZeroU32, time::Duration};
+
+/// What an endpoint accepts and how long it waits.
+///
+/// ```
+/// let mut config = ws_proto::Config::default();
+/// config.max_message_len = 64 << 20;
+/// config.idle_timeout = Some(core::time::Duration::from_secs(300));
+/// ```
+///
+/// Timeouts have a resolution of a millisecond and saturate at 49 days.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// The longest message accepted, in bytes of payload; longer ones fail with 1009 as soon as a header
+    /// announces them. 1 MiB: far more than chat, games and tickers send, little enough for thousands of
+    /// connections at once.
+    pub max_message_len: u64,
+    /// The longest frame accepted, in bytes of payload; `None`, the default, is as long as a message.
+    pub max_frame_len: Option<u64>,
+    /// The most frames a message may come in; more fail with 1008. `None`, the default, allows one for each 64 bytes
+    /// of `max_message_len`: smaller fragments cost more to handle than to send.
+    pub max_fragments: Option<u32>,
+    /// The most frames of a message that may be empty without ending it; more fail with 1008. 64: they
+    /// carry nothing, no sender needs many.
+    pub max_empty_fragments: u16,
+    /// How long the whole opening handshake may take, from its first byte awaited to its last. 10 s:
+    /// thrice what a bad mobile network needs, and a peer that drips bytes can't prolong it.
+    pub handshake_timeout: Option<Duration>,
+    /// How long no data frame may pass, in either direction, before the connection is closed with 1001.
+    /// Off by default: only the application knows how quiet its users may be.
+    ///
+    /// Sent frames carry no time; they are seen when the timeout is handled, so that a connection which
+    /// only sends is closed between one and two timeouts after its last frame.
+    pub idle_timeout: Option<Duration>,
+    /// How long nothing may arrive before a Ping is sent. 30 s: below the minute after which
+    /// common middleboxes forget a silent connection.
+    pub keepalive_interval: Option<Duration>,
+    /// How long after such a Ping nothing may arrive before the connection fails with 1011. 30 s.
+    pub pong_timeout: Option<Duration>,
+    /// How long to wait for the peer's Close after ours. 10 s: the peer may be in the middle of a message.
+    pub close_timeout: Option<Duration>,
+    /// How long a server waits for the end of the transport, discarding input, when both sides have closed
+    /// or the connection has failed. 1 s: closing with input unread would reset the connection and eat
+    /// our last frames.
+    pub drain_timeout: Option<Duration>,
+    /// How long a client waits for it. 5 s: the server is to be the first to close (RFC 6455 section 7.1.1),
+    /// but a client can't depend on it.
+    pub server_fin_timeout: Option<Duration>,
+}
+
+impl Config {
+    /// The defaults.
+    #[must_use]
+    pub const fn new() -> Self {
+        const HALF_A_MINUTE: Option<Duration> = Some(Duration::from_secs(30));
+        Self {
+            max_message_len: 1 << 20,
+            max_frame_len: None,
+            max_fragments: None,
+            max_empty_fragments: 64,
+            handshake_timeout: Some(Duration::from_secs(10)),
+            idle_timeout: None,
+            keepalive_interval: HALF_A_MINUTE,
+            pong_timeout: HALF_A_MINUTE,
+            close_timeout: Some(Duration::from_secs(10)),
+            drain_timeout: Some(Duration::from_secs(1)),
+            server_fin_timeout: Some(Duration::from_secs(5)),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A time span of whole milliseconds: 4 bytes with its `Option`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Millis(NonZeroU32);
+
+impl Millis {
+    /// `duration` rounded up, at least 1.
+    pub(crate) fn new(duration: Duration) -> Self {
+        let millis = duration.as_nanos().div_ceil(1_000_000);
+        let millis = u32::try_from(millis).unwrap_or(u32::MAX);
+        Self(NonZeroU32::new(millis).unwrap_or(NonZeroU32::MIN))
+    }
+}
+
+impl From<Millis> for Duration {
+    fn from(millis: Millis) -> Self {
+        Self::from_millis(u64::from(millis.0.get()))
+    }
+}
+
+/// The limits of a receiver.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) frame_len: u64,
+    pub(crate) message_len: u64,
+    pub(crate) fragments: u32,
+    pub(crate) empty_fragments: u16,
+}
+
+impl Limits {
+    // One fragment for each this many bytes of the message limit.
+    const FRAGMENT_LEN: u64 = 64;
+
+    pub(crate) fn new(config: &Config) -> Self {
+        let message_len = config.max_message_len;
+        let derived = message_len.div_ceil(Self::FRAGMENT_LEN).max(1);
+        Self {
+            frame_len: config.max_frame_len.unwrap_or(message_len),
+            message_len,
+            fragments: config.max_fragments.unwrap_or(u32::try_from(derived).unwrap_or(u32::MAX)),
+            empty_fragments: config.max_empty_fragments,
+        }
+    }
+}

@@ -1,0 +1,561 @@
+use core::{fmt, ops::Range};
+
+use crate::{
+    close::{self, CloseCode},
+    closing::{Cause, Closing, Owed, State},
+    config::{Config, Limits},
+    control::{CloseBody, ControlFrame, Transmit},
+    error::{Fault, ReceiveError, ReceiveErrorKind, SendError},
+    frame::{Frame, FrameHeader, MAX_CONTROL_LEN, Opcode, encode_frame, header},
+    mask::Mask,
+    message::{Data, Message, MessageKind, Part},
+    negotiated::Negotiated,
+    prepared::Prepared,
+    receive::{Receiver, Step},
+    role::{Role, Server, Side},
+    send::Sender,
+    time::Instant,
+    timer::{Clock, Due, Timeouts},
+    trace::Trace,
+};
+
+/// One side of an open WebSocket connection: bytes, time and messages in, events, bytes and deadlines out.
+///
+/// It holds no buffer but one control payload and a cut header, and never allocates. How to drive it is the
+/// [one law](crate#the-one-law) on the crate page.
+pub struct Endpoint<R: Role, T: Trace = ()> {
+    receiver: Receiver,
+    sender: Sender,
+    closing: Closing,
+    clock: Clock,
+    timeouts: Timeouts,
+    ping_owed: bool,
+    failure: Option<ReceiveErrorKind>,
+    role: R,
+    trace: T,
+}
+
+// A server with 100,000 connections spends less than 25 MiB on them.
+const _: () = assert!(size_of::<Endpoint<Server>>() <= 256);
+
+/// What [`receive`](Endpoint::receive) found, borrowed from the input.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'b> {
+    /// Payload of a message.
+    Data(Data<'b>),
+    /// A Ping; its answer is owed. [`control_payload`](Endpoint::control_payload) has the payload.
+    Ping,
+    /// A Pong, asked for or not. [`control_payload`](Endpoint::control_payload) has the payload.
+    Pong,
+    /// The peer's Close; nothing follows. [`close_frame`](Endpoint::close_frame) has its code and reason.
+    Close,
+}
+
+impl<R: Role> Endpoint<R> {
+    /// The endpoint of a connection whose opening handshake is complete, however that was done.
+    pub fn new(role: R, config: &Config, negotiated: Negotiated, now: Instant) -> Self {
+        Self::with_trace(role, config, negotiated, now, ())
+    }
+}
+
+impl<R: Role, T: Trace> Endpoint<R, T> {
+    /// [`new`](Endpoint::new) with a hook that sees what passes.
+    pub fn with_trace(role: R, config: &Config, negotiated: Negotiated, now: Instant, trace: T) -> Self {
+        let Negotiated {} = negotiated;
+        Self {
+            receiver: Receiver::new(Limits::new(config)),
+            sender: Sender::default(),
+            closing: Closing::new(),
+            clock: Clock::new(now),
+            timeouts: Timeouts::new(config, R::SIDE),
+            ping_owed: false,
+            failure: None,
+            role,
+            trace,
+        }
+    }
+
+    /// Takes bytes from the peer up to the next event, which borrows its payload from them.
+    ///
+    /// `input` shrinks from its front by what was taken; a payload ends where the remaining input begins.
+    /// `Ok(None)` means that all of it was taken, and nothing else: no byte needs to be kept.
+    ///
+    /// # Errors
+    ///
+    /// The peer broke the protocol or the host called [`fail`](Self::fail). All of `input` is taken and a
+    /// Close is owed. Further calls discard their input and return the same error.
+    pub fn receive<'b>(
+        &mut self,
+        now: Instant,
+        input: &mut &'b mut [u8],
+    ) -> Result<Option<Event<'b>>, ReceiveError> {
+        let buffer = core::mem::take(input);
+        let mut unread = 0..buffer.len();
+        let Some(step) = self.advance(now, buffer, &mut unread, None)? else {
+            return Ok(None);
+        };
+        let (taken, rest) = buffer.split_at_mut(unread.start);
+        *input = rest;
+        Ok(Some(match step {
+            Step::Data(step) => Event::Data({
+                let payload = taken.get_mut(step.at).unwrap_or_default();
+                // SAFETY: the receiver has taken exactly this payload through its validator, and for a whole
+                // text it did so from a new one to a complete one.
+                #[allow(unsafe_code)]
+                unsafe {
+                    Data::new(step.kind, step.part, payload)
+                }
+            }),
+            Step::Ping => Event::Ping,
+            Step::Pong => Event::Pong,
+            Step::Close(_) => Event::Close,
+        }))
+    }
+
+    /// [`receive`](Self::receive) on offsets: takes `buffer[unread]`, moves payload to `gather_to` if given.
+    #[inline]
+    pub(crate) fn advance(
+        &mut self,
+        now: Instant,
+        buffer: &mut [u8],
+        unread: &mut Range<usize>,
+        gather_to: Option<usize>,
+    ) -> Result<Option<Step>, ReceiveError> {
+        if Range::is_empty(unread) && self.failure.is_none() {
+            return Ok(None);
+        }
+        if !self.closing.is_receiving() {
+            return self.discard(unread);
+        }
+        if self.closing.is_open() {
+            self.clock.heard(now);
+        }
+        match self.receiver.step::<R>(buffer, unread, gather_to, &mut self.trace) {
+            Ok(step) => {
+                match step {
+                    Some(Step::Data(_)) => self.clock.data_received(),
+                    // After our Close no frame of ours follows, so that a Ping stays unanswered (§5.5.1).
+                    Some(Step::Ping) if self.closing.is_open() => self.receiver.control_mut().owe_pong(),
+                    Some(Step::Close(code)) => self.close_received(now, code),
+                    Some(Step::Ping | Step::Pong) | None => {}
+                }
+                Ok(step)
+            }
+            Err(kind) => self.fail_receiving(now, kind, unread),
+        }
+    }
+
+    fn close_received(&mut self, now: Instant, code: CloseCode) {
+        self.forget_owed();
+        self.transition(|this| this.closing.close_received(code, R::SIDE));
+        self.clock.wait(now, self.timeouts.linger);
+    }
+
+    #[cold]
+    fn fail_receiving(
+        &mut self,
+        now: Instant,
+        kind: ReceiveErrorKind,
+        unread: &mut Range<usize>,
+    ) -> Result<Option<Step>, ReceiveError> {
+        self.fail_with(now, kind);
+        self.discard(unread)
+    }
+
+    /// Counts input that nobody will see against the bound on draining.
+    #[cold]
+    fn discard(&mut self, unread: &mut Range<usize>) -> Result<Option<Step>, ReceiveError> {
+        let len = unread.len();
+        unread.start = unread.end;
+        self.transition(|this| this.closing.discard(len));
+        self.failure().map_or(Ok(None), Err)
+    }
+
+    fn fail_with(&mut self, now: Instant, kind: ReceiveErrorKind) {
+        self.failure = Some(kind);
+        self.trace.failed(&self.error(kind));
+        self.end_by_failure(now, kind.close_code(), Cause::Failure);
+    }
+
+    const fn error(&self, kind: ReceiveErrorKind) -> ReceiveError {
+        ReceiveError { kind, offset: self.receiver.offset() }
+    }
+
+    /// The error that the connection failed with, if it did.
+    #[must_use]
+    pub fn failure(&self) -> Option<ReceiveError> {
+        self.failure.map(|kind| self.error(kind))
+    }
+
+    fn end_by_failure(&mut self, now: Instant, code: CloseCode, cause: Cause) {
+        self.forget_owed();
+        self.transition(|this| this.closing.fail(code, cause));
+        self.clock.wait(now, self.timeouts.linger);
+    }
+
+    /// Neither Pong nor Ping is owed to a peer that is being left.
+    fn forget_owed(&mut self) {
+        self.receiver.control_mut().forget_pong();
+        self.ping_owed = false;
+    }
+
+    /// Makes a change that may change the state, and tells the trace if it did.
+    fn transition<X>(&mut self, change: impl FnOnce(&mut Self) -> X) -> X {
+        let before = self.closing.state();
+        let result = change(self);
+        let after = self.closing.state();
+        if after != before {
+            self.trace.state_changed(after);
+        }
+        result
+    }
+
+    /// The peer has ended the transport: a read of zero bytes, an END_STREAM.
+    ///
+    /// Before the peer's Close this ends the connection uncleanly.
+    pub fn receive_eof(&mut self, _now: Instant) {
+        self.transition(|this| this.closing.eof());
+    }
+
+    /// The payload of the Ping or Pong that [`receive`](Self::receive) told last, until it is called again.
+    ///
+    /// Empty for a Pong that arrived while the host had not drained the Pong owed to a Ping: there is one
+    /// place for both.
+    #[must_use]
+    pub fn control_payload(&self) -> &[u8] {
+        self.receiver.control().payload()
+    }
+
+    /// The code and the reason of the peer's Close, once it has arrived and was valid;
+    /// [`CloseCode::NO_STATUS`] if it had none.
+    ///
+    /// The reason is for logs, not for end users (RFC 6455 section 5.5.1).
+    #[must_use]
+    pub fn close_frame(&self) -> Option<(CloseCode, &str)> {
+        self.closing.peer_code()?;
+        close::parse_body(self.receiver.control().payload()).ok()
+    }
+
+    /// How many bytes are still to come of the data frame at hand; 0 between frames and in control frames.
+    ///
+    /// A host can read that many to where they belong, and no further.
+    #[must_use]
+    pub const fn payload_remaining(&self) -> u64 {
+        self.receiver.payload_remaining()
+    }
+
+    /// Frames part of a message in place: a client masks `payload`, a server leaves it as it is.
+    ///
+    /// The frame borrows the payload; write both its [`slices`](Frame::slices) in this order. Once this
+    /// returns, the frame counts as sent. A message that was begun can only be ended by its last part,
+    /// or by a close or failure of the connection.
+    ///
+    /// # Errors
+    ///
+    /// The part may not come now, the text is not valid, or the source of masking keys failed.
+    /// Nothing has changed then, `payload` included.
+    pub fn send<'p>(
+        &mut self,
+        kind: MessageKind,
+        part: Part,
+        payload: &'p mut [u8],
+    ) -> Result<Frame<'p>, SendError> {
+        self.check_open()?;
+        let (sender, opcode) = self.sender.admit(kind, part, payload)?;
+        let header = self.data_header(opcode, part, payload.len())?;
+        if let Some(key) = header.masking_key {
+            Mask::new(key).apply(payload);
+        }
+        self.commit(sender, &header);
+        Ok(Frame::new(&header, payload))
+    }
+
+    /// Writes a whole message as one frame to `out`, masked as it is copied; returns the frame's length.
+    ///
+    /// `out` needs the payload's length and up to 14 bytes more.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and [`SendError::BufferTooSmall`]. Nothing has changed then.
+    pub fn write(&mut self, message: Message<'_>, out: &mut [u8]) -> Result<usize, SendError> {
+        let (sender, header) = self.admit_message(message)?;
+        let len = encode_frame(&header, message.as_bytes(), out)?;
+        self.commit(sender, &header);
+        Ok(len)
+    }
+
+    /// Writes part of a message as one frame to `out`; see [`write`](Self::write).
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write), and those of an order of parts that makes no message.
+    pub fn write_part(
+        &mut self,
+        kind: MessageKind,
+        part: Part,
+        payload: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, SendError> {
+        let (sender, header) = self.admit_part(kind, part, payload)?;
+        let len = encode_frame(&header, payload, out)?;
+        self.commit(sender, &header);
+        Ok(len)
+    }
+
+    /// Appends a whole message as one frame to `out`; see [`write`](Self::write).
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send). `out` is as before then.
+    #[cfg(feature = "alloc")]
+    pub fn write_to(&mut self, message: Message<'_>, out: &mut alloc::vec::Vec<u8>) -> Result<(), SendError> {
+        let (sender, header) = self.admit_message(message)?;
+        crate::frame::append_frame(&header, message.as_bytes(), out);
+        self.commit(sender, &header);
+        Ok(())
+    }
+
+    /// Appends part of a message as one frame to `out`; see [`write_part`](Self::write_part).
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send). `out` is as before then.
+    #[cfg(feature = "alloc")]
+    pub fn write_part_to(
+        &mut self,
+        kind: MessageKind,
+        part: Part,
+        payload: &[u8],
+        out: &mut alloc::vec::Vec<u8>,
+    ) -> Result<(), SendError> {
+        let (sender, header) = self.admit_part(kind, part, payload)?;
+        crate::frame::append_frame(&header, payload, out);
+        self.commit(sender, &header);
+        Ok(())
+    }
+
+    fn admit_message(&mut self, message: Message<'_>) -> Result<(Sender, FrameHeader), SendError> {
+        self.check_between_messages()?;
+        let header = self.data_header(message.kind().opcode(), Part::Whole, message.as_bytes().len())?;
+        Ok((Sender::after_message(), header))
+    }
+
+    fn admit_part(
+        &mut self,
+        kind: MessageKind,
+        part: Part,
+        payload: &[u8],
+    ) -> Result<(Sender, FrameHeader), SendError> {
+        self.check_open()?;
+        let (sender, opcode) = self.sender.admit(kind, part, payload)?;
+        Ok((sender, self.data_header(opcode, part, payload.len())?))
+    }
+
+    fn data_header(&mut self, opcode: Opcode, part: Part, len: usize) -> Result<FrameHeader, SendError> {
+        let masking_key = self.role.masking_key()?;
+        Ok(FrameHeader { fin: part.is_last(), ..header(opcode, masking_key, len) })
+    }
+
+    fn commit(&mut self, sender: Sender, header: &FrameHeader) {
+        self.sender = sender;
+        self.trace.frame_sent(header);
+    }
+
+    fn check_open(&self) -> Result<(), SendError> {
+        if self.closing.is_open() { Ok(()) } else { Err(SendError::Closing) }
+    }
+
+    fn check_between_messages(&self) -> Result<(), SendError> {
+        self.check_open()?;
+        if self.sender.is_between_messages() { Ok(()) } else { Err(SendError::MessageInProgress) }
+    }
+
+    /// Writes a Ping of the application's own to `out`, which needs `payload.len() + 6` bytes; returns its
+    /// length. The peer's answer is an [`Event::Pong`] with the same payload.
+    ///
+    /// Allowed between the parts of a message.
+    ///
+    /// # Errors
+    ///
+    /// The connection is closing, the payload is longer than 125 bytes, or `out` too small.
+    /// Nothing has changed then.
+    pub fn write_ping(&mut self, payload: &[u8], out: &mut [u8]) -> Result<usize, SendError> {
+        self.write_control(Opcode::Ping, payload, out)
+    }
+
+    /// Writes an unsolicited Pong, which nobody answers; see [`write_ping`](Self::write_ping).
+    ///
+    /// # Errors
+    ///
+    /// As [`write_ping`](Self::write_ping).
+    pub fn write_pong(&mut self, payload: &[u8], out: &mut [u8]) -> Result<usize, SendError> {
+        self.write_control(Opcode::Pong, payload, out)
+    }
+
+    /// Writes our Close to `out` (131 bytes always suffice) and starts the closing handshake; returns its length.
+    ///
+    /// A reason longer than 123 bytes is cut at a character boundary. [`CloseCode::NO_STATUS`] makes a Close
+    /// without code and reason. What the peer still sends is delivered until its Close arrives.
+    ///
+    /// # Errors
+    ///
+    /// The connection is closing already, the code is not [allowed](CloseCode::is_allowed_on_wire) or is
+    /// 1010 from a server, or `out` is too small. Nothing has changed then.
+    pub fn write_close(
+        &mut self,
+        now: Instant,
+        code: CloseCode,
+        reason: &str,
+        out: &mut [u8],
+    ) -> Result<usize, SendError> {
+        let clients_only = code == CloseCode::MANDATORY_EXTENSION && R::SIDE == Side::Server;
+        if (!code.is_allowed_on_wire() && code != CloseCode::NO_STATUS) || clients_only {
+            return Err(SendError::InvalidCloseCode);
+        }
+        let len = self.write_control(Opcode::Close, CloseBody::new(code, reason).as_bytes(), out)?;
+        self.forget_owed();
+        self.transition(|this| this.closing.close_sent());
+        self.clock.wait(now, self.timeouts.close);
+        Ok(len)
+    }
+
+    fn write_control(&mut self, opcode: Opcode, payload: &[u8], out: &mut [u8]) -> Result<usize, SendError> {
+        self.check_open()?;
+        if payload.len() > MAX_CONTROL_LEN {
+            return Err(SendError::ControlTooLong);
+        }
+        let header = header(opcode, self.role.masking_key()?, payload.len());
+        let len = encode_frame(&header, payload, out)?;
+        self.trace.frame_sent(&header);
+        Ok(len)
+    }
+
+    /// Fails the connection because of a fault that the endpoint can't see (RFC 6455 section 7.1.7).
+    ///
+    /// A Close with the fault's code is owed, input is discarded from now on, and
+    /// [`receive`](Self::receive) returns the error. Without effect if the connection has failed or both
+    /// sides have closed.
+    pub fn fail(&mut self, now: Instant, fault: Fault) -> ReceiveError {
+        if self.closing.is_receiving() {
+            self.fail_with(now, ReceiveErrorKind::Fault(fault));
+        }
+        self.error(self.failure.unwrap_or(ReceiveErrorKind::Fault(fault)))
+    }
+
+    /// What the protocol owes the peer next: Pong, keepalive Ping, Close, and at last the end of the transport.
+    ///
+    /// Call it after every event until it gives `None`, and queue what it gives behind earlier output.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        let pong = self.receiver.control_mut().take_pong();
+        if let Some(payload) = pong {
+            return Self::transmit(&mut self.role, &mut self.trace, &mut self.closing, Opcode::Pong, payload);
+        }
+        if core::mem::take(&mut self.ping_owed) {
+            return Self::transmit(&mut self.role, &mut self.trace, &mut self.closing, Opcode::Ping, &[]);
+        }
+        match self.transition(|this| this.closing.take_owed())? {
+            Owed::Shutdown => Some(Transmit::Shutdown),
+            Owed::Close(code) => {
+                let body = CloseBody::new(code, "");
+                let (role, trace) = (&mut self.role, &mut self.trace);
+                Self::transmit(role, trace, &mut self.closing, Opcode::Close, body.as_bytes())
+            }
+        }
+    }
+
+    /// The control frame, or, if no key can be had for it, the end of the connection.
+    fn transmit(
+        role: &mut R,
+        trace: &mut T,
+        closing: &mut Closing,
+        opcode: Opcode,
+        payload: &[u8],
+    ) -> Option<Transmit> {
+        let Ok(masking_key) = role.masking_key() else {
+            closing.mute();
+            trace.state_changed(closing.state());
+            return Some(Transmit::Shutdown);
+        };
+        trace.frame_sent(&header(opcode, masking_key, payload.len()));
+        Some(Transmit::Control(ControlFrame::new(opcode, masking_key, payload)))
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called, unless something happens before; `None`: never.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match self.state() {
+            State::Open => self.clock.deadline(&self.timeouts),
+            State::Closing => self.clock.awaited(),
+            State::Closed(_) => None,
+        }
+    }
+
+    /// Does what is due at `now`: a Ping, or an end of the wait for something. Too early is harmless.
+    ///
+    /// What it decides is told by [`poll_transmit`](Self::poll_transmit) and [`state`](Self::state).
+    pub fn handle_timeout(&mut self, now: Instant) {
+        match self.state() {
+            State::Open => self.open_timeout(now),
+            State::Closing if self.clock.awaited().is_some_and(|awaited| awaited <= now) => {
+                self.transition(|this| this.closing.expire());
+            }
+            State::Closing | State::Closed(_) => {}
+        }
+    }
+
+    fn open_timeout(&mut self, now: Instant) {
+        match self.clock.expire(&self.timeouts, now, || self.sender.take_activity()) {
+            Due::Nothing => {}
+            Due::Ping => self.ping_owed = true,
+            Due::PongOverdue => self.end_by_failure(now, CloseCode::INTERNAL_ERROR, Cause::Timeout),
+            Due::Idle => {
+                self.transition(|this| this.closing.close(CloseCode::GOING_AWAY, Cause::Timeout));
+                self.clock.wait(now, self.timeouts.close);
+            }
+        }
+    }
+
+    /// Where the connection is in its life.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.closing.state()
+    }
+}
+
+impl<T: Trace> Endpoint<Server, T> {
+    /// Frames part of a message without copying or changing its payload, which only a server can: it does
+    /// not mask. See [`send`](Self::send).
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn send_shared<'p>(
+        &mut self,
+        kind: MessageKind,
+        part: Part,
+        payload: &'p [u8],
+    ) -> Result<Frame<'p>, SendError> {
+        let (sender, header) = self.admit_part(kind, part, payload)?;
+        self.commit(sender, &header);
+        Ok(Frame::new(&header, payload))
+    }
+
+    /// Admits a message that was encoded once for many connections; the host then queues its
+    /// [`slices`](Prepared::slices).
+    ///
+    /// # Errors
+    ///
+    /// The connection is closing, or a message is in progress.
+    pub fn send_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<(), SendError> {
+        self.check_between_messages()?;
+        self.commit(Sender::after_message(), &prepared.header());
+        Ok(())
+    }
+}
+
+impl<R: Role, T: Trace> fmt::Debug for Endpoint<R, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("side", &R::SIDE).field("state", &self.state()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,229 @@
+//! Errors by whose fault they are: the peer's ([`ReceiveError`]) or the caller's ([`SendError`]).
+
+use core::fmt;
+
+use crate::{close::CloseCode, frame::FrameError, role::EntropyError, utf8::InvalidUtf8};
+
+/// The connection has failed: the peer broke the protocol, or [`fail`](crate::Endpoint::fail) was called.
+///
+/// The Close that tells the peer is owed: drain [`poll_transmit`](crate::Endpoint::poll_transmit) and write
+/// before giving up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ReceiveError {
+    pub(crate) kind: ReceiveErrorKind,
+    pub(crate) offset: u64,
+}
+
+impl ReceiveError {
+    /// What went wrong.
+    #[must_use]
+    pub const fn kind(&self) -> ReceiveErrorKind {
+        self.kind
+    }
+
+    /// Where: how many bytes of the connection, counted behind the opening handshake, precede the frame at
+    /// fault; of text that is not UTF-8, how many precede the first byte that can't be.
+    #[must_use]
+    pub const fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The code of the Close that is owed to the peer.
+    #[must_use]
+    pub const fn close_code(&self) -> CloseCode {
+        self.kind.close_code()
+    }
+}
+
+impl fmt::Display for ReceiveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, at byte {}", self.kind, self.offset)
+    }
+}
+
+impl core::error::Error for ReceiveError {}
+
+/// What made a connection fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ReceiveErrorKind {
+    /// The bytes are no frame header.
+    Frame(FrameError),
+    /// A reserved bit is set that no extension was negotiated for.
+    ReservedBits,
+    /// A client sent a frame that is not masked.
+    Unmasked,
+    /// A server sent a frame that is masked.
+    Masked,
+    /// A continuation frame came while no message was in progress.
+    UnexpectedContinuation,
+    /// A new message began before the one in progress ended.
+    UnfinishedMessage,
+    /// A frame is longer than [`max_frame_len`](crate::Config::max_frame_len).
+    FrameTooBig,
+    /// A message is longer than [`max_message_len`](crate::Config::max_message_len).
+    MessageTooBig,
+    /// A message has more frames than [`max_fragments`](crate::Config::max_fragments).
+    TooManyFragments,
+    /// A message has more empty frames than [`max_empty_fragments`](crate::Config::max_empty_fragments).
+    TooManyEmptyFragments,
+    /// A text message is not UTF-8.
+    InvalidUtf8,
+    /// The body of a Close is a single byte.
+    ShortCloseBody,
+    /// The code of a Close is not one that may be sent.
+    InvalidCloseCode,
+    /// The reason of a Close is not UTF-8.
+    InvalidCloseReason,
+    /// The host reported a fault of its own.
+    Fault(Fault),
+}
+
+impl ReceiveErrorKind {
+    /// The code of the Close that tells the peer.
+    #[must_use]
+    pub const fn close_code(self) -> CloseCode {
+        match self {
+            Self::Frame(_)
+            | Self::ReservedBits
+            | Self::Unmasked
+            | Self::Masked
+            | Self::UnexpectedContinuation
+            | Self::UnfinishedMessage
+            | Self::ShortCloseBody
+            | Self::InvalidCloseCode => CloseCode::PROTOCOL_ERROR,
+            Self::InvalidUtf8 | Self::InvalidCloseReason => CloseCode::INVALID_PAYLOAD,
+            Self::FrameTooBig | Self::MessageTooBig => CloseCode::MESSAGE_TOO_BIG,
+            Self::TooManyFragments | Self::TooManyEmptyFragments => CloseCode::POLICY_VIOLATION,
+            Self::Fault(fault) => fault.close_code(),
+        }
+    }
+}
+
+impl fmt::Display for ReceiveErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Frame(error) => return error.fmt(f),
+            Self::Fault(fault) => return fault.fmt(f),
+            Self::ReservedBits => "reserved bit without an extension for it (RFC 6455 section 5.2)",
+            Self::Unmasked => "client's frame is not masked (RFC 6455 section 5.1)",
+            Self::Masked => "server's frame is masked (RFC 6455 section 5.1)",
+            Self::UnexpectedContinuation => "continuation without a message (RFC 6455 section 5.4)",
+            Self::UnfinishedMessage => "message begins inside another (RFC 6455 section 5.4)",
+            Self::FrameTooBig => "frame is over the limit (RFC 6455 section 10.4)",
+            Self::MessageTooBig => "message is over the limit (RFC 6455 section 10.4)",
+            Self::TooManyFragments => "too many fragments in a message (RFC 6455 section 10.4)",
+            Self::TooManyEmptyFragments => "too many empty fragments in a message (RFC 6455 section 10.4)",
+            Self::InvalidUtf8 => "text is not UTF-8 (RFC 6455 section 8.1)",
+            Self::ShortCloseBody => "close body is one byte long (RFC 6455 section 5.5.1)",
+            Self::InvalidCloseCode => "close code may not be sent (RFC 6455 section 7.4)",
+            Self::InvalidCloseReason => "close reason is not UTF-8 (RFC 6455 section 5.5.1)",
+        })
+    }
+}
+
+/// A fault that the endpoint can't see by itself; see [`fail`](crate::Endpoint::fail).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fault {
+    /// There is no room for the message: 1009.
+    StorageFull,
+    /// The message is too big in the application's eyes, for example inflated: 1009.
+    MessageTooBig,
+    /// The payload is not what its type promises, for example corrupt compressed data: 1007.
+    InvalidPayload,
+    /// The application takes no messages of this kind: 1003.
+    UnsupportedData,
+    /// A policy of the application is violated: 1008.
+    PolicyViolation,
+    /// The application met a condition that it did not expect: 1011.
+    Internal,
+}
+
+impl Fault {
+    /// The code of the Close that tells the peer.
+    #[must_use]
+    pub const fn close_code(self) -> CloseCode {
+        match self {
+            Self::StorageFull | Self::MessageTooBig => CloseCode::MESSAGE_TOO_BIG,
+            Self::InvalidPayload => CloseCode::INVALID_PAYLOAD,
+            Self::UnsupportedData => CloseCode::UNSUPPORTED_DATA,
+            Self::PolicyViolation => CloseCode::POLICY_VIOLATION,
+            Self::Internal => CloseCode::INTERNAL_ERROR,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::StorageFull => "no storage left for the message (RFC 6455 section 10.4)",
+            Self::MessageTooBig => "message is too big for the application (RFC 6455 section 10.4)",
+            Self::InvalidPayload => "payload does not fit its type (RFC 6455 section 7.4.1)",
+            Self::UnsupportedData => "application does not take this kind of data (RFC 6455 section 7.4.1)",
+            Self::PolicyViolation => "policy of the application is violated (RFC 6455 section 7.4.1)",
+            Self::Internal => "application met an unexpected condition (RFC 6455 section 7.4.1)",
+        })
+    }
+}
+
+/// A call that would have sent something was refused; nothing has been sent and nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The connection is closing or closed: no more messages can be sent.
+    Closing,
+    /// A message is in progress: end it with [`Part::Last`](crate::Part::Last) first.
+    MessageInProgress,
+    /// No message is in progress: begin one with [`Part::First`](crate::Part::First).
+    NoMessage,
+    /// The message in progress is of the other kind.
+    KindMismatch,
+    /// The text is not UTF-8, or its last part ends inside a code point.
+    InvalidUtf8,
+    /// The output is too small; it takes this many bytes.
+    BufferTooSmall {
+        /// Bytes that the whole frame takes.
+        needed: usize,
+    },
+    /// The payload of a control frame is longer than 125 bytes.
+    ControlTooLong,
+    /// The close code may not be sent, or not by this side.
+    InvalidCloseCode,
+    /// The source of masking keys failed.
+    Entropy,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closing => "connection is closing (RFC 6455 section 5.5.1)",
+            Self::MessageInProgress => {
+                "a message is in progress, end it with its last part first (RFC 6455 section 5.4)"
+            }
+            Self::NoMessage => "no message is in progress, begin with its first part (RFC 6455 section 5.4)",
+            Self::KindMismatch => "message in progress is of the other kind (RFC 6455 section 5.4)",
+            Self::InvalidUtf8 => "text is not UTF-8 (RFC 6455 section 5.6)",
+            Self::BufferTooSmall { needed } => {
+                return write!(f, "output is too small, the frame takes {needed} bytes (RFC 6455 section 5.2)");
+            }
+            Self::ControlTooLong => "control payload is longer than 125 bytes (RFC 6455 section 5.5)",
+            Self::InvalidCloseCode => "close code may not be sent by this side (RFC 6455 section 7.4)",
+            Self::Entropy => "source of masking keys failed (RFC 6455 section 10.3)",
+        })
+    }
+}
+
+impl core::error::Error for SendError {}
+
+impl From<InvalidUtf8> for SendError {
+    fn from(_: InvalidUtf8) -> Self {
+        Self::InvalidUtf8
+    }
+}
+
+impl From<EntropyError> for SendError {
+    fn from(_: EntropyError) -> Self {
+        Self::Entropy
+    }
+}

@@ -1,0 +1,16 @@
+//! Frames on the wire (RFC 6455 section 5.2): header, opcode, reserved bits.
+
+mod decoder;
+mod encode;
+mod header;
+mod opcode;
+
+#[cfg(feature = "alloc")]
+pub(crate) use encode::append_frame;
+pub(crate) use encode::{EncodedHeader, encode_frame, header};
+pub(crate) use header::MAX_CONTROL_LEN;
+
+pub use decoder::Decoder;
+pub use encode::Frame;
+pub use header::{FrameError, FrameHeader, Rsv};
+pub use opcode::Opcode;

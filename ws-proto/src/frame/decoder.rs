@@ -1,0 +1,81 @@
+use super::{FrameError, FrameHeader};
+
+/// Decodes a frame header from bytes that arrive in any pieces.
+///
+/// All progress is in the struct: at most 13 bytes of a header that is not complete.
+#[derive(Clone, Debug, Default)]
+pub struct Decoder {
+    bytes: [u8; FrameHeader::MAX_LEN],
+    len: u8,
+}
+
+impl Decoder {
+    /// A decoder at the start of a header.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { bytes: [0; FrameHeader::MAX_LEN], len: 0 }
+    }
+
+    /// Takes the next bytes of the header; tells the header and how many of `input`'s bytes belong to it.
+    ///
+    /// `None` means that all of `input` was taken and more is needed. After a header the decoder is at the
+    /// start of the next one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`FrameHeader::decode`]. The stream can't be read any further then.
+    #[inline]
+    pub fn decode(&mut self, input: &[u8]) -> Result<Option<(FrameHeader, usize)>, FrameError> {
+        if self.len == 0 {
+            if let Some(found) = FrameHeader::decode(input)? {
+                return Ok(Some(found));
+            }
+        }
+        self.decode_kept(input)
+    }
+
+    /// [`decode`](Self::decode) where the header does not lie whole in `input`.
+    #[cold]
+    fn decode_kept(&mut self, input: &[u8]) -> Result<Option<(FrameHeader, usize)>, FrameError> {
+        let kept = usize::from(self.len);
+        let mut end = kept;
+        for (slot, byte) in self.bytes.iter_mut().skip(kept).zip(input) {
+            *slot = *byte;
+            end += 1;
+        }
+        let Some((header, len)) = FrameHeader::decode(self.bytes.get(..end).unwrap_or_default())? else {
+            // An undecided header has at most 13 bytes.
+            self.len = u8::try_from(end).unwrap_or_default();
+            return Ok(None);
+        };
+        self.len = 0;
+        Ok(Some((header, len - kept)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{frame::Opcode, frame::Rsv, mask::MaskingKey};
+
+    #[test]
+    fn a_header_cut_anywhere_decodes_the_same() {
+        for payload_len in [0, 125, 126, 65_535, 65_536, u64::MAX >> 1] {
+            let header = FrameHeader {
+                fin: true,
+                rsv: Rsv::RSV1 | Rsv::RSV3,
+                opcode: Opcode::Binary,
+                masking_key: Some(MaskingKey::new([1, 2, 3, 4])),
+                payload_len,
+            };
+            let mut bytes = [0xEE; FrameHeader::MAX_LEN + 1];
+            let len = header.encode(bytes.first_chunk_mut().unwrap());
+            for cut in 0..len {
+                let mut decoder = Decoder::new();
+                assert_eq!(decoder.decode(&bytes[..cut]), Ok(None));
+                assert_eq!(decoder.decode(&bytes[cut..=len]), Ok(Some((header, len - cut))));
+                assert_eq!(decoder.decode(&bytes[..len]), Ok(Some((header, len))));
+            }
+        }
+    }
+}

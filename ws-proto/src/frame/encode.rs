@@ -1,0 +1,141 @@
+use core::fmt;
+
+use super::{FrameHeader, Opcode, Rsv};
+use crate::{
+    error::SendError,
+    mask::{Mask, MaskingKey},
+};
+
+/// A frame ready for the wire: its header, and its payload where the caller has it.
+#[derive(Clone)]
+pub struct Frame<'p> {
+    header: EncodedHeader,
+    payload: &'p [u8],
+}
+
+impl<'p> Frame<'p> {
+    /// `payload` is as `header` says, masked if it has a key.
+    pub(crate) fn new(header: &FrameHeader, payload: &'p [u8]) -> Self {
+        Self { header: EncodedHeader::new(header), payload }
+    }
+
+    /// Header and payload, to be written in this order.
+    #[must_use]
+    pub fn slices(&self) -> [&[u8]; 2] {
+        self.remaining(0)
+    }
+
+    /// What is left of [`slices`](Self::slices) after `written` bytes; both are empty when nothing is.
+    #[must_use]
+    pub fn remaining(&self, written: usize) -> [&[u8]; 2] {
+        self.header.remaining(self.payload, written)
+    }
+}
+
+impl fmt::Debug for Frame<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.slices()).finish()
+    }
+}
+
+/// The bytes of a header.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EncodedHeader {
+    bytes: [u8; FrameHeader::MAX_LEN],
+    len: u8,
+}
+
+impl EncodedHeader {
+    pub(crate) fn new(header: &FrameHeader) -> Self {
+        let mut bytes = [0; FrameHeader::MAX_LEN];
+        // At most 14.
+        let len = u8::try_from(header.encode(&mut bytes)).unwrap_or_default();
+        Self { bytes, len }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    /// What is left of this header and `payload` behind it after `written` bytes.
+    pub(crate) fn remaining<'a>(&'a self, payload: &'a [u8], written: usize) -> [&'a [u8]; 2] {
+        let header = self.as_bytes();
+        let of_payload = written.saturating_sub(header.len());
+        [header.get(written..).unwrap_or_default(), payload.get(of_payload..).unwrap_or_default()]
+    }
+}
+
+/// The header of an unfragmented frame without reserved bits.
+pub(crate) fn header(opcode: Opcode, masking_key: Option<MaskingKey>, payload_len: usize) -> FrameHeader {
+    // No target has a usize of more than 64 bits.
+    let payload_len = u64::try_from(payload_len).unwrap_or(u64::MAX);
+    FrameHeader { fin: true, rsv: Rsv::NONE, opcode, masking_key, payload_len }
+}
+
+/// Writes a frame to the start of `out`, masking while copying; returns its length.
+pub(crate) fn encode_frame(header: &FrameHeader, payload: &[u8], out: &mut [u8]) -> Result<usize, SendError> {
+    let encoded = EncodedHeader::new(header);
+    let head = encoded.as_bytes();
+    let needed = head.len().saturating_add(payload.len());
+    let Some((to_head, to_payload)) = out.get_mut(..needed).and_then(|out| out.split_at_mut_checked(head.len()))
+    else {
+        return Err(SendError::BufferTooSmall { needed });
+    };
+    to_head.copy_from_slice(head);
+    match header.masking_key {
+        Some(key) => {
+            Mask::new(key).apply_copy(payload, to_payload);
+        }
+        None => to_payload.copy_from_slice(payload),
+    }
+    Ok(needed)
+}
+
+/// Appends a frame to `out`, masking what has just been copied while it is in the cache.
+#[cfg(feature = "alloc")]
+pub(crate) fn append_frame(header: &FrameHeader, payload: &[u8], out: &mut alloc::vec::Vec<u8>) {
+    // A quarter of the smallest first-level cache in use.
+    const PIECE: usize = 8 * 1024;
+    let encoded = EncodedHeader::new(header);
+    out.reserve(encoded.as_bytes().len() + payload.len());
+    out.extend_from_slice(encoded.as_bytes());
+    let Some(key) = header.masking_key else {
+        out.extend_from_slice(payload);
+        return;
+    };
+    let mut mask = Mask::new(key);
+    for piece in payload.chunks(PIECE) {
+        let start = out.len();
+        out.extend_from_slice(piece);
+        mask.apply(out.get_mut(start..).unwrap_or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_remains_after_a_short_write_starts_where_it_stopped() {
+        let frame = Frame::new(&header(Opcode::Binary, None, 3), &[7, 8, 9]);
+        assert_eq!(frame.slices(), [&[0x82, 3][..], &[7, 8, 9]]);
+        assert_eq!(frame.remaining(1), [&[3][..], &[7, 8, 9]]);
+        assert_eq!(frame.remaining(4), [&[][..], &[9]]);
+        assert_eq!(frame.remaining(5), [&[][..], &[]]);
+        assert_eq!(frame.remaining(6), [&[][..], &[]]);
+    }
+
+    #[cfg(feature = "alloc")]
+    #[test]
+    fn appending_equals_writing() {
+        let payload: alloc::vec::Vec<u8> = (0..20_000_u32).map(|i| i.to_le_bytes()[0]).collect();
+        for masking_key in [None, Some(MaskingKey::new([9, 8, 7, 6]))] {
+            let header = header(Opcode::Binary, masking_key, payload.len());
+            let mut written = alloc::vec![0; payload.len() + FrameHeader::MAX_LEN];
+            let len = encode_frame(&header, &payload, &mut written).unwrap();
+            let mut appended = alloc::vec![0xEE];
+            append_frame(&header, &payload, &mut appended);
+            assert_eq!(appended[1..], written[..len]);
+        }
+    }
+}

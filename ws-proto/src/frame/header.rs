@@ -1,0 +1,210 @@
+use core::fmt;
+
+use super::Opcode;
+use crate::mask::MaskingKey;
+
+const FIN: u8 = 0b1000_0000;
+const MASKED: u8 = 0b1000_0000;
+const LEN_16: u8 = 126;
+const LEN_64: u8 = 127;
+// §5.5: control payloads are at most 125 bytes.
+pub(crate) const MAX_CONTROL_LEN: usize = 125;
+
+/// The reserved bits of a frame: 0 unless an extension gives them a meaning (RFC 6455 section 5.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Rsv(u8);
+
+impl Rsv {
+    /// No reserved bit is set.
+    pub const NONE: Self = Self(0);
+    /// The first reserved bit.
+    pub const RSV1: Self = Self(0b0100_0000);
+    /// The second reserved bit.
+    pub const RSV2: Self = Self(0b0010_0000);
+    /// The third reserved bit.
+    pub const RSV3: Self = Self(0b0001_0000);
+
+    const ALL: u8 = 0b0111_0000;
+
+    /// Whether no reserved bit is set.
+    #[must_use]
+    pub const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether every bit set in `other` is set here too.
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+impl core::ops::BitOr for Rsv {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// A decoded frame header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FrameHeader {
+    /// Whether this is the last frame of its message.
+    pub fin: bool,
+    /// The reserved bits.
+    pub rsv: Rsv,
+    /// What the payload means.
+    pub opcode: Opcode,
+    /// The key that the payload is masked with, or `None` if it is not masked.
+    pub masking_key: Option<MaskingKey>,
+    /// How many bytes of payload follow the header.
+    pub payload_len: u64,
+}
+
+impl FrameHeader {
+    /// The longest header: 2 bytes, 8 of length, 4 of masking key.
+    pub const MAX_LEN: usize = 14;
+
+    /// Decodes the header that `bytes` starts with, and tells how many bytes it takes.
+    ///
+    /// `None` means that more bytes are needed. A violation is reported as soon as a byte shows it, even
+    /// if the header is not complete yet.
+    ///
+    /// # Errors
+    ///
+    /// What no state of the connection could allow: a reserved opcode, a fragmented or long control frame,
+    /// a length that is not minimal or has its top bit set.
+    pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, FrameError> {
+        let Some((&first, rest)) = bytes.split_first() else {
+            return Ok(None);
+        };
+        let Some(opcode) = Opcode::from_bits(first & 0x0F) else {
+            return Err(FrameError::ReservedOpcode);
+        };
+        let fin = first & FIN != 0;
+        if opcode.is_control() && !fin {
+            return Err(FrameError::FragmentedControl);
+        }
+        let Some((&second, rest)) = rest.split_first() else {
+            return Ok(None);
+        };
+        let short = second & !MASKED;
+        if opcode.is_control() && usize::from(short) > MAX_CONTROL_LEN {
+            return Err(FrameError::ControlTooLong);
+        }
+        let Some((payload_len, rest)) = decode_len(short, rest)? else {
+            return Ok(None);
+        };
+        let (masking_key, rest) = if second & MASKED == 0 {
+            (None, rest)
+        } else if let Some((key, rest)) = rest.split_first_chunk() {
+            (Some(MaskingKey::new(*key)), rest)
+        } else {
+            return Ok(None);
+        };
+        let header = Self { fin, rsv: Rsv(first & Rsv::ALL), opcode, masking_key, payload_len };
+        Ok(Some((header, bytes.len() - rest.len())))
+    }
+
+    /// How many bytes [`encode`](Self::encode) writes.
+    #[must_use]
+    pub const fn encoded_len(&self) -> u64 {
+        let len = match self.payload_len {
+            0..126 => 2,
+            126..0x1_0000 => 4,
+            0x1_0000.. => 10,
+        };
+        if self.masking_key.is_some() { len + 4 } else { len }
+    }
+
+    /// Writes the header to the start of `out` with the shortest form of its length, and tells how many
+    /// bytes it takes.
+    ///
+    /// The header is written as it stands: it is the caller's to make one that a peer accepts (no peer
+    /// takes a payload of 2⁶³ bytes or more).
+    pub fn encode(&self, out: &mut [u8; Self::MAX_LEN]) -> usize {
+        let masked = if self.masking_key.is_some() { MASKED } else { 0 };
+        let fin = if self.fin { FIN } else { 0 };
+        out[0] = fin | self.rsv.0 | self.opcode.bits();
+        let mut len = 2;
+        match (u8::try_from(self.payload_len), u16::try_from(self.payload_len)) {
+            (Ok(short), _) if short < LEN_16 => out[1] = masked | short,
+            (_, Ok(medium)) => {
+                out[1] = masked | LEN_16;
+                out[2..4].copy_from_slice(&medium.to_be_bytes());
+                len = 4;
+            }
+            _ => {
+                out[1] = masked | LEN_64;
+                out[2..10].copy_from_slice(&self.payload_len.to_be_bytes());
+                len = 10;
+            }
+        }
+        if let Some(key) = self.masking_key {
+            out[len..len + 4].copy_from_slice(&key.to_bytes());
+            len += 4;
+        }
+        len
+    }
+}
+
+/// The payload length that the 7-bit field `short` announces, and what follows it.
+fn decode_len(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, FrameError> {
+    match short {
+        LEN_16 => {
+            let Some((bytes, rest)) = rest.split_first_chunk() else {
+                return Ok(None);
+            };
+            let len = u16::from_be_bytes(*bytes);
+            if len < u16::from(LEN_16) {
+                return Err(FrameError::NonMinimalLength);
+            }
+            Ok(Some((u64::from(len), rest)))
+        }
+        LEN_64 => {
+            if rest.first().is_some_and(|byte| byte & 0x80 != 0) {
+                return Err(FrameError::LengthTopBit);
+            }
+            let Some((bytes, rest)) = rest.split_first_chunk() else {
+                return Ok(None);
+            };
+            let len = u64::from_be_bytes(*bytes);
+            if len <= u64::from(u16::MAX) {
+                return Err(FrameError::NonMinimalLength);
+            }
+            Ok(Some((len, rest)))
+        }
+        _ => Ok(Some((u64::from(short), rest))),
+    }
+}
+
+/// Why bytes are not a frame header, whatever the state of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// The opcode is one of 3–7 or B–F.
+    ReservedOpcode,
+    /// A control frame does not have its FIN bit set.
+    FragmentedControl,
+    /// A control frame announces more than 125 bytes.
+    ControlTooLong,
+    /// The length would fit a shorter form.
+    NonMinimalLength,
+    /// The top bit of a 64-bit length is set.
+    LengthTopBit,
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ReservedOpcode => "opcode is reserved (RFC 6455 section 5.2)",
+            Self::FragmentedControl => "control frame is fragmented (RFC 6455 section 5.5)",
+            Self::ControlTooLong => "control frame is longer than 125 bytes (RFC 6455 section 5.5)",
+            Self::NonMinimalLength => "payload length is not in its shortest form (RFC 6455 section 5.2)",
+            Self::LengthTopBit => "top bit of the payload length is set (RFC 6455 section 5.2)",
+        })
+    }
+}
+
+impl core::error::Error for FrameError {}

@@ -1,0 +1,133 @@
+//! Masking (RFC 6455 section 5.3): the payload of a client's frames is XORed with a 4-byte key.
+//!
+//! [`Mask`] carries its phase, so a payload can be masked in any pieces. Masking is its own inverse.
+//! This file is the one place that chooses an implementation.
+
+mod portable;
+
+use core::fmt;
+
+/// The key of one frame: fresh and unpredictable for each (RFC 6455 section 10.3).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MaskingKey([u8; 4]);
+
+impl MaskingKey {
+    /// The key with these bytes, in wire order.
+    #[must_use]
+    pub const fn new(bytes: [u8; 4]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes in wire order.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 4] {
+        self.0
+    }
+}
+
+impl fmt::Debug for MaskingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MaskingKey({:08x})", u32::from_be_bytes(self.0))
+    }
+}
+
+/// Masks or unmasks one frame's payload, in any pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mask {
+    /// The key, turned so that its first byte is for the next byte of payload.
+    key: [u8; 4],
+}
+
+impl Mask {
+    /// A mask at the first byte of a payload.
+    #[must_use]
+    pub const fn new(key: MaskingKey) -> Self {
+        Self { key: key.0 }
+    }
+
+    /// Masks the next `payload.len()` bytes in place.
+    #[inline]
+    pub fn apply(&mut self, payload: &mut [u8]) {
+        portable::apply(self.key, payload);
+        self.advance(payload.len());
+    }
+
+    /// Masks the next bytes while copying them from `payload` to `out`; the shorter of the two decides
+    /// how many, and that number is returned.
+    #[inline]
+    pub fn apply_copy(&mut self, payload: &[u8], out: &mut [u8]) -> usize {
+        let len = payload.len().min(out.len());
+        let (Some(payload), Some(out)) = (payload.get(..len), out.get_mut(..len)) else {
+            return 0;
+        };
+        portable::apply_copy(self.key, payload, out);
+        self.advance(len);
+        len
+    }
+
+    /// Masks the next `len` bytes at `buffer[from..]` while moving them to `buffer[to..]`, where `to ≤ from`.
+    pub(crate) fn apply_move(&mut self, buffer: &mut [u8], from: usize, to: usize, len: usize) {
+        portable::apply_move(self.key, buffer, from, to, len);
+        self.advance(len);
+    }
+
+    /// Skips `len` bytes of payload.
+    fn advance(&mut self, len: usize) {
+        self.key.rotate_left(len % 4);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: MaskingKey = MaskingKey::new([0x37, 0xFA, 0x21, 0x3D]);
+
+    /// §5.3, word by word.
+    fn oracle(payload: &[u8]) -> Vec<u8> {
+        payload.iter().enumerate().map(|(i, byte)| byte ^ KEY.to_bytes()[i % 4]).collect()
+    }
+
+    fn payload(len: usize) -> Vec<u8> {
+        (0..len).map(|i| u8::try_from(i * 7 % 251).unwrap()).collect()
+    }
+
+    #[test]
+    fn every_length_and_alignment_agrees_with_the_definition() {
+        for len in 0..200 {
+            for offset in 0..9 {
+                let mut bytes = payload(offset + len);
+                Mask::new(KEY).apply(&mut bytes[offset..]);
+                assert_eq!(bytes[offset..], oracle(&payload(offset + len)[offset..]));
+            }
+        }
+    }
+
+    #[test]
+    fn two_pieces_equal_one() {
+        for cut in 0..=150 {
+            let mut bytes = payload(150);
+            let mut copy = vec![0; 150];
+            let (mut in_place, mut copying) = (Mask::new(KEY), Mask::new(KEY));
+            assert_eq!(copying.apply_copy(&bytes[..cut], &mut copy[..cut]), cut);
+            copying.apply_copy(&bytes[cut..], &mut copy[cut..]);
+            in_place.apply(&mut bytes[..cut]);
+            in_place.apply(&mut bytes[cut..]);
+            assert_eq!(bytes, oracle(&payload(150)));
+            assert_eq!(copy, bytes);
+            assert_eq!(in_place, copying);
+        }
+    }
+
+    #[test]
+    fn moving_down_masks_what_is_moved() {
+        for gap in 0..70 {
+            for len in [0, 1, 7, 8, 63, 64, 65, 200] {
+                let mut bytes = vec![0xEE; 3 + gap];
+                bytes.extend(payload(len));
+                Mask::new(KEY).apply_move(&mut bytes, 3 + gap, 3, len);
+                assert_eq!(bytes[3..3 + len], oracle(&payload(len)));
+            }
+        }
+    }
+}

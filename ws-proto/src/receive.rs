@@ -1,0 +1,309 @@
+//! The receiving rules (RFC 6455 sections 5.1 to 5.6): from bytes to payload and control frames.
+
+use core::ops::Range;
+
+use crate::{
+    close::{self, BodyError, CloseCode},
+    config::Limits,
+    control::ControlSlot,
+    error::ReceiveErrorKind,
+    frame::{Decoder, FrameHeader, Opcode},
+    mask::Mask,
+    message::{MessageKind, Part},
+    role::{Role, Side},
+    trace::Trace,
+    utf8::Validator,
+};
+
+/// Progress of the peer's frames. It holds a cut header and one control payload, never data.
+#[derive(Debug)]
+pub(crate) struct Receiver {
+    limits: Limits,
+    phase: Phase,
+    message: Option<Progress>,
+    text: Validator,
+    /// Bytes of the connection up to the end of the last frame that was admitted, for a control frame up to
+    /// its beginning; after an error, up to the fault.
+    offset: u64,
+    control: ControlSlot,
+}
+
+/// What the next byte belongs to.
+#[derive(Debug)]
+enum Phase {
+    Header(Decoder),
+    Data { mask: Option<Mask>, fin: bool, remaining: u64 },
+    Control { mask: Option<Mask>, opcode: Opcode, len: u8, remaining: u8, kept: bool },
+}
+
+const HEADER: Phase = Phase::Header(Decoder::new());
+
+/// What has been admitted of the message in progress.
+#[derive(Clone, Copy, Debug)]
+struct Progress {
+    len: u64,
+    fragments: u32,
+    empty_fragments: u16,
+    kind: MessageKind,
+    /// Whether a part has been delivered.
+    begun: bool,
+}
+
+/// What one step found.
+#[derive(Debug)]
+pub(crate) enum Step {
+    Data(DataStep),
+    Ping,
+    Pong,
+    Close(CloseCode),
+}
+
+/// Payload of a message, unmasked and checked.
+#[derive(Debug)]
+pub(crate) struct DataStep {
+    pub(crate) kind: MessageKind,
+    pub(crate) part: Part,
+    /// Where it lies now.
+    pub(crate) at: Range<usize>,
+    /// The state of the text validator before and after this payload; not moved by binary messages.
+    pub(crate) text: [Validator; 2],
+}
+
+impl Progress {
+    const fn new(kind: MessageKind) -> Self {
+        Self { len: 0, fragments: 0, empty_fragments: 0, kind, begun: false }
+    }
+}
+
+impl Receiver {
+    pub(crate) const fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            phase: HEADER,
+            message: None,
+            text: Validator::new(),
+            offset: 0,
+            control: ControlSlot::new(),
+        }
+    }
+
+    pub(crate) const fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    pub(crate) const fn control(&self) -> &ControlSlot {
+        &self.control
+    }
+
+    pub(crate) const fn control_mut(&mut self) -> &mut ControlSlot {
+        &mut self.control
+    }
+
+    /// Bytes still to come of the data frame at hand.
+    pub(crate) const fn payload_remaining(&self) -> u64 {
+        match self.phase {
+            Phase::Data { remaining, .. } => remaining,
+            Phase::Header(_) | Phase::Control { .. } => 0,
+        }
+    }
+
+    /// Takes frames from `buffer[unread]` until something is to be told; `None` when all is taken.
+    ///
+    /// Payload is unmasked where it lies, or, with `gather_to`, moved there, which is not behind `unread`.
+    #[inline]
+    pub(crate) fn step<R: Role>(
+        &mut self,
+        buffer: &mut [u8],
+        unread: &mut Range<usize>,
+        gather_to: Option<usize>,
+        trace: &mut impl Trace,
+    ) -> Result<Option<Step>, ReceiveErrorKind> {
+        loop {
+            let step = match &mut self.phase {
+                Phase::Header(decoder) => {
+                    let input = buffer.get(unread.clone()).unwrap_or_default();
+                    let Some((header, len)) = decoder.decode(input).map_err(ReceiveErrorKind::Frame)? else {
+                        unread.start = unread.end;
+                        return Ok(None);
+                    };
+                    unread.start += len;
+                    self.admit::<R>(&header)?;
+                    trace.frame_received(&header);
+                    None
+                }
+                Phase::Data { remaining: 1.., .. } if Range::is_empty(unread) => return Ok(None),
+                Phase::Data { .. } => self.data(buffer, unread, gather_to)?.map(Step::Data),
+                Phase::Control { remaining: 1.., .. } if Range::is_empty(unread) => return Ok(None),
+                Phase::Control { .. } => self.control_payload(buffer, unread)?,
+            };
+            if step.is_some() {
+                return Ok(step);
+            }
+        }
+    }
+
+    /// Whether this frame may come now, and all limits, before any payload is touched.
+    fn admit<R: Role>(&mut self, header: &FrameHeader) -> Result<(), ReceiveErrorKind> {
+        match (R::SIDE, header.masking_key) {
+            (Side::Server, None) => return Err(ReceiveErrorKind::Unmasked),
+            (Side::Client, Some(_)) => return Err(ReceiveErrorKind::Masked),
+            (Side::Server, Some(_)) | (Side::Client, None) => {}
+        }
+        if !header.rsv.is_none() {
+            return Err(ReceiveErrorKind::ReservedBits);
+        }
+        let mask = header.masking_key.map(Mask::new);
+        if header.opcode.is_control() {
+            // At most 125.
+            let len = u8::try_from(header.payload_len).unwrap_or_default();
+            let kept = self.control.begin(header.opcode);
+            self.phase = Phase::Control { mask, opcode: header.opcode, len, remaining: len, kept };
+        } else {
+            self.message = Some(self.admit_data(header)?);
+            self.phase = Phase::Data { mask, fin: header.fin, remaining: header.payload_len };
+            self.pass(header.encoded_len().saturating_add(header.payload_len));
+        }
+        Ok(())
+    }
+
+    /// Moves the offset on; 2⁶⁴ bytes don't pass in a lifetime.
+    const fn pass(&mut self, len: u64) {
+        self.offset = self.offset.saturating_add(len);
+    }
+
+    /// The message as it is with this frame.
+    fn admit_data(&self, header: &FrameHeader) -> Result<Progress, ReceiveErrorKind> {
+        let mut message = match (self.message, header.opcode) {
+            (Some(message), Opcode::Continuation) => message,
+            (None, Opcode::Text) => Progress::new(MessageKind::Text),
+            (None, Opcode::Binary) => Progress::new(MessageKind::Binary),
+            (None, _) => return Err(ReceiveErrorKind::UnexpectedContinuation),
+            (Some(_), _) => return Err(ReceiveErrorKind::UnfinishedMessage),
+        };
+        if header.payload_len > self.limits.frame_len {
+            return Err(ReceiveErrorKind::FrameTooBig);
+        }
+        message.len = message.len.saturating_add(header.payload_len);
+        if message.len > self.limits.message_len {
+            return Err(ReceiveErrorKind::MessageTooBig);
+        }
+        message.fragments = message.fragments.saturating_add(1);
+        if message.fragments > self.limits.fragments {
+            return Err(ReceiveErrorKind::TooManyFragments);
+        }
+        if header.payload_len == 0 && !header.fin {
+            message.empty_fragments = message.empty_fragments.saturating_add(1);
+            if message.empty_fragments > self.limits.empty_fragments {
+                return Err(ReceiveErrorKind::TooManyEmptyFragments);
+            }
+        }
+        Ok(message)
+    }
+
+    /// Takes what there is of a data frame's payload; nothing is told of a piece without content.
+    fn data(
+        &mut self,
+        buffer: &mut [u8],
+        unread: &mut Range<usize>,
+        gather_to: Option<usize>,
+    ) -> Result<Option<DataStep>, ReceiveErrorKind> {
+        let (Phase::Data { mask, fin, remaining }, Some(message)) = (&mut self.phase, &mut self.message) else {
+            return Ok(None);
+        };
+        let from = unread.start;
+        let len = usize::try_from(*remaining).map_or(unread.len(), |remaining| remaining.min(unread.len()));
+        unread.start += len;
+        *remaining -= to_u64(len);
+        let to = gather_to.unwrap_or(from);
+        unmask(mask, buffer, from, to, len);
+
+        let at = to..to + len;
+        let (kind, first) = (message.kind, !message.begun);
+        let frame_ends = *remaining == 0;
+        let last = frame_ends && *fin;
+        let before = self.text;
+        if kind == MessageKind::Text {
+            let payload = buffer.get(at.clone()).unwrap_or_default();
+            let valid = match self.text.update(payload) {
+                Ok(()) if last && !self.text.is_complete() => Err(len),
+                Ok(()) => Ok(()),
+                Err(error) => Err(error.position()),
+            };
+            if let Err(position) = valid {
+                let behind = remaining.saturating_add(to_u64(len - position));
+                self.offset = self.offset.saturating_sub(behind);
+                return Err(ReceiveErrorKind::InvalidUtf8);
+            }
+        }
+        let told = len > 0 || last;
+        message.begun |= told;
+        if last {
+            self.message = None;
+        }
+        if frame_ends {
+            self.phase = HEADER;
+        }
+        let step = DataStep { kind, part: Part::new(first, last), at, text: [before, self.text] };
+        Ok(told.then_some(step))
+    }
+
+    /// Takes what there is of a control frame's payload; tells the frame once it is complete.
+    fn control_payload(
+        &mut self,
+        buffer: &[u8],
+        unread: &mut Range<usize>,
+    ) -> Result<Option<Step>, ReceiveErrorKind> {
+        let Phase::Control { mask, opcode, len: frame_len, remaining, kept } = &mut self.phase else {
+            return Ok(None);
+        };
+        let len = usize::from(*remaining).min(unread.len());
+        let payload = buffer.get(unread.start..unread.start + len).unwrap_or_default();
+        unread.start += len;
+        *remaining -= u8::try_from(len).unwrap_or_default();
+        if *kept {
+            self.control.extend(payload, mask);
+        }
+        if *remaining > 0 {
+            return Ok(None);
+        }
+        if *kept {
+            self.control.end();
+        }
+        let step = match opcode {
+            Opcode::Ping => Step::Ping,
+            Opcode::Close => Step::Close(parse_close(self.control.payload())?),
+            _ => Step::Pong,
+        };
+        // §5.5: the short form of the length always suffices.
+        let header_len = if mask.is_some() { 6 } else { 2 };
+        let frame_len = header_len + u64::from(*frame_len);
+        self.phase = HEADER;
+        self.pass(frame_len);
+        Ok(Some(step))
+    }
+}
+
+/// The code in the body of the peer's Close.
+fn parse_close(body: &[u8]) -> Result<CloseCode, ReceiveErrorKind> {
+    match close::parse_body(body) {
+        Ok((code, _)) => Ok(code),
+        Err(BodyError::Short) => Err(ReceiveErrorKind::ShortCloseBody),
+        Err(BodyError::Code) => Err(ReceiveErrorKind::InvalidCloseCode),
+        Err(BodyError::Reason) => Err(ReceiveErrorKind::InvalidCloseReason),
+    }
+}
+
+/// The length of a slice as the wire counts; no target has a usize of more than 64 bits.
+fn to_u64(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
+}
+
+/// Unmasks `len` bytes of `buffer` at `from` and moves them to `to`.
+fn unmask(mask: &mut Option<Mask>, buffer: &mut [u8], from: usize, to: usize, len: usize) {
+    match mask {
+        Some(mask) if from == to => mask.apply(buffer.get_mut(from..from + len).unwrap_or_default()),
+        Some(mask) => mask.apply_move(buffer, from, to, len),
+        None if from == to => {}
+        None => buffer.copy_within(from..from + len, to),
+    }
+}

@@ -1,0 +1,230 @@
+//! Resumable UTF-8 validation: a text message is valid as a whole, its fragments need not be
+//! (RFC 6455 sections 5.6 and 8.1).
+//!
+//! The one place in the crate that turns validated bytes into `&str`.
+
+#![allow(unsafe_code)]
+
+use core::fmt;
+
+/// Checks that bytes arriving in any pieces are UTF-8, failing at the first byte that can't be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Validator {
+    expected: Expected,
+}
+
+/// What the next byte has to be (Unicode 16, table 3-7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Expected {
+    #[default]
+    CodePoint,
+    /// One, two, three continuation bytes in 80..=BF.
+    One,
+    Two,
+    Three,
+    /// After E0, ED, F0 and F4 the range of the next byte is narrower.
+    AfterE0,
+    AfterEd,
+    AfterF0,
+    AfterF4,
+}
+
+impl Expected {
+    const fn next(self, byte: u8) -> Option<Self> {
+        Some(match (self, byte) {
+            (Self::CodePoint, 0x00..=0x7F) | (Self::One, 0x80..=0xBF) => Self::CodePoint,
+            (Self::CodePoint, 0xC2..=0xDF)
+            | (Self::Two, 0x80..=0xBF)
+            | (Self::AfterE0, 0xA0..=0xBF)
+            | (Self::AfterEd, 0x80..=0x9F) => Self::One,
+            (Self::CodePoint, 0xE1..=0xEC | 0xEE..=0xEF)
+            | (Self::Three, 0x80..=0xBF)
+            | (Self::AfterF0, 0x90..=0xBF)
+            | (Self::AfterF4, 0x80..=0x8F) => Self::Two,
+            (Self::CodePoint, 0xF1..=0xF3) => Self::Three,
+            (Self::CodePoint, 0xE0) => Self::AfterE0,
+            (Self::CodePoint, 0xED) => Self::AfterEd,
+            (Self::CodePoint, 0xF0) => Self::AfterF0,
+            (Self::CodePoint, 0xF4) => Self::AfterF4,
+            _ => return None,
+        })
+    }
+}
+
+impl Validator {
+    /// A validator at the start of a text.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { expected: Expected::CodePoint }
+    }
+
+    /// Takes the next bytes of the text.
+    ///
+    /// # Errors
+    ///
+    /// The text can't be UTF-8, whatever follows. The validator must not be used for this text any more.
+    pub fn update(&mut self, bytes: &[u8]) -> Result<(), InvalidUtf8> {
+        let mut done = 0;
+        while self.expected != Expected::CodePoint {
+            let Some(&byte) = bytes.get(done) else {
+                return Ok(());
+            };
+            self.expected = self.expected.next(byte).ok_or(InvalidUtf8 { position: done })?;
+            done += 1;
+        }
+        let rest = bytes.get(done..).unwrap_or_default();
+        let Err(valid) = valid_up_to(rest) else {
+            return Ok(());
+        };
+        // What is left is the code point that the bytes end in, at most 3 bytes of it, or the offence.
+        for (at, &byte) in bytes.iter().enumerate().skip(done + valid) {
+            self.expected = self.expected.next(byte).ok_or(InvalidUtf8 { position: at })?;
+        }
+        Ok(())
+    }
+
+    /// Whether the text may end here: it is not inside a code point.
+    #[must_use]
+    pub const fn is_complete(self) -> bool {
+        matches!(self.expected, Expected::CodePoint)
+    }
+}
+
+/// Whether `bytes` are UTF-8, or else where the first code point that isn't complete and valid starts.
+#[cfg(not(feature = "simdutf8"))]
+fn valid_up_to(bytes: &[u8]) -> Result<(), usize> {
+    core::str::from_utf8(bytes).map(drop).map_err(|error| error.valid_up_to())
+}
+
+/// Whether `bytes` are UTF-8, or else where the first code point that isn't complete and valid starts.
+#[cfg(feature = "simdutf8")]
+fn valid_up_to(bytes: &[u8]) -> Result<(), usize> {
+    simdutf8::compat::from_utf8(bytes).map(drop).map_err(|error| error.valid_up_to())
+}
+
+/// The text in `bytes`.
+///
+/// # Errors
+///
+/// `bytes` are not UTF-8.
+pub(crate) fn to_str(bytes: &[u8]) -> Result<&str, InvalidUtf8> {
+    match valid_up_to(bytes) {
+        // SAFETY: `valid_up_to` answered `Ok`, which is its promise that `bytes` are UTF-8.
+        Ok(()) => Ok(unsafe { core::str::from_utf8_unchecked(bytes) }),
+        Err(valid) => {
+            let mut rest = Validator::new();
+            let at = rest.update(bytes.get(valid..).unwrap_or_default()).err().map(|error| error.position);
+            Err(InvalidUtf8 { position: at.map_or(bytes.len(), |at| valid + at) })
+        }
+    }
+}
+
+/// Bytes of a whole text message, checked by a [`Validator`] on their way here.
+///
+/// Made only by [`Receiver`](crate::receive::Receiver)'s step for a last part (which has checked every
+/// part and that the last one ends a code point) and read only through [`as_str`](Self::as_str).
+#[derive(Clone, Copy)]
+pub(crate) struct Validated<'a>(&'a [u8]);
+
+impl<'a> Validated<'a> {
+    /// Takes `bytes` on the caller's word.
+    ///
+    /// # Safety
+    ///
+    /// `bytes` are, in order and complete, those that one `Validator` has accepted since it was new, and
+    /// it was complete at their end.
+    pub(crate) const unsafe fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// The text.
+    pub(crate) const fn as_str(self) -> &'a str {
+        // SAFETY: by the contract of `new` these bytes are a whole UTF-8 text.
+        unsafe { core::str::from_utf8_unchecked(self.0) }
+    }
+}
+
+/// The bytes are not UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidUtf8 {
+    position: usize,
+}
+
+impl InvalidUtf8 {
+    /// The index, in the bytes at hand, of the first one that no UTF-8 text has there; the number of bytes
+    /// if the text ends inside a code point.
+    #[must_use]
+    pub const fn position(&self) -> usize {
+        self.position
+    }
+}
+
+impl fmt::Display for InvalidUtf8 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "text is not UTF-8 from byte {} on (RFC 6455 section 8.1)", self.position)
+    }
+}
+
+impl core::error::Error for InvalidUtf8 {}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+
+    /// The slow, obvious way: how far a text is UTF-8, and whether it may go on from there.
+    fn oracle(bytes: &[u8]) -> Result<bool, usize> {
+        for len in 1..=bytes.len() {
+            if let Err(error) = core::str::from_utf8(&bytes[..len]) {
+                if error.error_len().is_some() {
+                    return Err(len - 1);
+                }
+            }
+        }
+        Ok(core::str::from_utf8(bytes).is_ok())
+    }
+
+    fn in_two_pieces(bytes: &[u8], cut: usize) -> Result<bool, usize> {
+        let mut validator = Validator::new();
+        validator.update(&bytes[..cut]).map_err(|error| error.position())?;
+        validator.update(&bytes[cut..]).map_err(|error| cut + error.position())?;
+        Ok(validator.is_complete())
+    }
+
+    fn check(bytes: &[u8]) {
+        for cut in 0..=bytes.len() {
+            assert_eq!(in_two_pieces(bytes, cut), oracle(bytes), "{bytes:02x?} cut at {cut}");
+        }
+        let whole = match oracle(bytes) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(bytes.len()),
+            Err(position) => Err(position),
+        };
+        assert_eq!(to_str(bytes).map(drop).map_err(|error| error.position()), whole);
+    }
+
+    #[test]
+    fn every_start_of_a_code_point_agrees_with_the_standard_library() {
+        // Every byte where it can matter, in front of and behind the edges of all ranges.
+        let edges = [0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xE0, 0xF0, 0xF4, 0xFF];
+        for first in 0..=u8::MAX {
+            for second in edges {
+                for third in edges {
+                    check(&[first, second, third, 0x80]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn long_texts_fail_at_the_same_byte() {
+        for at in 0..130 {
+            for bad in [0x80, 0xC0, 0xF5, 0xE2] {
+                let mut text: Vec<u8> = "aé中🦀".bytes().cycle().take(130).collect();
+                text[at] = bad;
+                check(&text);
+            }
+        }
+    }
+}
