@@ -79,6 +79,8 @@ impl Mask {
 
 #[cfg(test)]
 mod tests {
+    use std::{vec, vec::Vec};
+
     use super::*;
 
     const KEY: MaskingKey = MaskingKey::new([0x37, 0xFA, 0x21, 0x3D]);

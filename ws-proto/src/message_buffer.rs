@@ -1,0 +1,425 @@
+//! Whole messages, assembled where they lie.
+
+use core::{fmt, ops::Range};
+
+use crate::{
+    endpoint::Endpoint,
+    error::{Fault, ReceiveError},
+    message::{Message, MessageKind},
+    receive::{DataStep, Step},
+    role::Role,
+    storage::Storage,
+    time::Instant,
+    trace::Trace,
+    utf8::Validator,
+};
+
+/// Turns what an [`Endpoint`] receives into whole messages, on storage of the caller's.
+///
+/// A message that arrived in one frame is lent from where it was read to, however many reads that took;
+/// fragments are moved together while they are unmasked. `Vec<u8>` storage starts empty and grows with the
+/// bytes that arrive, never with a length that is only announced; what a big message needed is given back
+/// when the message has been taken. `&mut [u8]` storage holds messages up to its own length; a longer one
+/// fails with [`Fault::StorageFull`] (1009) as soon as a header announces it.
+///
+/// There are two ways to feed it:
+///
+/// - [`unfilled`](Self::unfilled), [`filled`](Self::filled), [`next`](Self::next): each connection reads into
+///   its own storage.
+/// - [`next_in`](Self::next_in): many connections read into one buffer of the host's; only what is
+///   unfinished at the end of a read moves to the connection's own storage, and an idle connection has none.
+///
+/// The two may alternate whenever everything received has been taken: a host with a shared buffer can read
+/// the rest of a big message straight into the connection's own storage.
+///
+/// One buffer goes with one endpoint. A host that streams big messages uses [`Endpoint::receive`] instead.
+pub struct MessageBuffer<S> {
+    storage: S,
+    /// The message in progress, if any of it lies in `storage`.
+    message: Option<Assembly>,
+    /// What has been read to `storage` and not been received.
+    unread: Range<usize>,
+    /// The last read took all the room that there was: more is probably waiting.
+    flooded: bool,
+}
+
+/// What [`MessageBuffer::next`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Incoming<'m> {
+    /// A whole message.
+    Message(Message<'m>),
+    /// A Ping; its answer is owed. [`Endpoint::control_payload`] has the payload.
+    Ping,
+    /// A Pong. [`Endpoint::control_payload`] has the payload.
+    Pong,
+    /// The peer's Close; nothing follows. [`Endpoint::close_frame`] has its code and reason.
+    Close,
+}
+
+/// The parts of a message that have been put together.
+#[derive(Clone, Debug)]
+struct Assembly {
+    kind: MessageKind,
+    at: Range<usize>,
+    /// The state of the text validator at the end.
+    text: Validator,
+}
+
+/// A message all of whose parts have been put together.
+#[derive(Debug)]
+struct Complete {
+    kind: MessageKind,
+    at: Range<usize>,
+}
+
+impl Complete {
+    /// The message in `buffer`, which its parts were put together in.
+    fn message<'m>(&self, buffer: &'m [u8]) -> Message<'m> {
+        let payload = buffer.get(self.at.clone()).unwrap_or_default();
+        // SAFETY: `Assembly::add` has taken these parts one behind the other, each validated from the state
+        // that the one before it ended in, the first from a new one; the receiver gives out a last part
+        // only where that state is complete.
+        #[allow(unsafe_code)]
+        unsafe {
+            Message::new_validated(self.kind, payload)
+        }
+    }
+}
+
+/// A part does not continue the message that was begun here.
+struct Foreign;
+
+impl Assembly {
+    /// Adds a part to the message in progress, which it must directly follow.
+    fn add(progress: &mut Option<Self>, part: DataStep) -> Result<Option<Complete>, Foreign> {
+        let DataStep { kind, part, at, text: [before, after] } = part;
+        let at = match progress.take() {
+            None if part.is_first() && before == Validator::new() => at,
+            Some(begun)
+                if !part.is_first() && begun.kind == kind && begun.text == before && begun.at.end == at.start =>
+            {
+                begun.at.start..at.end
+            }
+            _ => return Err(Foreign),
+        };
+        if part.is_last() {
+            return Ok(Some(Complete { kind, at }));
+        }
+        *progress = Some(Self { kind, at, text: after });
+        Ok(None)
+    }
+}
+
+/// A read is worth its system call from this size on; `Vec` storage starts with it.
+const SMALLEST_READ: usize = 4 * 1024;
+/// What `Vec` storage keeps while no message is in progress.
+const KEPT: usize = 16 * 1024;
+/// What it may grow to because reads fill it: beyond that a system call is cheap beside its bytes.
+const LARGEST_READ: usize = 64 * 1024;
+
+impl<S: Storage> MessageBuffer<S> {
+    /// An empty buffer on `storage`; what that holds does not matter.
+    pub const fn new(storage: S) -> Self {
+        Self::with_received(storage, 0..0)
+    }
+
+    /// A buffer whose storage holds, in `received`, bytes that came behind the opening handshake's head.
+    ///
+    /// So the buffer that the head was read to serves on, and nothing is copied or lost. What `received`
+    /// has beyond the storage is ignored.
+    pub const fn with_received(storage: S, received: Range<usize>) -> Self {
+        Self { storage, message: None, unread: received, flooded: false }
+    }
+
+    /// The room for the next read. Never empty once [`next`](Self::next) gave `None`.
+    ///
+    /// Within a big frame it ends where the frame does, so that the next message begins at the start of
+    /// the storage again.
+    pub fn unfilled<R: Role, T: Trace>(&mut self, endpoint: &Endpoint<R, T>) -> &mut [u8] {
+        let remaining = usize::try_from(endpoint.payload_remaining()).unwrap_or(usize::MAX);
+        self.make_room(remaining);
+        let room = self.storage.bytes_mut().get_mut(self.unread.end..).unwrap_or_default();
+        if remaining < SMALLEST_READ {
+            return room;
+        }
+        let len = room.len().min(remaining);
+        room.get_mut(..len).unwrap_or_default()
+    }
+
+    /// Tells that the first `len` bytes of [`unfilled`](Self::unfilled) have been read to.
+    pub fn filled(&mut self, len: usize) {
+        let room = self.storage.bytes().len().saturating_sub(self.unread.end);
+        self.unread.end += len.min(room);
+        self.flooded = len >= room;
+    }
+
+    /// What has been read and not been received yet.
+    #[must_use]
+    pub fn unread(&self) -> &[u8] {
+        self.storage.bytes().get(self.unread.clone()).unwrap_or_default()
+    }
+
+    /// The storage's size now, in bytes: all the memory that this buffer holds.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.storage.bytes().len()
+    }
+
+    /// The storage, and where in it the bytes lie that have not been received.
+    #[must_use]
+    pub fn into_storage(self) -> (S, Range<usize>) {
+        (self.storage, self.unread)
+    }
+
+    /// Takes what has been read up to the next message or control frame; `None` if more must be read.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Endpoint::receive`]. Drain [`Endpoint::poll_transmit`], write, then give up.
+    pub fn next<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+    ) -> Result<Option<Incoming<'_>>, ReceiveError> {
+        let complete = loop {
+            let gather_to = self.message.as_ref().map(|message| message.at.end);
+            let step = match endpoint.advance(now, self.storage.bytes_mut(), &mut self.unread, gather_to) {
+                Ok(Some(step)) => step,
+                Ok(None) => {
+                    self.rewind();
+                    return self.check_room(endpoint, now).map(|()| None);
+                }
+                Err(error) => return Err(self.give_up(error)),
+            };
+            match step {
+                Step::Ping => return Ok(Some(Incoming::Ping)),
+                Step::Pong => return Ok(Some(Incoming::Pong)),
+                Step::Close(_) => {
+                    self.message = None;
+                    return Ok(Some(Incoming::Close));
+                }
+                Step::Data(part) => match Assembly::add(&mut self.message, part) {
+                    Ok(Some(complete)) => break complete,
+                    Ok(None) => {}
+                    Err(Foreign) => return Err(self.give_up(endpoint.fail(now, Fault::Internal))),
+                },
+            }
+        };
+        Ok(Some(Incoming::Message(complete.message(self.storage.bytes()))))
+    }
+
+    /// Like [`next`](Self::next), from `input`, a buffer that the host shares among connections.
+    ///
+    /// `input` shrinks from its front by what was taken; `None` means that all of it was. The message lies
+    /// in `input` if it began and ended there, else in this buffer's own storage.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
+    pub fn next_in<'s, 'b: 's, R: Role, T: Trace>(
+        &'s mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        input: &mut &'b mut [u8],
+    ) -> Result<Option<Incoming<'s>>, ReceiveError> {
+        if !self.unread.is_empty() {
+            return self.next(endpoint, now);
+        }
+        let buffer = core::mem::take(input);
+        let mut unread = 0..buffer.len();
+        // The message in progress, if it began in this input.
+        let mut local = None;
+        let found = loop {
+            let gather_to = local.as_ref().map(|message: &Assembly| message.at.end);
+            let step = match endpoint.advance(now, buffer, &mut unread, gather_to) {
+                Ok(step) => step,
+                Err(error) => return Err(self.give_up(error)),
+            };
+            let kept = match step {
+                None => {
+                    self.keep(local.take(), buffer, endpoint, now)?;
+                    self.rewind_shared();
+                    return self.check_room(endpoint, now).map(|()| None);
+                }
+                Some(Step::Data(part)) if self.message.is_some() => self.append(part, buffer),
+                Some(Step::Data(part)) => {
+                    Assembly::add(&mut local, part).map(|found| found.map(Found::InInput)).map_err(Into::into)
+                }
+                Some(Step::Close(code)) => {
+                    self.message = None;
+                    break Found::Control(Step::Close(code));
+                }
+                Some(control) => {
+                    // What has come of a message would be out of reach once the input has moved on.
+                    self.keep(local.take(), buffer, endpoint, now)?;
+                    break Found::Control(control);
+                }
+            };
+            match kept {
+                Ok(Some(found)) => break found,
+                Ok(None) => {}
+                Err(fault) => return Err(self.give_up(endpoint.fail(now, fault))),
+            }
+        };
+        let (taken, rest) = buffer.split_at_mut(unread.start);
+        *input = rest;
+        Ok(Some(match found {
+            Found::InInput(complete) => Incoming::Message(complete.message(taken)),
+            Found::InStorage(complete) => Incoming::Message(complete.message(self.storage.bytes())),
+            Found::Control(Step::Close(_)) => Incoming::Close,
+            Found::Control(Step::Ping) => Incoming::Ping,
+            Found::Control(Step::Pong | Step::Data(_)) => Incoming::Pong,
+        }))
+    }
+
+    /// Moves the unfinished message at the end of a shared input to the storage.
+    fn keep<R: Role, T: Trace>(
+        &mut self,
+        message: Option<Assembly>,
+        input: &[u8],
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+    ) -> Result<(), ReceiveError> {
+        let Some(message) = message else {
+            return Ok(());
+        };
+        match self.copy(&message.at, input, 0) {
+            Ok(at) => {
+                self.unread = at.end..at.end;
+                self.message = Some(Assembly { at, ..message });
+                Ok(())
+            }
+            Err(fault) => Err(self.give_up(endpoint.fail(now, fault))),
+        }
+    }
+
+    /// Adds a part that lies in a shared input to the message in the storage.
+    fn append(&mut self, part: DataStep, input: &[u8]) -> Result<Option<Found>, Fault> {
+        let end = self.message.as_ref().map_or(0, |message| message.at.end);
+        let at = self.copy(&part.at, input, end)?;
+        self.unread = at.end..at.end;
+        let complete = Assembly::add(&mut self.message, DataStep { at, ..part })?;
+        Ok(complete.map(Found::InStorage))
+    }
+
+    /// Copies `input[from]` to the storage at `to`; where it lies then.
+    fn copy(&mut self, from: &Range<usize>, input: &[u8], to: usize) -> Result<Range<usize>, Fault> {
+        let bytes = input.get(from.clone()).unwrap_or_default();
+        let end = to.saturating_add(bytes.len());
+        let len = self.storage.bytes().len();
+        if len < end && !self.storage.grow(end.max(len.saturating_mul(2).min(self.storage.limit()))) {
+            return Err(Fault::StorageFull);
+        }
+        let room = self.storage.bytes_mut().get_mut(to..end).ok_or(Fault::StorageFull)?;
+        room.copy_from_slice(bytes);
+        Ok(to..end)
+    }
+
+    /// All that was read has been taken: what follows is read right behind the message in progress.
+    fn rewind(&mut self) {
+        if let Some(message) = &self.message {
+            self.unread = message.at.end..message.at.end;
+            return;
+        }
+        self.unread = 0..0;
+        let len = self.storage.bytes().len();
+        if self.flooded && len < LARGEST_READ {
+            self.storage.grow((2 * len).min(LARGEST_READ));
+        } else if !self.flooded && len > KEPT {
+            self.storage.shrink(KEPT);
+        }
+        self.flooded = false;
+    }
+
+    /// [`rewind`](Self::rewind) where the storage is only for what is unfinished.
+    fn rewind_shared(&mut self) {
+        if self.message.is_none() {
+            self.unread = 0..0;
+            self.storage.shrink(0);
+        }
+    }
+
+    /// Whether the message in progress can fit, as far as headers have announced it.
+    fn check_room<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+    ) -> Result<(), ReceiveError> {
+        let held = self.message.as_ref().map_or(0, |message| message.at.len());
+        // At least one byte, to read the next header to.
+        let remaining = usize::try_from(endpoint.payload_remaining()).unwrap_or(usize::MAX).max(1);
+        if held.saturating_add(remaining) <= self.storage.limit() {
+            return Ok(());
+        }
+        Err(self.give_up(endpoint.fail(now, Fault::StorageFull)))
+    }
+
+    /// Sees to room behind `unread`, for `remaining` bytes of a frame or for whatever comes next.
+    fn make_room(&mut self, remaining: usize) {
+        let len = self.storage.bytes().len();
+        if len < SMALLEST_READ {
+            self.storage.grow(SMALLEST_READ.min(self.storage.limit()));
+        }
+        let len = self.storage.bytes().len();
+        let room = len.saturating_sub(self.unread.end);
+        // An eighth of the storage left is a read of its own only if it completes the frame.
+        if self.message.is_none() || room > len / 8 || (remaining > 0 && remaining <= room) {
+            return;
+        }
+        self.compact();
+        if self.unread.end > len / 2 {
+            // Exactly for the frame if that is a good step, else double: each byte is moved O(1) times.
+            let frame_end = self.unread.end.saturating_add(remaining);
+            let doubled = len.saturating_mul(2);
+            let grown = if (len + len / 2..doubled).contains(&frame_end) { frame_end } else { doubled };
+            self.storage.grow(grown.min(self.storage.limit()));
+        }
+    }
+
+    /// Moves the message in progress to the start of the storage.
+    fn compact(&mut self) {
+        let Some(message) = &mut self.message else {
+            return;
+        };
+        if !self.unread.is_empty() || message.at.start == 0 {
+            return;
+        }
+        let len = message.at.len();
+        self.storage.bytes_mut().copy_within(message.at.clone(), 0);
+        message.at = 0..len;
+        self.unread = len..len;
+    }
+
+    /// The connection has failed: nothing is kept of it.
+    fn give_up(&mut self, error: ReceiveError) -> ReceiveError {
+        self.message = None;
+        self.unread = 0..0;
+        self.storage.shrink(0);
+        error
+    }
+}
+
+/// What the loop of [`MessageBuffer::next_in`] ends with.
+enum Found {
+    InInput(Complete),
+    InStorage(Complete),
+    Control(Step),
+}
+
+impl From<Foreign> for Fault {
+    /// Parts of the message went elsewhere: the host mixed endpoints, or this with `receive`.
+    fn from(_: Foreign) -> Self {
+        Self::Internal
+    }
+}
+
+impl<S: Storage> fmt::Debug for MessageBuffer<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageBuffer")
+            .field("held_bytes", &self.held_bytes())
+            .field("message", &self.message)
+            .field("unread", &self.unread)
+            .finish_non_exhaustive()
+    }
+}
