@@ -162,7 +162,7 @@ impl Closing {
 
     /// The connection has failed: at most one Close, then the transport ends.
     pub(crate) fn fail(&mut self, code: CloseCode, cause: Cause) {
-        if self.stage == Stage::Open {
+        if !self.close_sent {
             self.close_owed = Some(code);
         }
         self.stage = Stage::Discarding;
@@ -173,6 +173,8 @@ impl Closing {
     /// No frame can be sent any more, not even a Close.
     pub(crate) fn mute(&mut self) {
         self.cause = Some(Cause::Entropy);
+        // Behind a Close that has left there would have been nothing to send.
+        self.close_sent = false;
         self.end();
     }
 

@@ -12,7 +12,7 @@ use crate::{
     negotiated::Negotiated,
     prepared::Prepared,
     receive::{Receiver, Step},
-    role::{Role, Server, Side},
+    role::{EntropyError, Role, Server, Side},
     send::Sender,
     time::Instant,
     timer::{Clock, Due, Timeouts},
@@ -438,6 +438,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     /// sides have closed.
     pub fn fail(&mut self, now: Instant, fault: Fault) -> ReceiveError {
         if self.closing.is_receiving() {
+            self.receiver.stop();
             self.fail_with(now, ReceiveErrorKind::Fault(fault));
         }
         self.error(self.failure.unwrap_or(ReceiveErrorKind::Fault(fault)))
@@ -447,38 +448,28 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     ///
     /// Call it after every event until it gives `None`, and queue what it gives behind earlier output.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        let pong = self.receiver.control_mut().take_pong();
-        if let Some(payload) = pong {
-            return Self::transmit(&mut self.role, &mut self.trace, &mut self.closing, Opcode::Pong, payload);
-        }
-        if core::mem::take(&mut self.ping_owed) {
-            return Self::transmit(&mut self.role, &mut self.trace, &mut self.closing, Opcode::Ping, &[]);
-        }
-        match self.transition(|this| this.closing.take_owed())? {
-            Owed::Shutdown => Some(Transmit::Shutdown),
-            Owed::Close(code) => {
-                let body = CloseBody::new(code, "");
-                let (role, trace) = (&mut self.role, &mut self.trace);
-                Self::transmit(role, trace, &mut self.closing, Opcode::Close, body.as_bytes())
+        let (role, trace) = (&mut self.role, &mut self.trace);
+        let sent = if let Some(payload) = self.receiver.control_mut().take_pong() {
+            transmit(role, trace, Opcode::Pong, payload)
+        } else if core::mem::take(&mut self.ping_owed) {
+            transmit(role, trace, Opcode::Ping, &[])
+        } else {
+            match self.transition(|this| this.closing.take_owed())? {
+                Owed::Shutdown => return Some(Transmit::Shutdown),
+                Owed::Close(code) => {
+                    let body = CloseBody::new(code, "");
+                    transmit(&mut self.role, &mut self.trace, Opcode::Close, body.as_bytes())
+                }
+            }
+        };
+        match sent {
+            Ok(frame) => Some(Transmit::Control(frame)),
+            Err(EntropyError) => {
+                self.forget_owed();
+                self.transition(|this| this.closing.mute());
+                self.poll_transmit()
             }
         }
-    }
-
-    /// The control frame, or, if no key can be had for it, the end of the connection.
-    fn transmit(
-        role: &mut R,
-        trace: &mut T,
-        closing: &mut Closing,
-        opcode: Opcode,
-        payload: &[u8],
-    ) -> Option<Transmit> {
-        let Ok(masking_key) = role.masking_key() else {
-            closing.mute();
-            trace.state_changed(closing.state());
-            return Some(Transmit::Shutdown);
-        };
-        trace.frame_sent(&header(opcode, masking_key, payload.len()));
-        Some(Transmit::Control(ControlFrame::new(opcode, masking_key, payload)))
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called, unless something happens before; `None`: never.
@@ -524,21 +515,16 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
 }
 
 impl<T: Trace> Endpoint<Server, T> {
-    /// Frames part of a message without copying or changing its payload, which only a server can: it does
-    /// not mask. See [`send`](Self::send).
+    /// Frames a whole message without copying or changing its payload, which only a server can: it does
+    /// not mask. Write both [`slices`](Frame::slices) in this order.
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send).
-    pub fn send_shared<'p>(
-        &mut self,
-        kind: MessageKind,
-        part: Part,
-        payload: &'p [u8],
-    ) -> Result<Frame<'p>, SendError> {
-        let (sender, header) = self.admit_part(kind, part, payload)?;
+    /// The connection is closing, or a message is in progress. Nothing has changed then.
+    pub fn send_shared<'p>(&mut self, message: Message<'p>) -> Result<Frame<'p>, SendError> {
+        let (sender, header) = self.admit_message(message)?;
         self.commit(sender, &header);
-        Ok(Frame::new(&header, payload))
+        Ok(Frame::new(&header, message.as_bytes()))
     }
 
     /// Admits a message that was encoded once for many connections; the host then queues its
@@ -552,6 +538,18 @@ impl<T: Trace> Endpoint<Server, T> {
         self.commit(Sender::after_message(), &prepared.header());
         Ok(())
     }
+}
+
+/// A control frame on its way out.
+fn transmit(
+    role: &mut impl Role,
+    trace: &mut impl Trace,
+    opcode: Opcode,
+    payload: &[u8],
+) -> Result<ControlFrame, EntropyError> {
+    let masking_key = role.masking_key()?;
+    trace.frame_sent(&header(opcode, masking_key, payload.len()));
+    Ok(ControlFrame::new(opcode, masking_key, payload))
 }
 
 impl<R: Role, T: Trace> fmt::Debug for Endpoint<R, T> {

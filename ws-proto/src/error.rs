@@ -22,7 +22,8 @@ impl ReceiveError {
     }
 
     /// Where: how many bytes of the connection, counted behind the opening handshake, precede the frame at
-    /// fault; of text that is not UTF-8, how many precede the first byte that can't be.
+    /// fault; of text that is not UTF-8, how many precede the first byte that can't be; of a [`Fault`] inside a
+    /// message, how many had been taken.
     #[must_use]
     pub const fn offset(&self) -> u64 {
         self.offset

@@ -7,6 +7,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod frame;
+pub mod handshake;
 pub mod mask;
 pub mod utf8;
 
@@ -34,8 +35,9 @@ pub use config::Config;
 pub use control::{ControlFrame, Transmit};
 pub use endpoint::{Endpoint, Event};
 pub use error::{Fault, ReceiveError, ReceiveErrorKind, SendError};
+pub use handshake::{HandshakeError, client, server};
 pub use message::{Data, Message, MessageKind, Part};
-pub use message_buffer::{Incoming, MessageBuffer};
+pub use message_buffer::{Incoming, IncomingPart, MessageBuffer};
 pub use negotiated::Negotiated;
 pub use prepared::Prepared;
 pub use role::{Client, Entropy, EntropyError, Role, Server, Side};

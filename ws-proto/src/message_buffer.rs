@@ -5,7 +5,7 @@ use core::{fmt, ops::Range};
 use crate::{
     endpoint::Endpoint,
     error::{Fault, ReceiveError},
-    message::{Message, MessageKind},
+    message::{Data, Message, MessageKind, Part},
     receive::{DataStep, Step},
     role::Role,
     storage::Storage,
@@ -39,6 +39,8 @@ pub struct MessageBuffer<S> {
     message: Option<Assembly>,
     /// What has been read to `storage` and not been received.
     unread: Range<usize>,
+    /// What was told last and lies in `storage`.
+    told: Option<Told>,
     /// The last read took all the room that there was: more is probably waiting.
     flooded: bool,
 }
@@ -57,6 +59,32 @@ pub enum Incoming<'m> {
     Close,
 }
 
+impl Incoming<'_> {
+    /// What this is if not a message, free of the borrow.
+    const fn control(self) -> Option<Incoming<'static>> {
+        match self {
+            Self::Message(_) => None,
+            Self::Ping => Some(Incoming::Ping),
+            Self::Pong => Some(Incoming::Pong),
+            Self::Close => Some(Incoming::Close),
+        }
+    }
+}
+
+/// What [`MessageBuffer::next_part`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IncomingPart {
+    /// Payload of a message; [`MessageBuffer::take_part`] lends it.
+    Data,
+    /// A Ping; see [`Incoming::Ping`].
+    Ping,
+    /// A Pong; see [`Incoming::Pong`].
+    Pong,
+    /// The peer's Close; see [`Incoming::Close`].
+    Close,
+}
+
 /// The parts of a message that have been put together.
 #[derive(Clone, Debug)]
 struct Assembly {
@@ -66,14 +94,21 @@ struct Assembly {
     text: Validator,
 }
 
-/// A message all of whose parts have been put together.
-#[derive(Debug)]
-struct Complete {
+/// Where the whole of a message lies, its parts put together.
+#[derive(Clone, Debug)]
+struct Whole {
     kind: MessageKind,
     at: Range<usize>,
 }
 
-impl Complete {
+/// What lies in the storage for its user to look at.
+#[derive(Clone, Debug)]
+enum Told {
+    Message(Whole),
+    Part(MessageKind, Part, Range<usize>),
+}
+
+impl Whole {
     /// The message in `buffer`, which its parts were put together in.
     fn message<'m>(&self, buffer: &'m [u8]) -> Message<'m> {
         let payload = buffer.get(self.at.clone()).unwrap_or_default();
@@ -92,7 +127,7 @@ struct Foreign;
 
 impl Assembly {
     /// Adds a part to the message in progress, which it must directly follow.
-    fn add(progress: &mut Option<Self>, part: DataStep) -> Result<Option<Complete>, Foreign> {
+    fn add(progress: &mut Option<Self>, part: DataStep) -> Result<Option<Whole>, Foreign> {
         let DataStep { kind, part, at, text: [before, after] } = part;
         let at = match progress.take() {
             None if part.is_first() && before == Validator::new() => at,
@@ -104,7 +139,7 @@ impl Assembly {
             _ => return Err(Foreign),
         };
         if part.is_last() {
-            return Ok(Some(Complete { kind, at }));
+            return Ok(Some(Whole { kind, at }));
         }
         *progress = Some(Self { kind, at, text: after });
         Ok(None)
@@ -121,15 +156,16 @@ const LARGEST_READ: usize = 64 * 1024;
 impl<S: Storage> MessageBuffer<S> {
     /// An empty buffer on `storage`; what that holds does not matter.
     pub const fn new(storage: S) -> Self {
-        Self::with_received(storage, 0..0)
+        Self { storage, message: None, unread: 0..0, told: None, flooded: false }
     }
 
     /// A buffer whose storage holds, in `received`, bytes that came behind the opening handshake's head.
     ///
     /// So the buffer that the head was read to serves on, and nothing is copied or lost. What `received`
     /// has beyond the storage is ignored.
-    pub const fn with_received(storage: S, received: Range<usize>) -> Self {
-        Self { storage, message: None, unread: received, flooded: false }
+    pub fn with_received(storage: S, received: Range<usize>) -> Self {
+        let end = received.end.min(storage.bytes().len());
+        Self { unread: received.start.min(end)..end, ..Self::new(storage) }
     }
 
     /// The room for the next read. Never empty once [`next`](Self::next) gave `None`.
@@ -138,6 +174,7 @@ impl<S: Storage> MessageBuffer<S> {
     /// the storage again.
     pub fn unfilled<R: Role, T: Trace>(&mut self, endpoint: &Endpoint<R, T>) -> &mut [u8] {
         let remaining = usize::try_from(endpoint.payload_remaining()).unwrap_or(usize::MAX);
+        self.told = None;
         self.make_room(remaining);
         let room = self.storage.bytes_mut().get_mut(self.unread.end..).unwrap_or_default();
         if remaining < SMALLEST_READ {
@@ -182,7 +219,8 @@ impl<S: Storage> MessageBuffer<S> {
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
     ) -> Result<Option<Incoming<'_>>, ReceiveError> {
-        let complete = loop {
+        self.told = None;
+        let whole = loop {
             let gather_to = self.message.as_ref().map(|message| message.at.end);
             let step = match endpoint.advance(now, self.storage.bytes_mut(), &mut self.unread, gather_to) {
                 Ok(Some(step)) => step,
@@ -200,13 +238,72 @@ impl<S: Storage> MessageBuffer<S> {
                     return Ok(Some(Incoming::Close));
                 }
                 Step::Data(part) => match Assembly::add(&mut self.message, part) {
-                    Ok(Some(complete)) => break complete,
+                    Ok(Some(whole)) => break whole,
                     Ok(None) => {}
                     Err(Foreign) => return Err(self.give_up(endpoint.fail(now, Fault::Internal))),
                 },
             }
         };
-        Ok(Some(Incoming::Message(complete.message(self.storage.bytes()))))
+        self.told = Some(Told::Message(whole));
+        Ok(self.message().map(Incoming::Message))
+    }
+
+    /// The message that [`next`](Self::next) told last, until this buffer is used again.
+    ///
+    /// For functions that loop until there is a message and then return it: the borrow that `next` gives
+    /// can't leave such a loop.
+    #[must_use]
+    pub fn message(&self) -> Option<Message<'_>> {
+        match &self.told {
+            Some(Told::Message(whole)) => Some(whole.message(self.storage.bytes())),
+            Some(Told::Part(..)) | None => None,
+        }
+    }
+
+    /// Like [`next`](Self::next), for messages too big to be held: payload is told as it comes, in parts.
+    ///
+    /// May be called between messages, and where it was called before in a message.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
+    pub fn next_part<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+    ) -> Result<Option<IncomingPart>, ReceiveError> {
+        self.told = None;
+        if self.message.is_some() {
+            return Err(self.give_up(endpoint.fail(now, Fault::Internal)));
+        }
+        match endpoint.advance(now, self.storage.bytes_mut(), &mut self.unread, None) {
+            Ok(Some(Step::Data(DataStep { kind, part, at, .. }))) => {
+                self.told = Some(Told::Part(kind, part, at));
+                Ok(Some(IncomingPart::Data))
+            }
+            Ok(Some(Step::Ping)) => Ok(Some(IncomingPart::Ping)),
+            Ok(Some(Step::Pong)) => Ok(Some(IncomingPart::Pong)),
+            Ok(Some(Step::Close(_))) => Ok(Some(IncomingPart::Close)),
+            Ok(None) => {
+                self.rewind();
+                Ok(None)
+            }
+            Err(error) => Err(self.give_up(error)),
+        }
+    }
+
+    /// Takes the payload that [`next_part`](Self::next_part) told last; it is lent until this buffer is
+    /// used again.
+    pub fn take_part(&mut self) -> Option<Data<'_>> {
+        let Some(Told::Part(kind, part, at)) = self.told.take() else {
+            return None;
+        };
+        let payload = self.storage.bytes_mut().get_mut(at)?;
+        // SAFETY: the receiver has taken this part through its validator, a whole text from a new one to a
+        // complete one, and nobody has had the storage since: `told` is taken, and every other method that
+        // lends it ends `told`.
+        #[allow(unsafe_code)]
+        Some(unsafe { Data::new(kind, part, payload) })
     }
 
     /// Like [`next`](Self::next), from `input`, a buffer that the host shares among connections.
@@ -224,8 +321,13 @@ impl<S: Storage> MessageBuffer<S> {
         input: &mut &'b mut [u8],
     ) -> Result<Option<Incoming<'s>>, ReceiveError> {
         if !self.unread.is_empty() {
-            return self.next(endpoint, now);
+            match self.next(endpoint, now)?.map(Incoming::control) {
+                Some(None) => return Ok(self.message().map(Incoming::Message)),
+                Some(control) => return Ok(control),
+                None => {}
+            }
         }
+        self.told = None;
         let buffer = core::mem::take(input);
         let mut unread = 0..buffer.len();
         // The message in progress, if it began in this input.
@@ -265,8 +367,8 @@ impl<S: Storage> MessageBuffer<S> {
         let (taken, rest) = buffer.split_at_mut(unread.start);
         *input = rest;
         Ok(Some(match found {
-            Found::InInput(complete) => Incoming::Message(complete.message(taken)),
-            Found::InStorage(complete) => Incoming::Message(complete.message(self.storage.bytes())),
+            Found::InInput(whole) => Incoming::Message(whole.message(taken)),
+            Found::InStorage(whole) => Incoming::Message(whole.message(self.storage.bytes())),
             Found::Control(Step::Close(_)) => Incoming::Close,
             Found::Control(Step::Ping) => Incoming::Ping,
             Found::Control(Step::Pong | Step::Data(_)) => Incoming::Pong,
@@ -299,8 +401,8 @@ impl<S: Storage> MessageBuffer<S> {
         let end = self.message.as_ref().map_or(0, |message| message.at.end);
         let at = self.copy(&part.at, input, end)?;
         self.unread = at.end..at.end;
-        let complete = Assembly::add(&mut self.message, DataStep { at, ..part })?;
-        Ok(complete.map(Found::InStorage))
+        let whole = Assembly::add(&mut self.message, DataStep { at, ..part })?;
+        Ok(whole.map(Found::InStorage))
     }
 
     /// Copies `input[from]` to the storage at `to`; where it lies then.
@@ -326,8 +428,8 @@ impl<S: Storage> MessageBuffer<S> {
         let len = self.storage.bytes().len();
         if self.flooded && len < LARGEST_READ {
             self.storage.grow((2 * len).min(LARGEST_READ));
-        } else if !self.flooded && len > KEPT {
-            self.storage.shrink(KEPT);
+        } else {
+            self.storage.shrink(if self.flooded { LARGEST_READ } else { KEPT });
         }
         self.flooded = false;
     }
@@ -394,6 +496,7 @@ impl<S: Storage> MessageBuffer<S> {
     /// The connection has failed: nothing is kept of it.
     fn give_up(&mut self, error: ReceiveError) -> ReceiveError {
         self.message = None;
+        self.told = None;
         self.unread = 0..0;
         self.storage.shrink(0);
         error
@@ -402,8 +505,8 @@ impl<S: Storage> MessageBuffer<S> {
 
 /// What the loop of [`MessageBuffer::next_in`] ends with.
 enum Found {
-    InInput(Complete),
-    InStorage(Complete),
+    InInput(Whole),
+    InStorage(Whole),
     Control(Step),
 }
 

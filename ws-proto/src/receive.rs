@@ -107,6 +107,12 @@ impl Receiver {
         }
     }
 
+    /// Leaves the frame at hand: the offset is then that of the last byte taken.
+    pub(crate) fn stop(&mut self) {
+        self.offset = self.offset.saturating_sub(self.payload_remaining());
+        self.phase = HEADER;
+    }
+
     /// Takes frames from `buffer[unread]` until something is to be told; `None` when all is taken.
     ///
     /// Payload is unmasked where it lies, or, with `gather_to`, moved there, which is not behind `unread`.

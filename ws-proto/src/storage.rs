@@ -70,7 +70,9 @@ impl Storage for alloc::vec::Vec<u8> {
     }
 
     fn shrink(&mut self, len: usize) {
-        self.truncate(len);
-        self.shrink_to(len);
+        if len < self.len() {
+            self.truncate(len);
+            self.shrink_to(len);
+        }
     }
 }

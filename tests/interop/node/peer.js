@@ -1,0 +1,98 @@
+// A WebSocket peer made of the `ws` library. README.md beside this folder defines the roles.
+
+import { deepStrictEqual } from "node:assert";
+import { once } from "node:events";
+import WebSocket, { WebSocketServer } from "ws";
+
+const MULTILINGUAL = "Grüße, 世界! Привет, мир. שלום עולם 🦀👩‍👩‍👧‍👦 \0 \uffff";
+const TEXTS = ["", "hello", MULTILINGUAL, MULTILINGUAL.repeat(1_000)];
+const BINARY_LENGTHS = [0, 1, 125, 126, 127, 65_535, 65_536, 1 << 20];
+const CLOSES = [[1000, ""], [4001, "bye – 再见"]];
+
+const binary = (length) => Buffer.from(Uint8Array.from({ length }, (_, i) => (i * 31) % 251));
+
+// Every message of `ws` in order, kept while nobody waits for it.
+function incoming(ws) {
+  const arrived = [];
+  const waiting = [];
+  ws.on("message", (data, isBinary) => {
+    const message = isBinary ? data : data.toString();
+    if (waiting.length > 0) waiting.shift()(message);
+    else arrived.push(message);
+  });
+  return () =>
+    arrived.length > 0 ? Promise.resolve(arrived.shift()) : new Promise((resolve) => waiting.push(resolve));
+}
+
+// Sends every kind of message to an echoing peer and compares what comes back.
+async function exchange(ws, receive) {
+  for (const message of [...TEXTS, ...BINARY_LENGTHS.map(binary)]) {
+    ws.send(message);
+    deepStrictEqual(await receive(), message);
+  }
+  // Bytes, so that the cuts may fall inside a character.
+  const bytes = Buffer.from(MULTILINGUAL);
+  for (const [isBinary, whole] of [[false, MULTILINGUAL], [true, bytes]]) {
+    ws.send("", { binary: isBinary, fin: false });
+    for (const byte of bytes) ws.send(Buffer.of(byte), { binary: isBinary, fin: false });
+    ws.send("", { binary: isBinary, fin: true });
+    deepStrictEqual(await receive(), whole);
+  }
+
+  const burst = Array.from({ length: 1_000 }, (_, i) => `message ${i}`);
+  for (const message of burst) ws.send(message);
+  for (const message of burst) deepStrictEqual(await receive(), message);
+
+  for (const payload of [Buffer.alloc(0), Buffer.from("are you there?"), Buffer.alloc(125)]) {
+    ws.ping(payload);
+    deepStrictEqual((await once(ws, "pong"))[0], payload);
+  }
+}
+
+async function close(ws, code, reason) {
+  ws.close(code, reason);
+  deepStrictEqual((await once(ws, "close"))[0], code);
+}
+
+async function listen() {
+  const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+  await once(server, "listening");
+  console.log(`listening on ws://127.0.0.1:${server.address().port}/`);
+  return server;
+}
+
+const roles = {
+  async serve() {
+    const server = await listen();
+    server.on("connection", (ws) => ws.on("message", (data, isBinary) => ws.send(data, { binary: isBinary })));
+  },
+
+  async drive(code, reason) {
+    const server = await listen();
+    const [ws] = await once(server, "connection");
+    server.close();
+    await exchange(ws, incoming(ws));
+    await close(ws, Number(code), reason);
+  },
+
+  async visit(url) {
+    for (const [code, reason] of CLOSES) {
+      const ws = new WebSocket(url);
+      const receive = incoming(ws);
+      await once(ws, "open");
+      await exchange(ws, receive);
+      await close(ws, code, reason);
+    }
+  },
+
+  async "await-close"(url, code) {
+    const ws = new WebSocket(url);
+    await once(ws, "open");
+    console.log("open");
+    deepStrictEqual((await once(ws, "close"))[0], Number(code));
+  },
+};
+
+// When a connection ends while its echo is awaited, nothing is left to do and node stops with code 13.
+const [role, ...args] = process.argv.slice(2);
+await roles[role](...args);

@@ -1,0 +1,319 @@
+use ws_proto::{
+    Client, Closed, Config, Data, Endpoint, Event, Incoming, Instant, MessageBuffer, MessageKind, Negotiated,
+    ReceiveError, Role, Server, State, Storage, Trace, Transmit,
+};
+
+use crate::{Keys, TestClient, Told, wire};
+
+/// A host that obeys the one law and writes down what it is told.
+#[derive(Debug)]
+pub struct Host<R: Role, T: Trace = ()> {
+    /// The endpoint itself.
+    pub endpoint: Endpoint<R, T>,
+    /// The time.
+    pub now: Instant,
+    /// Messages and control frames, in order.
+    pub told: Vec<Told>,
+    /// What has been told of the message in progress.
+    pub unfinished: Option<(MessageKind, Vec<u8>)>,
+    /// The error that `receive` has ended with.
+    pub error: Option<ReceiveError>,
+    /// Bytes for the peer.
+    pub output: Vec<u8>,
+    /// How often the endpoint has asked to half-close the transport.
+    pub shutdowns: usize,
+}
+
+/// All that may not depend on how the input was cut.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Messages and control frames.
+    pub told: Vec<Told>,
+    /// What has come of a message in progress; not after an error, which may come before it is told.
+    pub unfinished: Option<(MessageKind, Vec<u8>)>,
+    /// The error.
+    pub error: Option<ReceiveError>,
+    /// All bytes for the peer.
+    pub output: Vec<u8>,
+    /// How often the transport was to be half-closed.
+    pub shutdowns: usize,
+    /// The state at the end.
+    pub state: State,
+}
+
+/// A message limit in tests that need a small one.
+pub const SMALL_CONFIG_LEN: u64 = 1000;
+
+/// A configuration without any timeout.
+#[must_use]
+pub fn bare_config() -> Config {
+    let mut config = Config::default();
+    config.handshake_timeout = None;
+    config.idle_timeout = None;
+    config.keepalive_interval = None;
+    config.pong_timeout = None;
+    config.close_timeout = None;
+    config.drain_timeout = None;
+    config.server_fin_timeout = None;
+    config
+}
+
+/// A server with this configuration at the epoch.
+#[must_use]
+pub fn server(config: &Config) -> Host<Server> {
+    Host::new(Endpoint::new(Server, config, Negotiated::default(), Instant::ZERO))
+}
+
+/// A client with this configuration at the epoch, whose masking keys are those of the RFC's examples.
+#[must_use]
+pub fn client(config: &Config) -> Host<TestClient> {
+    Host::new(Endpoint::new(Client::new(Keys::Fixed), config, Negotiated::default(), Instant::ZERO))
+}
+
+/// Runs the same check for a client and for a server: `on_both(&config, check, check)`.
+pub fn on_both(
+    config: &Config,
+    check_client: impl FnOnce(Host<TestClient>),
+    check_server: impl FnOnce(Host<Server>),
+) {
+    check_client(client(config));
+    check_server(server(config));
+}
+
+impl<R: Role, T: Trace> Host<R, T> {
+    /// A host at the epoch.
+    pub fn new(endpoint: Endpoint<R, T>) -> Self {
+        Self {
+            endpoint,
+            now: Instant::ZERO,
+            told: Vec::new(),
+            unfinished: None,
+            error: None,
+            output: Vec::new(),
+            shutdowns: 0,
+        }
+    }
+
+    /// A frame as this host's peer sends it.
+    #[must_use]
+    pub fn peer_frame(&self, first: u8, payload: &[u8]) -> Vec<u8> {
+        wire::from_peer(R::SIDE, first, payload)
+    }
+
+    /// Receives a frame of the peer.
+    pub fn receive_frame(&mut self, first: u8, payload: &[u8]) {
+        self.receive(&self.peer_frame(first, payload));
+    }
+
+    /// Receives bytes by [`Endpoint::receive`], and checks its contract on the way.
+    ///
+    /// # Panics
+    ///
+    /// The contract is broken.
+    pub fn receive(&mut self, bytes: &[u8]) {
+        let mut bytes = bytes.to_vec();
+        let mut input = &mut bytes[..];
+        loop {
+            match self.endpoint.receive(self.now, &mut input) {
+                Ok(Some(Event::Data(data))) => {
+                    assert_eq!(
+                        data.as_bytes().as_ptr_range().end,
+                        input.as_ptr().cast(),
+                        "payload ends at the rest"
+                    );
+                    self.data(&data);
+                }
+                Ok(Some(Event::Ping)) => self.told.push(Told::Ping(self.endpoint.control_payload().into())),
+                Ok(Some(Event::Pong)) => self.told.push(Told::Pong(self.endpoint.control_payload().into())),
+                Ok(Some(Event::Close)) => self.close(),
+                Ok(Some(event)) => panic!("unknown event {event:?}"),
+                Ok(None) => break,
+                Err(error) => {
+                    self.fail(error);
+                    break;
+                }
+            }
+            self.transmit();
+        }
+        assert!(input.is_empty(), "all input is taken when `receive` has nothing more to tell");
+        self.transmit();
+    }
+
+    /// Receives bytes through a [`MessageBuffer`] that reads into its own storage.
+    ///
+    /// # Panics
+    ///
+    /// The contract is broken.
+    pub fn receive_buffered<S: Storage>(&mut self, buffer: &mut MessageBuffer<S>, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let room = buffer.unfilled(&self.endpoint);
+            assert!(!room.is_empty(), "there is room whenever everything has been taken");
+            let len = room.len().min(bytes.len());
+            room[..len].copy_from_slice(&bytes[..len]);
+            bytes = &bytes[len..];
+            buffer.filled(len);
+            loop {
+                let found = buffer.next(&mut self.endpoint, self.now).map(|found| found.map(Owned::from));
+                if !self.incoming(found) {
+                    break;
+                }
+            }
+            assert!(buffer.unread().is_empty(), "`None` means that all was taken");
+        }
+    }
+
+    /// Receives bytes through a [`MessageBuffer`] from a buffer that is shared among connections.
+    ///
+    /// # Panics
+    ///
+    /// The contract is broken.
+    pub fn receive_shared<S: Storage>(&mut self, buffer: &mut MessageBuffer<S>, bytes: &[u8]) {
+        let mut bytes = bytes.to_vec();
+        let mut input = &mut bytes[..];
+        loop {
+            let found = buffer.next_in(&mut self.endpoint, self.now, &mut input);
+            if !self.incoming(found.map(|found| found.map(Owned::from))) {
+                break;
+            }
+        }
+        assert!(input.is_empty(), "`None` means that all was taken");
+    }
+
+    /// Whether there may be more.
+    fn incoming(&mut self, found: Result<Option<Owned>, ReceiveError>) -> bool {
+        let go_on = matches!(found, Ok(Some(_)));
+        match found {
+            Ok(Some(Owned::Message(told))) => self.told.push(told),
+            Ok(Some(Owned::Ping)) => self.told.push(Told::Ping(self.endpoint.control_payload().into())),
+            Ok(Some(Owned::Pong)) => self.told.push(Told::Pong(self.endpoint.control_payload().into())),
+            Ok(Some(Owned::Close)) => self.close(),
+            Ok(None) => {}
+            Err(error) => self.fail(error),
+        }
+        self.transmit();
+        go_on
+    }
+
+    fn data(&mut self, data: &Data<'_>) {
+        let (kind, part) = (data.kind(), data.part());
+        assert_eq!(self.unfinished.is_none(), part.is_first(), "parts come in order");
+        assert_eq!(data.as_str().is_some(), kind == MessageKind::Text && part == ws_proto::Part::Whole);
+        let (begun, mut payload) = self.unfinished.take().unwrap_or((kind, Vec::new()));
+        assert_eq!(begun, kind);
+        payload.extend(data.as_bytes());
+        if part.is_last() {
+            self.told.push(Told::message(kind, payload));
+        } else {
+            self.unfinished = Some((kind, payload));
+        }
+    }
+
+    fn close(&mut self) {
+        let (code, reason) = self.endpoint.close_frame().expect("a Close was told");
+        self.told.push(Told::Close(code.get(), reason.into()));
+    }
+
+    fn fail(&mut self, error: ReceiveError) {
+        let earlier = self.error.replace(error);
+        assert!(earlier.is_none_or(|earlier| earlier == error), "the error stays the same");
+    }
+
+    /// Does what the protocol owes.
+    pub fn transmit(&mut self) {
+        while let Some(transmit) = self.endpoint.poll_transmit() {
+            match transmit {
+                Transmit::Control(frame) => {
+                    assert_eq!(self.shutdowns, 0, "nothing is sent after the shutdown");
+                    self.output.extend(frame.as_bytes());
+                }
+                Transmit::Shutdown => self.shutdowns += 1,
+            }
+        }
+    }
+
+    /// The peer has ended the transport.
+    pub fn receive_eof(&mut self) {
+        self.endpoint.receive_eof(self.now);
+        self.transmit();
+    }
+
+    /// Moves the clock to the next deadline and handles it; false if there is none.
+    ///
+    /// # Panics
+    ///
+    /// Handling a deadline twice does not get rid of it.
+    pub fn step_clock(&mut self) -> bool {
+        let Some(deadline) = self.endpoint.poll_timeout() else {
+            return false;
+        };
+        self.now = self.now.max(deadline);
+        self.handle_timeout();
+        if self.endpoint.poll_timeout().is_some_and(|next| next <= self.now) {
+            self.handle_timeout();
+            assert!(self.endpoint.poll_timeout().is_none_or(|next| next > self.now), "a deadline is not met");
+        }
+        true
+    }
+
+    /// Handles the present time.
+    pub fn handle_timeout(&mut self) {
+        self.endpoint.handle_timeout(self.now);
+        self.transmit();
+    }
+
+    /// Takes the output, as frames.
+    pub fn sent(&mut self) -> Vec<wire::RawFrame> {
+        wire::parse(&std::mem::take(&mut self.output))
+    }
+
+    /// Takes the output, as frames' first bytes and unmasked payloads.
+    pub fn sent_plain(&mut self) -> Vec<(u8, Vec<u8>)> {
+        self.sent().into_iter().map(|frame| (frame.first, frame.payload)).collect()
+    }
+
+    /// How the connection ended.
+    ///
+    /// # Panics
+    ///
+    /// It has not.
+    #[must_use]
+    pub fn closed(&self) -> Closed {
+        match self.endpoint.state() {
+            State::Closed(closed) => closed,
+            state => panic!("{state:?}, not closed"),
+        }
+    }
+
+    /// What has come of it all.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        Outcome {
+            told: self.told.clone(),
+            unfinished: if self.error.is_none() { self.unfinished.clone() } else { None },
+            error: self.error,
+            output: self.output.clone(),
+            shutdowns: self.shutdowns,
+            state: self.endpoint.state(),
+        }
+    }
+}
+
+/// An [`Incoming`] that has let go of the buffer.
+enum Owned {
+    Message(Told),
+    Ping,
+    Pong,
+    Close,
+}
+
+impl From<Incoming<'_>> for Owned {
+    fn from(incoming: Incoming<'_>) -> Self {
+        match incoming {
+            Incoming::Message(message) => Self::Message(Told::message(message.kind(), message.as_bytes().into())),
+            Incoming::Ping => Self::Ping,
+            Incoming::Pong => Self::Pong,
+            Incoming::Close => Self::Close,
+            other => panic!("unknown {other:?}"),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! What the tests share: two endpoints on a simulated clock, a recording host, raw frames.
+//!
+//! Nothing here reads a socket, a clock or a random source, so every test runs the same way every time.
+
+mod host;
+mod keys;
+mod pair;
+mod say;
+mod wire;
+
+pub use host::{Host, Outcome, SMALL_CONFIG_LEN, bare_config, client, on_both, server};
+pub use keys::{Keys, TestClient};
+pub use pair::Pair;
+pub use say::{Say, Told, told_of};
+pub use wire::{
+    BINARY, CLOSE, CONTINUATION, FIN, KEY, PING, PONG, RawFrame, TEXT, frame, from_peer, header, masked, parse,
+};
+
+/// A number of bytes that look random and are the same every time.
+#[must_use]
+pub fn noise(len: usize) -> Vec<u8> {
+    let mut state = 0x2545_F491_4F6C_DD1D_u64;
+    (0..len)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()[3]
+        })
+        .collect()
+}
+
+/// Every way to cut `bytes` in two, the halves in order; both may be empty.
+pub fn two_way_splits(bytes: &[u8]) -> impl Iterator<Item = [&[u8]; 2]> {
+    (0..=bytes.len()).map(|cut| {
+        let (head, tail) = bytes.split_at(cut);
+        [head, tail]
+    })
+}

@@ -1,0 +1,102 @@
+use ws_proto::Side;
+
+/// The bit that ends a message.
+pub const FIN: u8 = 0x80;
+/// First byte of an unfinished or middle fragment.
+pub const CONTINUATION: u8 = 0x00;
+/// First byte of the first fragment of a text message; with [`FIN`], of a whole one.
+pub const TEXT: u8 = 0x01;
+/// First byte of the first fragment of a binary message; with [`FIN`], of a whole one.
+pub const BINARY: u8 = 0x02;
+/// First byte of a Close.
+pub const CLOSE: u8 = 0x88;
+/// First byte of a Ping.
+pub const PING: u8 = 0x89;
+/// First byte of a Pong.
+pub const PONG: u8 = 0x8A;
+
+/// The masking key of the examples in RFC 6455 section 5.7.
+pub const KEY: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
+
+/// A frame header that starts with `first` and announces `len` bytes in the shortest form.
+#[must_use]
+pub fn header(first: u8, len: u64, key: Option<[u8; 4]>) -> Vec<u8> {
+    let mask_bit = if key.is_some() { 0x80 } else { 0 };
+    let mut bytes = vec![first];
+    if len < 126 {
+        bytes.push(mask_bit | len.to_le_bytes()[0]);
+    } else if len < 0x1_0000 {
+        bytes.push(mask_bit | 126);
+        bytes.extend(&len.to_be_bytes()[6..]);
+    } else {
+        bytes.push(mask_bit | 127);
+        bytes.extend(len.to_be_bytes());
+    }
+    bytes.extend(key.into_iter().flatten());
+    bytes
+}
+
+/// A frame without a mask, as a server sends it.
+#[must_use]
+pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    [header(first, payload.len() as u64, None), payload.to_vec()].concat()
+}
+
+/// A frame masked with [`KEY`], as a client sends it.
+#[must_use]
+pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    [header(first, payload.len() as u64, Some(KEY)), xor(payload, KEY)].concat()
+}
+
+/// A frame as the peer of `side` sends it.
+#[must_use]
+pub fn from_peer(side: Side, first: u8, payload: &[u8]) -> Vec<u8> {
+    match side {
+        Side::Client => frame(first, payload),
+        Side::Server => masked(first, payload),
+    }
+}
+
+/// RFC 6455 section 5.3, word by word.
+fn xor(payload: &[u8], key: [u8; 4]) -> Vec<u8> {
+    payload.iter().enumerate().map(|(i, byte)| byte ^ key[i % 4]).collect()
+}
+
+/// A frame taken apart the slow way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawFrame {
+    /// FIN, reserved bits and opcode.
+    pub first: u8,
+    /// The masking key.
+    pub key: Option<[u8; 4]>,
+    /// The payload, unmasked.
+    pub payload: Vec<u8>,
+    /// The bytes of the length: 1, 3 or 9.
+    pub len_bytes: usize,
+}
+
+/// Takes `bytes`, which are whole frames, apart.
+///
+/// # Panics
+///
+/// The bytes end inside a frame.
+#[must_use]
+pub fn parse(mut bytes: &[u8]) -> Vec<RawFrame> {
+    let mut frames = Vec::new();
+    while let [first, second, rest @ ..] = bytes {
+        let (len, len_bytes, rest) = match (second & 0x7F, rest) {
+            (126, [a, b, rest @ ..]) => (u64::from(u16::from_be_bytes([*a, *b])), 3, rest),
+            (127, _) => (u64::from_be_bytes(*rest.first_chunk().unwrap()), 9, &rest[8..]),
+            (len, rest) => (u64::from(len), 1, rest),
+        };
+        let (key, rest) = match second & 0x80 {
+            0 => (None, rest),
+            _ => (Some(*rest.first_chunk().unwrap()), &rest[4..]),
+        };
+        let (payload, rest) = rest.split_at(usize::try_from(len).unwrap());
+        frames.push(RawFrame { first: *first, key, payload: xor(payload, key.unwrap_or_default()), len_bytes });
+        bytes = rest;
+    }
+    assert!(bytes.is_empty(), "a frame is cut: {bytes:02x?}");
+    frames
+}

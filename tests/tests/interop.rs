@@ -1,0 +1,241 @@
+//! Our examples against WebSocket peers by others. Each peer is a program under `interop/`, where README.md
+//! defines its roles. A peer that is not installed is a skipped test, under CI a failed one.
+
+#![cfg(unix)]
+
+use core::time::Duration;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::{env, thread};
+
+/// How long a program may stay silent: a browser on a busy machine takes seconds to start.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+#[test]
+fn chromium_exchanges_messages_with_our_server() {
+    exchanges_messages_with_our_server(chromium());
+}
+
+#[test]
+fn node_exchanges_messages_with_our_server() {
+    exchanges_messages_with_our_server(node());
+}
+
+#[test]
+fn python_exchanges_messages_with_our_server() {
+    exchanges_messages_with_our_server(python());
+}
+
+#[test]
+fn chromium_sees_our_server_going_away() {
+    sees_our_server_going_away(chromium());
+}
+
+#[test]
+fn node_sees_our_server_going_away() {
+    sees_our_server_going_away(node());
+}
+
+#[test]
+fn python_sees_our_server_going_away() {
+    sees_our_server_going_away(python());
+}
+
+#[test]
+fn our_client_echoes_what_node_sends() {
+    our_client_echoes(node);
+}
+
+#[test]
+fn our_client_echoes_what_python_sends() {
+    our_client_echoes(python);
+}
+
+#[test]
+fn our_client_converses_with_node() {
+    our_client_converses(node().map(|node| with(node, &["serve"])), &[]);
+}
+
+#[test]
+fn our_client_converses_with_python() {
+    our_client_converses(python().map(|python| with(python, &["serve"])), &[]);
+}
+
+#[test]
+fn our_client_converses_with_python_in_a_subprotocol() {
+    our_client_converses(python().map(|python| with(python, &["serve"])), &["--subprotocol", "echo"]);
+}
+
+#[test]
+fn our_client_converses_with_fastapi() {
+    our_client_converses(fastapi(), &[]);
+}
+
+fn exchanges_messages_with_our_server(peer: Option<Command>) {
+    let Some(peer) = peer else { return };
+    let server = our_server();
+    Program::start(with(peer, &["visit", &server.url()])).succeeds();
+}
+
+fn sees_our_server_going_away(peer: Option<Command>) {
+    let Some(peer) = peer else { return };
+    let server = our_server();
+    let client = Program::start(with(peer, &["await-close", &server.url(), "1001"]));
+    assert_eq!(client.line(), "open");
+    server.interrupt();
+    client.succeeds();
+    server.succeeds();
+}
+
+fn our_client_echoes(peer: fn() -> Option<Command>) {
+    for (code, reason) in [("1000", ""), ("4001", "bye – 再见")] {
+        let Some(peer) = peer() else { return };
+        let server = Program::start(with(peer, &["drive", code, reason]));
+        let client = Program::start(with(example("echo_client"), &[&server.url()]));
+        server.succeeds();
+        client.succeeds();
+    }
+}
+
+fn our_client_converses(server: Option<Command>, options: &[&str]) {
+    let Some(server) = server else { return };
+    let server = Program::start(server);
+    let mut client = Program::start(with(with(example("client"), options), &[&server.url()]));
+    for line in ["hello", "", "Grüße, 世界! שלום 🦀", &"long ".repeat(20_000)] {
+        client.type_line(line);
+        assert_eq!(client.line(), line);
+    }
+    client.succeeds();
+}
+
+fn our_server() -> Program {
+    Program::start(with(example("echo_server"), &["127.0.0.1:0"]))
+}
+
+/// An example of ws-std, built by the same `cargo test`, as a command.
+fn example(name: &str) -> Command {
+    // This program is target/PROFILE/deps/interop-HASH.
+    let test = env::current_exe().expect("a running program has a path");
+    let profile = test.ancestors().nth(2).expect("cargo builds tests two folders deep");
+    let program = profile.join("examples").join(name);
+    assert!(program.exists(), "{} is missing: run `cargo test`, or build ws-std's examples", program.display());
+    Command::new(program)
+}
+
+fn chromium() -> Option<Command> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let installed = env::split_paths(&path).any(|folder| folder.join("chromium").exists());
+    peer(installed, Path::new("python3"), "browser/peer.py")
+}
+
+fn node() -> Option<Command> {
+    let installed = interop().join("node/node_modules/ws").exists();
+    peer(installed, Path::new("node"), "node/peer.js")
+}
+
+fn python() -> Option<Command> {
+    in_venv("python/peer.py")
+}
+
+fn fastapi() -> Option<Command> {
+    in_venv("python/fastapi_echo.py")
+}
+
+fn in_venv(script: &str) -> Option<Command> {
+    let venv = interop().join("../../target/interop/venv");
+    // Written last by tests/install.
+    let installed = venv.join("requirements.txt").exists();
+    peer(installed, &venv.join("bin/python"), script)
+}
+
+fn peer(installed: bool, interpreter: &Path, script: &str) -> Option<Command> {
+    if !installed {
+        let hint = format!("tests/interop/{script} lacks what it needs: run `tests/install interop`");
+        assert!(env::var_os("CI").is_none(), "{hint}");
+        // Not `eprintln!`, which a passing test hides.
+        writeln!(io::stderr(), "skipped: {hint}").expect("standard error is open");
+        return None;
+    }
+    let mut command = Command::new(interpreter);
+    command.arg(interop().join(script));
+    Some(command)
+}
+
+fn interop() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("interop")
+}
+
+fn with(mut command: Command, arguments: &[&str]) -> Command {
+    command.args(arguments);
+    command
+}
+
+/// A running program, killed when dropped. Its output is read by a thread, so that waiting for it can be bounded.
+struct Program {
+    name: String,
+    child: Child,
+    input: Option<ChildStdin>,
+    lines: Receiver<String>,
+}
+
+impl Program {
+    fn start(mut command: Command) -> Self {
+        let name = format!("{command:?}");
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        let input = child.stdin.take();
+        let output = BufReader::new(child.stdout.take().expect("standard output is piped"));
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Self { name, child, input, lines }
+    }
+
+    /// The address that a server prints first.
+    fn url(&self) -> String {
+        let line = self.line();
+        let url = line.strip_prefix("listening on ");
+        url.unwrap_or_else(|| panic!("{} prints no address but {line:?}", self.name)).to_owned()
+    }
+
+    /// The next line of its output.
+    fn line(&self) -> String {
+        self.lines.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("no line of {}: {error}", self.name))
+    }
+
+    fn type_line(&mut self, line: &str) {
+        let input = self.input.as_mut().expect("input is open until `succeeds`");
+        writeln!(input, "{line}").unwrap_or_else(|error| panic!("{} does not read: {error}", self.name));
+    }
+
+    /// What Ctrl-C does.
+    fn interrupt(&self) {
+        let kill = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        assert!(kill.expect("kill is a program of every Unix").success());
+    }
+
+    /// Ends its input and waits for its own end.
+    fn succeeds(mut self) {
+        self.input = None;
+        let silence = loop {
+            if let Err(silence) = self.lines.recv_timeout(PATIENCE) {
+                break silence;
+            }
+        };
+        assert_eq!(silence, RecvTimeoutError::Disconnected, "{} does not end", self.name);
+        let status = self.child.wait().expect("a child can be waited for");
+        assert!(status.success(), "{}: {status}", self.name);
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,349 @@
+//! Deadlines on a simulated clock, through `poll_timeout` and `handle_timeout` alone.
+
+use std::time::Duration;
+
+use ws_proto::{Cause, CloseCode, Closed, Config, Fault, Instant, Role, Side, State};
+use ws_tests::{BINARY, CLOSE, FIN, Host, PING, PONG, Pair, Say, bare_config, on_both};
+
+const SECOND: u64 = 1000;
+
+fn at(millis: u64) -> Option<Instant> {
+    Some(Instant::from_millis(millis))
+}
+
+/// Moves the host's clock and handles what is due.
+fn wait_until<R: Role>(host: &mut Host<R>, millis: u64) {
+    host.now = Instant::from_millis(millis);
+    host.handle_timeout();
+}
+
+fn close_body(code: u16) -> Vec<u8> {
+    code.to_be_bytes().into()
+}
+
+fn with(change: impl FnOnce(&mut Config)) -> Config {
+    let mut config = bare_config();
+    change(&mut config);
+    config
+}
+
+#[test]
+fn thirty_seconds_of_silence_are_followed_by_a_ping() {
+    fn check<R: Role>(mut host: Host<R>) {
+        assert_eq!(host.endpoint.poll_timeout(), at(30 * SECOND));
+        wait_until(&mut host, 30 * SECOND - 1);
+        assert!(host.output.is_empty());
+        assert!(host.step_clock());
+        assert_eq!(host.now, Instant::from_millis(30 * SECOND));
+        assert_eq!(host.sent_plain(), [(PING, vec![])]);
+        assert_eq!(host.endpoint.poll_timeout(), at(60 * SECOND));
+    }
+    on_both(&Config::default(), check, check);
+}
+
+// R7.4.1-2 R7.1.7-1
+#[test]
+fn a_ping_without_an_answer_fails_the_connection_with_1011() {
+    fn check<R: Role>(mut host: Host<R>) {
+        host.step_clock();
+        host.output.clear();
+        wait_until(&mut host, 60 * SECOND - 1);
+        assert_eq!(host.endpoint.state(), State::Open);
+        wait_until(&mut host, 60 * SECOND);
+        assert_eq!(host.sent_plain(), [(CLOSE, close_body(1011))]);
+        assert_eq!((host.shutdowns, host.endpoint.state()), (1, State::Closing));
+        host.receive_frame(FIN | BINARY, b"too late");
+        assert!(host.told.is_empty());
+        host.step_clock();
+        assert_eq!(host.closed(), Closed { clean: false, code: CloseCode::ABNORMAL, cause: Cause::Timeout });
+        assert_eq!(host.endpoint.poll_timeout(), None);
+    }
+    on_both(&Config::default(), check, check);
+}
+
+#[test]
+fn whatever_arrives_answers_a_ping() {
+    fn check<R: Role>(mut host: Host<R>, bytes: &[u8]) {
+        host.step_clock();
+        host.now = Instant::from_millis(59 * SECOND);
+        host.receive(bytes);
+        assert_eq!(host.endpoint.poll_timeout(), at(89 * SECOND));
+        wait_until(&mut host, 60 * SECOND);
+        assert_eq!(host.endpoint.state(), State::Open);
+    }
+    // A Pong, another frame, a single byte of one.
+    on_both(
+        &Config::default(),
+        |host| check(host, &ws_tests::frame(PONG, b"")),
+        |host| check(host, &ws_tests::masked(PONG, b"")),
+    );
+    on_both(
+        &Config::default(),
+        |host| check(host, &ws_tests::frame(FIN | BINARY, b"x")),
+        |host| check(host, &ws_tests::masked(FIN | BINARY, b"x")),
+    );
+    on_both(&Config::default(), |host| check(host, &[BINARY]), |host| check(host, &[BINARY]));
+}
+
+#[test]
+fn a_busy_connection_is_never_pinged() {
+    fn check<R: Role>(mut host: Host<R>) {
+        for second in 1..100 {
+            wait_until(&mut host, second * 29 * SECOND);
+            host.receive_frame(PONG, b"");
+        }
+        assert!(host.output.is_empty());
+    }
+    on_both(&Config::default(), check, check);
+}
+
+#[test]
+fn without_a_pong_wait_pings_are_sent_for_ever() {
+    fn check<R: Role>(mut host: Host<R>) {
+        for ping in 1..=20 {
+            assert_eq!(host.endpoint.poll_timeout(), at(ping * 5 * SECOND));
+            host.step_clock();
+            assert_eq!(host.sent_plain(), [(PING, vec![])]);
+        }
+        assert_eq!(host.endpoint.state(), State::Open);
+    }
+    let config = with(|config| config.keepalive_interval = Some(Duration::from_secs(5)));
+    on_both(&config, check, check);
+}
+
+#[test]
+fn a_pair_keeps_itself_alive() {
+    let mut pair = Pair::new(&Config::default());
+    for _ in 0..50 {
+        assert!(pair.step_clock());
+    }
+    assert_eq!(pair.states(), [State::Open; 2]);
+    let pongs = pair.client.told.len() + pair.server.told.len();
+    assert!(pongs >= 50, "{pongs} control frames");
+    pair.advance(Duration::from_secs(5));
+    Say::Close(Some(1000), "").by(&mut pair.client).unwrap();
+    pair.deliver();
+    assert!(pair.client.closed().clean && pair.server.closed().clean);
+}
+
+// R7.4.1-2
+#[test]
+fn an_idle_connection_is_closed_with_1001() {
+    fn check<R: Role>(mut host: Host<R>) {
+        assert_eq!(host.endpoint.poll_timeout(), at(7 * SECOND));
+        wait_until(&mut host, 7 * SECOND - 1);
+        assert!(host.output.is_empty());
+        host.step_clock();
+        assert_eq!(host.sent_plain(), [(CLOSE, close_body(1001))]);
+        assert_eq!(host.shutdowns, 0, "the peer's Close is waited for");
+        assert_eq!(host.endpoint.poll_timeout(), at(9 * SECOND));
+        host.receive_frame(CLOSE, &close_body(1001));
+        host.receive_eof();
+        assert_eq!(host.closed(), Closed { clean: true, code: CloseCode::GOING_AWAY, cause: Cause::Timeout });
+    }
+    let config = with(|config| {
+        config.idle_timeout = Some(Duration::from_secs(7));
+        config.close_timeout = Some(Duration::from_secs(2));
+    });
+    on_both(&config, check, check);
+}
+
+#[test]
+fn data_received_puts_the_idle_timeout_off_and_control_frames_do_not() {
+    fn check<R: Role>(mut host: Host<R>) {
+        host.now = Instant::from_millis(6 * SECOND);
+        host.receive_frame(PING, b"");
+        host.receive_frame(PONG, b"");
+        assert_eq!(host.endpoint.poll_timeout(), at(7 * SECOND));
+        host.receive_frame(BINARY, b"x");
+        assert_eq!(host.endpoint.poll_timeout(), at(13 * SECOND));
+        host.step_clock();
+        assert_eq!(host.endpoint.state(), State::Closing);
+    }
+    on_both(&with(|config| config.idle_timeout = Some(Duration::from_secs(7))), check, check);
+}
+
+#[test]
+fn data_sent_puts_the_idle_timeout_off_for_at_most_twice_its_length() {
+    fn check<R: Role>(mut host: Host<R>) {
+        Say::text("x").by(&mut host).unwrap();
+        host.output.clear();
+        host.step_clock();
+        assert_eq!((host.endpoint.state(), host.output.len()), (State::Open, 0));
+        assert_eq!(host.endpoint.poll_timeout(), at(14 * SECOND));
+        host.step_clock();
+        assert_eq!(host.sent_plain(), [(CLOSE, close_body(1001))]);
+    }
+    on_both(&with(|config| config.idle_timeout = Some(Duration::from_secs(7))), check, check);
+}
+
+#[test]
+fn idle_and_keepalive_run_side_by_side() {
+    fn check<R: Role>(mut host: Host<R>) {
+        host.step_clock();
+        assert_eq!((host.now, host.sent_plain()), (Instant::from_millis(3 * SECOND), vec![(PING, vec![])]));
+        host.now = Instant::from_millis(4 * SECOND);
+        host.receive_frame(PONG, b"");
+        assert_eq!(host.endpoint.poll_timeout(), at(7 * SECOND));
+        host.step_clock();
+        host.step_clock();
+        let sent = host.sent_plain();
+        assert!(sent.contains(&(CLOSE, close_body(1001))), "{sent:?}");
+    }
+    let config = with(|config| {
+        config.idle_timeout = Some(Duration::from_secs(7));
+        config.keepalive_interval = Some(Duration::from_secs(3));
+        config.pong_timeout = Some(Duration::from_secs(100));
+    });
+    on_both(&config, check, check);
+}
+
+// R7.1.4/5/6
+#[test]
+fn the_peers_close_is_waited_for_ten_seconds() {
+    fn check<R: Role>(mut host: Host<R>) {
+        host.now = Instant::from_millis(1 * SECOND);
+        Say::Close(Some(1000), "").by(&mut host).unwrap();
+        assert_eq!(host.endpoint.poll_timeout(), at(11 * SECOND));
+        host.receive_frame(FIN | BINARY, b"data do not put it off");
+        assert_eq!(host.endpoint.poll_timeout(), at(11 * SECOND));
+        wait_until(&mut host, 11 * SECOND - 1);
+        assert_eq!((host.endpoint.state(), host.shutdowns), (State::Closing, 0));
+        wait_until(&mut host, 11 * SECOND);
+        assert_eq!(host.closed(), Closed { clean: false, code: CloseCode::ABNORMAL, cause: Cause::Timeout });
+        assert_eq!((host.shutdowns, host.endpoint.poll_timeout()), (1, None));
+    }
+    on_both(&Config::default(), check, check);
+}
+
+// R7.1.1-1 R7.1.1-2 R5.5.1-4
+#[test]
+fn a_server_drains_for_one_second_and_a_client_waits_five_for_the_fin() {
+    fn check<R: Role>(mut host: Host<R>, begin: impl Fn(&mut Host<R>)) {
+        host.now = Instant::from_millis(2 * SECOND);
+        begin(&mut host);
+        let end = if R::SIDE == Side::Server { 3 * SECOND } else { 7 * SECOND };
+        assert_eq!(host.endpoint.poll_timeout(), at(end));
+        host.receive_frame(FIN | BINARY, b"ignored");
+        wait_until(&mut host, end - 1);
+        assert_eq!(host.endpoint.state(), State::Closing);
+        wait_until(&mut host, end);
+        assert!(matches!(host.endpoint.state(), State::Closed(_)));
+        assert_eq!((host.shutdowns, host.endpoint.poll_timeout()), (1, None));
+    }
+    fn closes<R: Role>(host: &mut Host<R>) {
+        host.receive_frame(CLOSE, b"");
+    }
+    fn answers<R: Role>(host: &mut Host<R>) {
+        Say::Close(None, "").by(host).unwrap();
+        host.receive_frame(CLOSE, b"");
+    }
+    fn fails<R: Role>(host: &mut Host<R>) {
+        host.endpoint.fail(host.now, Fault::Internal);
+        host.transmit();
+    }
+    on_both(&Config::default(), |host| check(host, closes), |host| check(host, closes));
+    on_both(&Config::default(), |host| check(host, answers), |host| check(host, answers));
+    on_both(&Config::default(), |host| check(host, fails), |host| check(host, fails));
+}
+
+#[test]
+fn without_timeouts_there_are_no_deadlines_in_any_state() {
+    fn check<R: Role>(mut host: Host<R>) {
+        let mut wait = |host: &mut Host<R>| {
+            assert_eq!(host.endpoint.poll_timeout(), None);
+            let before = host.outcome();
+            host.now = host.now.saturating_add(Duration::from_secs(1_000_000_000));
+            host.handle_timeout();
+            assert_eq!(host.outcome(), before);
+        };
+        wait(&mut host);
+        Say::Close(None, "").by(&mut host).unwrap();
+        wait(&mut host);
+        host.receive_frame(CLOSE, b"");
+        wait(&mut host);
+        host.receive_eof();
+        wait(&mut host);
+    }
+    on_both(&bare_config(), check, check);
+}
+
+#[test]
+fn early_calls_are_harmless_in_every_state() {
+    fn check<R: Role>(mut host: Host<R>) {
+        let early = |host: &mut Host<R>| {
+            let deadline = host.endpoint.poll_timeout();
+            let before = host.outcome();
+            for _ in 0..3 {
+                host.handle_timeout();
+            }
+            assert_eq!((host.outcome(), host.endpoint.poll_timeout()), (before, deadline));
+        };
+        early(&mut host);
+        host.step_clock();
+        early(&mut host);
+        host.receive_frame(PONG, b"");
+        early(&mut host);
+        Say::Close(None, "").by(&mut host).unwrap();
+        early(&mut host);
+        host.receive_frame(CLOSE, b"");
+        early(&mut host);
+        host.step_clock();
+        early(&mut host);
+    }
+    on_both(&Config::default(), check, check);
+}
+
+#[test]
+fn a_clock_that_jumps_meets_every_deadline_at_once() {
+    fn check<R: Role>(mut host: Host<R>) {
+        let far = |host: &Host<R>| host.now.saturating_add(Duration::from_secs(1_000_000));
+        host.now = far(&host);
+        assert!(host.step_clock());
+        assert_eq!(host.sent_plain(), [(PING, vec![])]);
+        host.now = far(&host);
+        assert!(host.step_clock());
+        assert_eq!(host.endpoint.state(), State::Closing);
+        host.now = far(&host);
+        assert!(host.step_clock());
+        assert!(matches!(host.endpoint.state(), State::Closed(_)));
+        assert!(!host.step_clock());
+    }
+    on_both(&Config::default(), check, check);
+}
+
+#[test]
+fn following_the_deadlines_ends_in_a_closed_connection_within_a_few_steps() {
+    fn check<R: Role>(mut host: Host<R>) {
+        for _ in 0..10 {
+            if !host.step_clock() {
+                break;
+            }
+        }
+        assert!(matches!(host.endpoint.state(), State::Closed(_)));
+    }
+    let mut config = Config::default();
+    for idle in [None, Some(1), Some(45_000), Some(1_000_000)] {
+        config.idle_timeout = idle.map(Duration::from_millis);
+        on_both(&config, check, check);
+    }
+}
+
+#[test]
+fn timeouts_are_rounded_up_to_a_millisecond_and_saturate() {
+    fn check<R: Role>(host: Host<R>, expected: Option<Instant>) {
+        assert_eq!(host.endpoint.poll_timeout(), expected);
+    }
+    let longest = u64::from(u32::MAX);
+    let cases = [
+        (Duration::ZERO, 1),
+        (Duration::from_nanos(1), 1),
+        (Duration::from_micros(1001), 2),
+        (Duration::from_secs(86_400), 86_400_000),
+        (Duration::MAX, longest),
+    ];
+    for (timeout, millis) in cases {
+        let config = with(|config| config.idle_timeout = Some(timeout));
+        on_both(&config, |host| check(host, at(millis)), |host| check(host, at(millis)));
+    }
+}

@@ -1,0 +1,144 @@
+//! Hosts and ports (RFC 3986 section 3.2).
+
+use core::{net::Ipv6Addr, str};
+
+/// `uri-host [ ":" port ]`, as Host, targets and origins have it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Authority<'h> {
+    /// As it was written.
+    pub(super) text: &'h str,
+    host: Host<'h>,
+    pub(super) port: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Host<'h> {
+    /// A name or an IPv4 address.
+    Name(&'h str),
+    Ipv6(Ipv6Addr),
+}
+
+impl<'h> Authority<'h> {
+    /// Parses `bytes` in whole. User information is not part of what HTTP accepts (RFC 9110 section 4.2.4).
+    pub(super) fn parse(bytes: &'h [u8]) -> Option<Self> {
+        let text = str::from_utf8(bytes).ok()?;
+        let (host, port) = match text.strip_prefix('[') {
+            Some(literal) => {
+                let (address, port) = literal.split_once(']')?;
+                (Host::Ipv6(address.parse().ok()?), port)
+            }
+            None => {
+                let (name, port) = text.split_at_checked(text.find(':').unwrap_or(text.len()))?;
+                (Host::Name(Some(name).filter(|name| is_reg_name(name))?), port)
+            }
+        };
+        Some(Self { text, host, port: parse_port(port)? })
+    }
+
+    /// Whether both name the same host, whatever the ports.
+    pub(super) fn same_host(&self, other: &Authority<'_>) -> bool {
+        match (self.host, other.host) {
+            (Host::Name(a), Host::Name(b)) => without_root(a).eq_ignore_ascii_case(without_root(b)),
+            (Host::Ipv6(a), Host::Ipv6(b)) => a == b,
+            (Host::Name(_), Host::Ipv6(_)) | (Host::Ipv6(_), Host::Name(_)) => false,
+        }
+    }
+}
+
+/// `name` without the dot that stands for the root of the name system.
+fn without_root(name: &str) -> &str {
+    name.strip_suffix('.').unwrap_or(name)
+}
+
+/// The port behind a host: nothing, or a colon and any number of digits.
+fn parse_port(text: &str) -> Option<Option<u16>> {
+    match text.strip_prefix(':') {
+        None if text.is_empty() => Some(None),
+        None => None,
+        Some("") => Some(None),
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok().map(Some),
+        Some(_) => None,
+    }
+}
+
+/// A registered name (RFC 3986 section 3.2.2) that is not empty; IPv4 addresses are among them.
+fn is_reg_name(name: &str) -> bool {
+    let mut rest = name.as_bytes();
+    loop {
+        rest = match rest {
+            [] => return !name.is_empty(),
+            [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest,
+            [byte, rest @ ..] if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(byte) => rest,
+            _ => return false,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_ports_are_told_apart() {
+        // R9112-6
+        for (text, port) in [
+            ("example.com", None),
+            ("example.com:", None),
+            ("example.com:80", Some(80)),
+            ("example.com:00080", Some(80)),
+            ("127.0.0.1:65535", Some(65_535)),
+            ("[::1]", None),
+            ("[::ffff:127.0.0.1]:443", Some(443)),
+            ("a%2Db.example", None),
+            ("x_y.example.", None),
+        ] {
+            assert_eq!(Authority::parse(text.as_bytes()).map(|authority| authority.port), Some(port), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_host_is_refused() {
+        for text in [
+            "",
+            ":80",
+            "a b",
+            "a/b",
+            "a:b",
+            "a:80:80",
+            "a:65536",
+            "a:-1",
+            "a:+1",
+            "u@a",
+            "a?b",
+            "a#b",
+            "[::1",
+            "::1",
+            "[::1]80",
+            "[]",
+            "[1.2.3.4]",
+            "[fe80::1%25eth0]",
+            "[v1.x]",
+            "a%2",
+            "a%zz",
+            "a\\b",
+            "ä",
+            "<a>",
+            "a,b c",
+        ] {
+            assert!(Authority::parse(text.as_bytes()).is_none(), "{text}");
+        }
+        assert!(Authority::parse(b"\xFF").is_none());
+    }
+
+    #[test]
+    fn hosts_are_compared_as_names_or_addresses() {
+        let same = |a: &str, b: &str| {
+            Authority::parse(a.as_bytes()).unwrap().same_host(&Authority::parse(b.as_bytes()).unwrap())
+        };
+        assert!(same("Example.COM", "example.com.:80"));
+        assert!(same("[0:0::1]", "[::1]:1"));
+        assert!(!same("example.com..", "example.com"));
+        assert!(!same("example.com", "example.org"));
+        assert!(!same("[::1]", "127.0.0.1"));
+    }
+}

@@ -1,0 +1,187 @@
+use core::fmt;
+
+use super::{
+    super::{
+        Fields, HandshakeError,
+        field::{Once, is_zero, list_names},
+        head::{HttpVersion, ResponseHead},
+        key,
+    },
+    Request,
+};
+use crate::{
+    config::Config,
+    endpoint::Endpoint,
+    negotiated::Negotiated,
+    role::{Client, Entropy},
+    time::Instant,
+};
+
+/// What a server answers.
+#[derive(Clone, Debug)]
+pub enum Answer<'h, 'a> {
+    /// The connection is open.
+    Open(Response<'h, 'a>),
+    /// Any status but 101: nothing is open. What the status means is HTTP's matter.
+    Refused(Refusal<'h>),
+}
+
+/// A response that opens the connection, valid in every part.
+#[derive(Clone, Debug)]
+pub struct Response<'h, 'a> {
+    fields: Fields<'h>,
+    subprotocol: Option<&'a str>,
+    negotiated: Negotiated,
+}
+
+impl<'h, 'a> Response<'h, 'a> {
+    /// The subprotocol that the server has chosen, as it stands in the request; `None` if it has chosen none.
+    #[must_use]
+    pub const fn subprotocol(&self) -> Option<&'a str> {
+        self.subprotocol
+    }
+
+    /// What the endpoint has to know of the negotiation, for hosts that make it themselves.
+    #[must_use]
+    pub const fn negotiated(&self) -> Negotiated {
+        self.negotiated
+    }
+
+    /// The value of the first field line called `name`, in whatever case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&'h [u8]> {
+        self.fields.value(name)
+    }
+
+    /// All field lines.
+    #[must_use]
+    pub const fn headers(&self) -> Fields<'h> {
+        self.fields
+    }
+
+    /// The endpoint of the connection.
+    #[must_use]
+    pub fn open<E: Entropy>(&self, role: Client<E>, config: &Config, now: Instant) -> Endpoint<Client<E>> {
+        Endpoint::new(role, config, self.negotiated, now)
+    }
+}
+
+/// A response that does not open the connection.
+#[derive(Clone)]
+pub struct Refusal<'h> {
+    status: u16,
+    reason: &'h [u8],
+    fields: Fields<'h>,
+}
+
+impl<'h> Refusal<'h> {
+    /// The status: 200–999, though HTTP has none above 599.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The server's words for the status; often empty, never to be relied on.
+    #[must_use]
+    pub const fn reason(&self) -> &'h [u8] {
+        self.reason
+    }
+
+    /// The value of the first field line called `name`, in whatever case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&'h [u8]> {
+        self.fields.value(name)
+    }
+
+    /// All field lines.
+    #[must_use]
+    pub const fn headers(&self) -> Fields<'h> {
+        self.fields
+    }
+}
+
+impl fmt::Debug for Refusal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refusal").field("status", &self.status).field("headers", &self.fields).finish()
+    }
+}
+
+pub(super) fn parse<'h, 'a>(
+    head: &ResponseHead<'h>,
+    request: &Request<'a>,
+    key: &[u8],
+) -> Result<Answer<'h, 'a>, HandshakeError> {
+    let &ResponseHead { version, status, reason, fields } = head;
+    match (status, version) {
+        (101, HttpVersion::Http10) => Err(HandshakeError::Http10),
+        (101, HttpVersion::Http11) => {
+            let subprotocol = Facts::gather(fields)?.check(request, key)?;
+            Ok(Answer::Open(Response { fields, subprotocol, negotiated: Negotiated::default() }))
+        }
+        // An interim response is no answer; HTTP/1.0 has none.
+        (100..200, _) => Err(HandshakeError::Status),
+        _ => Ok(Answer::Refused(Refusal { status, reason, fields })),
+    }
+}
+
+/// What one walk over the fields has found.
+#[derive(Clone, Copy, Debug, Default)]
+struct Facts<'h> {
+    upgrade: Once<'h>,
+    accept: Once<'h>,
+    subprotocol: Once<'h>,
+    content_length: Once<'h>,
+    names_upgrade: bool,
+}
+
+impl<'h> Facts<'h> {
+    fn gather(fields: Fields<'h>) -> Result<Self, HandshakeError> {
+        let mut facts = Self::default();
+        for (name, value) in fields {
+            facts.add(name, value)?;
+        }
+        Ok(facts)
+    }
+
+    fn add(&mut self, name: &str, value: &'h [u8]) -> Result<(), HandshakeError> {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        match name.len() {
+            7 if is("upgrade") => self.upgrade.add(value),
+            10 if is("connection") => {
+                self.names_upgrade |= list_names(value, "upgrade").ok_or(HandshakeError::Connection)?;
+            }
+            14 if is("content-length") => self.content_length.add(value),
+            17 if is("transfer-encoding") => return Err(HandshakeError::Body),
+            // §11.3.1: requests only.
+            17 if is("sec-websocket-key") => return Err(HandshakeError::Key),
+            20 if is("sec-websocket-accept") => self.accept.add(value),
+            22 if is("sec-websocket-protocol") => self.subprotocol.add(value),
+            // §4.1: none has been offered.
+            24 if is("sec-websocket-extensions") => return Err(HandshakeError::Extensions),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The subprotocol of a response that opens the connection (§4.1).
+    fn check<'a>(&self, request: &Request<'a>, key: &[u8]) -> Result<Option<&'a str>, HandshakeError> {
+        let upgrade = self.upgrade.required(HandshakeError::Upgrade)?;
+        if !upgrade.eq_ignore_ascii_case(b"websocket") {
+            return Err(HandshakeError::Upgrade);
+        }
+        if !self.names_upgrade {
+            return Err(HandshakeError::Connection);
+        }
+        let accept = self.accept.required(HandshakeError::Accept)?;
+        if !key::equal(&key::accept(key), accept) {
+            return Err(HandshakeError::Accept);
+        }
+        if self.content_length.optional()?.is_some_and(|len| !is_zero(len)) {
+            return Err(HandshakeError::Body);
+        }
+        let Some(subprotocol) = self.subprotocol.optional()? else {
+            return Ok(None);
+        };
+        request.offered(subprotocol).map(Some).ok_or(HandshakeError::Subprotocol)
+    }
+}

@@ -1,0 +1,124 @@
+use core::fmt;
+
+use super::super::{
+    WriteError,
+    authority::Authority,
+    field::is_token,
+    key::KEY_LEN,
+    target::is_resource_name,
+    write::{Writer, check_headers},
+};
+
+/// What a client asks for.
+///
+/// Its parts are checked by [`Handshake::new`](super::Handshake::new).
+///
+/// ```
+/// use ws_proto::client::Request;
+///
+/// let request = Request::new("example.com:8080", "/prices?of=tea")
+///     .origin("https://example.com")
+///     .subprotocols(&["ticker"])
+///     .headers(&[("Authorization", "Bearer 31"), ("user-agent", "kettle")]);
+/// ```
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    host: &'a str,
+    resource: &'a str,
+    origin: Option<&'a str>,
+    subprotocols: &'a [&'a str],
+    headers: &'a [(&'a str, &'a str)],
+}
+
+impl<'a> Request<'a> {
+    /// A request for `resource` at `host`.
+    ///
+    /// `host` is the value of the field Host: with the port if it is not the scheme's default, an IPv6 address in
+    /// brackets. `resource` is the URL's path, or `/` if that is empty, and its query, both percent-encoded
+    /// (RFC 6455 section 3).
+    #[must_use]
+    pub const fn new(host: &'a str, resource: &'a str) -> Self {
+        Self { host, resource, origin: None, subprotocols: &[], headers: &[] }
+    }
+
+    /// The origin of the page, if it is a browser that asks; servers may insist on one.
+    #[must_use]
+    pub const fn origin(self, origin: &'a str) -> Self {
+        Self { origin: Some(origin), ..self }
+    }
+
+    /// The subprotocols to offer, the favourite first; each a token, and none twice.
+    #[must_use]
+    pub const fn subprotocols(self, subprotocols: &'a [&'a str]) -> Self {
+        Self { subprotocols, ..self }
+    }
+
+    /// Further fields, in this order and case. Those of the handshake itself, and those that announce a body, are
+    /// refused.
+    #[must_use]
+    pub const fn headers(self, headers: &'a [(&'a str, &'a str)]) -> Self {
+        Self { headers, ..self }
+    }
+
+    pub(super) fn check(&self) -> Result<(), WriteError> {
+        if Authority::parse(self.host.as_bytes()).is_none() {
+            return Err(WriteError::InvalidHost);
+        }
+        if !is_resource_name(self.resource) {
+            return Err(WriteError::InvalidResource);
+        }
+        if self.origin.is_some_and(|origin| !is_origin(origin)) {
+            return Err(WriteError::InvalidOrigin);
+        }
+        let mut rest = self.subprotocols;
+        while let [first, others @ ..] = rest {
+            if !is_token(first.as_bytes()) || others.contains(first) {
+                return Err(WriteError::InvalidSubprotocol);
+            }
+            rest = others;
+        }
+        check_headers(self.headers)
+    }
+
+    /// The offered subprotocol with this name.
+    pub(super) fn offered(&self, name: &[u8]) -> Option<&'a str> {
+        self.subprotocols.iter().find(|offered| offered.as_bytes() == name).copied()
+    }
+
+    pub(super) fn write(&self, writer: &mut Writer<'_>, key: &[u8; KEY_LEN]) {
+        writer.put(b"GET ");
+        writer.put(self.resource.as_bytes());
+        writer.put(b" HTTP/1.1\r\n");
+        writer.put_field("Host", self.host.as_bytes());
+        writer.put_field("Upgrade", b"websocket");
+        writer.put_field("Connection", b"Upgrade");
+        writer.put_field("Sec-WebSocket-Key", key);
+        writer.put_field("Sec-WebSocket-Version", b"13");
+        if let Some((first, others)) = self.subprotocols.split_first() {
+            writer.put(b"Sec-WebSocket-Protocol: ");
+            writer.put(first.as_bytes());
+            for subprotocol in others {
+                writer.put(b", ");
+                writer.put(subprotocol.as_bytes());
+            }
+            writer.put(b"\r\n");
+        }
+        if let Some(origin) = self.origin {
+            writer.put_field("Origin", origin.as_bytes());
+        }
+        writer.put_headers(self.headers);
+        writer.put(b"\r\n");
+    }
+}
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Fields and the query may hold secrets.
+        f.debug_struct("Request").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+/// Visible ASCII: whether it is an origin that the server knows is the server's to say.
+fn is_origin(origin: &str) -> bool {
+    !origin.is_empty() && origin.bytes().all(|byte| byte.is_ascii_graphic())
+}

@@ -1,0 +1,188 @@
+use core::fmt;
+
+use super::{server, write::Writer};
+
+/// The opening handshake failed: the peer's fault, or its deadline has passed.
+///
+/// A server answers with [`write_response`](Self::write_response), then ends the transport: half-close, drain
+/// for a moment, drop. A client just ends the transport. All later calls would give the same error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HandshakeError {
+    /// The head was not complete in time: 408.
+    Timeout,
+    /// The head is longer than [`MAX_HEAD_LEN`](super::MAX_HEAD_LEN) or the host's buffer: 431.
+    HeadTooLong,
+    /// A line of the head is longer than [`MAX_LINE_LEN`](super::MAX_LINE_LEN): 431.
+    LineTooLong,
+    /// The head has more fields than [`MAX_FIELDS`](super::MAX_FIELDS): 431.
+    TooManyFields,
+    /// The request target is longer than [`MAX_TARGET_LEN`](super::MAX_TARGET_LEN): 414.
+    TargetTooLong,
+    /// The bytes are not an HTTP/1.1 head: 400.
+    Syntax,
+    /// The message is HTTP/1.0, which has no Upgrade: 400.
+    Http10,
+    /// The message is of a version of HTTP other than 1.0 and 1.1: 505.
+    HttpVersion,
+    /// The method is none that HTTP knows: 501.
+    UnknownMethod,
+    /// A WebSocket is asked for with a method other than GET: 405.
+    MethodNotAllowed,
+    /// The request target has a form or a character that it may not have: 400.
+    Target,
+    /// Host is missing or not a valid host: 400.
+    Host,
+    /// A field that may come once came again: 400.
+    DuplicateField,
+    /// A body is announced where none can be: 400.
+    Body,
+    /// A WebSocket is asked for without `Upgrade: websocket`: 426.
+    UpgradeRequired,
+    /// Upgrade is missing, malformed, or names another protocol: 400.
+    Upgrade,
+    /// Connection is missing, malformed, or does not name Upgrade: 400.
+    Connection,
+    /// Sec-WebSocket-Version is missing or not a version: 400.
+    Version,
+    /// The version of the WebSocket protocol is not 13: 426, which tells the client so.
+    UnsupportedVersion,
+    /// Sec-WebSocket-Key is missing, not the base64 of 16 bytes, or part of a response: 400.
+    Key,
+    /// Sec-WebSocket-Extensions is malformed, or a response names an extension that was not offered: 400.
+    Extensions,
+    /// Sec-WebSocket-Protocol is malformed, or a response names a subprotocol that was not offered: 400.
+    Subprotocol,
+    /// The [`OriginPolicy`](server::OriginPolicy) does not admit the page that the request comes from: 403.
+    Origin,
+    /// The status of a response is not one: 502.
+    Status,
+    /// There are more interim responses than [`MAX_INTERIM_RESPONSES`](super::MAX_INTERIM_RESPONSES): 502.
+    TooManyInterimResponses,
+    /// Sec-WebSocket-Accept is missing or does not answer the key: 502.
+    Accept,
+}
+
+impl HandshakeError {
+    /// The most bytes that [`write_response`](Self::write_response) writes.
+    pub const MAX_RESPONSE_LEN: usize = 256;
+
+    /// The status that tells a client; of what only a response can have, the one that a gateway passes on.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::Timeout => 408,
+            Self::HeadTooLong | Self::LineTooLong | Self::TooManyFields => 431,
+            Self::TargetTooLong => 414,
+            Self::HttpVersion => 505,
+            Self::UnknownMethod => 501,
+            Self::MethodNotAllowed => 405,
+            Self::UpgradeRequired | Self::UnsupportedVersion => 426,
+            Self::Origin => 403,
+            Self::Status | Self::TooManyInterimResponses | Self::Accept => 502,
+            Self::Syntax
+            | Self::Http10
+            | Self::Target
+            | Self::Host
+            | Self::DuplicateField
+            | Self::Body
+            | Self::Upgrade
+            | Self::Connection
+            | Self::Version
+            | Self::Key
+            | Self::Extensions
+            | Self::Subprotocol => 400,
+        }
+    }
+
+    /// Writes the complete response that refuses the handshake, and tells its length.
+    ///
+    /// The text is fixed; nothing of the request is reflected. `out` needs at most
+    /// [`MAX_RESPONSE_LEN`](Self::MAX_RESPONSE_LEN) bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::BufferTooSmall`].
+    pub fn write_response(self, out: &mut [u8]) -> Result<usize, WriteError> {
+        let mut writer = Writer::new(out);
+        server::write_refusal(&mut writer, self.status(), &[]);
+        writer.finish()
+    }
+}
+
+impl fmt::Display for HandshakeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Timeout => "opening handshake took too long (RFC 9110 section 15.5.9)",
+            Self::HeadTooLong => "head is over the limit (RFC 6585 section 5)",
+            Self::LineTooLong => "line of the head is over the limit (RFC 6585 section 5)",
+            Self::TooManyFields => "too many fields in the head (RFC 6585 section 5)",
+            Self::TargetTooLong => "request target is over the limit (RFC 9112 section 3)",
+            Self::Syntax => "not an HTTP/1.1 head (RFC 9112 section 2.1)",
+            Self::Http10 => "HTTP/1.0 has no upgrade (RFC 6455 section 4.2.1)",
+            Self::HttpVersion => "HTTP version is not 1.1 (RFC 6455 section 4.2.1)",
+            Self::UnknownMethod => "method is not known (RFC 9110 section 9.1)",
+            Self::MethodNotAllowed => "method of the handshake is not GET (RFC 6455 section 4.2.1)",
+            Self::Target => "request target is malformed (RFC 9112 section 3.2)",
+            Self::Host => "host is missing or malformed (RFC 9112 section 3.2)",
+            Self::DuplicateField => "field that may come once is repeated (RFC 9110 section 5.3)",
+            Self::Body => "message of the handshake has a body (RFC 9112 section 6)",
+            Self::UpgradeRequired => "handshake without an upgrade to websocket (RFC 6455 section 4.2.1)",
+            Self::Upgrade => "upgrade is missing or not to websocket (RFC 6455 section 4.1)",
+            Self::Connection => "connection does not name upgrade (RFC 6455 section 4.1)",
+            Self::Version => "websocket version is missing or malformed (RFC 6455 section 4.3)",
+            Self::UnsupportedVersion => "websocket version is not 13 (RFC 6455 section 4.4)",
+            Self::Key => "websocket key is missing or malformed (RFC 6455 section 11.3.1)",
+            Self::Extensions => "extensions are malformed or were not offered (RFC 6455 section 9.1)",
+            Self::Subprotocol => "subprotocol is malformed or was not offered (RFC 6455 section 11.3.4)",
+            Self::Origin => "origin is not admitted (RFC 6455 section 10.2)",
+            Self::Status => "status of the response is not one (RFC 9110 section 15)",
+            Self::TooManyInterimResponses => "too many interim responses (RFC 9110 section 15.2)",
+            Self::Accept => "response does not answer the key (RFC 6455 section 4.1)",
+        })
+    }
+}
+
+impl core::error::Error for HandshakeError {}
+
+/// A head could not be written: the caller's fault. Nothing has changed; what the output holds is no head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The output is too small; it takes this many bytes.
+    BufferTooSmall {
+        /// Bytes that the whole head takes.
+        needed: usize,
+    },
+    /// The host is not `uri-host [":" port]`.
+    InvalidHost,
+    /// The resource name does not start with a slash, or has a character that has to be encoded.
+    InvalidResource,
+    /// The origin has a character that no origin has.
+    InvalidOrigin,
+    /// A subprotocol is not a token, or is named twice.
+    InvalidSubprotocol,
+    /// The name of a field is not a token, its value has a control character, or the field belongs to the
+    /// handshake.
+    InvalidHeader,
+    /// The status is not one that refuses: 300–599 without 304, which has no content.
+    InvalidStatus,
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BufferTooSmall { needed } => {
+                return write!(f, "output is too small, the head takes {needed} bytes (RFC 9112 section 2.1)");
+            }
+            Self::InvalidHost => "host is malformed (RFC 6455 section 3)",
+            Self::InvalidResource => "resource name is malformed (RFC 6455 section 3)",
+            Self::InvalidOrigin => "origin is malformed (RFC 6454 section 7)",
+            Self::InvalidSubprotocol => "subprotocol is no token or repeated (RFC 6455 section 4.1)",
+            Self::InvalidHeader => "header is malformed or the handshake's own (RFC 9110 section 5.5)",
+            Self::InvalidStatus => "status does not refuse (RFC 9110 section 15)",
+        })
+    }
+}
+
+impl core::error::Error for WriteError {}

@@ -1,0 +1,305 @@
+//! The grammar of fields (RFC 9110 section 5), the same for requests and responses.
+
+use core::{fmt, iter::FusedIterator, str};
+
+use super::HandshakeError;
+
+/// The field lines of a head in their order, each with its name and its value without outer white space.
+///
+/// They are found in the head as the iterator goes; nothing is stored. A name is a token, in the case that the
+/// peer wrote it; a value may hold bytes that are not UTF-8.
+#[derive(Clone, Copy)]
+pub struct Fields<'h> {
+    rest: &'h [u8],
+}
+
+impl<'h> Fields<'h> {
+    /// The fields of `head`, which a parser has found valid.
+    pub(super) fn of_head(head: &'h [u8]) -> Self {
+        let (_, rest) = split_line(head);
+        Self { rest }
+    }
+
+    /// The value of the first line with this name, in whatever case.
+    pub(super) fn value(mut self, name: &str) -> Option<&'h [u8]> {
+        self.find(|(candidate, _)| candidate.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+}
+
+impl<'h> Iterator for Fields<'h> {
+    type Item = (&'h str, &'h [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (line, rest) = split_line(self.rest);
+        let colon = line.iter().position(|&byte| byte == b':')?;
+        let (name, value) = line.split_at_checked(colon)?;
+        self.rest = rest;
+        Some((str::from_utf8(name).ok()?, trim(value.get(1..)?)))
+    }
+}
+
+impl FusedIterator for Fields<'_> {}
+
+impl fmt::Debug for Fields<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Cookies and credentials don't belong in a log.
+        f.debug_list().entries(self.map(|(name, _)| name)).finish()
+    }
+}
+
+/// The first line, without its end, and what follows it. A CR stands nowhere else in a head.
+fn split_line(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let end = bytes.iter().position(|&byte| byte == b'\r').unwrap_or(bytes.len());
+    (bytes.get(..end).unwrap_or_default(), bytes.get(end + 2..).unwrap_or_default())
+}
+
+/// `value` without white space around it; only SP and HTAB count (RFC 9110 section 5.6.3).
+pub(super) fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+/// Whether `bytes` are a token (RFC 9110 section 5.6.2).
+pub(super) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().copied().all(is_token_byte)
+}
+
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Whether only the handshake has fields of this name (RFC 6455 section 11.3).
+pub(super) fn is_websocket_name(name: &str) -> bool {
+    const PREFIX: &str = "sec-websocket-";
+    name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+}
+
+/// Whether `byte` may stand in the value of a field (RFC 9110 section 5.5).
+pub(super) fn is_value_byte(byte: u8) -> bool {
+    byte == b'\t' || !byte.is_ascii_control()
+}
+
+/// The elements of a list without quoted strings; empty ones are dropped (RFC 9110 section 5.6.1).
+pub(super) fn elements(list: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
+    list.split(|&byte| byte == b',').map(trim).filter(|element| !element.is_empty())
+}
+
+/// Whether the list of tokens names `token`, in whatever case; `None` if an element is not a token.
+pub(super) fn list_names(list: &[u8], token: &str) -> Option<bool> {
+    let mut found = false;
+    for element in elements(list) {
+        if !is_token(element) {
+            return None;
+        }
+        found |= element.eq_ignore_ascii_case(token.as_bytes());
+    }
+    Some(found)
+}
+
+/// Whether `value` announces no content (RFC 9110 section 8.6).
+pub(super) fn is_zero(value: &[u8]) -> bool {
+    !value.is_empty() && value.iter().all(|&byte| byte == b'0')
+}
+
+/// A field that may come once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Once<'h> {
+    #[default]
+    Absent,
+    One(&'h [u8]),
+    Repeated,
+}
+
+impl<'h> Once<'h> {
+    pub(super) fn add(&mut self, value: &'h [u8]) {
+        *self = match self {
+            Self::Absent => Self::One(value),
+            Self::One(_) | Self::Repeated => Self::Repeated,
+        };
+    }
+
+    pub(super) fn optional(self) -> Result<Option<&'h [u8]>, HandshakeError> {
+        match self {
+            Self::Absent => Ok(None),
+            Self::One(value) => Ok(Some(value)),
+            Self::Repeated => Err(HandshakeError::DuplicateField),
+        }
+    }
+
+    /// The value, or `missing`.
+    pub(super) fn required(self, missing: HandshakeError) -> Result<&'h [u8], HandshakeError> {
+        self.optional()?.ok_or(missing)
+    }
+}
+
+/// Whether `value` is a list of extensions (RFC 6455 section 9.1).
+pub(super) fn is_extension_list(value: &[u8]) -> bool {
+    let mut cursor = Cursor { rest: value };
+    let mut extensions = 0_usize;
+    loop {
+        cursor.skip_space();
+        match cursor.rest.first() {
+            None => return extensions > 0,
+            Some(b',') => {}
+            Some(_) if cursor.take_extension() => extensions += 1,
+            Some(_) => return false,
+        }
+        if !cursor.take(b',') {
+            return cursor.rest.is_empty() && extensions > 0;
+        }
+    }
+}
+
+/// What is left to parse.
+struct Cursor<'h> {
+    rest: &'h [u8],
+}
+
+impl Cursor<'_> {
+    /// `token *( ";" token [ "=" ( token / quoted-string ) ] )` with white space between the parts.
+    fn take_extension(&mut self) -> bool {
+        if !self.take_token() {
+            return false;
+        }
+        while self.take(b';') {
+            self.skip_space();
+            if !self.take_token() || self.take(b'=') && !self.take_value() {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn take_value(&mut self) -> bool {
+        self.skip_space();
+        if !matches!(self.rest.first(), Some(b'"')) {
+            return self.take_token();
+        }
+        self.take_quoted_token()
+    }
+
+    /// Takes a quoted string that is a token once its quotes and backslashes are gone, and the white space behind it.
+    fn take_quoted_token(&mut self) -> bool {
+        let mut len = 0_usize;
+        self.rest = self.rest.get(1..).unwrap_or_default();
+        loop {
+            self.rest = match self.rest {
+                [b'"', rest @ ..] => {
+                    self.rest = rest;
+                    self.skip_space();
+                    return len > 0;
+                }
+                [b'\\', byte, rest @ ..] | [byte, rest @ ..] if is_token_byte(*byte) => rest,
+                _ => return false,
+            };
+            len += 1;
+        }
+    }
+
+    /// Takes a token and the white space behind it.
+    fn take_token(&mut self) -> bool {
+        let len = self.rest.iter().position(|&byte| !is_token_byte(byte)).unwrap_or(self.rest.len());
+        self.rest = self.rest.get(len..).unwrap_or_default();
+        self.skip_space();
+        len > 0
+    }
+
+    /// Takes `byte` if it comes next.
+    fn take(&mut self, byte: u8) -> bool {
+        match self.rest {
+            [first, rest @ ..] if *first == byte => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn skip_space(&mut self) {
+        while let [b' ' | b'\t', rest @ ..] = self.rest {
+            self.rest = rest;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn fields_are_walked_over_in_order() {
+        // R9110-2, R9110-4
+        let fields = Fields::of_head(b"GET / HTTP/1.1\r\nHost:a\r\nX: \t b c\xFF:\t\r\nEmpty: \r\n\r\n");
+        let expected: [(&str, &[u8]); 3] = [("Host", b"a"), ("X", b"b c\xFF:"), ("Empty", b"")];
+        assert_eq!(fields.collect::<Vec<_>>(), expected);
+        assert_eq!(fields.value("x"), Some(&b"b c\xFF:"[..]));
+        assert_eq!(fields.value("y"), None);
+        assert_eq!(Fields::of_head(b"HTTP/1.1 200 OK\r\n\r\n").next(), None);
+    }
+
+    #[test]
+    fn white_space_is_space_and_tab_only() {
+        assert_eq!(trim(b" \t a b\t "), b"a b");
+        assert_eq!(trim(b" \t "), b"");
+        assert_eq!(trim(b"\x0Ca\x0B"), b"\x0Ca\x0B");
+    }
+
+    #[test]
+    fn lists_drop_empty_elements_and_name_tokens() {
+        // R9110-2
+        assert_eq!(elements(b" a ,, b,\t").collect::<Vec<_>>(), [b"a", b"b"]);
+        assert_eq!(list_names(b"keep-alive, UPGRADE", "upgrade"), Some(true));
+        assert_eq!(list_names(b"upgrades", "upgrade"), Some(false));
+        assert_eq!(list_names(b"", "upgrade"), Some(false));
+        assert_eq!(list_names(b"upgrade, a b", "upgrade"), None);
+        assert_eq!(list_names(b"\"upgrade\"", "upgrade"), None);
+    }
+
+    #[test]
+    fn extension_lists_follow_the_grammar() {
+        // R9.1-1, R4.3-1
+        for list in [
+            "a",
+            "a, b",
+            ",a,,b ,",
+            "permessage-deflate; client_max_window_bits",
+            "permessage-deflate;client_max_window_bits=15;x , foo",
+            "a; b=\"c\"",
+            "a ; b = \"1\\5\" ; c\t, d",
+            "a; b=c; b=d",
+        ] {
+            assert!(is_extension_list(list.as_bytes()), "{list}");
+        }
+        for list in [
+            "",
+            " ",
+            ",",
+            ", ,",
+            "a b",
+            "a;",
+            "a;;b",
+            "a; b=",
+            "a; =c",
+            "a; b=\"\"",
+            "a; b=\"c",
+            "a; b=\"c d\"",
+            "a; b=\"c\\\"",
+            "a; b=\"c\"d",
+            "a; b=\"c,d\"",
+            "a=b",
+            ";a",
+            "a/b",
+            "a; b=c d",
+            "a; b=\"c\\\\\"",
+            "ä",
+            "a;ä",
+        ] {
+            assert!(!is_extension_list(list.as_bytes()), "{list}");
+        }
+        assert!(!is_extension_list(b"a; b=\"\xFF\""));
+    }
+}

@@ -1,0 +1,296 @@
+//! Finding and parsing heads (RFC 9112 section 2), the same for requests and responses.
+
+use core::mem::MaybeUninit;
+
+use super::{Fields, HandshakeError, MAX_FIELDS, MAX_HEAD_LEN, MAX_LINE_LEN};
+
+/// What a head begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Message {
+    Request,
+    Response,
+}
+
+/// Finds the empty line that ends a head. Holds no bytes, only how far it has looked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HeadFinder {
+    message: Message,
+    /// Bytes looked at.
+    scanned: usize,
+    /// Bytes of the current line.
+    line_len: u16,
+    /// Lines that have ended, with the start line.
+    lines: u8,
+    /// Whether an empty line may still precede the start line.
+    empty_line_allowed: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    LineStart,
+    Line,
+    CarriageReturn,
+    Complete,
+}
+
+impl HeadFinder {
+    pub(super) fn new(message: Message) -> Self {
+        Self {
+            message,
+            scanned: 0,
+            line_len: 0,
+            lines: 0,
+            // RFC 9112 §2.2: an empty line before a request is to be ignored; nothing says so of responses.
+            empty_line_allowed: message == Message::Request,
+            state: State::LineStart,
+        }
+    }
+
+    /// The next head begins where the one found has ended.
+    pub(super) fn next_head(&mut self) {
+        *self = Self { scanned: self.scanned, ..Self::new(self.message) };
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.state == State::Complete
+    }
+
+    /// Looks at the bytes of `received` that are new, and tells where the head ends.
+    pub(super) fn find(&mut self, received: &[u8]) -> Result<Option<usize>, HandshakeError> {
+        while !self.is_complete() {
+            if self.scanned >= MAX_HEAD_LEN {
+                return Err(HandshakeError::HeadTooLong);
+            }
+            let Some(&byte) = received.get(self.scanned) else {
+                return Ok(None);
+            };
+            self.step(byte)?;
+            self.scanned += 1;
+        }
+        Ok(Some(self.scanned))
+    }
+
+    fn step(&mut self, byte: u8) -> Result<(), HandshakeError> {
+        match (self.state, byte) {
+            (State::CarriageReturn, b'\n') => self.end_line(),
+            // RFC 9112 §2.2: neither CR nor LF alone ends a line, though others read it so.
+            (State::CarriageReturn, _) | (_, b'\n') => Err(HandshakeError::Syntax),
+            (_, b'\r') => {
+                self.state = State::CarriageReturn;
+                Ok(())
+            }
+            // RFC 9112 §5.2: a folded line, or white space before the first field.
+            (State::LineStart, b' ' | b'\t') => Err(HandshakeError::Syntax),
+            (_, b'\t') => self.extend_line(),
+            (_, 0..0x20 | 0x7F) => Err(HandshakeError::Syntax),
+            _ => self.extend_line(),
+        }
+    }
+
+    fn extend_line(&mut self) -> Result<(), HandshakeError> {
+        if usize::from(self.lines) > MAX_FIELDS {
+            return Err(HandshakeError::TooManyFields);
+        }
+        if usize::from(self.line_len) >= MAX_LINE_LEN {
+            return Err(match (self.message, self.lines) {
+                (Message::Request, 0) => HandshakeError::TargetTooLong,
+                _ => HandshakeError::LineTooLong,
+            });
+        }
+        self.line_len += 1;
+        self.state = State::Line;
+        Ok(())
+    }
+
+    fn end_line(&mut self) -> Result<(), HandshakeError> {
+        self.state = match (self.line_len, self.lines) {
+            (0, 0) if !self.empty_line_allowed => return Err(HandshakeError::Syntax),
+            (0, 0) => {
+                self.empty_line_allowed = false;
+                State::LineStart
+            }
+            (0, _) => State::Complete,
+            _ => {
+                self.lines += 1;
+                State::LineStart
+            }
+        };
+        self.line_len = 0;
+        Ok(())
+    }
+}
+
+/// The start line and the fields of the head that `bytes` start with, checked line by line.
+///
+/// The head has been through a finder once, but not necessarily by the hands of this caller.
+fn split(bytes: &[u8], message: Message) -> Result<&[u8], HandshakeError> {
+    let len = HeadFinder::new(message).find(bytes)?.ok_or(HandshakeError::Syntax)?;
+    let head = bytes.get(..len).unwrap_or_default();
+    Ok(head.strip_prefix(b"\r\n").unwrap_or(head))
+}
+
+pub(super) struct RequestHead<'h> {
+    pub(super) method: &'h str,
+    pub(super) target: &'h str,
+    pub(super) fields: Fields<'h>,
+}
+
+impl<'h> RequestHead<'h> {
+    pub(super) fn parse(bytes: &'h [u8]) -> Result<Self, HandshakeError> {
+        let head = split(bytes, Message::Request)?;
+        let mut headers = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+        let mut request = httparse::Request::new(&mut []);
+        match request.parse_with_uninit_headers(head, &mut headers) {
+            Ok(httparse::Status::Complete(_)) => {}
+            Err(httparse::Error::Version) => return Err(version_error(head)),
+            Ok(httparse::Status::Partial) | Err(_) => return Err(HandshakeError::Syntax),
+        }
+        match (request.version, request.method, request.path) {
+            (Some(1), Some(method), Some(target)) => Ok(Self { method, target, fields: Fields::of_head(head) }),
+            (Some(0), ..) => Err(HandshakeError::Http10),
+            _ => Err(HandshakeError::Syntax),
+        }
+    }
+}
+
+/// What is wrong with a version that is neither HTTP/1.0 nor HTTP/1.1.
+fn version_error(head: &[u8]) -> HandshakeError {
+    let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
+    let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
+    match version.strip_prefix(b"HTTP/") {
+        // RFC 9112 §2.3: one digit on each side, the name in capitals.
+        Some([b'0'..=b'9', b'.', b'0'..=b'9']) => HandshakeError::HttpVersion,
+        _ => HandshakeError::Syntax,
+    }
+}
+
+pub(super) struct ResponseHead<'h> {
+    /// Whether the version is 1.1, else 1.0.
+    pub(super) version: HttpVersion,
+    pub(super) status: u16,
+    pub(super) reason: &'h [u8],
+    pub(super) fields: Fields<'h>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HttpVersion {
+    Http10,
+    Http11,
+}
+
+impl<'h> ResponseHead<'h> {
+    pub(super) fn parse(bytes: &'h [u8]) -> Result<Self, HandshakeError> {
+        let head = split(bytes, Message::Response)?;
+        let mut headers = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+        let mut response = httparse::Response::new(&mut []);
+        let config = httparse::ParserConfig::default();
+        match config.parse_response_with_uninit_headers(&mut response, head, &mut headers) {
+            Ok(httparse::Status::Complete(_)) => {}
+            Err(httparse::Error::Version) => return Err(HandshakeError::HttpVersion),
+            Ok(httparse::Status::Partial) | Err(_) => return Err(HandshakeError::Syntax),
+        }
+        let version = if response.version == Some(1) { HttpVersion::Http11 } else { HttpVersion::Http10 };
+        let status = response.code.filter(|&code| code >= 100).ok_or(HandshakeError::Status)?;
+        Ok(Self { version, status, reason: reason(head), fields: Fields::of_head(head) })
+    }
+}
+
+/// What follows the status in a status line.
+fn reason(head: &[u8]) -> &[u8] {
+    let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
+    line.splitn(3, |&byte| byte == b' ').nth(2).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+
+    const HEAD: &[u8] = b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+    /// The outcome of feeding `bytes` one by one.
+    fn drip(message: Message, bytes: &[u8]) -> Result<Option<usize>, HandshakeError> {
+        let mut finder = HeadFinder::new(message);
+        (0..=bytes.len()).find_map(|len| finder.find(&bytes[..len]).transpose()).transpose()
+    }
+
+    #[test]
+    fn the_end_is_found_at_any_split() {
+        let mut bytes = HEAD.to_vec();
+        bytes.extend_from_slice(b"\x81\x80\r\n\r\n");
+        for split in 0..=bytes.len() {
+            let mut finder = HeadFinder::new(Message::Request);
+            let early = finder.find(&bytes[..split]);
+            assert_eq!(early, Ok(Some(HEAD.len()).filter(|_| split >= HEAD.len())));
+            assert_eq!(finder.find(&bytes), Ok(Some(HEAD.len())));
+        }
+    }
+
+    #[test]
+    fn each_byte_is_looked_at_once() {
+        // The longest head there may be. Bytes that have been looked at are made illegal: looking again would show it.
+        let mut head = b"GET / HTTP/1.1\r\n".to_vec();
+        while head.len() < MAX_HEAD_LEN - 4 {
+            head.extend_from_slice(b"name:");
+            head.resize((head.len() + 500).min(MAX_HEAD_LEN - 4), b'v');
+            head.extend_from_slice(b"\r\n");
+        }
+        head.extend_from_slice(b"\r\n");
+        assert_eq!(head.len(), MAX_HEAD_LEN);
+        let mut finder = HeadFinder::new(Message::Request);
+        let mut received = Vec::new();
+        for (index, &byte) in head.iter().enumerate() {
+            received.push(byte);
+            let complete = index + 1 == head.len();
+            assert_eq!(finder.find(&received), Ok(Some(head.len()).filter(|_| complete)));
+            assert_eq!(finder.scanned, index + 1);
+            received[index] = 0;
+        }
+        assert_eq!(finder.find(&received), Ok(Some(head.len())));
+    }
+
+    #[test]
+    fn an_error_comes_at_the_byte_that_shows_it_and_stays() {
+        // R9112-1, R9112-2, R9112-3, R9112-7, R9110-3
+        for (message, bytes, at, error) in [
+            (Message::Request, &b"GET / HTTP/1.1\n"[..], 14, HandshakeError::Syntax),
+            (Message::Request, b"GET / HTTP/1.1\rH", 15, HandshakeError::Syntax),
+            (Message::Request, b"GET / HTTP/1.1\r\r\n", 15, HandshakeError::Syntax),
+            (Message::Request, b"G\0", 1, HandshakeError::Syntax),
+            (Message::Request, b"G\x7F", 1, HandshakeError::Syntax),
+            (Message::Request, b"\x16\x03\x01", 0, HandshakeError::Syntax),
+            (Message::Request, b"G\r\n a", 3, HandshakeError::Syntax),
+            (Message::Request, b"G\r\nA:\r\n\ta", 7, HandshakeError::Syntax),
+            (Message::Request, b"\r\n\r\n", 3, HandshakeError::Syntax),
+            (Message::Request, b" G", 0, HandshakeError::Syntax),
+            (Message::Response, b"\r\n", 1, HandshakeError::Syntax),
+        ] {
+            let mut finder = HeadFinder::new(message);
+            assert_eq!(finder.find(&bytes[..at]), Ok(None), "{bytes:?}");
+            assert_eq!(finder.find(bytes), Err(error), "{bytes:?}");
+            assert_eq!(finder.find(bytes), Err(error), "{bytes:?}");
+            assert_eq!(drip(message, bytes), Err(error), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn limits_are_exact() {
+        // R9110-7
+        let line = |len| [&[b'a'].repeat(len)[..], b"\r\n"].concat();
+        assert_eq!(drip(Message::Request, &line(MAX_LINE_LEN)), Ok(None));
+        assert_eq!(drip(Message::Request, &line(MAX_LINE_LEN + 1)), Err(HandshakeError::TargetTooLong));
+        assert_eq!(drip(Message::Response, &line(MAX_LINE_LEN + 1)), Err(HandshakeError::LineTooLong));
+        let second = |len| [b"G\r\n", &line(len)[..]].concat();
+        assert_eq!(drip(Message::Request, &second(MAX_LINE_LEN)), Ok(None));
+        assert_eq!(drip(Message::Request, &second(MAX_LINE_LEN + 1)), Err(HandshakeError::LineTooLong));
+        let fields = |count| [b"G\r\n", &b"a:b\r\n".repeat(count)[..], b"\r\n"].concat();
+        assert_eq!(drip(Message::Request, &fields(MAX_FIELDS)), Ok(Some(3 + 5 * MAX_FIELDS + 2)));
+        assert_eq!(drip(Message::Request, &fields(MAX_FIELDS + 1)), Err(HandshakeError::TooManyFields));
+        // As soon as the head can't end in time: the host's buffer may be full now.
+        let long = line(5_000).repeat(4);
+        assert_eq!(drip(Message::Request, &long[..MAX_HEAD_LEN - 1]), Ok(None));
+        assert_eq!(drip(Message::Request, &long[..MAX_HEAD_LEN]), Err(HandshakeError::HeadTooLong));
+    }
+}

@@ -1,0 +1,80 @@
+//! Sec-WebSocket-Key and Sec-WebSocket-Accept (RFC 6455 sections 1.3 and 11.3).
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use sha1::{Digest as _, Sha1};
+
+// §1.3: unlikely to be used by anything that does not understand the protocol.
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+const NONCE_LEN: usize = 16;
+pub(super) const KEY_LEN: usize = 24;
+pub(super) const ACCEPT_LEN: usize = 28;
+
+/// The value of Sec-WebSocket-Key for a nonce.
+pub(super) fn encode(nonce: [u8; NONCE_LEN]) -> [u8; KEY_LEN] {
+    let mut key = [b'='; KEY_LEN];
+    // 16 bytes take 24 characters: it can't fail.
+    let _ = STANDARD.encode_slice(nonce, &mut key);
+    key
+}
+
+/// Whether `key` is the base64 of 16 bytes, in the one form that an encoder gives it.
+pub(super) fn is_valid(key: &[u8]) -> bool {
+    // What the decoder asks for: three bytes for each four characters.
+    let mut nonce = [0; KEY_LEN / 4 * 3];
+    key.len() == KEY_LEN && STANDARD.decode_slice(key, &mut nonce) == Ok(NONCE_LEN)
+}
+
+/// The value of Sec-WebSocket-Accept that answers `key`.
+pub(super) fn accept(key: &[u8]) -> [u8; ACCEPT_LEN] {
+    let digest = Sha1::new().chain_update(key).chain_update(GUID).finalize();
+    let mut accept = [b'='; ACCEPT_LEN];
+    // 20 bytes take 28 characters: it can't fail.
+    let _ = STANDARD.encode_slice(digest, &mut accept);
+    accept
+}
+
+/// Whether two values are the same, in a time that does not depend on where they differ.
+pub(super) fn equal(ours: &[u8; ACCEPT_LEN], theirs: &[u8]) -> bool {
+    ours.len() == theirs.len() && ours.iter().zip(theirs).fold(0, |diff, (a, b)| diff | (a ^ b)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_of_the_rfc_is_answered() {
+        // R1.3-1
+        let key = encode(*b"the sample nonce");
+        assert_eq!(&key, b"dGhlIHNhbXBsZSBub25jZQ==");
+        assert_eq!(&accept(&key), b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    #[test]
+    fn only_the_canonical_form_of_16_bytes_is_a_key() {
+        assert!(is_valid(b"dGhlIHNhbXBsZSBub25jZQ=="));
+        for key in [
+            "dGhlIHNhbXBsZSBub25jZR==",
+            "dGhlIHNhbXBsZSBub25jZQ",
+            "dGhlIHNhbXBsZSBub25jZQ=",
+            "dGhlIHNhbXBsZSBub25jZQ=====",
+            "dGhlIHNhbXBsZSBub25jZWU=",
+            "dGhlIHNhbXBsZSBub25jZWVl",
+            "dGhlIHNhbXBsZSBub25j====",
+            "dGhlIHNhbXBsZSBub25-ZQ==",
+            "",
+        ] {
+            assert!(!is_valid(key.as_bytes()), "{key}");
+        }
+    }
+
+    #[test]
+    fn values_are_equal_only_as_a_whole() {
+        let ours = accept(b"");
+        assert!(equal(&ours, &ours));
+        assert!(!equal(&ours, &ours[..27]));
+        let mut theirs = ours;
+        theirs[27] = b'-';
+        assert!(!equal(&ours, &theirs));
+    }
+}

@@ -1,0 +1,293 @@
+//! What a request's fields ask for (RFC 6455 section 4.2.1).
+
+use core::{fmt, str};
+
+use super::{
+    super::{
+        Fields, HandshakeError,
+        authority::Authority,
+        field::{Once, elements, is_extension_list, is_token, is_websocket_name, is_zero, list_names, trim},
+        key,
+    },
+    OriginPolicy, Upgrade,
+};
+
+/// The methods that HTTP has (RFC 9110 section 9.3, RFC 5789).
+const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+
+/// What may be chosen from: the client's subprotocols, and the page that asks.
+///
+/// `F` walks over the fields of the request: those of a head, or an HTTP library's.
+#[derive(Clone)]
+pub struct Offer<'h, F = Fields<'h>> {
+    fields: F,
+    origin: Option<&'h str>,
+}
+
+impl<'h, F: Iterator<Item = (&'h str, &'h [u8])> + Clone> Offer<'h, F> {
+    pub(super) fn new(
+        fields: F,
+        facts: &Facts<'h>,
+        authority: &Authority<'_>,
+        policy: OriginPolicy<'_>,
+    ) -> Result<Self, HandshakeError> {
+        check_lists(fields.clone())?;
+        let origin = facts.origin(authority, policy)?;
+        Ok(Self { fields, origin })
+    }
+
+    /// The origin of the page that asks; `None` if it is not a browser that asks (RFC 6455 section 4.2.1).
+    #[must_use]
+    pub fn origin(&self) -> Option<&'h str> {
+        self.origin
+    }
+
+    /// The subprotocols that the client speaks, its favourite first.
+    pub fn subprotocols(&self) -> impl Iterator<Item = &'h str> + use<'h, F> {
+        self.fields
+            .clone()
+            .filter(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-protocol"))
+            .flat_map(|(_, list)| elements(list))
+            .filter_map(|element| str::from_utf8(element).ok())
+    }
+
+    /// The first of `ours` that the client speaks too.
+    #[must_use]
+    pub fn select<'s>(&self, ours: &[&'s str]) -> Option<Subprotocol<'s>> {
+        let offered = |name: &&&str| self.subprotocols().any(|offered| offered == **name);
+        ours.iter().find(offered).map(|name| Subprotocol(name))
+    }
+}
+
+impl<F> fmt::Debug for Offer<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Offer").field("origin", &self.origin).finish_non_exhaustive()
+    }
+}
+
+/// A subprotocol that the client has offered; only [`Offer::select`] makes one (RFC 6455 section 4.2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Subprotocol<'s>(&'s str);
+
+impl<'s> Subprotocol<'s> {
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'s str {
+        self.0
+    }
+}
+
+/// Negotiates an HTTP/1.1 request that another library has parsed.
+///
+/// `fields` are all field lines of the request, `authority` that of a target in absolute form. What only the head shows
+/// is that library's to check: the version (HTTP/1.0 has no upgrade), the syntax of fields, and bodies
+/// (Content-Length and Transfer-Encoding are refused here). To answer, send status 101 with
+/// `Upgrade: websocket`, `Connection: Upgrade`, `Sec-WebSocket-Accept:` [`Upgrade::accept_key`] and the subprotocol
+/// selected; then begin an [`Endpoint`](crate::Endpoint) with [`Upgrade::negotiated`].
+///
+/// ```
+/// use ws_proto::server::{self, OriginPolicy};
+///
+/// let fields = [
+///     ("host", "example.com"),
+///     ("upgrade", "websocket"),
+///     ("connection", "keep-alive, upgrade"),
+///     ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+///     ("sec-websocket-version", "13"),
+///     ("sec-websocket-protocol", "chat"),
+/// ];
+/// let fields = fields.iter().map(|(name, value)| (*name, value.as_bytes()));
+/// let (offer, upgrade) = server::negotiate("GET", None, fields, OriginPolicy::SameHost)?;
+/// assert_eq!(upgrade.accept_key(), b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+/// assert_eq!(offer.select(&["chat"]).unwrap().as_str(), "chat");
+/// # Ok::<(), ws_proto::HandshakeError>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`Request::parse`](super::Request::parse); a request that does not ask for a WebSocket gives
+/// [`HandshakeError::UpgradeRequired`].
+pub fn negotiate<'h, F: Iterator<Item = (&'h str, &'h [u8])> + Clone>(
+    method: &str,
+    authority: Option<&'h str>,
+    fields: F,
+    origin: OriginPolicy<'_>,
+) -> Result<(Offer<'h, F>, Upgrade), HandshakeError> {
+    check_method(method)?;
+    let facts = Facts::gather(fields.clone())?;
+    let absolute = authority.map(parse_authority).transpose()?;
+    let authority = facts.authority(absolute)?;
+    if facts.is_plain(method)? {
+        return Err(HandshakeError::UpgradeRequired);
+    }
+    let upgrade = facts.upgrade(method)?;
+    Ok((Offer::new(fields, &facts, &authority, origin)?, upgrade))
+}
+
+/// Negotiates an extended CONNECT request of HTTP/2 or HTTP/3 whose `:protocol` is `websocket` (RFC 8441 section 5,
+/// RFC 9220).
+///
+/// `authority` is the value of `:authority`, `fields` are all regular fields. There is neither a key nor an upgrade:
+/// to accept, answer with status 200 and the subprotocol selected, then begin an [`Endpoint`](crate::Endpoint) on
+/// the stream with [`Negotiated::default`](crate::Negotiated).
+///
+/// # Errors
+///
+/// As [`Request::parse`](super::Request::parse), as far as the rules apply.
+pub fn negotiate_extended_connect<'h, F: Iterator<Item = (&'h str, &'h [u8])> + Clone>(
+    authority: &'h str,
+    fields: F,
+    origin: OriginPolicy<'_>,
+) -> Result<Offer<'h, F>, HandshakeError> {
+    let facts = Facts::gather(fields.clone())?;
+    let authority = parse_authority(authority)?;
+    facts.check_version()?;
+    Offer::new(fields, &facts, &authority, origin)
+}
+
+fn parse_authority(text: &str) -> Result<Authority<'_>, HandshakeError> {
+    Authority::parse(text.as_bytes()).ok_or(HandshakeError::Host)
+}
+
+pub(super) fn check_method(method: &str) -> Result<(), HandshakeError> {
+    if METHODS.contains(&method) { Ok(()) } else { Err(HandshakeError::UnknownMethod) }
+}
+
+/// The grammar of the lists that are walked over again and again later.
+fn check_lists<'h>(mut fields: impl Iterator<Item = (&'h str, &'h [u8])>) -> Result<(), HandshakeError> {
+    fields.try_for_each(|(name, value)| match name {
+        _ if name.eq_ignore_ascii_case("sec-websocket-protocol") => {
+            let mut subprotocols = elements(value).peekable();
+            let valid = subprotocols.peek().is_some() && subprotocols.all(is_token);
+            if valid { Ok(()) } else { Err(HandshakeError::Subprotocol) }
+        }
+        _ if name.eq_ignore_ascii_case("sec-websocket-extensions") && !is_extension_list(value) => {
+            Err(HandshakeError::Extensions)
+        }
+        _ => Ok(()),
+    })
+}
+
+/// What one walk over the fields has found.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Facts<'h> {
+    host: Once<'h>,
+    origin: Once<'h>,
+    key: Once<'h>,
+    version: Once<'h>,
+    content_length: Once<'h>,
+    names_websocket: bool,
+    names_upgrade: bool,
+    /// Whether there are fields that only a WebSocket has.
+    speaks_websocket: bool,
+}
+
+impl<'h> Facts<'h> {
+    pub(super) fn gather(fields: impl Iterator<Item = (&'h str, &'h [u8])>) -> Result<Self, HandshakeError> {
+        let mut facts = Self::default();
+        for (name, value) in fields {
+            facts.add(name, trim(value))?;
+        }
+        facts.check_body()?;
+        Ok(facts)
+    }
+
+    fn add(&mut self, name: &str, value: &'h [u8]) -> Result<(), HandshakeError> {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        self.speaks_websocket |= is_websocket_name(name);
+        match name.len() {
+            4 if is("host") => self.host.add(value),
+            6 if is("origin") => self.origin.add(value),
+            7 if is("upgrade") => {
+                self.names_websocket |= names_websocket(value).ok_or(HandshakeError::Upgrade)?;
+            }
+            10 if is("connection") => {
+                self.names_upgrade |= list_names(value, "upgrade").ok_or(HandshakeError::Connection)?;
+            }
+            14 if is("content-length") => self.content_length.add(value),
+            17 if is("sec-websocket-key") => self.key.add(value),
+            17 if is("transfer-encoding") => return Err(HandshakeError::Body),
+            21 if is("sec-websocket-version") => self.version.add(value),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A body would be mistaken for frames.
+    fn check_body(&self) -> Result<(), HandshakeError> {
+        match self.content_length.optional()? {
+            Some(len) if !is_zero(len) => Err(HandshakeError::Body),
+            _ => Ok(()),
+        }
+    }
+
+    /// The host that the request is for. Host has to be valid even where the target overrides it.
+    pub(super) fn authority(&self, absolute: Option<Authority<'h>>) -> Result<Authority<'h>, HandshakeError> {
+        let host = self.host.required(HandshakeError::Host)?;
+        let host = Authority::parse(host).ok_or(HandshakeError::Host)?;
+        Ok(absolute.unwrap_or(host))
+    }
+
+    /// Whether no WebSocket is asked for. One that is asked for the wrong way is an error.
+    pub(super) fn is_plain(&self, method: &str) -> Result<bool, HandshakeError> {
+        if !self.names_websocket && self.speaks_websocket && method == "GET" {
+            return Err(HandshakeError::UpgradeRequired);
+        }
+        Ok(!self.names_websocket)
+    }
+
+    /// What it takes to accept.
+    pub(super) fn upgrade(&self, method: &str) -> Result<Upgrade, HandshakeError> {
+        if method != "GET" {
+            return Err(HandshakeError::MethodNotAllowed);
+        }
+        if !self.names_upgrade {
+            return Err(HandshakeError::Connection);
+        }
+        // Before the key: another version may have another kind of key.
+        self.check_version()?;
+        let key = self.key.required(HandshakeError::Key)?;
+        if key::is_valid(key) { Ok(Upgrade::new(key)) } else { Err(HandshakeError::Key) }
+    }
+
+    fn check_version(&self) -> Result<(), HandshakeError> {
+        match self.version.required(HandshakeError::Version)? {
+            b"13" => Ok(()),
+            other if is_version(other) => Err(HandshakeError::UnsupportedVersion),
+            _ => Err(HandshakeError::Version),
+        }
+    }
+
+    fn origin(
+        &self,
+        authority: &Authority<'_>,
+        policy: OriginPolicy<'_>,
+    ) -> Result<Option<&'h str>, HandshakeError> {
+        let value = match self.origin {
+            Once::Absent => return Ok(None),
+            Once::One(value) => value,
+            // Several origins are none that a policy could admit.
+            Once::Repeated => return Err(HandshakeError::Origin),
+        };
+        let origin = str::from_utf8(value).ok().filter(|origin| origin.is_ascii());
+        origin.filter(|origin| policy.admits(origin, authority)).map(Some).ok_or(HandshakeError::Origin)
+    }
+}
+
+/// Whether a list of protocols names WebSocket; `None` if it is malformed (RFC 9110 section 7.8).
+fn names_websocket(list: &[u8]) -> Option<bool> {
+    let mut found = false;
+    for element in elements(list) {
+        if !element.splitn(2, |&byte| byte == b'/').all(is_token) {
+            return None;
+        }
+        found |= element.eq_ignore_ascii_case(b"websocket");
+    }
+    Some(found)
+}
+
+/// Whether `value` is a version: 0–255 without a leading zero (RFC 6455 section 4.3).
+fn is_version(value: &[u8]) -> bool {
+    let digits = value.iter().all(u8::is_ascii_digit) && (value.len() == 1 || value.first() != Some(&b'0'));
+    digits && str::from_utf8(value).is_ok_and(|text| text.parse::<u8>().is_ok())
+}

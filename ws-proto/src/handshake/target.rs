@@ -1,0 +1,114 @@
+//! Request targets and resource names (RFC 9112 section 3.2, RFC 6455 section 3).
+
+use super::{HandshakeError, MAX_TARGET_LEN, authority::Authority};
+
+/// A request target.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target<'h> {
+    /// As it was written.
+    pub(super) text: &'h str,
+    /// Of a target in absolute form; its port is known, if by the scheme alone.
+    pub(super) authority: Option<Authority<'h>>,
+    pub(super) path: &'h str,
+    pub(super) query: Option<&'h str>,
+}
+
+impl<'h> Target<'h> {
+    pub(super) fn parse(method: &str, text: &'h str) -> Result<Self, HandshakeError> {
+        match (method, text) {
+            _ if text.len() > MAX_TARGET_LEN => Err(HandshakeError::TargetTooLong),
+            // The target of CONNECT is a host: that is for proxies.
+            ("CONNECT", _) => Err(HandshakeError::MethodNotAllowed),
+            ("OPTIONS", "*") => Ok(Self { text, authority: None, path: text, query: None }),
+            _ if !text.bytes().all(is_target_byte) => Err(HandshakeError::Target),
+            _ if text.starts_with('/') => Ok(Self::origin_form(text, text, None)),
+            _ => Self::absolute_form(text).ok_or(HandshakeError::Target),
+        }
+    }
+
+    fn origin_form(text: &'h str, resource: &'h str, authority: Option<Authority<'h>>) -> Self {
+        let (path, query) = match resource.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (resource, None),
+        };
+        // §3: the resource name of an empty path is "/".
+        let path = if path.is_empty() { "/" } else { path };
+        Self { text, authority, path, query }
+    }
+
+    fn absolute_form(text: &'h str) -> Option<Self> {
+        let (scheme, rest) = text.split_once("://")?;
+        let default_port = match scheme {
+            _ if scheme.eq_ignore_ascii_case("http") => 80,
+            _ if scheme.eq_ignore_ascii_case("https") => 443,
+            _ => return None,
+        };
+        let (host, resource) = rest.split_at_checked(rest.find(['/', '?']).unwrap_or(rest.len()))?;
+        let mut authority = Authority::parse(host.as_bytes())?;
+        authority.port.get_or_insert(default_port);
+        Some(Self::origin_form(text, resource, Some(authority)))
+    }
+}
+
+/// Whether `text` is a resource name: a path, and a query if there is one.
+pub(super) fn is_resource_name(text: &str) -> bool {
+    text.starts_with('/') && text.bytes().all(is_target_byte)
+}
+
+/// Every visible character but those that both RFC 3986 and browsers encode. Browsers leave some characters as they
+/// are that RFC 3986 does not have, such as `|` and a `%` that encodes nothing; they are opaque here.
+fn is_target_byte(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !b"#\"<>".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_taken_apart() {
+        // R4.2.1-10, R9112-8, R3-2
+        for (text, host, path, query) in [
+            ("/", None, "/", None),
+            ("/a/b?c?d/e", None, "/a/b", Some("c?d/e")),
+            ("//evil.example/", None, "//evil.example/", None),
+            ("/?", None, "/", Some("")),
+            ("http://a", Some(("a", 80)), "/", None),
+            ("HTTPS://a:1/b", Some(("a:1", 1)), "/b", None),
+            ("https://[::1]?q", Some(("[::1]", 443)), "/", Some("q")),
+            ("/a|b^%zz{}", None, "/a|b^%zz{}", None),
+        ] {
+            let target = Target::parse("GET", text).unwrap();
+            let authority = target.authority.map(|authority| (authority.text, authority.port.unwrap()));
+            assert_eq!((authority, target.path, target.query), (host, path, query), "{text}");
+        }
+        assert_eq!(Target::parse("OPTIONS", "*").unwrap().path, "*");
+    }
+
+    #[test]
+    fn what_is_not_a_target_is_refused() {
+        // R3-1
+        for text in [
+            "",
+            "*",
+            "a",
+            "a.example:80",
+            "/#f",
+            "/a b",
+            "/ä",
+            "/\"",
+            "/<",
+            "http://",
+            "http:///a",
+            "http://u@a/",
+            "http://a:99999/",
+            "http:/a",
+            "ftp://a/",
+            "ws://a/",
+            "?q",
+        ] {
+            assert_eq!(Target::parse("GET", text).unwrap_err(), HandshakeError::Target, "{text}");
+        }
+        assert_eq!(Target::parse("CONNECT", "a:80").unwrap_err(), HandshakeError::MethodNotAllowed);
+    }
+}

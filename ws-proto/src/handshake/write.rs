@@ -1,0 +1,123 @@
+//! Writing heads, and keeping callers from writing more than they mean to.
+
+use super::{
+    WriteError,
+    field::{is_token, is_value_byte, is_websocket_name},
+};
+
+/// Appends to the caller's buffer and counts on when it is full.
+pub(super) struct Writer<'o> {
+    out: &'o mut [u8],
+    len: usize,
+}
+
+impl<'o> Writer<'o> {
+    pub(super) const fn new(out: &'o mut [u8]) -> Self {
+        Self { out, len: 0 }
+    }
+
+    pub(super) fn put(&mut self, bytes: &[u8]) {
+        let end = self.len.saturating_add(bytes.len());
+        if let Some(room) = self.out.get_mut(self.len..end) {
+            room.copy_from_slice(bytes);
+        }
+        self.len = end;
+    }
+
+    pub(super) fn put_field(&mut self, name: &str, value: &[u8]) {
+        self.put(name.as_bytes());
+        self.put(b": ");
+        self.put(value);
+        self.put(b"\r\n");
+    }
+
+    /// A number of three digits at most.
+    pub(super) fn put_number(&mut self, number: u16) {
+        let digit = |divisor| b'0' + u8::try_from(number / divisor % 10).unwrap_or_default();
+        let digits = [digit(100), digit(10), digit(1)];
+        let leading_zeros = digits.iter().take(2).take_while(|&&digit| digit == b'0').count();
+        self.put(digits.get(leading_zeros..).unwrap_or_default());
+    }
+
+    pub(super) fn put_headers(&mut self, headers: &[(&str, &str)]) {
+        for (name, value) in headers {
+            self.put_field(name, value.as_bytes());
+        }
+    }
+
+    pub(super) const fn finish(self) -> Result<usize, WriteError> {
+        if self.len > self.out.len() {
+            return Err(WriteError::BufferTooSmall { needed: self.len });
+        }
+        Ok(self.len)
+    }
+}
+
+/// Whether the caller may add these fields: each is one field and none that the handshake itself writes or reads.
+pub(super) fn check_headers(headers: &[(&str, &str)]) -> Result<(), WriteError> {
+    let valid = headers.iter().all(|(name, value)| {
+        is_token(name.as_bytes()) && value.bytes().all(is_value_byte) && !belongs_to_handshake(name)
+    });
+    if valid { Ok(()) } else { Err(WriteError::InvalidHeader) }
+}
+
+fn belongs_to_handshake(name: &str) -> bool {
+    const NAMES: [&str; 6] = ["host", "upgrade", "connection", "origin", "content-length", "transfer-encoding"];
+    is_websocket_name(name) || NAMES.iter().any(|own| name.eq_ignore_ascii_case(own))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_that_is_too_small_gives_the_length_needed() {
+        let mut out = [0; 7];
+        for (room, expected) in [(7, Ok(7)), (6, Err(WriteError::BufferTooSmall { needed: 7 }))] {
+            let mut writer = Writer::new(&mut out[..room]);
+            writer.put_field("a", b"bc");
+            assert_eq!(writer.finish(), expected);
+        }
+        assert_eq!(&out, b"a: bc\r\n");
+    }
+
+    #[test]
+    fn numbers_have_no_leading_zeros() {
+        for (number, text) in [(0, "0"), (7, "7"), (40, "40"), (101, "101"), (505, "505")] {
+            let mut out = [0; 3];
+            let mut writer = Writer::new(&mut out);
+            writer.put_number(number);
+            assert_eq!(writer.finish().map(|len| &out[..len]), Ok(text.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn nobody_injects_a_header() {
+        for header in [
+            ("", "v"),
+            ("a b", "v"),
+            ("a:", "v"),
+            ("a\r\nb", "v"),
+            ("a", "v\r\nb: c"),
+            ("a", "v\n"),
+            ("a", "\r"),
+            ("a", "\0"),
+            ("a", "\x7F"),
+            ("ä", "v"),
+            ("Host", "v"),
+            ("UPGRADE", "v"),
+            ("connection", "v"),
+            ("Origin", "v"),
+            ("Content-Length", "0"),
+            ("Transfer-Encoding", "v"),
+            ("Sec-WebSocket-Key", "v"),
+            ("sec-websocket-anything", "v"),
+        ] {
+            assert_eq!(check_headers(&[("ok", "v"), header]), Err(WriteError::InvalidHeader), "{header:?}");
+        }
+        assert_eq!(
+            check_headers(&[("X-ä".trim_end_matches('ä'), "ü\t1"), ("Set-Cookie", ""), ("sec-fetch", "v")]),
+            Ok(())
+        );
+    }
+}

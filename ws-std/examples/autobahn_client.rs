@@ -1,0 +1,66 @@
+//! Runs all cases of an Autobahn fuzzing server and updates its reports.
+//!
+//! ```sh
+//! cargo run --release --example autobahn_client ws://127.0.0.1:9002
+//! ```
+
+use std::error::Error;
+
+use ws_std::{Config, Connector, Message};
+
+const HELP: &str = "\
+usage: autobahn_client URL [AGENT]
+
+Runs all cases of the Autobahn fuzzing server at URL and has it write its reports
+for AGENT (default ws-std).
+
+  -h, --help   this text";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut values = Vec::new();
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            lexopt::Arg::Value(value) => values.push(lexopt::ValueExt::string(value)?),
+            lexopt::Arg::Short('h') | lexopt::Arg::Long("help") => {
+                println!("{HELP}");
+                return Ok(());
+            }
+            _ => return Err(argument.unexpected().into()),
+        }
+    }
+    let url = values.first().ok_or(HELP)?.trim_end_matches('/');
+    let agent = values.get(1).map_or("ws-std", String::as_str);
+
+    let mut config = Config::default();
+    config.max_message_len = 64 << 20;
+    let connector = Connector::new().config(config);
+    let count = case_count(&connector, url)?;
+    for case in 1..=count {
+        let case_url = format!("{url}/runCase?case={case}&agent={agent}");
+        if let Err(error) = run_case(&connector, &case_url) {
+            // Many cases end this way on purpose; the server judges.
+            println!("case {case}/{count}: {error}");
+        }
+    }
+    connector.connect(&format!("{url}/updateReports?agent={agent}"))?.read()?;
+    println!("{count} cases run");
+    Ok(())
+}
+
+fn case_count(connector: &Connector<'_>, url: &str) -> Result<u32, Box<dyn Error>> {
+    let mut ws = connector.connect(&format!("{url}/getCaseCount"))?;
+    let received = ws.read()?.ok_or("the server tells no number of cases")?;
+    let Message::Text(count) = received.message else {
+        return Err("the number of cases is not a text".into());
+    };
+    Ok(count.parse()?)
+}
+
+fn run_case(connector: &Connector<'_>, url: &str) -> Result<(), Box<dyn Error>> {
+    let mut ws = connector.connect(url)?;
+    while let Some(mut received) = ws.read()? {
+        received.reply.send(received.message)?;
+    }
+    Ok(())
+}

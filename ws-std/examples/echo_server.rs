@@ -1,0 +1,172 @@
+//! Echoes every message: a thread per connection, replies written together, Ctrl-C closes in good order.
+//!
+//! ```sh
+//! cargo run --release --example echo_server 127.0.0.1:9001
+//! ```
+
+use std::{
+    collections::HashMap,
+    error::Error,
+    net::{TcpListener, TcpStream},
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use ws_std::{Acceptor, Answer, CloseCode, Config, Reader, Server, Socket, Writer, proto::server::OriginPolicy};
+
+const HELP: &str = "\
+usage: echo_server [ADDR]
+
+Echoes every message on ws://ADDR/ (default 127.0.0.1:9001), of up to 64 MiB, to pages of any origin.
+Ctrl-C closes every connection with 1001 and exits.
+
+  -c, --connections N   serve at most N connections at once, answer 503 beyond (default 10000)
+  -h, --help            this text";
+
+/// Stack of a connection's thread: what the opening handshake needs, twice over.
+const STACK: usize = 128 * 1024;
+/// Connections over the cap that are being told so.
+const REFUSALS: usize = 64;
+
+struct Arguments {
+    address: String,
+    connections: usize,
+}
+
+/// The writing half of each open connection, and how many threads there are.
+#[derive(Default)]
+struct Connections {
+    state: Mutex<State>,
+    ended: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    open: HashMap<u64, Writer<Server>>,
+    next: u64,
+    threads: usize,
+    stopping: bool,
+}
+
+fn arguments() -> Result<Option<Arguments>, lexopt::Error> {
+    let mut found = Arguments { address: "127.0.0.1:9001".into(), connections: 10_000 };
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            lexopt::Arg::Short('h') | lexopt::Arg::Long("help") => return Ok(None),
+            lexopt::Arg::Short('c') | lexopt::Arg::Long("connections") => {
+                found.connections = lexopt::ValueExt::parse(&parser.value()?)?;
+            }
+            lexopt::Arg::Value(address) => found.address = lexopt::ValueExt::string(address)?,
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    Ok(Some(found))
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let Some(arguments) = arguments()? else {
+        println!("{HELP}");
+        return Ok(());
+    };
+    // A connection is a file: as many as the system allows.
+    let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
+    let cap = arguments.connections.min(usize::try_from(files.saturating_sub(64)).unwrap_or(usize::MAX));
+    let listener = TcpListener::bind(&arguments.address)?;
+    println!("listening on ws://{}/", listener.local_addr()?);
+
+    let connections = Arc::new(Connections::default());
+    ctrlc::set_handler({
+        let connections = Arc::clone(&connections);
+        move || {
+            connections.close_all();
+            std::process::exit(0);
+        }
+    })?;
+    for stream in listener.incoming() {
+        match stream {
+            Ok(stream) => connections.serve(stream, cap),
+            Err(error) => {
+                // Out of files, say: some will be closed in a moment.
+                eprintln!("can't accept: {error}");
+                thread::sleep(Duration::from_millis(100));
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Connections {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Serves a connection on a thread of its own.
+    fn serve(self: &Arc<Self>, stream: TcpStream, cap: usize) {
+        let mut state = self.lock();
+        if state.stopping || state.threads >= cap + REFUSALS {
+            return;
+        }
+        let full = state.threads >= cap;
+        state.threads += 1;
+        drop(state);
+        let this = Arc::clone(self);
+        let started = thread::Builder::new().stack_size(STACK).spawn(move || {
+            if let Err(error) = this.accept(stream, full) {
+                eprintln!("{error}");
+            }
+            this.thread_ended();
+        });
+        if let Err(error) = started {
+            eprintln!("can't start a thread: {error}");
+            self.thread_ended();
+        }
+    }
+
+    fn thread_ended(&self) {
+        self.lock().threads -= 1;
+        self.ended.notify_all();
+    }
+
+    fn accept(&self, stream: TcpStream, full: bool) -> Result<(), Box<dyn Error>> {
+        let mut config = Config::default();
+        config.max_message_len = 64 << 20;
+        let acceptor = Acceptor::new().config(config).origin(OriginPolicy::AllowAny);
+        let answer = if full { Answer::refuse(503) } else { Answer::accept() };
+        let (reader, writer) = acceptor.accept_over(Socket::try_from(stream)?, |_| answer)?.split();
+        let id = {
+            let mut state = self.lock();
+            state.next += 1;
+            let id = state.next;
+            state.open.insert(id, writer.clone());
+            id
+        };
+        let result = echo(reader, writer);
+        self.lock().open.remove(&id);
+        Ok(result?)
+    }
+
+    /// Closes every connection with 1001; returns when they have ended, or after the time that takes at most.
+    fn close_all(&self) {
+        let mut state = self.lock();
+        state.stopping = true;
+        let open: Vec<_> = state.open.values().cloned().collect();
+        drop(state);
+        for mut writer in open {
+            // Whoever is gone already needs no farewell.
+            let _ = writer.send_close(CloseCode::GOING_AWAY, "server is going down");
+        }
+        let state = self.lock();
+        let longest = Duration::from_secs(12);
+        drop(self.ended.wait_timeout_while(state, longest, |state| state.threads > 0));
+    }
+}
+
+/// Queued echoes are written together, before the next read waits for the socket.
+fn echo(mut reader: Reader<Server>, mut writer: Writer<Server>) -> ws_std::Result<()> {
+    while let Some(message) = reader.read()? {
+        writer.queue(message)?;
+    }
+    Ok(())
+}

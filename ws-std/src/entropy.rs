@@ -1,0 +1,11 @@
+use ws_proto::{Entropy, EntropyError};
+
+/// Masking keys and nonces from the operating system's generator (RFC 6455 section 10.3).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OsEntropy;
+
+impl Entropy for OsEntropy {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+        getrandom::fill(bytes).map_err(|_| EntropyError)
+    }
+}

@@ -1,0 +1,168 @@
+//! The reading side of a connection: one loop that obeys the one law, whoever holds the link.
+
+use core::time::Duration;
+use std::{io, time::Instant};
+
+use ws_proto::{CloseCode, Closed, Incoming as Told, IncomingPart, MessageBuffer};
+
+use crate::{
+    error::{Error, Result},
+    link::{Core, Link, flush, notify_end, send_close},
+    transport::Transport,
+};
+
+/// What has been read of a connection, and when.
+pub(crate) struct Incoming {
+    pub(crate) buffer: MessageBuffer<Vec<u8>>,
+    /// The time of the last read: all that it held arrived then.
+    now: ws_proto::Instant,
+    /// How long a call may wait for the peer.
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// What [`Incoming::next`] found; payloads are where they were read to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Data,
+    Ping,
+    Pong,
+    Close,
+    /// Nothing more will come.
+    End,
+}
+
+impl Incoming {
+    /// `buffer` may hold bytes that came behind the opening handshake.
+    pub(crate) const fn new(buffer: MessageBuffer<Vec<u8>>, now: ws_proto::Instant) -> Self {
+        Self { buffer, now, timeout: None }
+    }
+
+    /// Reads until there is a message, a control frame, or the end.
+    pub(crate) fn next<L: Link>(&mut self, link: &mut L) -> Result<Kind> {
+        self.until(link, |this, core| {
+            let told = this.buffer.next(&mut core.endpoint, this.now)?;
+            Ok(told.map(|told| match told {
+                Told::Ping => Kind::Ping,
+                Told::Pong => Kind::Pong,
+                Told::Close => Kind::Close,
+                _ => Kind::Data,
+            }))
+        })
+    }
+
+    /// Reads until there is part of a message, a control frame, or the end.
+    pub(crate) fn next_part<L: Link>(&mut self, link: &mut L) -> Result<Kind> {
+        self.until(link, |this, core| {
+            let told = this.buffer.next_part(&mut core.endpoint, this.now)?;
+            Ok(told.map(|told| match told {
+                IncomingPart::Ping => Kind::Ping,
+                IncomingPart::Pong => Kind::Pong,
+                IncomingPart::Close => Kind::Close,
+                _ => Kind::Data,
+            }))
+        })
+    }
+
+    /// Reads until `look` finds something in what has been read.
+    fn until<L: Link>(
+        &mut self,
+        link: &mut L,
+        look: impl Fn(&mut Self, &mut Core<L::Role>) -> core::result::Result<Option<Kind>, ws_proto::ReceiveError>,
+    ) -> Result<Kind> {
+        let deadline = self.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        loop {
+            let mut core = link.core();
+            let found = look(self, &mut core);
+            core.drain();
+            drop(core);
+            match found {
+                Ok(Some(kind)) => return Ok(kind),
+                Ok(None) => {}
+                Err(error) => {
+                    self.finish(link);
+                    return Err(error.into());
+                }
+            }
+            if let Some(closed) = self.read(link, deadline)? {
+                return if closed.clean { Ok(Kind::End) } else { Err(Error::Unclean(closed)) };
+            }
+        }
+    }
+
+    /// Writes what waits, then reads once; how the connection has ended, if it has.
+    fn read<L: Link>(&mut self, link: &mut L, limit: Option<Instant>) -> Result<Option<Closed>> {
+        if let Err(error) = flush(link) {
+            return self.transport_failed(link, error).map(Some);
+        }
+        let clock = link.shared().clock;
+        let core = link.core();
+        if let Some(closed) = core.closed() {
+            drop(core);
+            notify_end(link.shared());
+            return Ok(Some(closed));
+        }
+        let timeout = core.endpoint.poll_timeout().and_then(|at| clock.to_system(at));
+        let room = self.buffer.unfilled(&core.endpoint);
+        drop(core);
+        let deadline = [timeout, limit].into_iter().flatten().min();
+        let result = link.shared().transport.read(room, deadline);
+        self.now = clock.now();
+        match result {
+            Ok(0) => link.core().endpoint.receive_eof(self.now),
+            Ok(len) => self.buffer.filled(len),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                link.core().endpoint.handle_timeout(self.now);
+                if limit.is_some_and(|limit| limit <= Instant::now()) {
+                    // A Ping that has become due goes out all the same.
+                    flush(link)?;
+                    return Err(Error::TimedOut);
+                }
+            }
+            Err(error) => return self.transport_failed(link, error).map(Some),
+        }
+        Ok(None)
+    }
+
+    /// The transport has failed; after a complete closing handshake nobody minds.
+    fn transport_failed<L: Link>(&self, link: &mut L, error: io::Error) -> Result<Closed> {
+        if error.kind() == io::ErrorKind::TimedOut {
+            return Err(Error::Io(error));
+        }
+        let mut core = link.core();
+        core.endpoint.receive_eof(self.now);
+        core.drain();
+        let closed = core.closed();
+        drop(core);
+        notify_end(link.shared());
+        match closed {
+            Some(closed) if closed.clean => Ok(closed),
+            _ => Err(Error::Io(error)),
+        }
+    }
+
+    /// Lets the connection end in its own time, discarding what still comes. Bounded by the endpoint's timeouts.
+    fn finish<L: Link>(&mut self, link: &mut L) {
+        while let Ok(None) = self.read(link, None) {
+            let mut core = link.core();
+            // The error is known; what matters is that the input is taken.
+            let _ = self.buffer.next_part(&mut core.endpoint, self.now);
+            core.drain();
+        }
+    }
+
+    /// Sends a Close, unless there was one, and waits for the end. Messages that still come are dropped.
+    pub(crate) fn close<L: Link>(&mut self, link: &mut L, code: CloseCode, reason: &str) -> Result<Closed> {
+        send_close(link, code, reason)?;
+        let timeout = self.timeout.take();
+        let ended = loop {
+            match self.next(link) {
+                Ok(Kind::End) | Err(Error::Unclean(_)) => break Ok(()),
+                Ok(_) => {}
+                Err(error) => break Err(error),
+            }
+        };
+        self.timeout = timeout;
+        ended?;
+        link.core().closed().ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected).into())
+    }
+}

@@ -1,0 +1,150 @@
+//! What both sides of the opening handshake do with a transport.
+
+use core::time::Duration;
+use std::{
+    io::{self, IoSlice},
+    net::Shutdown,
+    time::Instant,
+};
+
+use ws_proto::{HandshakeError, handshake::WriteError};
+
+use crate::{clock::Clock, transport::Transport};
+
+/// What has been received of a head, and of what follows it.
+pub(crate) struct Head {
+    bytes: Vec<u8>,
+    filled: usize,
+}
+
+/// Why no head came.
+pub(crate) enum HeadError {
+    Io(io::Error),
+    Handshake(HandshakeError),
+}
+
+// A browser's request with cookies fits; more is doubled.
+const FIRST_READ: usize = 4 * 1024;
+
+/// The half of a handshake that waits for the peer's head.
+pub(crate) trait Awaiting {
+    fn poll_head(&mut self, now: ws_proto::Instant, received: &[u8]) -> Result<Option<usize>, HandshakeError>;
+    fn poll_timeout(&self) -> Option<ws_proto::Instant>;
+    fn handle_timeout(&mut self, now: ws_proto::Instant) -> Result<(), HandshakeError>;
+}
+
+macro_rules! awaiting {
+    ($handshake:ty) => {
+        impl Awaiting for $handshake {
+            fn poll_head(
+                &mut self,
+                now: ws_proto::Instant,
+                received: &[u8],
+            ) -> Result<Option<usize>, HandshakeError> {
+                Self::poll_head(self, now, received)
+            }
+
+            fn poll_timeout(&self) -> Option<ws_proto::Instant> {
+                Self::poll_timeout(self)
+            }
+
+            fn handle_timeout(&mut self, now: ws_proto::Instant) -> Result<(), HandshakeError> {
+                Self::handle_timeout(self, now)
+            }
+        }
+    };
+}
+
+awaiting!(ws_proto::server::Handshake);
+awaiting!(ws_proto::client::Handshake<'_>);
+
+impl Head {
+    /// Reads until the head is complete; also how long it is.
+    pub(crate) fn read(
+        transport: &impl Transport,
+        clock: Clock,
+        handshake: &mut impl Awaiting,
+    ) -> Result<(Self, usize), HeadError> {
+        let mut head = Self { bytes: vec![0; FIRST_READ], filled: 0 };
+        loop {
+            let found = handshake.poll_head(clock.now(), head.received()).map_err(HeadError::Handshake)?;
+            if let Some(len) = found {
+                return Ok((head, len));
+            }
+            if head.filled == head.bytes.len() {
+                head.bytes.resize(2 * head.filled, 0);
+            }
+            let deadline = handshake.poll_timeout().and_then(|at| clock.to_system(at));
+            let room = head.bytes.get_mut(head.filled..).unwrap_or_default();
+            match transport.read(room, deadline) {
+                Ok(0) => return Err(HeadError::Io(io::ErrorKind::UnexpectedEof.into())),
+                Ok(len) => head.filled += len,
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    handshake.handle_timeout(clock.now()).map_err(HeadError::Handshake)?;
+                }
+                Err(error) => return Err(HeadError::Io(error)),
+            }
+        }
+    }
+
+    pub(crate) fn received(&self) -> &[u8] {
+        self.bytes.get(..self.filled).unwrap_or_default()
+    }
+
+    /// The buffer, which serves on for the connection: what is behind the head are its first bytes.
+    pub(crate) fn into_buffer(self, head_len: usize) -> ws_proto::MessageBuffer<Vec<u8>> {
+        ws_proto::MessageBuffer::with_received(self.bytes, head_len..self.filled)
+    }
+}
+
+/// What `write` writes, in as much room as it needs.
+pub(crate) fn written<X>(
+    mut write: impl FnMut(&mut [u8]) -> Result<(usize, X), WriteError>,
+) -> Result<(Vec<u8>, X), WriteError> {
+    let mut out = vec![0; 512];
+    loop {
+        match write(&mut out) {
+            Ok((len, result)) => {
+                out.truncate(len);
+                return Ok((out, result));
+            }
+            Err(WriteError::BufferTooSmall { needed }) if needed > out.len() => out.resize(needed, 0),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Writes all of `bytes`, within `timeout`.
+pub(crate) fn write_all(
+    transport: &impl Transport,
+    mut bytes: &[u8],
+    timeout: Option<Duration>,
+) -> io::Result<()> {
+    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    while !bytes.is_empty() {
+        let len = transport.write(&[IoSlice::new(bytes)], deadline)?;
+        if len == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        bytes = bytes.get(len..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// Ends a transport that no connection came of, so that the peer gets to read our last words: closing with
+/// input unread would reset the connection and take them back.
+pub(crate) fn farewell(transport: &impl Transport) {
+    const DRAIN_LEN: usize = 64 * 1024;
+    let deadline = Instant::now().checked_add(Duration::from_secs(1));
+    if transport.shutdown(Shutdown::Write).is_err() {
+        return;
+    }
+    let mut bin = [0; 1024];
+    let mut drained = 0;
+    while drained < DRAIN_LEN {
+        match transport.read(&mut bin, deadline) {
+            Ok(0) | Err(_) => return,
+            Ok(len) => drained += len,
+        }
+    }
+}

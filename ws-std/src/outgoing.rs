@@ -1,0 +1,94 @@
+use core::fmt;
+use std::io::{self, Write};
+
+use ws_proto::{MessageKind, Part};
+
+use crate::{
+    Side,
+    error::{Error, Result},
+    link::{self, Owned},
+    transport::Transport,
+};
+
+/// A part is sent when this much has come together.
+const PART_LEN: usize = 16 * 1024;
+
+/// Writes one message in parts of 16 KiB, for messages too big to be held or not known yet as a whole.
+///
+/// Text may be written in any pieces. The message ends with [`finish`](Self::finish); one that is dropped
+/// before stays unfinished, and no other message can be sent on the connection: close it then.
+pub struct MessageWriter<'a, R: Side, T: Transport> {
+    link: &'a mut Owned<R, T>,
+    kind: MessageKind,
+    begun: bool,
+    part: Vec<u8>,
+}
+
+impl<'a, R: Side, T: Transport> MessageWriter<'a, R, T> {
+    pub(crate) const fn new(link: &'a mut Owned<R, T>, kind: MessageKind) -> Self {
+        Self { link, kind, begun: false, part: Vec::new() }
+    }
+
+    /// Sends what is left as the last part, and writes all that is queued.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::send`](crate::WebSocket::send), and
+    /// [`SendError::InvalidUtf8`](ws_proto::SendError::InvalidUtf8) if a text ends inside a code point.
+    pub fn finish(mut self) -> Result<()> {
+        self.send_part(true)?;
+        Ok(link::flush(self.link)?)
+    }
+
+    fn send_part(&mut self, last: bool) -> Result<()> {
+        let part = match (self.begun, last) {
+            (false, false) => Part::First,
+            (false, true) => Part::Whole,
+            (true, false) => Part::Middle,
+            (true, true) => Part::Last,
+        };
+        link::queue_part(self.link, self.kind, part, &self.part)?;
+        self.begun = true;
+        self.part.clear();
+        Ok(())
+    }
+}
+
+impl<R: Side, T: Transport> Write for MessageWriter<'_, R, T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = PART_LEN.saturating_sub(self.part.len());
+        let taken = bytes.get(..room).unwrap_or(bytes);
+        self.part.extend_from_slice(taken);
+        if self.part.len() >= PART_LEN {
+            self.send_part(false).map_err(io::Error::from)?;
+        }
+        Ok(taken.len())
+    }
+
+    /// Sends what has been written so far as a part, and writes all that is queued.
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.part.is_empty() {
+            self.send_part(false).map_err(io::Error::from)?;
+        }
+        link::flush(self.link)
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Io(error) => error,
+            Error::TimedOut => io::ErrorKind::TimedOut.into(),
+            error => Self::other(error),
+        }
+    }
+}
+
+impl<R: Side, T: Transport> fmt::Debug for MessageWriter<'_, R, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageWriter")
+            .field("kind", &self.kind)
+            .field("begun", &self.begun)
+            .finish_non_exhaustive()
+    }
+}

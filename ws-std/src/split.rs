@@ -1,0 +1,210 @@
+use core::fmt;
+use std::{net::Shutdown, sync::Arc, time::Duration};
+
+use ws_proto::{CloseCode, Closed, Message, MessageKind, Part, Prepared, Server};
+
+use crate::{
+    Side,
+    error::Result,
+    incoming::Incoming,
+    link::{self, Link, Shared},
+    socket::Socket,
+    transport::Transport,
+    websocket::{Event, read_event, read_message},
+};
+
+/// The reading half of a connection, from [`WebSocket::split`](crate::WebSocket::split).
+///
+/// It answers pings and completes the closing handshake, also while the other half is inside a long write.
+pub struct Reader<R: Side, T = Socket> {
+    pub(crate) link: Arc<Shared<R, T>>,
+    pub(crate) incoming: Incoming,
+    pub(crate) subprotocol: Option<Box<str>>,
+}
+
+/// The writing half of a connection, from [`WebSocket::split`](crate::WebSocket::split).
+///
+/// It never waits for the peer to send anything; timeouts are kept by the thread that reads. Clones write to the
+/// same connection, each message whole.
+pub struct Writer<R: Side, T = Socket> {
+    pub(crate) link: Arc<Shared<R, T>>,
+}
+
+impl<R: Side, T: Transport> Reader<R, T> {
+    /// Reads the next message; `None` once both sides have closed.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::read`](crate::WebSocket::read).
+    pub fn read(&mut self) -> Result<Option<Message<'_>>> {
+        read_message(&mut self.incoming, &mut self.link)
+    }
+
+    /// Like [`read`](Self::read), and tells control frames too.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn read_event(&mut self) -> Result<Option<Event<'_>>> {
+        read_event(&mut self.incoming, &mut self.link)
+    }
+
+    /// Closes the connection; see [`WebSocket::close`](crate::WebSocket::close).
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read), but an unclean end is none.
+    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<Closed> {
+        self.incoming.close(&mut self.link, code, reason)
+    }
+
+    /// The code and the reason of the peer's Close, once it has come.
+    #[must_use]
+    pub fn close_frame(&mut self) -> Option<(CloseCode, String)> {
+        self.link.core().close_frame()
+    }
+
+    /// How long a call of [`read`](Self::read) may wait for the peer; for ever by default.
+    pub const fn set_read_timeout(&mut self, timeout: Option<Duration>) {
+        self.incoming.timeout = timeout;
+    }
+
+    /// Puts the halves of one connection together again.
+    ///
+    /// # Errors
+    ///
+    /// They are halves of two connections, or there are more writers; both are given back.
+    pub fn reunite(
+        self,
+        writer: Writer<R, T>,
+    ) -> core::result::Result<crate::WebSocket<R, T>, (Self, Writer<R, T>)> {
+        if !Arc::ptr_eq(&self.link, &writer.link) {
+            return Err((self, writer));
+        }
+        drop(writer);
+        let Self { link, incoming, subprotocol } = self;
+        match Arc::try_unwrap(link) {
+            Ok(shared) => Ok(crate::WebSocket::reunited(shared, incoming, subprotocol)),
+            Err(link) => Err((Self { link: Arc::clone(&link), incoming, subprotocol }, Writer { link })),
+        }
+    }
+}
+
+impl<R: Side, T: Transport> Writer<R, T> {
+    /// Sends a message and everything queued before it. If the reading half is writing just now, it takes
+    /// the message along.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::send`](crate::WebSocket::send).
+    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
+        self.queue(message)?;
+        self.flush()
+    }
+
+    /// Queues a message, to be written with the next [`flush`](Self::flush), or as soon as 64 KiB have come
+    /// together.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn queue<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
+        link::queue(&mut self.link, message.into())
+    }
+
+    /// Sends part of a message as a frame of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::send_part`](crate::WebSocket::send_part).
+    pub fn send_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
+        link::queue_part(&mut self.link, kind, part, payload)?;
+        self.flush()
+    }
+
+    /// Sends a Ping; see [`WebSocket::ping`](crate::WebSocket::ping).
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::ping`](crate::WebSocket::ping).
+    pub fn ping(&mut self, payload: &[u8]) -> Result<()> {
+        link::ping(&mut self.link, payload)
+    }
+
+    /// Writes what is queued.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::flush`](crate::WebSocket::flush).
+    pub fn flush(&mut self) -> Result<()> {
+        Ok(link::flush(&mut self.link)?)
+    }
+
+    /// Begins the closing handshake and returns; the thread that reads completes it. Without effect if the
+    /// connection is closing already.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::send_close`](crate::WebSocket::send_close).
+    pub fn send_close(&mut self, code: CloseCode, reason: &str) -> Result<()> {
+        link::send_close(&mut self.link, code, reason)
+    }
+
+    /// Sends a Close and waits until the thread that reads has seen the connection end.
+    ///
+    /// Should that take longer than the timeouts of the endpoint allow, the transport is ended, which wakes
+    /// a [`Reader::read`] that is still waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::close`](crate::WebSocket::close).
+    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<Closed> {
+        link::send_close(&mut self.link, code, reason)?;
+        let clock = self.link.clock;
+        loop {
+            let deadline = self.link.core().endpoint.poll_timeout().and_then(|at| clock.to_system(at));
+            self.link.wait(deadline, |core| core.closed().is_some());
+            let mut core = self.link.core();
+            if let Some(closed) = core.closed() {
+                return Ok(closed);
+            }
+            core.endpoint.handle_timeout(clock.now());
+            let ended = core.closed().is_some();
+            drop(core);
+            if ended {
+                // Wakes the reader; a transport that is gone needs no waking.
+                let _ = self.link.transport.shutdown(Shutdown::Both);
+            }
+        }
+    }
+}
+
+impl<T: Transport> Writer<Server, T> {
+    /// Sends a message that was encoded once for many connections.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn send_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
+        link::queue_prepared(&mut self.link, prepared)?;
+        self.flush()
+    }
+}
+
+impl<R: Side, T> Clone for Writer<R, T> {
+    fn clone(&self) -> Self {
+        Self { link: Arc::clone(&self.link) }
+    }
+}
+
+impl<R: Side, T> fmt::Debug for Reader<R, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("buffer", &self.incoming.buffer).finish_non_exhaustive()
+    }
+}
+
+impl<R: Side, T> fmt::Debug for Writer<R, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").finish_non_exhaustive()
+    }
+}

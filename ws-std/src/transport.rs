@@ -1,0 +1,84 @@
+//! What a connection runs over: bytes both ways, with absolute deadlines.
+
+use std::{
+    io::{self, IoSlice, Read, Write},
+    net::Shutdown,
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
+
+/// A blocking byte stream that two threads can use at once.
+///
+/// Deadlines are absolute, so that a caller who is interrupted or reads in steps never waits longer than it
+/// meant to. `None` waits for ever.
+pub trait Transport: Send + Sync {
+    /// Reads some bytes; 0 is the end of the peer's output.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::TimedOut`] once `deadline` has passed, and only then; nothing is lost and the call
+    /// may be repeated. Never [`io::ErrorKind::Interrupted`].
+    fn read(&self, buffer: &mut [u8], deadline: Option<Instant>) -> io::Result<usize>;
+
+    /// Writes some bytes from the front of `slices`.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read); on an error nothing has been written by this call.
+    fn write(&self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> io::Result<usize>;
+
+    /// Ends one or both directions; a blocked `read` returns.
+    ///
+    /// # Errors
+    ///
+    /// The transport is gone already.
+    fn shutdown(&self, how: Shutdown) -> io::Result<()>;
+}
+
+/// A [`Transport`] whose reads and writes don't wait for each other, which [`split`](crate::WebSocket::split) needs.
+pub trait Duplex: Transport {}
+
+/// Any `Read + Write` as a [`Transport`], with what it lacks: there are no deadlines, so that timeouts are
+/// noticed only between reads, and it can't be split. Ending the output flushes it and no more.
+#[derive(Debug)]
+pub struct Blocking<S> {
+    stream: Mutex<S>,
+}
+
+impl<S: Read + Write + Send> Blocking<S> {
+    /// Wraps `stream`, which must be in blocking mode.
+    pub const fn new(stream: S) -> Self {
+        Self { stream: Mutex::new(stream) }
+    }
+
+    /// The stream itself.
+    pub fn into_inner(self) -> S {
+        self.stream.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn uninterrupted<X>(&self, mut call: impl FnMut(&mut S) -> io::Result<X>) -> io::Result<X> {
+        let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match call(&mut stream) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+}
+
+impl<S: Read + Write + Send> Transport for Blocking<S> {
+    fn read(&self, buffer: &mut [u8], _deadline: Option<Instant>) -> io::Result<usize> {
+        self.uninterrupted(|stream| stream.read(buffer))
+    }
+
+    fn write(&self, slices: &[IoSlice<'_>], _deadline: Option<Instant>) -> io::Result<usize> {
+        let written = self.uninterrupted(|stream| stream.write_vectored(slices))?;
+        self.uninterrupted(Write::flush)?;
+        Ok(written)
+    }
+
+    fn shutdown(&self, _how: Shutdown) -> io::Result<()> {
+        self.uninterrupted(Write::flush)
+    }
+}

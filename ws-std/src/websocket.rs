@@ -1,0 +1,424 @@
+use core::{fmt, time::Duration};
+use std::sync::Arc;
+
+use ws_proto::{
+    CloseCode, Closed, Data, Endpoint, Message, MessageBuffer, MessageKind, Part, Prepared, Server, State,
+};
+
+use crate::{
+    Side,
+    clock::Clock,
+    error::Result,
+    incoming::{Incoming, Kind},
+    link::{self, Link, Owned, Shared},
+    outgoing::MessageWriter,
+    socket::Socket,
+    split::{Reader, Writer},
+    transport::{Duplex, Transport},
+};
+
+/// One side of a WebSocket connection, driven by the thread that calls it.
+///
+/// Pings are answered, silence is probed and the closing handshake is completed inside [`read`](Self::read):
+/// a program that keeps reading has nothing else to do. What a program sends is written at once; replies to a
+/// received message wait for their like, see [`Reply`].
+///
+/// ```no_run
+/// # fn main() -> ws_std::Result<()> {
+/// let mut ws = ws_std::accept(std::net::TcpListener::bind("127.0.0.1:0")?.accept()?.0)?;
+/// while let Some(mut received) = ws.read()? {
+///     received.reply.send(received.message)?;
+/// }
+/// # Ok(()) }
+/// ```
+pub struct WebSocket<R: Side, T = Socket> {
+    link: Owned<R, T>,
+    incoming: Incoming,
+    subprotocol: Option<Box<str>>,
+}
+
+/// A message, and the way to answer it while it is borrowed.
+#[derive(Debug)]
+pub struct Received<'a, R: Side, T: Transport = Socket> {
+    /// The message, where it was read to.
+    pub message: Message<'a>,
+    /// Sends on the connection that the message came from.
+    pub reply: Reply<'a, R, T>,
+}
+
+/// Part of a message, and the way to answer it while it is borrowed.
+#[derive(Debug)]
+pub struct ReceivedPart<'a, R: Side, T: Transport = Socket> {
+    /// The payload, where it was read to.
+    pub data: Data<'a>,
+    /// Sends on the connection that the part came from.
+    pub reply: Reply<'a, R, T>,
+}
+
+/// Sends on a connection whose received message is still borrowed.
+///
+/// Replies are queued and written together: at the latest before the next [`read`](WebSocket::read) waits
+/// for the peer, and whenever 64 KiB have come together. A thread that does something long in between calls
+/// [`flush`](Self::flush).
+pub struct Reply<'a, R: Side, T: Transport = Socket> {
+    link: &'a mut Owned<R, T>,
+}
+
+/// What [`WebSocket::read_event`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A message.
+    Message(Message<'a>),
+    /// A Ping with this payload; it has been answered.
+    Ping(ControlPayload),
+    /// A Pong with this payload.
+    Pong(ControlPayload),
+    /// The peer's Close; nothing follows but the end.
+    Close,
+}
+
+/// The payload of a Ping or a Pong: at most 125 bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ControlPayload {
+    bytes: [u8; 125],
+    len: u8,
+}
+
+impl ControlPayload {
+    fn new(payload: &[u8]) -> Self {
+        let mut bytes = [0; 125];
+        for (to, from) in bytes.iter_mut().zip(payload) {
+            *to = *from;
+        }
+        Self { bytes, len: u8::try_from(payload.len().min(125)).unwrap_or_default() }
+    }
+}
+
+impl core::ops::Deref for ControlPayload {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for ControlPayload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+/// Reads until there is something to tell; `None` is the end.
+pub(crate) fn read_event<'a, L: Link>(incoming: &'a mut Incoming, link: &mut L) -> Result<Option<Event<'a>>> {
+    let kind = incoming.next(link)?;
+    let payload = |link: &mut L| ControlPayload::new(link.core().endpoint.control_payload());
+    Ok(match kind {
+        Kind::Data => incoming.buffer.message().map(Event::Message),
+        Kind::Ping => Some(Event::Ping(payload(link))),
+        Kind::Pong => Some(Event::Pong(payload(link))),
+        Kind::Close => Some(Event::Close),
+        Kind::End => None,
+    })
+}
+
+/// Reads until there is a message; `None` is the end.
+pub(crate) fn read_message<'a, L: Link>(incoming: &'a mut Incoming, link: &mut L) -> Result<Option<Message<'a>>> {
+    loop {
+        match incoming.next(link)? {
+            Kind::Data => return Ok(incoming.buffer.message()),
+            Kind::End => return Ok(None),
+            Kind::Ping | Kind::Pong | Kind::Close => {}
+        }
+    }
+}
+
+/// Reads until there is part of a message; `None` is the end.
+pub(crate) fn read_part<'a, L: Link>(incoming: &'a mut Incoming, link: &mut L) -> Result<Option<Data<'a>>> {
+    loop {
+        match incoming.next_part(link)? {
+            Kind::Data => return Ok(incoming.buffer.take_part()),
+            Kind::End => return Ok(None),
+            Kind::Ping | Kind::Pong | Kind::Close => {}
+        }
+    }
+}
+
+impl<R: Side, T: Transport> WebSocket<R, T> {
+    /// A connection whose opening handshake is complete.
+    ///
+    /// `buffer` may hold bytes that came behind the handshake; `clock` is the one that `endpoint` was told.
+    pub(crate) fn new(
+        endpoint: Endpoint<R>,
+        transport: T,
+        buffer: MessageBuffer<Vec<u8>>,
+        clock: Clock,
+        write_timeout: Option<Duration>,
+    ) -> Self {
+        let incoming = Incoming::new(buffer, clock.now());
+        let link = Owned(Shared::new(endpoint, transport, clock, write_timeout));
+        Self { link, incoming, subprotocol: None }
+    }
+
+    pub(crate) fn with_subprotocol(self, subprotocol: Option<&str>) -> Self {
+        Self { subprotocol: subprotocol.map(Into::into), ..self }
+    }
+
+    /// Takes over a connection whose opening handshake was made by someone else (RFC 6455 section 4).
+    ///
+    /// `received` is what has been read behind the handshake. Timeouts are those of `config`, and 30 s
+    /// for a peer that takes none of our bytes.
+    pub fn from_handshake(role: R, transport: T, received: Vec<u8>, config: &ws_proto::Config) -> Self {
+        let clock = Clock::new();
+        let endpoint = Endpoint::new(role, config, ws_proto::Negotiated::default(), clock.now());
+        let unread = 0..received.len();
+        let buffer = MessageBuffer::with_received(received, unread);
+        Self::new(endpoint, transport, buffer, clock, crate::DEFAULT_WRITE_TIMEOUT)
+    }
+
+    /// Reads the next message; `None` once both sides have closed.
+    ///
+    /// Before it waits for the peer it writes what is queued.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Receive`](crate::Error::Receive) if the peer broke the protocol, [`Error::Unclean`](crate::Error::Unclean) and [`Error::Io`](crate::Error::Io) if the connection was
+    /// lost: it has ended then. [`Error::TimedOut`](crate::Error::TimedOut) once the [read timeout](Self::set_read_timeout) has passed: the
+    /// call may be repeated, no byte is lost.
+    pub fn read(&mut self) -> Result<Option<Received<'_, R, T>>> {
+        let message = read_message(&mut self.incoming, &mut self.link)?;
+        let reply = Reply { link: &mut self.link };
+        Ok(message.map(|message| Received { message, reply }))
+    }
+
+    /// Like [`read`](Self::read), and tells control frames too.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn read_event(&mut self) -> Result<Option<Event<'_>>> {
+        read_event(&mut self.incoming, &mut self.link)
+    }
+
+    /// Reads the next part of a message as it comes, for messages too big to be held.
+    ///
+    /// Between messages one may go over from here to [`read`](Self::read) and back.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn read_part(&mut self) -> Result<Option<ReceivedPart<'_, R, T>>> {
+        let data = read_part(&mut self.incoming, &mut self.link)?;
+        let reply = Reply { link: &mut self.link };
+        Ok(data.map(|data| ReceivedPart { data, reply }))
+    }
+
+    /// Sends a message and everything queued before it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`](crate::Error::Send) if the connection is closing or a streamed message is in progress, [`Error::Io`](crate::Error::Io) if the
+    /// transport fails; if that is a timeout, what is unwritten goes with the next call.
+    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
+        self.queue(message)?;
+        self.flush()
+    }
+
+    /// Queues a message, to be written with the next [`flush`](Self::flush) or [`read`](Self::read), or as
+    /// soon as 64 KiB have come together.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn queue<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
+        link::queue(&mut self.link, message.into())
+    }
+
+    /// Sends part of a message as a frame of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and [`SendError::NoMessage`](ws_proto::SendError::NoMessage) or [`SendError::KindMismatch`](ws_proto::SendError::KindMismatch) for parts that make
+    /// no message.
+    pub fn send_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
+        link::queue_part(&mut self.link, kind, part, payload)?;
+        self.flush()
+    }
+
+    /// A writer for a message that is too big to be held, or not known yet as a whole.
+    pub fn message_writer(&mut self, kind: MessageKind) -> MessageWriter<'_, R, T> {
+        MessageWriter::new(&mut self.link, kind)
+    }
+
+    /// Sends a Ping; the answer comes as [`Event::Pong`] with the same payload, of at most 125 bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and [`SendError::ControlTooLong`](ws_proto::SendError::ControlTooLong).
+    pub fn ping(&mut self, payload: &[u8]) -> Result<()> {
+        link::ping(&mut self.link, payload)
+    }
+
+    /// Writes what is queued.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`](crate::Error::Io); if that is a timeout, what is unwritten goes with the next call.
+    pub fn flush(&mut self) -> Result<()> {
+        Ok(link::flush(&mut self.link)?)
+    }
+
+    /// Begins the closing handshake and returns; [`read`](Self::read) still delivers what the peer sends until it
+    /// closes too. Without effect if the connection is closing already.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and [`SendError::InvalidCloseCode`](ws_proto::SendError::InvalidCloseCode).
+    pub fn send_close(&mut self, code: CloseCode, reason: &str) -> Result<()> {
+        link::send_close(&mut self.link, code, reason)
+    }
+
+    /// Closes the connection: sends a Close (unless there was one), waits for the peer's, and ends the
+    /// transport in the order that loses nothing. Messages that still come are dropped.
+    ///
+    /// It takes as long as the timeouts in [`Config`](ws_proto::Config) allow at most; whether the end was clean is in what is returned.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read), but an unclean end is none.
+    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<Closed> {
+        self.incoming.close(&mut self.link, code, reason)
+    }
+
+    /// The subprotocol that both sides have agreed on in the opening handshake, if any.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
+    }
+
+    /// Where the connection is in its life.
+    #[must_use]
+    pub fn state(&mut self) -> State {
+        self.link.core().endpoint.state()
+    }
+
+    /// The code and the reason of the peer's Close, once it has come.
+    #[must_use]
+    pub fn close_frame(&mut self) -> Option<(CloseCode, String)> {
+        self.link.core().close_frame()
+    }
+
+    /// How long a call of [`read`](Self::read) and its like may wait for the peer; for ever by default.
+    pub const fn set_read_timeout(&mut self, timeout: Option<Duration>) {
+        self.incoming.timeout = timeout;
+    }
+
+    /// How long the peer may take none of the bytes that we write; 30 s by default.
+    pub const fn set_write_timeout(&mut self, timeout: Option<Duration>) {
+        self.link.0.write_timeout = timeout;
+    }
+
+    /// The memory that this connection holds now for input and output, in bytes, besides this value itself.
+    #[must_use]
+    pub fn held_bytes(&mut self) -> usize {
+        self.incoming.buffer.held_bytes() + self.link.core().held_bytes()
+    }
+
+    /// The transport.
+    #[must_use]
+    pub const fn transport(&self) -> &T {
+        &self.link.0.transport
+    }
+
+    /// Ends the driving of this connection: the transport, and bytes that were read and not been taken.
+    ///
+    /// What is queued is not written; [`flush`](Self::flush) first. Part of a message that
+    /// [`read`](Self::read) has begun to put together is lost.
+    #[must_use]
+    pub fn into_inner(self) -> (T, Vec<u8>) {
+        let unread = self.incoming.buffer.unread().to_vec();
+        (self.link.0.transport, unread)
+    }
+
+    pub(crate) const fn reunited(shared: Shared<R, T>, incoming: Incoming, subprotocol: Option<Box<str>>) -> Self {
+        Self { link: Owned(shared), incoming, subprotocol }
+    }
+
+    /// Two halves for two threads: one reads while the other writes, and neither waits for the other.
+    #[must_use]
+    pub fn split(self) -> (Reader<R, T>, Writer<R, T>)
+    where
+        T: Duplex,
+    {
+        let shared = Arc::new(self.link.0);
+        let reader = Reader { link: Arc::clone(&shared), incoming: self.incoming, subprotocol: self.subprotocol };
+        (reader, Writer { link: shared })
+    }
+}
+
+impl<T: Transport> WebSocket<Server, T> {
+    /// Sends a message that was encoded once for many connections.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn send_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
+        link::queue_prepared(&mut self.link, prepared)?;
+        self.flush()
+    }
+}
+
+impl<R: Side, T: Transport> Reply<'_, R, T> {
+    /// Queues a message.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::send`].
+    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
+        link::queue(self.link, message.into())
+    }
+
+    /// Queues part of a message as a frame of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::send_part`].
+    pub fn send_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
+        link::queue_part(self.link, kind, part, payload)
+    }
+
+    /// A writer for a message that is too big to be held; see [`WebSocket::message_writer`].
+    pub fn message_writer(&mut self, kind: MessageKind) -> MessageWriter<'_, R, T> {
+        MessageWriter::new(self.link, kind)
+    }
+
+    /// Writes what is queued.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::flush`].
+    pub fn flush(&mut self) -> Result<()> {
+        Ok(link::flush(self.link)?)
+    }
+
+    /// Begins the closing handshake; see [`WebSocket::send_close`].
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::send_close`].
+    pub fn send_close(&mut self, code: CloseCode, reason: &str) -> Result<()> {
+        link::send_close(self.link, code, reason)
+    }
+}
+
+impl<R: Side, T> fmt::Debug for WebSocket<R, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocket").field("buffer", &self.incoming.buffer).finish_non_exhaustive()
+    }
+}
+
+impl<R: Side, T: Transport> fmt::Debug for Reply<'_, R, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply").finish_non_exhaustive()
+    }
+}
