@@ -41,9 +41,6 @@ pub struct Outcome {
     pub state: State,
 }
 
-/// A message limit in tests that need a small one.
-pub const SMALL_CONFIG_LEN: u64 = 1000;
-
 /// A configuration without any timeout.
 #[must_use]
 pub fn bare_config() -> Config {

@@ -3,12 +3,14 @@
 //! Nothing here reads a socket, a clock or a random source, so every test runs the same way every time.
 
 mod host;
+mod hostile;
 mod keys;
 mod pair;
 mod say;
 mod wire;
 
-pub use host::{Host, Outcome, SMALL_CONFIG_LEN, bare_config, client, on_both, server};
+pub use host::{Host, Outcome, bare_config, client, on_both, server};
+pub use hostile::hostile_inputs;
 pub use keys::{Keys, TestClient};
 pub use pair::Pair;
 pub use say::{Say, Told, told_of};

@@ -2,7 +2,7 @@
 //!
 //! Each case is run with its bytes at once, byte by byte, and with frame bytes behind the head.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use ws_proto::{
     Config, HandshakeError, Instant, State,
@@ -262,7 +262,7 @@ const SUBPROTOCOLS: &[Case] = &[
 ];
 
 const EXTENSIONS: &[Case] = &[
-    (101, "R9-1: unknown ones are ignored", &[Add("Sec-WebSocket-Extensions: foo, bar; baz=1")]),
+    (101, "R4.2.2-7, R9-1: unknown ones are ignored", &[Add("Sec-WebSocket-Extensions: foo, bar; baz=1")]),
     (
         101,
         "R9-1: compression is not negotiated yet",
@@ -322,7 +322,7 @@ const SYNTAX: &[Case] = &[
     (400, "R9110-3: DEL", &[Add("X: \x7F")]),
     (400, "R9110-3: vertical tab is no white space", &[Set("Upgrade: \x0Bwebsocket")]),
     (400, "R9112-5: space before the colon", &[Add("X : a")]),
-    (400, "R9112-5: tab before the colon", &[Set("Host\t: example.com")]),
+    (400, "R9112-5: tab before the colon", &[Without("Host"), Add("Host\t: example.com")]),
     (400, "R9112-10: no colon", &[Add("X")]),
     (400, "R9112-10: no name", &[Add(": a")]),
     (400, "R9112-10: name that is no token", &[Add("X(Y): a")]),
@@ -468,7 +468,7 @@ fn run(received: &[u8], step: usize, policy: OriginPolicy<'_>) -> (Option<usize>
     (Some(head_len), status)
 }
 
-/// The status of the response, which has to be the one that accepts (R4.2.2-8, R1.3-1, R11.3.3-1).
+/// The status of the response, which has to be the one that accepts (R4.2.2-7, R4.2.2-8, R1.3-1, R11.3.3-1).
 fn open(upgrade: Upgrade) -> u16 {
     let mut out = [0; 129];
     let (len, endpoint) = upgrade.accept(&Accept::new(), &Config::default(), Instant::ZERO, &mut out).unwrap();

@@ -250,7 +250,7 @@ fn a_server_drains_for_one_second_and_a_client_waits_five_for_the_fin() {
 #[test]
 fn without_timeouts_there_are_no_deadlines_in_any_state() {
     fn check<R: Role>(mut host: Host<R>) {
-        let mut wait = |host: &mut Host<R>| {
+        let wait = |host: &mut Host<R>| {
             assert_eq!(host.endpoint.poll_timeout(), None);
             let before = host.outcome();
             host.now = host.now.saturating_add(Duration::from_secs(1_000_000_000));

@@ -143,7 +143,7 @@ impl<'h> RequestHead<'h> {
         let mut request = httparse::Request::new(&mut []);
         match request.parse_with_uninit_headers(head, &mut headers) {
             Ok(httparse::Status::Complete(_)) => {}
-            Err(httparse::Error::Version) => return Err(version_error(head)),
+            Err(httparse::Error::Version) => return Err(version_error(start_line(head).nth(2))),
             Ok(httparse::Status::Partial) | Err(_) => return Err(HandshakeError::Syntax),
         }
         match (request.version, request.method, request.path) {
@@ -154,15 +154,20 @@ impl<'h> RequestHead<'h> {
     }
 }
 
-/// What is wrong with a version that is neither HTTP/1.0 nor HTTP/1.1.
-fn version_error(head: &[u8]) -> HandshakeError {
-    let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
-    let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
-    match version.strip_prefix(b"HTTP/") {
+/// What is wrong where a parser has expected HTTP/1.0 or HTTP/1.1.
+fn version_error(version: Option<&[u8]>) -> HandshakeError {
+    match version.and_then(|version| version.strip_prefix(b"HTTP/")) {
+        Some(b"1.0" | b"1.1") => HandshakeError::Syntax,
         // RFC 9112 §2.3: one digit on each side, the name in capitals.
         Some([b'0'..=b'9', b'.', b'0'..=b'9']) => HandshakeError::HttpVersion,
         _ => HandshakeError::Syntax,
     }
+}
+
+/// The parts of a start line; the third may hold spaces.
+fn start_line(head: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
+    line.splitn(3, |&byte| byte == b' ')
 }
 
 pub(super) struct ResponseHead<'h> {
@@ -187,19 +192,14 @@ impl<'h> ResponseHead<'h> {
         let config = httparse::ParserConfig::default();
         match config.parse_response_with_uninit_headers(&mut response, head, &mut headers) {
             Ok(httparse::Status::Complete(_)) => {}
-            Err(httparse::Error::Version) => return Err(HandshakeError::HttpVersion),
+            Err(httparse::Error::Version) => return Err(version_error(start_line(head).next())),
             Ok(httparse::Status::Partial) | Err(_) => return Err(HandshakeError::Syntax),
         }
         let version = if response.version == Some(1) { HttpVersion::Http11 } else { HttpVersion::Http10 };
+        let reason = start_line(head).nth(2).unwrap_or_default();
         let status = response.code.filter(|&code| code >= 100).ok_or(HandshakeError::Status)?;
-        Ok(Self { version, status, reason: reason(head), fields: Fields::of_head(head) })
+        Ok(Self { version, status, reason, fields: Fields::of_head(head) })
     }
-}
-
-/// What follows the status in a status line.
-fn reason(head: &[u8]) -> &[u8] {
-    let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
-    line.splitn(3, |&byte| byte == b' ').nth(2).unwrap_or_default()
 }
 
 #[cfg(test)]
