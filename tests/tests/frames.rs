@@ -167,7 +167,7 @@ fn check_side(row: &Row, side: Side, pieces: &[&[u8]]) {
     }
 }
 
-// R5.2-4 R5.2-5 R5.1-1 R5.1-3 R6.1-1 R9-1
+// R5.2-4 R5.2-5 R5.1-1 R5.1-3 R6.1-1
 #[test]
 fn every_row_is_encoded_to_its_bytes() {
     for row in rows() {

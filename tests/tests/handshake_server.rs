@@ -349,6 +349,11 @@ const PLAIN: &[Case] = &[
         "an upgrade to something else",
         &[Raw(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n")],
     ),
+    (
+        200,
+        "a key, but with a method that opens nothing",
+        &[Raw(b"POST / HTTP/1.1\r\nHost: a\r\nSec-WebSocket-Key: x\r\n\r\n")],
+    ),
     (200, "of any page", &[Raw(b"GET / HTTP/1.1\r\nHost: a\r\nOrigin: https://evil.example\r\n\r\n")]),
     (400, "R9112-6: without Host", &[Raw(b"GET / HTTP/1.1\r\n\r\n")]),
     (400, "HTTP/1.0", &[Raw(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")]),
@@ -376,6 +381,11 @@ const ORIGIN: &[Case] = &[
         403,
         "R10.2-1, R9112-8: of Host beside the absolute form",
         &[Start("GET https://other.example/ HTTP/1.1"), Add("Origin: https://example.com")],
+    ),
+    (
+        403,
+        "R10.2-1, R9112-8: default port of the absolute form",
+        &[Start("GET https://example.com/ HTTP/1.1"), Add("Origin: http://example.com")],
     ),
     (403, "R4.2.2-3: another host", &[Add("Origin: https://evil.example")]),
     (403, "R4.2.2-3: host below", &[Add("Origin: https://example.com.evil.example")]),
@@ -595,6 +605,8 @@ fn an_allow_list_admits_what_it_names() {
     assert_eq!(status_under(policy, &[Add("Origin: https://APP.example:443")]), 101);
     assert_eq!(status_under(policy, &[Add("Origin: http://intranet:8080")]), 101);
     assert_eq!(status_under(policy, &[Add("Origin: http://app.example")]), 403);
+    assert_eq!(status_under(policy, &[Add("Origin: https://app.example:8443")]), 403);
+    assert_eq!(status_under(policy, &[Add("Origin: https://intranet")]), 403);
     assert_eq!(status_under(policy, &[Add("Origin: http://intranet")]), 403);
     // The host that the request names is no help: a page could have chosen it.
     assert_eq!(status_under(policy, &[Add("Origin: https://example.com")]), 403);
@@ -609,6 +621,8 @@ fn any_origin_is_admitted_only_if_asked_for() {
     }
     let repeated = [Add("Origin: https://a.example"), Add("Origin: https://b.example")];
     assert_eq!(status_under(OriginPolicy::AllowAny, &repeated), 403);
+    // R8.1-1: what is handed to the application is ASCII.
+    assert_eq!(status_under(OriginPolicy::AllowAny, &[Add("Origin: https://exämple.com")]), 403);
 }
 
 /// A request with `filler` put at its end.
@@ -667,6 +681,26 @@ fn bytes_that_have_been_looked_at_are_not_looked_at_again() {
         let expected = Ok(complete.then_some(request.len()));
         assert_eq!(handshake.poll_head(Instant::ZERO, &received), expected);
         received[index] = b'\n';
+    }
+}
+
+#[test]
+fn what_can_not_become_a_head_is_refused_at_the_byte_that_shows_it() {
+    for (bytes, what) in [
+        (&b"\r\n\r\n"[..], "R9112-4: endless empty lines"),
+        (b"GET / HTTP/1.1\r\n ", "R9112-7: space before the first field"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n\t", "R9112-1: folded line"),
+        (b"GET / HTTP/1.1\n", "R9112-3: bare LF"),
+        (b"GET / HTTP/1.1\rH", "R9112-2: bare CR"),
+        (b"GET /\0", "R9110-3: NUL"),
+        (b"\x16", "TLS on a plain port"),
+    ] {
+        let mut handshake = Handshake::new(Instant::ZERO, &Config::default());
+        let (_, before) = bytes.split_last().unwrap();
+        assert_eq!(handshake.poll_head(Instant::ZERO, before), Ok(None), "{what}");
+        for _ in 0..2 {
+            assert_eq!(handshake.poll_head(Instant::ZERO, bytes), Err(HandshakeError::Syntax), "{what}");
+        }
     }
 }
 

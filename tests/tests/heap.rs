@@ -91,7 +91,7 @@ fn assemble<R: Role>(mut endpoint: Endpoint<R>, mut input: &mut [u8], storage: &
     }
 }
 
-// R10.4-1
+// R10.1-1 R10.4-1 R10.7-1
 #[test]
 fn an_endpoint_allocates_nothing_whatever_it_receives() {
     let config = Config::default();

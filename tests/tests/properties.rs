@@ -116,7 +116,7 @@ fn frames() -> impl Strategy<Value = (u8, Vec<u8>)> {
 }
 
 proptest! {
-    #![proptest_config(cases(600))]
+    #![proptest_config(cases(2000))]
 
     // R5.4-1 R5.3-2 R6.2-1
     #[test]
@@ -132,7 +132,7 @@ proptest! {
     }
 }
 
-// R5.4-1 R6.2-1
+// R5.4-1 R6.2-1 R10.1-1
 #[test]
 fn any_split_of_a_hostile_input_gives_the_same_outcome() {
     for side in [Side::Client, Side::Server] {
@@ -252,7 +252,7 @@ fn happen<R: Role>(mut host: Host<R>, happenings: &[Happening]) {
 }
 
 proptest! {
-    #![proptest_config(cases(300))]
+    #![proptest_config(cases(800))]
 
     // R5.1-1 R5.1-3 R5.2-4 R5.4-1 R5.4-2 R6.1-1 R6.2-1
     #[test]

@@ -400,7 +400,7 @@ fn receive_error_frame_length_top_bit() {
     assert_eq!(failure_on(b"\x82\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF"), expected);
 }
 
-// R5.2-1 R5.8-1 R9-1 R7692-6-1
+// R5.2-1 R5.8-1
 #[test]
 fn receive_error_reserved_bits() {
     for bits in 1..8 {

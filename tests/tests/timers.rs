@@ -111,6 +111,7 @@ fn without_a_pong_wait_pings_are_sent_for_ever() {
     on_both(&config, check, check);
 }
 
+// R7.1.7-2
 #[test]
 fn a_pair_keeps_itself_alive() {
     let mut pair = Pair::new(&Config::default());

@@ -1,4 +1,106 @@
-//! RFC 6455 as a sans-IO state machine.
+//! RFC 6455 as a sans-IO state machine: the opening handshake, frames, masking, UTF-8, fragmentation, control
+//! frames, closing, limits and timers of a WebSocket connection, for both roles, without a socket, a clock,
+//! a random source or a heap. Bytes, time and entropy are handed in; events, bytes and deadlines come out.
+//! What reads and writes is up to the host: threads (see the crate `ws-std`), an event loop, an async
+//! runtime, io_uring, a microcontroller.
+//!
+//! # What a byte passes through
+//!
+//! ```text
+//! socket.read(&mut buffer)                       the host's buffer
+//!   └─ Endpoint::receive(now, &mut input)        takes bytes from the front of input
+//!        ├─ frame::Decoder                       header; one that a read cuts is kept (≤ 14 bytes)
+//!        ├─ may it come now? within the limits?  decided from the header alone
+//!        └─ mask, UTF-8                          in place, as far as the payload has come
+//!   ⇒ Event                                      payload lent from the host's buffer: no copy
+//!
+//! Endpoint::write(message, &mut out)             header, payload copied and masked in one pass
+//! Endpoint::send(kind, part, &mut payload)       header and payload as two slices: no copy
+//! Endpoint::poll_transmit()                      what the protocol owes: Pong, Ping, Close, Shutdown
+//!   └─ socket.write(&out)
+//! ```
+//!
+//! [`MessageBuffer`] puts whole messages together where they were read to; hosts that stream big messages use
+//! [`Endpoint::receive`] itself.
+//!
+//! # The one law
+//!
+//! > After every event, drain [`poll_transmit`](Endpoint::poll_transmit) into your output. When the input is
+//! > used up, write. Before you wait, arm [`poll_timeout`](Endpoint::poll_timeout).
+//!
+//! On an error: drain, write, then return it, so that the Close that tells the peer why is not lost. When
+//! [`state`](Endpoint::state) is [`Closed`](State::Closed), write what is left and drop the transport.
+//!
+//! ```
+//! use ws_proto::{Config, Endpoint, Event, Instant, Negotiated, ReceiveError, Server, State, Transmit};
+//!
+//! /// Handles what one read has brought; `false` ends the connection.
+//! fn on_bytes(
+//!     endpoint: &mut Endpoint<Server>,
+//!     now: Instant,
+//!     mut input: &mut [u8],
+//!     output: &mut Vec<u8>,
+//! ) -> Result<bool, ReceiveError> {
+//!     let result = loop {
+//!         let event = endpoint.receive(now, &mut input);
+//!         if let Ok(Some(Event::Data(data))) = &event {
+//!             // The echo of a part: whole messages are `MessageBuffer`'s business.
+//!             endpoint.write_part_to(data.kind(), data.part(), data.as_bytes(), output).ok();
+//!         }
+//!         while let Some(transmit) = endpoint.poll_transmit() {
+//!             match transmit {
+//!                 Transmit::Control(frame) => output.extend_from_slice(frame.as_bytes()),
+//!                 Transmit::Shutdown => {} // half-close the socket once `output` is written
+//!             }
+//!         }
+//!         match event {
+//!             Ok(Some(_)) => {}
+//!             Ok(None) => break Ok(()), // all of the input is used up
+//!             Err(error) => break Err(error),
+//!         }
+//!     };
+//!     // Now: socket.write(output). Then wait for input, but no longer than endpoint.poll_timeout(),
+//!     // at which endpoint.handle_timeout(now) is called and the endpoint drained as above.
+//!     result.map(|()| !matches!(endpoint.state(), State::Closed(_)))
+//! }
+//!
+//! let mut endpoint = Endpoint::new(Server, &Config::default(), Negotiated::default(), Instant::ZERO);
+//! let mut output = Vec::new();
+//! // "Hi" and a Ping, both masked with a key of zeros.
+//! let mut input = *b"\x81\x82\0\0\0\0Hi\x89\x80\0\0\0\0";
+//! assert_eq!(on_bytes(&mut endpoint, Instant::ZERO, &mut input, &mut output), Ok(true));
+//! assert_eq!(output, b"\x81\x02Hi\x8A\x00");
+//! ```
+//!
+//! # Where to look
+//!
+//! | RFC 6455 | here |
+//! |---|---|
+//! | 4: opening handshake | [`server`], [`client`]; fields from another HTTP stack, HTTP/2 included: [`server::negotiate`] |
+//! | 5.1–5.4: frames, fragmentation | [`Endpoint`], [`MessageBuffer`]; alone: [`frame`] |
+//! | 5.3: masking | [`mask`], [`Entropy`] |
+//! | 5.5: control frames | [`Endpoint::poll_transmit`], [`write_ping`](Endpoint::write_ping), [`write_pong`](Endpoint::write_pong) |
+//! | 6: sending and receiving | [`Endpoint::write`], [`Endpoint::send`], [`Endpoint::receive`], [`Prepared`] |
+//! | 7: closing | [`write_close`](Endpoint::write_close), [`fail`](Endpoint::fail), [`State`], [`CloseCode`] |
+//! | 8.1: UTF-8 | [`utf8`] |
+//! | 10: security | [`Config`], [`server::OriginPolicy`] |
+//!
+//! # Memory
+//!
+//! An [`Endpoint<Server>`] is 256 bytes and owns nothing else; that of a client is 64 bytes of masking keys and its
+//! source of entropy bigger. Nothing a peer sends makes it allocate. With a [`MessageBuffer`] on a `Vec` a
+//! connection holds at most twice the bytes that have arrived of the message in progress, or 64 KiB, and never
+//! more than twice [`Config::max_message_len`].
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `std` (default) | implies `alloc`; CPU detection for `simdutf8` |
+//! | `simdutf8` (default) | validation of text at SIMD speed |
+//! | `alloc` | `Vec<u8>` as storage of a [`MessageBuffer`], [`write_to`](Endpoint::write_to) and its like |
+//!
+//! Without features the crate needs no heap. A feature adds API or speed and never changes behaviour.
 #![no_std]
 
 #[cfg(feature = "alloc")]
@@ -7,6 +109,9 @@ extern crate alloc;
 extern crate std;
 
 pub mod frame;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod handshake;
 pub mod mask;
 pub mod utf8;

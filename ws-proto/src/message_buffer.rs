@@ -226,7 +226,8 @@ impl<S: Storage> MessageBuffer<S> {
                 Ok(Some(step)) => step,
                 Ok(None) => {
                     self.rewind();
-                    return self.check_room(endpoint, now).map(|()| None);
+                    // The next read needs a byte of room, whatever it brings.
+                    return self.check_room(endpoint, now, 1).map(|()| None);
                 }
                 Err(error) => return Err(self.give_up(error)),
             };
@@ -342,7 +343,7 @@ impl<S: Storage> MessageBuffer<S> {
                 None => {
                     self.keep(local.take(), buffer, endpoint, now)?;
                     self.rewind_shared();
-                    return self.check_room(endpoint, now).map(|()| None);
+                    return self.check_room(endpoint, now, 0).map(|()| None);
                 }
                 Some(Step::Data(part)) if self.message.is_some() => self.append(part, buffer),
                 Some(Step::Data(part)) => {
@@ -442,15 +443,16 @@ impl<S: Storage> MessageBuffer<S> {
         }
     }
 
-    /// Whether the message in progress can fit, as far as headers have announced it.
+    /// Whether the message in progress can fit, as far as headers have announced it, and at least `spare`
+    /// bytes more.
     fn check_room<R: Role, T: Trace>(
         &mut self,
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
+        spare: usize,
     ) -> Result<(), ReceiveError> {
         let held = self.message.as_ref().map_or(0, |message| message.at.len());
-        // At least one byte, to read the next header to.
-        let remaining = usize::try_from(endpoint.payload_remaining()).unwrap_or(usize::MAX).max(1);
+        let remaining = usize::try_from(endpoint.payload_remaining()).unwrap_or(usize::MAX).max(spare);
         if held.saturating_add(remaining) <= self.storage.limit() {
             return Ok(());
         }
@@ -473,8 +475,8 @@ impl<S: Storage> MessageBuffer<S> {
         if self.unread.end > len / 2 {
             // Exactly for the frame if that is a good step, else double: each byte is moved O(1) times.
             let frame_end = self.unread.end.saturating_add(remaining);
-            let doubled = len.saturating_mul(2);
-            let grown = if (len + len / 2..doubled).contains(&frame_end) { frame_end } else { doubled };
+            let doubled = self.unread.end.saturating_mul(2);
+            let grown = if (len + len / 4..doubled).contains(&frame_end) { frame_end } else { doubled };
             self.storage.grow(grown.min(self.storage.limit()));
         }
     }

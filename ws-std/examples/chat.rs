@@ -81,7 +81,10 @@ impl Room {
         let served = Acceptor::new().serve(
             Socket::try_from(stream)?,
             |request| if request.path() == "/ws" { Answer::accept() } else { Answer::refuse(404) },
-            |request| (request.path() == "/").then(|| Page::html(include_str!("chat.html"))),
+            |request| match request.path() {
+                "/" => Some(Page::html(include_str!("chat.html"))),
+                _ => Some(Page::not_found()),
+            },
         )?;
         let Some(ws) = served else {
             return Ok(());

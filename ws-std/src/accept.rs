@@ -49,6 +49,7 @@ enum Verdict<'s> {
 /// A page for a request that does not ask for a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
+    status: &'static str,
     content_type: &'static str,
     body: Cow<'static, [u8]>,
 }
@@ -65,12 +66,19 @@ impl Page {
 
     /// Anything else.
     pub fn new(content_type: &'static str, body: impl Into<Cow<'static, [u8]>>) -> Self {
-        Self { content_type, body: body.into() }
+        Self { status: "200 OK", content_type, body: body.into() }
+    }
+
+    /// What is told to those who ask for a page that there isn't.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self { status: "404 Not Found", ..Self::new("text/plain", b"Not Found".as_slice()) }
     }
 
     fn head(&self) -> String {
         format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            "HTTP/1.1 {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            self.status,
             self.content_type,
             self.body.len(),
         )

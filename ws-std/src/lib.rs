@@ -1,4 +1,49 @@
-//! WebSocket client and server over blocking `std::net`.
+//! WebSocket (RFC 6455) over blocking `std::net`: a thin driver of [`ws_proto`], for programs that use threads.
+//!
+//! A server that echoes, on a thread per connection:
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let listener = std::net::TcpListener::bind("127.0.0.1:9001")?;
+//! for stream in listener.incoming() {
+//!     let stream = stream?;
+//!     std::thread::spawn(move || -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//!         let mut ws = ws_std::accept(stream)?;
+//!         while let Some(mut received) = ws.read()? {
+//!             received.reply.send(received.message)?;
+//!         }
+//!         Ok(())
+//!     });
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! A client:
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut ws = ws_std::connect("ws://127.0.0.1:9001/")?;
+//! ws.send("hello")?;
+//! if let Some(received) = ws.read()? {
+//!     println!("{:?}", received.message);
+//! }
+//! ws.close(ws_std::CloseCode::NORMAL, "")?;
+//! # Ok(()) }
+//! ```
+//!
+//! - A program that keeps [reading](WebSocket::read) need not think of anything else: pings are answered, silent peers are probed and given up, the
+//!   closing handshake is completed and the transport ended in the order that loses nothing.
+//! - Replies to messages are written together, right before `read` waits for the peer.
+//! - [`WebSocket::split`] gives two halves for two threads; neither waits for the other, and the writing half can be
+//!   cloned.
+//! - Big messages can be [read](WebSocket::read_part) and [written](WebSocket::message_writer) in parts.
+//! - A message to many is [encoded once](Prepared).
+//! - Timeouts lose nothing: a call that returns [`Error::TimedOut`] may be repeated.
+//! - A connection has no buffers before its first byte, and gives big ones back.
+//! - Anything that reads and writes can carry a connection: [`Transport`], [`Blocking`].
+//!
+//! Limits and timeouts, their defaults and the reasons for them are in [`Config`]. [`Acceptor`] and [`Connector`] take
+//! everything that can be chosen for a connection.
 
 mod accept;
 mod clock;

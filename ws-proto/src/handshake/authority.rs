@@ -52,13 +52,13 @@ fn without_root(name: &str) -> &str {
 
 /// The port behind a host: nothing, or a colon and any number of digits.
 fn parse_port(text: &str) -> Option<Option<u16>> {
-    match text.strip_prefix(':') {
-        None if text.is_empty() => Some(None),
-        None => None,
-        Some("") => Some(None),
-        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok().map(Some),
-        Some(_) => None,
+    if matches!(text, "" | ":") {
+        return Some(None);
     }
+    let digits = text.strip_prefix(':')?;
+    // A sign is for numbers only.
+    let valid = digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|_| valid).map(Some)
 }
 
 /// A registered name (RFC 3986 section 3.2.2) that is not empty; IPv4 addresses are among them.

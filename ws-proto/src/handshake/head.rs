@@ -74,17 +74,17 @@ impl HeadFinder {
     fn step(&mut self, byte: u8) -> Result<(), HandshakeError> {
         match (self.state, byte) {
             (State::CarriageReturn, b'\n') => self.end_line(),
-            // RFC 9112 §2.2: neither CR nor LF alone ends a line, though others read it so.
-            (State::CarriageReturn, _) | (_, b'\n') => Err(HandshakeError::Syntax),
+            // RFC 9112 §2.2: a CR alone ends no line, though others may read it so.
+            (State::CarriageReturn, _) => Err(HandshakeError::Syntax),
             (_, b'\r') => {
                 self.state = State::CarriageReturn;
                 Ok(())
             }
             // RFC 9112 §5.2: a folded line, or white space before the first field.
             (State::LineStart, b' ' | b'\t') => Err(HandshakeError::Syntax),
-            (_, b'\t') => self.extend_line(),
-            (_, 0..0x20 | 0x7F) => Err(HandshakeError::Syntax),
-            _ => self.extend_line(),
+            (_, b'\t' | 0x20..0x7F | 0x80..) => self.extend_line(),
+            // Neither does an LF alone; NUL and the other controls stand nowhere.
+            _ => Err(HandshakeError::Syntax),
         }
     }
 

@@ -1,0 +1,420 @@
+//! A host that does anything at any time and knows what must come of it.
+
+use std::{vec, vec::Vec};
+
+use super::reference::{Frame, Reference, Told, impossible_utf8};
+use crate::{
+    close::CloseCode,
+    closing::{Cause, Closed, State},
+    control::{ControlFrame, Transmit},
+    endpoint::{Endpoint, Event},
+    error::{Fault, ReceiveError, SendError},
+    message::{Message, MessageKind, Part},
+    role::{Role, Side},
+    time::Instant,
+};
+
+pub(super) struct Host<R: Role> {
+    endpoint: Endpoint<R>,
+    now: Instant,
+    /// Whether masking keys never run out.
+    keys: bool,
+    /// Whether the one law is kept.
+    drains: bool,
+    told: Vec<Told>,
+    parts: Vec<u8>,
+    /// The payload of the last Ping, until it is answered.
+    ping: Option<Vec<u8>>,
+    error: Option<ReceiveError>,
+    /// Whether the connection was ended by something other than what the peer sent.
+    disturbed: bool,
+    sending: Option<(MessageKind, Vec<u8>)>,
+    sent: Vec<Frame>,
+    shutdowns: usize,
+    closed: Option<Closed>,
+}
+
+impl<R: Role> Host<R> {
+    pub(super) const fn new(endpoint: Endpoint<R>, now: Instant, keys: bool) -> Self {
+        Self {
+            endpoint,
+            now,
+            keys,
+            drains: true,
+            told: Vec::new(),
+            parts: Vec::new(),
+            ping: None,
+            error: None,
+            disturbed: false,
+            sending: None,
+            sent: Vec::new(),
+            shutdowns: 0,
+            closed: None,
+        }
+    }
+
+    /// Does what `action` and `detail` say; input is taken from the front of `wire`.
+    pub(super) fn act(&mut self, action: u8, detail: u8, wire: &mut &[u8]) {
+        match action % 16 {
+            0..5 => {
+                let len = usize::from(detail) * if action % 16 == 4 { 16 } else { 1 };
+                let (piece, rest) = wire.split_at(len.min(wire.len()));
+                *wire = rest;
+                self.receive(piece);
+            }
+            5 => self.jump(detail),
+            6 => self.handle_timeout(),
+            7 => self.wait_for_deadline(),
+            8 => self.drain(),
+            9 => drop(self.transmit()),
+            10 => self.send_message(detail),
+            11 => self.send_part(detail),
+            12 => self.send_control(detail),
+            13 => self.close(detail),
+            14 if detail < 128 => self.fail(detail),
+            14 => self.end_of_input(),
+            _ => self.drains = !self.drains,
+        }
+    }
+
+    /// Gives `input` to the endpoint until it wants no more.
+    pub(super) fn receive(&mut self, input: &[u8]) {
+        let mut bytes = input.to_vec();
+        let mut left = &mut bytes[..];
+        loop {
+            let before = left.len();
+            let was_open = self.is_open();
+            let event = match self.endpoint.receive(self.now, &mut left) {
+                Ok(Some(event)) => event,
+                Ok(None) => {
+                    assert!(left.is_empty(), "input is left at None");
+                    assert_eq!(self.error, None, "an error has been forgotten");
+                    break;
+                }
+                Err(error) => {
+                    assert!(left.is_empty(), "input is left at an error");
+                    assert_eq!(*self.error.get_or_insert(error), error, "another error than before");
+                    break;
+                }
+            };
+            assert_eq!(self.error, None, "an event after an error");
+            assert!(left.len() < before, "an event without input");
+            match event {
+                Event::Data(data) => {
+                    assert_eq!(data.as_bytes().as_ptr_range().end, left.as_ptr(), "payload does not end at the rest");
+                    let whole = (data.kind(), data.part()) == (MessageKind::Text, Part::Whole);
+                    assert_eq!(data.as_str().is_some(), whole);
+                    assert!(data.part().is_first() == self.parts.is_empty() || data.as_bytes().is_empty());
+                    self.parts.extend(data.as_bytes());
+                    if data.part().is_last() {
+                        self.told.push(Told::Message(data.kind(), core::mem::take(&mut self.parts)));
+                    }
+                }
+                control => self.told_control(&control, was_open),
+            }
+            if self.drains {
+                self.drain();
+                assert!(self.ping.is_none() || !self.is_open(), "a Ping is not answered");
+            }
+        }
+        if self.drains {
+            self.drain();
+        }
+        if !self.is_open() {
+            self.ping = None;
+        }
+    }
+
+    fn told_control(&mut self, event: &Event<'_>, was_open: bool) {
+        let payload = self.endpoint.control_payload().to_vec();
+        self.told.push(match event {
+            Event::Ping => {
+                if was_open {
+                    self.ping = Some(payload.clone());
+                }
+                Told::Ping(payload)
+            }
+            Event::Pong => {
+                assert!(self.ping.is_none() || payload.is_empty(), "one place, two payloads");
+                Told::Pong(payload)
+            }
+            Event::Close => {
+                let (code, reason) = self.endpoint.close_frame().expect("a Close has been told");
+                Told::Close(code, reason.into())
+            }
+            Event::Data(_) => unreachable!("not a control frame"),
+        });
+        if !self.is_open() {
+            self.ping = None;
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.endpoint.state() == State::Open
+    }
+
+    /// Does what ends the connection other than by the peer's frames or by our Close.
+    fn disturb<X>(&mut self, act: impl FnOnce(&mut Self) -> X) -> X {
+        let before = self.endpoint.state();
+        let result = act(self);
+        self.disturbed |= self.endpoint.state() != before;
+        result
+    }
+
+    fn jump(&mut self, detail: u8) {
+        let nanos = self.now.as_nanos();
+        let millis = [0, 1, 999, 1_000, 5_000, 10_000, 30_000, 50_000][usize::from(detail % 8)];
+        self.now = match detail {
+            0xFF => Instant::from_nanos(u64::MAX),
+            0xFE => Instant::ZERO,
+            // Clocks that go backwards must not do harm.
+            0x80..0xFE => Instant::from_nanos(nanos.saturating_sub(millis * 1_000_000)),
+            _ => Instant::from_nanos(nanos.saturating_add(millis * 1_000_000)),
+        };
+    }
+
+    fn handle_timeout(&mut self) {
+        self.disturb(|this| this.endpoint.handle_timeout(this.now));
+        if !self.is_open() {
+            self.ping = None;
+        }
+        if self.drains {
+            self.drain();
+        }
+    }
+
+    fn wait_for_deadline(&mut self) {
+        let Some(deadline) = self.endpoint.poll_timeout() else { return };
+        self.now = self.now.max(deadline);
+        self.handle_timeout();
+        let next = self.endpoint.poll_timeout();
+        let late = self.now >= Instant::from_nanos(u64::MAX / 2);
+        assert!(late || next.is_none_or(|next| next > self.now), "a deadline stays although it was handled");
+    }
+
+    /// Without another byte from the peer, every wait is over at last.
+    pub(super) fn wait_until_closed(&mut self) {
+        self.drains = true;
+        for _ in 0..8 {
+            self.wait_for_deadline();
+            self.check_state();
+        }
+        if self.now < Instant::from_nanos(u64::MAX / 2) {
+            assert!(matches!(self.endpoint.state(), State::Closed(_)), "waits for ever");
+        }
+        self.end_of_input();
+    }
+
+    pub(super) fn end_of_input(&mut self) {
+        self.disturb(|this| this.endpoint.receive_eof(this.now));
+        if self.drains {
+            self.drain();
+        }
+    }
+
+    fn fail(&mut self, detail: u8) {
+        let fault = [
+            Fault::StorageFull,
+            Fault::MessageTooBig,
+            Fault::InvalidPayload,
+            Fault::UnsupportedData,
+            Fault::PolicyViolation,
+            Fault::Internal,
+        ][usize::from(detail % 6)];
+        let error = self.disturb(|this| this.endpoint.fail(this.now, fault));
+        if let Some(failure) = self.endpoint.failure() {
+            assert_eq!(failure, error);
+            assert_eq!(*self.error.get_or_insert(error), error, "another error than before");
+            self.ping = None;
+        }
+        if self.drains {
+            self.drain();
+        }
+    }
+
+    fn drain(&mut self) {
+        let mut left = 4;
+        while self.transmit().is_some() {
+            left -= 1;
+            assert!(left > 0, "owes more than Pong, Ping, Close and Shutdown");
+        }
+    }
+
+    fn transmit(&mut self) -> Option<Transmit> {
+        let before = self.endpoint.state();
+        let transmit = self.endpoint.poll_transmit();
+        match &transmit {
+            Some(Transmit::Control(control)) => {
+                let frame = self.sent(control.as_bytes());
+                match frame.first {
+                    0x8A => assert_eq!(Some(frame.payload), self.ping.take(), "an answer to no Ping"),
+                    0x89 => assert!(frame.payload.is_empty() && before == State::Open, "a Ping of its own"),
+                    first => assert_eq!(first, 0x88, "neither Pong, Ping nor Close"),
+                }
+            }
+            Some(Transmit::Shutdown) => self.shutdowns += 1,
+            None => {}
+        }
+        if let State::Closed(Closed { cause: Cause::Entropy, .. }) = self.endpoint.state() {
+            assert!(!self.keys, "there were keys");
+            self.disturbed = true;
+            self.ping = None;
+        }
+        transmit
+    }
+
+    /// Notes a frame that goes out, and that it may.
+    fn sent(&mut self, bytes: &[u8]) -> Frame {
+        assert_eq!(self.shutdowns, 0, "a frame behind the end");
+        assert!(self.sent.last().is_none_or(|frame| frame.opcode() != 8), "a frame behind our Close");
+        let frame = Frame::read(bytes).expect("an illegal frame").expect("a cut frame");
+        assert_eq!(frame.head + frame.payload.len(), bytes.len(), "not one frame");
+        assert_eq!(frame.masked, R::SIDE == Side::Client, "masking is the client's");
+        assert_eq!(frame.first & 0x70, 0, "a reserved bit");
+        self.sent.push(frame.clone());
+        frame
+    }
+
+    /// Compares what a call that sends has done with what it should.
+    fn check_sent(&mut self, may: Result<(), SendError>, result: Result<&[u8], SendError>, first: u8, payload: &[u8]) {
+        match (may, result) {
+            (Ok(()), Ok(bytes)) => {
+                let frame = self.sent(bytes);
+                assert_eq!((frame.first, &frame.payload[..]), (first, payload));
+            }
+            (Ok(()), Err(SendError::Entropy)) => assert!(!self.keys, "there were keys"),
+            (may, result) => assert_eq!(result.err(), may.err()),
+        }
+    }
+
+    fn send_message(&mut self, detail: u8) {
+        let text = ["", "text", "é中🦀"][usize::from(detail % 3)].repeat(usize::from(detail >> 3));
+        let message = if detail & 4 == 0 { Message::Text(&text) } else { Message::Binary(text.as_bytes()) };
+        let may = match (self.is_open(), &self.sending) {
+            (false, _) => Err(SendError::Closing),
+            (true, Some(_)) => Err(SendError::MessageInProgress),
+            (true, None) => Ok(()),
+        };
+        let mut out = vec![0xEE; text.len() + 14];
+        let result = self.endpoint.write(message, &mut out).map(|len| &out[..len]);
+        self.check_sent(may, result, 0x80 | message.kind().opcode().bits(), message.as_bytes());
+    }
+
+    fn send_part(&mut self, detail: u8) {
+        let part = [Part::Whole, Part::First, Part::Middle, Part::Last][usize::from(detail & 3)];
+        let kind = if detail & 4 == 0 { MessageKind::Text } else { MessageKind::Binary };
+        let payload = [&b""[..], b"ab", b"\xE2", b"\x82\xAC", b"\xFF", b"\xC3\xA9"][usize::from(detail >> 3) % 6];
+        let mut text = self.sending.as_ref().map_or_else(Vec::new, |(_, text)| text.clone());
+        text.extend(payload);
+        let invalid = kind == MessageKind::Text
+            && (impossible_utf8(&text).is_some() || (part.is_last() && core::str::from_utf8(&text).is_err()));
+        let may = match (self.is_open(), &self.sending) {
+            (false, _) => Err(SendError::Closing),
+            (true, None) if !part.is_first() => Err(SendError::NoMessage),
+            (true, Some(_)) if part.is_first() => Err(SendError::MessageInProgress),
+            (true, Some((begun, _))) if *begun != kind => Err(SendError::KindMismatch),
+            (true, _) if invalid => Err(SendError::InvalidUtf8),
+            (true, _) => Ok(()),
+        };
+        let mut bytes = payload.to_vec();
+        let mut out = vec![0xEE];
+        let result = if detail & 0x80 == 0 {
+            self.endpoint.write_part_to(kind, part, payload, &mut out).map(|()| out.split_off(1))
+        } else {
+            self.endpoint.send(kind, part, &mut bytes).map(|frame| frame.slices().concat())
+        };
+        if result.is_ok() {
+            self.sending = (!part.is_last()).then_some((kind, text));
+        } else {
+            assert_eq!((&out[..], &bytes[..]), (&[0xEE][..], payload), "a refused call has left a trace");
+        }
+        let opcode = if part.is_first() { kind.opcode().bits() } else { 0 };
+        let first = if part.is_last() { 0x80 | opcode } else { opcode };
+        self.check_sent(may, result.as_deref().map_err(|error| *error), first, payload);
+    }
+
+    fn send_control(&mut self, detail: u8) {
+        let payload = vec![detail; usize::from(detail >> 1)];
+        let may = match (self.is_open(), payload.len()) {
+            (false, _) => Err(SendError::Closing),
+            (true, 126..) => Err(SendError::ControlTooLong),
+            (true, _) => Ok(()),
+        };
+        let mut out = [0xEE; ControlFrame::MAX_LEN];
+        let (first, result) = if detail & 1 == 0 {
+            (0x89, self.endpoint.write_ping(&payload, &mut out))
+        } else {
+            (0x8A, self.endpoint.write_pong(&payload, &mut out))
+        };
+        self.check_sent(may, result.map(|len| &out[..len]), first, &payload);
+    }
+
+    fn close(&mut self, detail: u8) {
+        let code = [1000, 1001, 1005, 1006, 1010, 1015, 999, 3000, 4999, 5000][usize::from(detail % 10)];
+        let reason = "é".repeat(usize::from(detail));
+        let legal = match code {
+            1010 => R::SIDE == Side::Client,
+            code => [1000, 1001, 1005, 3000, 4999].contains(&code),
+        };
+        let may = match (legal, self.is_open()) {
+            (false, _) => Err(SendError::InvalidCloseCode),
+            (true, false) => Err(SendError::Closing),
+            (true, true) => Ok(()),
+        };
+        let mut out = [0xEE; ControlFrame::MAX_LEN];
+        let result = self.endpoint.write_close(self.now, CloseCode::new(code), &reason, &mut out);
+        let mut body = if code == 1005 { vec![] } else { code.to_be_bytes().to_vec() };
+        if code != 1005 {
+            // 61 characters of 2 bytes fit.
+            body.extend("é".repeat(usize::from(detail).min(61)).bytes());
+        }
+        if result.is_ok() {
+            self.ping = None;
+        }
+        self.check_sent(may, result.map(|len| &out[..len]), 0x88, &body);
+    }
+
+    /// What holds at any time.
+    pub(super) fn check_state(&mut self) {
+        assert_eq!(self.endpoint.failure(), self.error);
+        let state = self.endpoint.state();
+        if let Some(closed) = self.closed {
+            assert_eq!(state, State::Closed(closed), "closed is final");
+        }
+        if self.sent.last().is_some_and(|frame| frame.opcode() == 8) || self.error.is_some() {
+            assert_ne!(state, State::Open);
+        }
+        if let State::Closed(closed) = state {
+            self.closed = Some(closed);
+            assert_eq!(self.endpoint.poll_timeout(), None, "closed, and waits");
+            if closed.clean {
+                assert!(self.sent.iter().any(|frame| frame.opcode() == 8), "clean without our Close");
+                assert!(matches!(self.told.last(), Some(Told::Close(..))), "clean without the peer's Close");
+            }
+        }
+        assert!(self.shutdowns <= 1, "two ends");
+    }
+
+    /// What holds when all is done: all of `wire` is received, and the transport has ended.
+    pub(super) fn check_end(mut self, expected: &Reference, wire: &[u8]) {
+        self.drain();
+        self.check_state();
+        assert!(self.closed.is_some(), "the end of the transport is the end");
+        assert_eq!(self.shutdowns, 1, "no end, or two");
+        let told = self.told.len();
+        assert!(told <= expected.told.len(), "told too much of {wire:02x?}");
+        for (ours, theirs) in self.told.iter().zip(&expected.told) {
+            // An undrained Pong leaves no room to show another.
+            let unshown = matches!((ours, theirs), (Told::Pong(ours), Told::Pong(_)) if ours.is_empty());
+            assert!(ours == theirs || unshown, "{ours:?} is not {theirs:?}");
+        }
+        let ours = self.error.map(|error| (error.kind(), error.offset()));
+        if !self.disturbed {
+            assert_eq!(told, expected.told.len(), "told too little");
+            assert_eq!(ours, expected.error);
+        }
+        if let (Some(error), Some(close)) = (self.error, self.sent.iter().find(|frame| frame.opcode() == 8)) {
+            assert!(close.payload.is_empty() || close.payload.len() >= 2, "a close body of one byte, {error}");
+        }
+    }
+}
