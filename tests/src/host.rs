@@ -1,6 +1,6 @@
 use ws_proto::{
-    Client, Closed, Config, Data, Endpoint, Event, Incoming, Instant, MessageBuffer, MessageKind, Negotiated,
-    ReceiveError, Role, Server, State, Storage, Trace, Transmit,
+    Client, Closed, Config, Data, Endpoint, Event, Incoming, IncomingPart, Instant, MessageBuffer, MessageKind,
+    Negotiated, ReceiveError, Role, Server, State, Storage, Trace, Transmit,
 };
 
 use crate::{Keys, TestClient, Told, wire};
@@ -120,8 +120,8 @@ impl<R: Role, T: Trace> Host<R, T> {
                     );
                     self.data(&data);
                 }
-                Ok(Some(Event::Ping)) => self.told.push(Told::Ping(self.endpoint.control_payload().into())),
-                Ok(Some(Event::Pong)) => self.told.push(Told::Pong(self.endpoint.control_payload().into())),
+                Ok(Some(Event::Ping)) => self.ping(),
+                Ok(Some(Event::Pong)) => self.pong(),
                 Ok(Some(Event::Close)) => self.close(),
                 Ok(Some(event)) => panic!("unknown event {event:?}"),
                 Ok(None) => break,
@@ -143,20 +143,59 @@ impl<R: Role, T: Trace> Host<R, T> {
     /// The contract is broken.
     pub fn receive_buffered<S: Storage>(&mut self, buffer: &mut MessageBuffer<S>, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let room = buffer.unfilled(&self.endpoint);
-            assert!(!room.is_empty(), "there is room whenever everything has been taken");
-            let len = room.len().min(bytes.len());
-            room[..len].copy_from_slice(&bytes[..len]);
-            bytes = &bytes[len..];
-            buffer.filled(len);
+            bytes = self.read(buffer, bytes);
             loop {
                 let found = buffer.next(&mut self.endpoint, self.now).map(|found| found.map(Owned::from));
+                if let (Ok(Some(Owned::Message(told))), message) = (&found, buffer.message()) {
+                    let again = message.map(|message| Told::message(message.kind(), message.as_bytes().into()));
+                    assert_eq!(again.as_ref(), Some(told), "the message can be asked for again");
+                }
                 if !self.incoming(found) {
                     break;
                 }
             }
             assert!(buffer.unread().is_empty(), "`None` means that all was taken");
         }
+    }
+
+    /// Receives bytes through a [`MessageBuffer`] that tells messages part by part.
+    ///
+    /// # Panics
+    ///
+    /// The contract is broken.
+    pub fn receive_in_parts<S: Storage>(&mut self, buffer: &mut MessageBuffer<S>, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            bytes = self.read(buffer, bytes);
+            loop {
+                match buffer.next_part(&mut self.endpoint, self.now) {
+                    Ok(Some(IncomingPart::Data)) => {
+                        self.data(&buffer.take_part().expect("a part was told"));
+                        assert!(buffer.take_part().is_none(), "a part is taken once");
+                    }
+                    Ok(Some(IncomingPart::Ping)) => self.ping(),
+                    Ok(Some(IncomingPart::Pong)) => self.pong(),
+                    Ok(Some(IncomingPart::Close)) => self.close(),
+                    Ok(Some(other)) => panic!("unknown {other:?}"),
+                    Ok(None) => break,
+                    Err(error) => {
+                        self.fail(error);
+                        break;
+                    }
+                }
+                self.transmit();
+            }
+            self.transmit();
+        }
+    }
+
+    /// Reads as many of `bytes` as there is room for; the rest.
+    fn read<'b, S: Storage>(&self, buffer: &mut MessageBuffer<S>, bytes: &'b [u8]) -> &'b [u8] {
+        let room = buffer.unfilled(&self.endpoint);
+        assert!(!room.is_empty(), "there is room whenever everything has been taken");
+        let (read, rest) = bytes.split_at(room.len().min(bytes.len()));
+        room[..read.len()].copy_from_slice(read);
+        buffer.filled(read.len());
+        rest
     }
 
     /// Receives bytes through a [`MessageBuffer`] from a buffer that is shared among connections.
@@ -181,8 +220,8 @@ impl<R: Role, T: Trace> Host<R, T> {
         let go_on = matches!(found, Ok(Some(_)));
         match found {
             Ok(Some(Owned::Message(told))) => self.told.push(told),
-            Ok(Some(Owned::Ping)) => self.told.push(Told::Ping(self.endpoint.control_payload().into())),
-            Ok(Some(Owned::Pong)) => self.told.push(Told::Pong(self.endpoint.control_payload().into())),
+            Ok(Some(Owned::Ping)) => self.ping(),
+            Ok(Some(Owned::Pong)) => self.pong(),
             Ok(Some(Owned::Close)) => self.close(),
             Ok(None) => {}
             Err(error) => self.fail(error),
@@ -203,6 +242,14 @@ impl<R: Role, T: Trace> Host<R, T> {
         } else {
             self.unfinished = Some((kind, payload));
         }
+    }
+
+    fn ping(&mut self) {
+        self.told.push(Told::Ping(self.endpoint.control_payload().into()));
+    }
+
+    fn pong(&mut self) {
+        self.told.push(Told::Pong(self.endpoint.control_payload().into()));
     }
 
     fn close(&mut self) {

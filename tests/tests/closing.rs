@@ -65,8 +65,8 @@ struct Model {
     side: Side,
     /// The code of our Close.
     sent: Option<u16>,
-    /// The peer's Close has come.
-    received: bool,
+    /// The code of the peer's Close.
+    received: Option<u16>,
     failed: bool,
     cause: Option<Cause>,
     shut_down: bool,
@@ -81,7 +81,7 @@ impl Model {
         Self {
             side,
             sent: None,
-            received: false,
+            received: None,
             failed: false,
             cause: None,
             shut_down: false,
@@ -97,7 +97,7 @@ impl Model {
     }
 
     fn is_receiving(&self) -> bool {
-        !self.received && !self.failed && !self.over
+        self.received.is_none() && !self.failed && !self.over
     }
 
     fn end(&mut self) {
@@ -121,7 +121,7 @@ impl Model {
             Step::LocalClose | Step::SendText if !self.is_open() => self.refused += 1,
             Step::PeerClose if self.is_receiving() => {
                 self.told += 1;
-                self.received = true;
+                self.received = Some(1001);
                 self.cause.get_or_insert(Cause::Peer);
                 self.sent.get_or_insert(1001);
                 self.shut_down |= self.side == Side::Server;
@@ -154,8 +154,8 @@ impl Model {
         match self.cause {
             None => State::Open,
             Some(cause) if self.over => State::Closed(Closed {
-                clean: self.received && self.sent.is_some(),
-                code: if self.received { CloseCode::GOING_AWAY } else { CloseCode::ABNORMAL },
+                clean: self.received.is_some() && self.sent.is_some(),
+                code: self.received.map_or(CloseCode::ABNORMAL, CloseCode::new),
                 cause,
             }),
             Some(_) => State::Closing,

@@ -118,6 +118,11 @@ fn check_pieces<R: Role>(row: &Row, host: impl Fn() -> Host<R>, pieces: &[&[u8]]
     }
     assert_eq!(streaming.told, expected, "{pieces:02x?}");
     let outcome = streaming.outcome();
+    let (mut in_parts, mut buffer) = (host(), MessageBuffer::new(Vec::new()));
+    for piece in pieces {
+        in_parts.receive_in_parts(&mut buffer, piece);
+    }
+    assert_eq!(in_parts.outcome(), outcome, "{pieces:02x?}");
 
     let mut storage = [0; 300];
     for buffered in [

@@ -2,6 +2,7 @@
 //!
 //! Each answer is run with its bytes at once, byte by byte, and with frame bytes behind the head.
 
+use proptest::{collection::vec, prelude::*, sample};
 use ws_proto::{
     Client, Config, EntropyError, HandshakeError, Instant, State,
     client::{Answer, Handshake, Request},
@@ -320,22 +321,27 @@ fn handshake() -> Handshake<'static> {
 
 /// The length of the heads and what was made of them, with the bytes coming `step` at a time.
 fn run(received: &[u8], step: usize) -> (Option<usize>, Verdict) {
+    try_run(received, step).expect("the head ends")
+}
+
+/// [`run`]; `None` if the head does not end.
+fn try_run(received: &[u8], step: usize) -> Option<(Option<usize>, Verdict)> {
     let mut handshake = handshake();
     let mut len = 0;
     let head_len = loop {
         match handshake.poll_head(Instant::ZERO, &received[..len]) {
             Ok(Some(head_len)) => break head_len,
-            Ok(None) if len == received.len() => panic!("the head does not end"),
+            Ok(None) if len == received.len() => return None,
             Ok(None) => len = received.len().min(len + step),
             Err(error) => {
                 assert_eq!(handshake.poll_head(Instant::ZERO, received), Err(error), "an error stays");
-                return (None, Failed(error));
+                return Some((None, Failed(error)));
             }
         }
     };
     let verdict = judge(&handshake, &received[..head_len]);
     assert_eq!(judge(&handshake, received), verdict, "what follows the head does not matter");
-    (Some(head_len), verdict)
+    Some((Some(head_len), verdict))
 }
 
 fn judge(handshake: &Handshake<'static>, received: &[u8]) -> Verdict {
@@ -509,6 +515,30 @@ fn a_response_shows_its_fields() {
     assert_eq!(response.header("SET-COOKIE"), Some(&b"a"[..]));
     assert_eq!(response.header("cookie"), None);
     assert_eq!(response.headers().count(), 5);
+}
+
+/// An answer in which some bytes are others.
+fn altered() -> impl Strategy<Value = Vec<u8>> {
+    let byte = prop_oneof![any::<u8>(), sample::select(&b"\r\n \t:,01\0\x7F\x80"[..])];
+    vec((any::<sample::Index>(), byte), 0..6).prop_map(|changes| {
+        let mut answer = bytes(&[Before("HTTP/1.1 100 \r\nA: b\r\n\r\n"), Add("Sec-WebSocket-Protocol: chat.v1")]);
+        for (index, byte) in changes {
+            let index = index.index(answer.len());
+            answer[index] = byte;
+        }
+        answer
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_split_of_any_bytes_has_the_same_outcome(answer in altered(), step in 1_usize..50) {
+        let at_once = try_run(&answer, answer.len());
+        prop_assert_eq!(try_run(&answer, step), at_once);
+        prop_assert_eq!(try_run(&answer, 1), at_once);
+    }
 }
 
 fn written(request: Request<'_>) -> Result<String, WriteError> {

@@ -4,6 +4,7 @@
 
 use core::time::Duration;
 
+use proptest::{collection::vec, prelude::*, sample};
 use ws_proto::{
     Config, HandshakeError, Instant, State,
     handshake::{MAX_HEAD_LEN, WriteError},
@@ -456,17 +457,22 @@ fn bytes(edits: &[Edit]) -> Vec<u8> {
 
 /// The length of the head and what was decided, with the bytes coming `step` at a time.
 fn run(received: &[u8], step: usize, policy: OriginPolicy<'_>) -> (Option<usize>, u16) {
+    try_run(received, step, policy).expect("the head ends")
+}
+
+/// [`run`]; `None` if the head does not end.
+fn try_run(received: &[u8], step: usize, policy: OriginPolicy<'_>) -> Option<(Option<usize>, u16)> {
     let mut handshake = Handshake::new(Instant::ZERO, &Config::default());
     let mut len = 0;
     let head_len = loop {
         match handshake.poll_head(Instant::ZERO, &received[..len]) {
             Ok(Some(head_len)) => break head_len,
-            Ok(None) if len == received.len() => panic!("the head does not end"),
+            Ok(None) if len == received.len() => return None,
             Ok(None) => len = received.len().min(len + step),
             Err(error) => {
                 // Parsing does not depend on having been here.
                 assert_eq!(Request::parse(received, policy).unwrap_err(), error);
-                return (None, refuse(error));
+                return Some((None, refuse(error)));
             }
         }
     };
@@ -475,7 +481,7 @@ fn run(received: &[u8], step: usize, policy: OriginPolicy<'_>) -> (Option<usize>
         Ok(Head::Plain(_)) => 200,
         Err(error) => refuse(error),
     };
-    (Some(head_len), status)
+    Some((Some(head_len), status))
 }
 
 /// The status of the response, which has to be the one that accepts (R4.2.2-7, R4.2.2-8, R1.3-1, R11.3.3-1).
@@ -484,8 +490,8 @@ fn open(upgrade: Upgrade) -> u16 {
     let (len, endpoint) = upgrade.accept(&Accept::new(), &Config::default(), Instant::ZERO, &mut out).unwrap();
     assert_eq!(endpoint.state(), State::Open);
     let expected = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
-    assert_eq!(str(&out[..len]), expected);
+                    Sec-WebSocket-Accept: ";
+    assert_eq!(str(&out[..len]), [expected, str(upgrade.accept_key()), "\r\n\r\n"].concat());
     101
 }
 
@@ -527,6 +533,7 @@ fn check(table: &[Case], policy: OriginPolicy<'_>) {
         assert_eq!(run(&followed, 1, policy), at_once, "{what}, byte by byte with frames behind it");
         if expected == 101 {
             assert_eq!(at_once.0, Some(request.len()), "{what}");
+            assert_eq!(parsed(&request).upgrade().accept_key(), ACCEPT_KEY, "{what}");
         }
     }
 }
@@ -737,7 +744,7 @@ fn no_deadline_is_left_when_the_head_is_complete_or_the_timeout_is_off() {
 }
 
 /// The request, which has to be one for a WebSocket.
-fn request<'h>(head: &'h [u8]) -> Request<'h> {
+fn parsed(head: &[u8]) -> Request<'_> {
     match Request::parse(head, OriginPolicy::SameHost) {
         Ok(Head::Upgrade(request)) => request,
         other => panic!("{other:?}"),
@@ -752,7 +759,7 @@ fn a_request_shows_its_parts() {
         AddBytes(b"X-One: \xFF\xFE"),
         Add("x-one: second"),
     ]);
-    let request = request(&head);
+    let request = parsed(&head);
     assert_eq!(request.target(), "http://[::1]:81/a?b=c");
     assert_eq!((request.path(), request.query()), ("/a", Some("b=c")));
     assert_eq!(request.host(), "[::1]:81");
@@ -778,14 +785,14 @@ fn a_plain_request_shows_its_parts() {
 #[test]
 fn debug_output_keeps_secrets() {
     let head = bytes(&[Start("GET /?token=31 HTTP/1.1"), Add("Cookie: session=31")]);
-    assert!(!format!("{:?}", request(&head)).contains("31"));
+    assert!(!format!("{:?}", parsed(&head)).contains("31"));
 }
 
 #[test]
 fn the_server_prefers_among_what_the_client_offers() {
     // R4.2.2-6, R11.3.4-1
     let head = bytes(&[Add("Sec-WebSocket-Protocol: a, B"), Add("Sec-WebSocket-Protocol: c")]);
-    let request = request(&head);
+    let request = parsed(&head);
     assert_eq!(request.subprotocols().collect::<Vec<_>>(), ["a", "B", "c"]);
     let select = |ours: &[&'static str]| request.select(ours).map(|subprotocol| subprotocol.as_str());
     assert_eq!(select(&["c", "a"]), Some("c"));
@@ -802,14 +809,13 @@ fn the_server_prefers_among_what_the_client_offers() {
 
 #[test]
 fn what_accepts_outlives_the_head() {
-    let upgrade = request(&bytes(&[])).upgrade();
-    assert_eq!(upgrade.accept_key(), ACCEPT_KEY);
+    let upgrade = parsed(&bytes(&[])).upgrade();
     assert_eq!(open(upgrade), 101);
 }
 
 #[test]
 fn further_fields_follow_in_their_order() {
-    let upgrade = request(&bytes(&[])).upgrade();
+    let upgrade = parsed(&bytes(&[])).upgrade();
     let mut out = [0; 256];
     let headers = [("set-cookie", "a=b"), ("X-Empty", ""), ("Set-Cookie", "ü\t")];
     let len = upgrade.write_response(&Accept::new().headers(&headers), &mut out).unwrap();
@@ -837,7 +843,7 @@ const FORBIDDEN: [(&str, &str); 14] = [
 #[test]
 fn no_field_can_be_injected_into_a_response() {
     // R9110-3, R9-1
-    let upgrade = request(&bytes(&[])).upgrade();
+    let upgrade = parsed(&bytes(&[])).upgrade();
     let mut out = [0; 512];
     for header in FORBIDDEN {
         let headers = [("ok", "1"), header];
@@ -852,7 +858,7 @@ fn no_field_can_be_injected_into_a_response() {
 
 #[test]
 fn an_output_too_small_tells_what_it_takes_and_can_be_tried_again() {
-    let upgrade = request(&bytes(&[])).upgrade();
+    let upgrade = parsed(&bytes(&[])).upgrade();
     let small = upgrade.accept(&Accept::new(), &Config::default(), Instant::ZERO, &mut [0; 128]);
     assert_eq!(small.map(|(len, _)| len), Err(WriteError::BufferTooSmall { needed: 129 }));
     assert_eq!(open(upgrade), 101);
@@ -991,6 +997,34 @@ fn nothing_of_a_request_is_reflected() {
         let len = error.write_response(&mut out).unwrap();
         let response = str(&out[..len]).to_ascii_lowercase();
         assert!(!response.contains("evil") && !response.contains("66"), "{response}");
+    }
+}
+
+/// A request in which some bytes are others.
+fn altered() -> impl Strategy<Value = Vec<u8>> {
+    let byte = prop_oneof![any::<u8>(), sample::select(&b"\r\n \t:,;=\"/\0\x7F\x80"[..])];
+    vec((any::<sample::Index>(), byte), 0..6).prop_map(|changes| {
+        let mut request = bytes(&[
+            Add("Origin: https://example.com"),
+            Add("Sec-WebSocket-Protocol: a, b"),
+            Add("Sec-WebSocket-Extensions: a; b=\"c\", d"),
+        ]);
+        for (index, byte) in changes {
+            let index = index.index(request.len());
+            request[index] = byte;
+        }
+        request
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_split_of_any_bytes_has_the_same_outcome(request in altered(), step in 1_usize..50) {
+        let at_once = try_run(&request, request.len(), OriginPolicy::SameHost);
+        prop_assert_eq!(try_run(&request, step, OriginPolicy::SameHost), at_once);
+        prop_assert_eq!(try_run(&request, 1, OriginPolicy::SameHost), at_once);
     }
 }
 

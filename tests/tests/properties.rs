@@ -56,6 +56,15 @@ fn shared<R: Role>(mut host: Host<R>, pieces: &[&[u8]]) -> Outcome {
     host.outcome()
 }
 
+fn in_parts<R: Role>(mut host: Host<R>, pieces: &[&[u8]]) -> Outcome {
+    let mut storage = [0; 20];
+    let mut buffer = MessageBuffer::new(&mut storage[..]);
+    for piece in pieces {
+        host.receive_in_parts(&mut buffer, piece);
+    }
+    host.outcome()
+}
+
 /// What a `MessageBuffer` can tell: no parts of an unfinished message.
 fn whole(outcome: Outcome) -> Outcome {
     Outcome { unfinished: None, ..outcome }
@@ -64,6 +73,7 @@ fn whole(outcome: Outcome) -> Outcome {
 fn check_split<R: Role>(new: impl Fn() -> Host<R>, bytes: &[u8], pieces: &[&[u8]]) {
     let expected = streamed(new(), &[bytes]);
     assert_eq!(streamed(new(), pieces), expected, "streamed in {pieces:02x?}");
+    assert_eq!(in_parts(new(), pieces), expected, "in parts in {pieces:02x?}");
     let expected = whole(expected);
     assert_eq!(buffered(new(), &[bytes]), expected, "buffered");
     assert_eq!(shared(new(), &[bytes]), expected, "shared");

@@ -58,21 +58,22 @@ fn tests_in(path: &Path) -> String {
     text.split_once("#[cfg(test)]").map(|(_, tests)| tests.into()).unwrap_or_default()
 }
 
-/// Requirements cited in comments: words that are `R`, a digit and so on.
+/// Requirements cited in comments and in the names of cases: words that are `R`, a digit and so on.
 fn cited(text: &str) -> BTreeSet<String> {
     let is_part = |character: char| character.is_ascii_alphanumeric() || ".-/_".contains(character);
-    let comments = text.lines().filter_map(|line| line.split_once("//").or_else(|| line.split_once('#')));
-    comments
-        .flat_map(|(_, comment)| comment.split(|character| !is_part(character)))
+    text.split(|character| !is_part(character))
         .map(|word| word.trim_matches(|character: char| !character.is_ascii_alphanumeric()))
-        .filter(|word| {
-            let mut characters = word.chars();
-            characters.next() == Some('R')
-                && characters.next().is_some_and(|character| character.is_ascii_digit())
-                && word.contains('-')
-        })
+        .filter(|word| is_id(word))
         .map(str::to_owned)
         .collect()
+}
+
+fn is_id(word: &str) -> bool {
+    word.strip_prefix('R').is_some_and(|number| {
+        number.starts_with(|first: char| first.is_ascii_digit())
+            && number.contains(['-', '/'])
+            && number.chars().all(|character| character.is_ascii_digit() || ".-/".contains(character))
+    })
 }
 
 fn all_cited() -> BTreeMap<String, Vec<PathBuf>> {
@@ -81,7 +82,8 @@ fn all_cited() -> BTreeMap<String, Vec<PathBuf>> {
         sources(&root().join(place), &mut files);
     }
     let mut all = BTreeMap::<_, Vec<_>>::new();
-    for file in files {
+    // What is cited here are examples.
+    for file in files.into_iter().filter(|file| !file.ends_with(file!())) {
         for id in cited(&tests_in(&file)) {
             all.entry(id).or_default().push(file.clone());
         }
@@ -120,9 +122,9 @@ fn the_table_is_not_empty_and_its_rules_are_short() {
 }
 
 #[test]
-fn citations_are_found_by_whole_words_in_comments() {
+fn citations_are_found_by_whole_words() {
     let found = cited(
-        "let x = \"R9-9\";\n// R5.1-2, R5.5.1-3.\n/// R7.1.4/5/6 (R7692-6.1)\n# R1-10\n// RFC-6455 Rust-1 R2D2",
+        "// R5.1-2, R5.5.1-3.\n/// R7.1.4/5/6 (R7692-6.1)\n\"R1-10: x\", R12 RFC-6455 Rust-1 R2D2 xR3-1 R3-1x",
     );
     let expected = ["R1-10", "R5.1-2", "R5.5.1-3", "R7.1.4/5/6", "R7692-6.1"];
     assert_eq!(found.into_iter().collect::<Vec<_>>(), expected);

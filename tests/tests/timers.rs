@@ -203,7 +203,7 @@ fn idle_and_keepalive_run_side_by_side() {
 #[test]
 fn the_peers_close_is_waited_for_ten_seconds() {
     fn check<R: Role>(mut host: Host<R>) {
-        host.now = Instant::from_millis(1 * SECOND);
+        host.now = Instant::from_millis(SECOND);
         Say::Close(Some(1000), "").by(&mut host).unwrap();
         assert_eq!(host.endpoint.poll_timeout(), at(11 * SECOND));
         host.receive_frame(FIN | BINARY, b"data do not put it off");

@@ -1,9 +1,11 @@
 //! The opening handshake (RFC 6455 sections 4 and 11.3), for both roles, without a heap.
 //!
 //! ```text
-//! bytes received ──poll_head──▶ length of the head ──parse/answer──▶ a view of the head ──accept/open──▶ Endpoint
-//!                  each byte         │ what follows are the                │ small, `Copy` parts of it
-//!                  looked at once    ▼ first frame bytes: keep them        ▼ outlive the head
+//! bytes received
+//!   → poll_head        the length of the head; each byte is looked at once.
+//!                      What follows the head are the first bytes of frames: the host keeps them
+//!   → parse, answer    a view of the head
+//!   → accept, open     the Endpoint; the parts that this takes are small and outlive the head
 //! ```
 //!
 //! The host keeps all bytes from the first on in a buffer of its own; nothing here holds any. A buffer of

@@ -102,6 +102,7 @@
 //!
 //! Without features the crate needs no heap. A feature adds API or speed and never changes behaviour.
 #![no_std]
+#![warn(clippy::std_instead_of_core, clippy::alloc_instead_of_core, clippy::unwrap_used)]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;

@@ -176,7 +176,10 @@ fn print_messages(
             Some(Event::Pong(payload)) => {
                 if let Ok(sent) = payload.as_ref().try_into().map(u128::from_be_bytes) {
                     let took = started.elapsed().as_nanos().saturating_sub(sent);
-                    eprintln!("pong after {:.3} ms", Duration::from_nanos(u64::try_from(took)?).as_secs_f64() * 1e3);
+                    eprintln!(
+                        "pong after {:.3} ms",
+                        Duration::from_nanos(u64::try_from(took)?).as_secs_f64() * 1e3
+                    );
                 }
             }
             Some(_) => {}

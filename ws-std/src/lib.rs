@@ -68,7 +68,7 @@ pub use error::{Error, Result};
 pub use link::Side;
 pub use outgoing::MessageWriter;
 pub use socket::Socket;
-pub use split::{Reader, Writer};
+pub use split::{Reader, ReuniteError, Writer};
 pub use transport::{Blocking, Duplex, Transport};
 pub use websocket::{ControlPayload, Event, Received, ReceivedPart, Reply, WebSocket};
 pub use ws_proto::{

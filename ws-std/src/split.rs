@@ -77,15 +77,18 @@ impl<R: Side, T: Transport> Reader<R, T> {
     pub fn reunite(
         self,
         writer: Writer<R, T>,
-    ) -> core::result::Result<crate::WebSocket<R, T>, (Self, Writer<R, T>)> {
+    ) -> core::result::Result<crate::WebSocket<R, T>, ReuniteError<R, T>> {
         if !Arc::ptr_eq(&self.link, &writer.link) {
-            return Err((self, writer));
+            return Err(ReuniteError(Box::new((self, writer))));
         }
         drop(writer);
         let Self { link, incoming, subprotocol } = self;
         match Arc::try_unwrap(link) {
             Ok(shared) => Ok(crate::WebSocket::reunited(shared, incoming, subprotocol)),
-            Err(link) => Err((Self { link: Arc::clone(&link), incoming, subprotocol }, Writer { link })),
+            Err(link) => {
+                let reader = Self { link: Arc::clone(&link), incoming, subprotocol };
+                Err(ReuniteError(Box::new((reader, Writer { link }))))
+            }
         }
     }
 }
@@ -190,6 +193,18 @@ impl<T: Transport> Writer<Server, T> {
         self.flush()
     }
 }
+
+/// The halves can't be [put together](Reader::reunite); here they are.
+#[derive(Debug)]
+pub struct ReuniteError<R: Side, T = Socket>(pub Box<(Reader<R, T>, Writer<R, T>)>);
+
+impl<R: Side, T> fmt::Display for ReuniteError<R, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("halves are of two connections, or there are more writers")
+    }
+}
+
+impl<R: Side, T> std::error::Error for ReuniteError<R, T> {}
 
 impl<R: Side, T> Clone for Writer<R, T> {
     fn clone(&self) -> Self {

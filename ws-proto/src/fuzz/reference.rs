@@ -3,12 +3,7 @@
 use std::{string::String, vec::Vec};
 
 use crate::{
-    close::CloseCode,
-    config::Config,
-    error::ReceiveErrorKind,
-    frame::FrameError,
-    message::MessageKind,
-    role::Side,
+    close::CloseCode, config::Config, error::ReceiveErrorKind, frame::FrameError, message::MessageKind, role::Side,
 };
 
 /// What an application learns.
@@ -151,7 +146,9 @@ impl Reference {
             (_, [high, low, reason @ ..]) => {
                 let code = u16::from(*high) << 8 | u16::from(*low);
                 let private = (3000..5000).contains(&code);
-                if !private && ![1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014].contains(&code) {
+                if !private
+                    && ![1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014].contains(&code)
+                {
                     return Err(ReceiveErrorKind::InvalidCloseCode);
                 }
                 let reason = core::str::from_utf8(reason).map_err(|_| ReceiveErrorKind::InvalidCloseReason)?;

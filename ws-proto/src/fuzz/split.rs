@@ -12,7 +12,7 @@ use crate::{
     error::{Fault, ReceiveError, ReceiveErrorKind},
     message_buffer::{Incoming, IncomingPart, MessageBuffer},
     negotiated::Negotiated,
-    role::{Client, Role, Server, Side},
+    role::{Client, Role, Server},
     storage::Storage,
     time::Instant,
 };

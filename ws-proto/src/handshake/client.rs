@@ -110,13 +110,14 @@ impl<'a> Handshake<'a> {
     /// Looks for the end of the final head in `received`: all bytes received so far, from the first on.
     ///
     /// `Some(len)`: interim (1xx) responses, if any, and the final head are `received[..len]`, for
-    /// [`answer`](Self::answer); what follows are the first bytes of frames, for the endpoint, or of a refusal's body.
-    /// `None`: more bytes are needed. Each byte is looked at once, however often this is called.
+    /// [`answer`](Self::answer); what follows are the first bytes of frames, for the endpoint, or of a
+    /// refusal's body. `None`: more bytes are needed. Each byte is looked at once, however often this is
+    /// called.
     ///
     /// # Errors
     ///
-    /// The peer's bytes can't become an answer, whatever follows, or its time is over. End the transport; a later call
-    /// gives the same error.
+    /// The peer's bytes can't become an answer, whatever follows, or its time is over. End the transport; a
+    /// later call gives the same error.
     pub fn poll_head(&mut self, now: Instant, received: &[u8]) -> Result<Option<usize>, HandshakeError> {
         while let Some(end) = self.progress.poll_head(now, received)? {
             let head = received.get(self.start..end).unwrap_or_default();
@@ -134,8 +135,8 @@ impl<'a> Handshake<'a> {
         Ok(None)
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout); `None` once the head has been found, or with the timeout
-    /// off.
+    /// When to call [`handle_timeout`](Self::handle_timeout); `None` once the head has been found, or with
+    /// the timeout off.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.progress.poll_timeout()
@@ -145,8 +146,8 @@ impl<'a> Handshake<'a> {
     ///
     /// # Errors
     ///
-    /// [`HandshakeError::Timeout`] if the head is not complete and the deadline has passed: one for the whole handshake,
-    /// that no byte prolongs.
+    /// [`HandshakeError::Timeout`] if the head is not complete and the deadline has passed: one for the whole
+    /// handshake, that no byte prolongs.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), HandshakeError> {
         self.progress.handle_timeout(now)
     }

@@ -180,7 +180,8 @@ impl Cursor<'_> {
         self.take_quoted_token()
     }
 
-    /// Takes a quoted string that is a token once its quotes and backslashes are gone, and the white space behind it.
+    /// Takes a quoted string that is a token once its quotes and backslashes are gone, and the white space
+    /// behind it.
     fn take_quoted_token(&mut self) -> bool {
         let mut len = 0_usize;
         self.rest = self.rest.get(1..).unwrap_or_default();

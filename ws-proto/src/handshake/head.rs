@@ -82,7 +82,7 @@ impl HeadFinder {
             }
             // RFC 9112 §5.2: a folded line, or white space before the first field.
             (State::LineStart, b' ' | b'\t') => Err(HandshakeError::Syntax),
-            (_, b'\t' | 0x20..0x7F | 0x80..) => self.extend_line(),
+            (_, b'\t' | 0x20..=0x7E | 0x80..) => self.extend_line(),
             // Neither does an LF alone; NUL and the other controls stand nowhere.
             _ => Err(HandshakeError::Syntax),
         }
@@ -230,7 +230,8 @@ mod tests {
 
     #[test]
     fn each_byte_is_looked_at_once() {
-        // The longest head there may be. Bytes that have been looked at are made illegal: looking again would show it.
+        // The longest head there may be. Bytes that have been looked at are made illegal: looking again would
+        // show it.
         let mut head = b"GET / HTTP/1.1\r\n".to_vec();
         while head.len() < MAX_HEAD_LEN - 4 {
             head.extend_from_slice(b"name:");

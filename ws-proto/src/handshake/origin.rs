@@ -16,13 +16,13 @@ pub enum OriginPolicy<'a> {
     /// Pages of the host and the port that the request is for.
     ///
     /// Names are compared without regard to ASCII case and to one dot at the end. A missing port is the
-    /// default of the origin's scheme; a Host without a port matches both 80 and 443, since nobody here knows whether
-    /// the connection is encrypted. Behind a proxy that rewrites Host, use [`Allow`](Self::Allow); so too for services on
-    /// a local network, whose Host a page could choose by rebinding its own name.
+    /// default of the origin's scheme; a Host without a port matches both 80 and 443, since nobody here knows
+    /// whether the connection is encrypted. Behind a proxy that rewrites Host, use [`Allow`](Self::Allow); so
+    /// too for services on a local network, whose Host a page could choose by rebinding its own name.
     #[default]
     SameHost,
-    /// Pages of these origins (`https://example.com`), or of these hosts whatever the scheme (`example.com:8080`;
-    /// without a port, 80 and 443).
+    /// Pages of these origins (`https://example.com`), or of these hosts whatever the scheme
+    /// (`example.com:8080`; without a port, 80 and 443).
     Allow(&'a [&'a str]),
     /// Any page of any site: for public services that neither cookies nor the network's borders guard.
     AllowAny,

@@ -96,8 +96,9 @@ impl Handshake {
 
     /// Looks for the end of the head in `received`: all bytes received so far, from the first on.
     ///
-    /// `Some(len)`: the head is `received[..len]`, for [`Request::parse`]; what follows are the first bytes of frames, for
-    /// the endpoint. `None`: more bytes are needed. Each byte is looked at once, however often this is called.
+    /// `Some(len)`: the head is `received[..len]`, for [`Request::parse`]; what follows are the first bytes
+    /// of frames, for the endpoint. `None`: more bytes are needed. Each byte is looked at once, however often
+    /// this is called.
     ///
     /// # Errors
     ///
@@ -107,8 +108,8 @@ impl Handshake {
         self.progress.poll_head(now, received)
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout); `None` once the head has been found, or with the timeout
-    /// off.
+    /// When to call [`handle_timeout`](Self::handle_timeout); `None` once the head has been found, or with
+    /// the timeout off.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.progress.poll_timeout()
@@ -118,8 +119,8 @@ impl Handshake {
     ///
     /// # Errors
     ///
-    /// [`HandshakeError::Timeout`] if the head is not complete and the deadline has passed: one for the whole head,
-    /// that no byte prolongs.
+    /// [`HandshakeError::Timeout`] if the head is not complete and the deadline has passed: one for the whole
+    /// head, that no byte prolongs.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), HandshakeError> {
         self.progress.handle_timeout(now)
     }
@@ -158,8 +159,8 @@ impl<'h> PlainRequest<'h> {
         self.target.text
     }
 
-    /// The path of the target as it was sent, with its percent-encoding; it begins with a slash, unless it is the `*` of
-    /// OPTIONS.
+    /// The path of the target as it was sent, with its percent-encoding; it begins with a slash, unless it is
+    /// the `*` of OPTIONS.
     #[must_use]
     pub fn path(&self) -> &'h str {
         self.target.path
@@ -171,8 +172,8 @@ impl<'h> PlainRequest<'h> {
         self.target.query
     }
 
-    /// The host that the request is for, with the port if it was sent: of a target in absolute form its own, else Host
-    /// (RFC 9112 section 3.2.2).
+    /// The host that the request is for, with the port if it was sent: of a target in absolute form its own,
+    /// else Host (RFC 9112 section 3.2.2).
     #[must_use]
     pub fn host(&self) -> &'h str {
         self.authority.text
@@ -251,8 +252,8 @@ impl<'h> Request<'h> {
         self.head.query()
     }
 
-    /// The host that the request is for, with the port if it was sent: of a target in absolute form its own, else Host
-    /// (RFC 9112 section 3.2.2).
+    /// The host that the request is for, with the port if it was sent: of a target in absolute form its own,
+    /// else Host (RFC 9112 section 3.2.2).
     #[must_use]
     pub fn host(&self) -> &'h str {
         self.head.host()

@@ -55,8 +55,8 @@ pub(super) fn is_resource_name(text: &str) -> bool {
     text.starts_with('/') && text.bytes().all(is_target_byte)
 }
 
-/// Every visible character but those that both RFC 3986 and browsers encode. Browsers leave some characters as they
-/// are that RFC 3986 does not have, such as `|` and a `%` that encodes nothing; they are opaque here.
+/// Every visible character but those that both RFC 3986 and browsers encode. Browsers leave some characters
+/// as they are that RFC 3986 does not have, such as `|` and a `%` that encodes nothing; they are opaque here.
 fn is_target_byte(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"#\"<>".contains(&byte)
 }

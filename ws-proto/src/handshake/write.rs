@@ -53,7 +53,8 @@ impl<'o> Writer<'o> {
     }
 }
 
-/// Whether the caller may add these fields: each is one field and none that the handshake itself writes or reads.
+/// Whether the caller may add these fields: each is one field and none that the handshake itself writes or
+/// reads.
 pub(super) fn check_headers(headers: &[(&str, &str)]) -> Result<(), WriteError> {
     let valid = headers.iter().all(|(name, value)| {
         is_token(name.as_bytes()) && value.bytes().all(is_value_byte) && !belongs_to_handshake(name)
@@ -115,9 +116,6 @@ mod tests {
         ] {
             assert_eq!(check_headers(&[("ok", "v"), header]), Err(WriteError::InvalidHeader), "{header:?}");
         }
-        assert_eq!(
-            check_headers(&[("X-ä".trim_end_matches('ä'), "ü\t1"), ("Set-Cookie", ""), ("sec-fetch", "v")]),
-            Ok(())
-        );
+        assert_eq!(check_headers(&[("X-A", "ü\t1"), ("Set-Cookie", ""), ("sec-fetch", "v")]), Ok(()));
     }
 }

@@ -33,9 +33,9 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// A request for `resource` at `host`.
     ///
-    /// `host` is the value of the field Host: with the port if it is not the scheme's default, an IPv6 address in
-    /// brackets. `resource` is the URL's path, or `/` if that is empty, and its query, both percent-encoded
-    /// (RFC 6455 section 3).
+    /// `host` is the value of the field Host: with the port if it is not the scheme's default, an IPv6
+    /// address in brackets. `resource` is the URL's path, or `/` if that is empty, and its query, both
+    /// percent-encoded (RFC 6455 section 3).
     #[must_use]
     pub const fn new(host: &'a str, resource: &'a str) -> Self {
         Self { host, resource, origin: None, subprotocols: &[], headers: &[] }
@@ -53,8 +53,8 @@ impl<'a> Request<'a> {
         Self { subprotocols, ..self }
     }
 
-    /// Further fields, in this order and case. Those of the handshake itself, and those that announce a body, are
-    /// refused.
+    /// Further fields, in this order and case. Those of the handshake itself, and those that announce a body,
+    /// are refused.
     #[must_use]
     pub const fn headers(self, headers: &'a [(&'a str, &'a str)]) -> Self {
         Self { headers, ..self }

@@ -35,7 +35,8 @@ impl<'a> Accept<'a> {
         Self { subprotocol, ..self }
     }
 
-    /// Further fields, in this order. Those of the handshake itself, and those that announce a body, are refused.
+    /// Further fields, in this order. Those of the handshake itself, and those that announce a body, are
+    /// refused.
     #[must_use]
     pub const fn headers(self, headers: &'a [(&'a str, &'a str)]) -> Self {
         Self { headers, ..self }
@@ -108,10 +109,11 @@ impl Upgrade {
 
 /// Writes a complete response that refuses with `status`, and tells its length.
 ///
-/// For what only the application knows: 401 with `WWW-Authenticate`, a redirect with `Location`, 404, 503. `headers`
-/// come in this order; those of the handshake itself, and those that describe the body, are refused. The body is a fixed text.
-/// 405 gets `Allow: GET` if `headers` have no Allow; 426 gets what a client needs to upgrade. `out` needs
-/// [`MAX_RESPONSE_LEN`](super::super::HandshakeError::MAX_RESPONSE_LEN) bytes and what `headers` take.
+/// For what only the application knows: 401 with `WWW-Authenticate`, a redirect with `Location`, 404, 503.
+/// `headers` come in this order; those of the handshake itself, and those that describe the body, are
+/// refused. The body is a fixed text. 405 gets `Allow: GET` if `headers` have no Allow; 426 gets what a
+/// client needs to upgrade. `out` needs [`MAX_RESPONSE_LEN`](super::super::HandshakeError::MAX_RESPONSE_LEN)
+/// bytes and what `headers` take.
 ///
 /// ```
 /// let mut out = [0; 512];

@@ -79,11 +79,13 @@ impl<'s> Subprotocol<'s> {
 
 /// Negotiates an HTTP/1.1 request that another library has parsed.
 ///
-/// `fields` are all field lines of the request, `authority` that of a target in absolute form. What only the head shows
-/// is that library's to check: the version (HTTP/1.0 has no upgrade), the syntax of fields, and bodies
-/// (Content-Length and Transfer-Encoding are refused here). To answer, send status 101 with
-/// `Upgrade: websocket`, `Connection: Upgrade`, `Sec-WebSocket-Accept:` [`Upgrade::accept_key`] and the subprotocol
-/// selected; then begin an [`Endpoint`](crate::Endpoint) with [`Upgrade::negotiated`].
+/// `fields` are all field lines of the request, `authority` that of a target in absolute form. What only the
+/// head shows is that library's to check: the version (HTTP/1.0 has no upgrade) and the syntax of fields. A
+/// request that announces a body is refused here.
+///
+/// To answer, send status 101 with `Upgrade: websocket`, `Connection: Upgrade`, the value of
+/// [`Upgrade::accept_key`] as Sec-WebSocket-Accept, and the subprotocol selected; then begin an
+/// [`Endpoint`](crate::Endpoint) with [`Upgrade::negotiated`].
 ///
 /// ```
 /// use ws_proto::server::{self, OriginPolicy};
@@ -124,12 +126,12 @@ pub fn negotiate<'h, F: Iterator<Item = (&'h str, &'h [u8])> + Clone>(
     Ok((Offer::new(fields, &facts, &authority, origin)?, upgrade))
 }
 
-/// Negotiates an extended CONNECT request of HTTP/2 or HTTP/3 whose `:protocol` is `websocket` (RFC 8441 section 5,
-/// RFC 9220).
+/// Negotiates an extended CONNECT request of HTTP/2 or HTTP/3 whose `:protocol` is `websocket` (RFC 8441
+/// section 5, RFC 9220).
 ///
-/// `authority` is the value of `:authority`, `fields` are all regular fields. There is neither a key nor an upgrade:
-/// to accept, answer with status 200 and the subprotocol selected, then begin an [`Endpoint`](crate::Endpoint) on
-/// the stream with [`Negotiated::default`](crate::Negotiated).
+/// `authority` is the value of `:authority`, `fields` are all regular fields. There is neither a key nor an
+/// upgrade: to accept, answer with status 200 and the subprotocol selected, then begin an
+/// [`Endpoint`](crate::Endpoint) on the stream with [`Negotiated::default`](crate::Negotiated).
 ///
 /// # Errors
 ///
