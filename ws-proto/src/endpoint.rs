@@ -207,6 +207,9 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         let after = self.closing.state();
         if after != before {
             self.trace.state_changed(after);
+            if matches!(after, State::Closed(_)) {
+                self.forget_owed();
+            }
         }
         result
     }
@@ -465,7 +468,6 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         match sent {
             Ok(frame) => Some(Transmit::Control(frame)),
             Err(EntropyError) => {
-                self.forget_owed();
                 self.transition(|this| this.closing.mute());
                 self.poll_transmit()
             }
