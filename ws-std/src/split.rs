@@ -195,8 +195,13 @@ impl<T: Transport> Writer<Server, T> {
 }
 
 /// The halves can't be [put together](Reader::reunite); here they are.
-#[derive(Debug)]
 pub struct ReuniteError<R: Side, T = Socket>(pub Box<(Reader<R, T>, Writer<R, T>)>);
+
+impl<R: Side, T> fmt::Debug for ReuniteError<R, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReuniteError").finish_non_exhaustive()
+    }
+}
 
 impl<R: Side, T> fmt::Display for ReuniteError<R, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
