@@ -155,7 +155,13 @@ impl<R: Side> Core<R> {
     }
 
     /// Queues what the protocol owes; to be called after every event.
+    ///
+    /// Above the mark it stays with the endpoint, which answers the latest Ping only: somebody is stuck in a
+    /// write, and a peer that sends Pings but takes no Pongs must not make us grow (§5.5.3).
     pub(crate) fn drain(&mut self) {
+        if self.output.len() >= OUTPUT_MARK {
+            return;
+        }
         while let Some(transmit) = self.endpoint.poll_transmit() {
             match transmit {
                 Transmit::Control(frame) => self.output.extend_from_slice(frame.as_bytes()),

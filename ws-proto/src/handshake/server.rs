@@ -34,7 +34,7 @@
 //!     };
 //!     let request = match Request::parse(&buf[..head_len], OriginPolicy::SameHost) {
 //!         Ok(Head::Upgrade(request)) => request,
-//!         Ok(Head::Plain(_page)) => todo!("a web server's work"),
+//!         Ok(Head::Plain(request)) => return Err(format!("a page is asked for: {}", request.path()).into()),
 //!         Err(error) => {
 //!             let len = error.write_response(&mut out)?;
 //!             socket.write(&out[..len]);
