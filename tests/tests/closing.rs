@@ -576,6 +576,61 @@ fn a_failure_after_our_close_sends_no_second_one() {
     on_both(&config(), check, check);
 }
 
+/// An endpoint that has decided to close because it was idle, and has not been drained.
+fn idle<R: Role>(host: &mut Host<R>) {
+    host.now = host.now.saturating_add(Duration::from_secs(60));
+    host.endpoint.handle_timeout(host.now);
+    assert_eq!(host.endpoint.state(), State::Closing);
+}
+
+fn idle_config() -> Config {
+    let mut config = config();
+    config.idle_timeout = Some(Duration::from_secs(60));
+    config
+}
+
+// R7.1.2-1 R7.1.7-1
+#[test]
+fn a_failure_replaces_a_close_that_was_not_handed_out() {
+    fn check<R: Role>(mut host: Host<R>) {
+        idle(&mut host);
+        host.receive(&[0x83]);
+        assert_eq!(host.sent_plain(), [(CLOSE, body(1002, ""))]);
+        assert_eq!(host.shutdowns, 1);
+    }
+    on_both(&idle_config(), check, check);
+}
+
+// R5.5.1-3 R7.1.2-1
+#[test]
+fn the_peers_close_is_answered_by_a_close_that_was_not_handed_out_yet() {
+    fn check<R: Role>(mut host: Host<R>) {
+        idle(&mut host);
+        host.receive_frame(PING, b"no answer");
+        host.output.clear();
+        host.receive_frame(CLOSE, &body(3000, ""));
+        host.receive_eof();
+        let closed = Closed { clean: true, code: CloseCode::new(3000), cause: Cause::Timeout };
+        assert_eq!((host.closed(), host.shutdowns), (closed, 1));
+    }
+    on_both(&idle_config(), check, check);
+}
+
+// R5.5.2-1
+#[test]
+fn a_closed_connection_owes_nothing_but_shutdown() {
+    fn check<R: Role>(mut host: Host<R>) {
+        let mut ping = host.peer_frame(PING, b"unanswered");
+        let mut input = &mut ping[..];
+        assert!(matches!(host.endpoint.receive(host.now, &mut input), Ok(Some(ws_proto::Event::Ping))));
+        host.endpoint.handle_timeout(host.now.saturating_add(Duration::from_secs(30)));
+        host.endpoint.receive_eof(host.now);
+        assert_eq!(host.endpoint.poll_transmit(), Some(Transmit::Shutdown));
+        assert_eq!(host.endpoint.poll_transmit(), None);
+    }
+    on_both(&Config::default(), check, check);
+}
+
 // R7.1.4/5/6
 #[test]
 fn the_end_is_clean_only_once_our_reply_has_been_handed_out() {

@@ -544,6 +544,27 @@ fn receive_error_fault() {
 }
 
 #[test]
+fn a_fault_inside_a_message_tells_how_many_bytes_had_been_taken() {
+    fn check<R: Role>(new: impl Fn() -> Host<R>) {
+        let mut bytes = new().peer_frame(FIN | TEXT, b"before");
+        let begin = bytes.len();
+        bytes.extend(new().peer_frame(BINARY, &noise(100)));
+        let header_len = bytes.len() - begin - 100;
+        // Behind the header, inside the payload, behind it. A header that is cut counts from its beginning.
+        for (taken, expected) in [(header_len, header_len), (header_len + 50, header_len + 50), (1, 0)] {
+            let mut host = new();
+            host.receive(&bytes[..begin + taken]);
+            let error = host.endpoint.fail(host.now, Fault::PolicyViolation);
+            assert_eq!(error.offset(), (begin + expected) as u64);
+            host.receive(&bytes[begin + taken..]);
+            assert_eq!(host.error, Some(error));
+        }
+    }
+    check(|| client(&bare_config()));
+    check(|| server(&bare_config()));
+}
+
+#[test]
 fn every_send_error_names_its_section() {
     let errors = [
         SendError::Closing,

@@ -91,8 +91,10 @@ impl Incoming {
 
     /// Writes what waits, then reads once; how the connection has ended, if it has.
     fn read<L: Link>(&mut self, link: &mut L, limit: Option<Instant>) -> Result<Option<Closed>> {
-        if let Err(error) = flush(link) {
-            return self.transport_failed(link, error).map(Some);
+        match flush(link) {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(Error::Io(error)),
+            // What the peer sent before it went away can still be read; the read tells when there is no more.
+            Err(_) | Ok(()) => {}
         }
         let clock = link.shared().clock;
         let core = link.core();
@@ -125,9 +127,6 @@ impl Incoming {
 
     /// The transport has failed; after a complete closing handshake nobody minds.
     fn transport_failed<L: Link>(&self, link: &mut L, error: io::Error) -> Result<Closed> {
-        if error.kind() == io::ErrorKind::TimedOut {
-            return Err(Error::Io(error));
-        }
         let mut core = link.core();
         core.endpoint.receive_eof(self.now);
         core.drain();

@@ -264,7 +264,9 @@ pub(crate) fn queue<L: Link>(link: &mut L, message: Message<'_>) -> crate::Resul
             let frame = frame?;
             let output = core.take_output();
             drop(guard);
-            return Ok(write_out(link, output, frame.slices())?);
+            write_out(link, output, frame.slices())?;
+            // What others have queued meanwhile counts on the one who writes.
+            return Ok(flush(link)?);
         }
     }
     core.queue(|endpoint, output| endpoint.write_to(message, output))?;
