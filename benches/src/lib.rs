@@ -56,7 +56,8 @@ pub fn client_frames(content: Content, len: usize, count: usize) -> Vec<u8> {
         MessageKind::Binary => Opcode::Binary,
     };
     let key = MaskingKey::new([0x37, 0xFA, 0x21, 0x3D]);
-    let header = FrameHeader { fin: true, rsv: Rsv::NONE, opcode, masking_key: Some(key), payload_len: len as u64 };
+    let header =
+        FrameHeader { fin: true, rsv: Rsv::NONE, opcode, masking_key: Some(key), payload_len: len as u64 };
     let mut encoded = [0; FrameHeader::MAX_LEN];
     let header_len = header.encode(&mut encoded);
     let mut masked = content.payload(len);

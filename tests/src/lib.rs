@@ -15,7 +15,8 @@ pub use keys::{Keys, TestClient};
 pub use pair::Pair;
 pub use say::{Say, Told, told_of};
 pub use wire::{
-    BINARY, CLOSE, CONTINUATION, FIN, KEY, PING, PONG, RawFrame, TEXT, frame, from_peer, header, masked, parse,
+    BINARY, CLOSE, CONTINUATION, FIN, KEY, PING, PONG, RawFrame, TEXT, code_of, frame, from_peer, header, masked,
+    parse,
 };
 
 /// A number of bytes that look random and are the same every time.

@@ -1,4 +1,4 @@
-use ws_proto::Side;
+use ws_proto::{Fault, ReceiveErrorKind, Side};
 
 /// The bit that ends a message.
 pub const FIN: u8 = 0x80;
@@ -99,4 +99,19 @@ pub fn parse(mut bytes: &[u8]) -> Vec<RawFrame> {
     }
     assert!(bytes.is_empty(), "a frame is cut: {bytes:02x?}");
     frames
+}
+
+/// The code that a peer is told a failure with, by the design's table.
+#[must_use]
+pub fn code_of(kind: ReceiveErrorKind) -> u16 {
+    use ReceiveErrorKind as Kind;
+    match kind {
+        Kind::FrameTooBig | Kind::MessageTooBig => 1009,
+        Kind::Fault(Fault::StorageFull | Fault::MessageTooBig) => 1009,
+        Kind::TooManyFragments | Kind::TooManyEmptyFragments | Kind::Fault(Fault::PolicyViolation) => 1008,
+        Kind::InvalidUtf8 | Kind::InvalidCloseReason | Kind::Fault(Fault::InvalidPayload) => 1007,
+        Kind::Fault(Fault::UnsupportedData) => 1003,
+        Kind::Fault(_) => 1011,
+        _ => 1002,
+    }
 }

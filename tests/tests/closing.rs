@@ -7,7 +7,8 @@ use ws_proto::{
     Server, Side, State, Transmit,
 };
 use ws_tests::{
-    BINARY, CLOSE, FIN, Host, PING, PONG, Pair, Say, TEXT, TestClient, Told, client, masked, on_both, server,
+    BINARY, CLOSE, FIN, Host, PING, PONG, Pair, Say, TEXT, TestClient, Told, client, from_peer, masked, on_both,
+    server,
 };
 
 /// The default configuration without keepalive: the only deadlines are those of closing.
@@ -163,7 +164,7 @@ impl Model {
     }
 }
 
-fn take_step<R: Role>(host: &mut Host<R>, step: Step) -> Result<(), SendError> {
+fn take_step<R: Role>(host: &mut Host<R>, step: Step, big_message: &[u8]) -> Result<(), SendError> {
     match step {
         Step::LocalClose => return Say::Close(Some(4000), "enough").by(host),
         Step::SendText => return Say::text("x").by(host),
@@ -174,7 +175,7 @@ fn take_step<R: Role>(host: &mut Host<R>, step: Step) -> Result<(), SendError> {
             host.transmit();
         }
         Step::Eof => host.receive_eof(),
-        Step::BigMessage => host.receive_frame(FIN | BINARY, &[7; 70_000]),
+        Step::BigMessage => host.receive(big_message),
         Step::Deadline => {
             host.step_clock();
         }
@@ -183,11 +184,11 @@ fn take_step<R: Role>(host: &mut Host<R>, step: Step) -> Result<(), SendError> {
     Ok(())
 }
 
-fn check_order<R: Role>(mut host: Host<R>, steps: &[Step]) {
+fn check_order<R: Role>(mut host: Host<R>, steps: &[Step], big_message: &[u8]) {
     let mut model = Model::new(R::SIDE);
     let mut refused = 0;
     for step in steps {
-        match take_step(&mut host, *step) {
+        match take_step(&mut host, *step, big_message) {
             Ok(()) => {}
             Err(SendError::Closing) => refused += 1,
             Err(error) => panic!("{error}"),
@@ -215,8 +216,15 @@ fn orders(len: u32) -> impl Iterator<Item = Vec<Step>> {
 // R5.5.1-2 R5.5.1-3 R5.5.1-4 R5.5.2-1 R7.1.1-1 R7.1.1-2 R7.1.2-1 R7.1.4/5/6 R7.1.7-1 R7.2.1-1 R6.1-1
 #[test]
 fn every_order_of_events_goes_by_the_closing_table() {
+    let big =
+        [from_peer(Side::Client, FIN | BINARY, &[7; 70_000]), from_peer(Side::Server, FIN | BINARY, &[7; 70_000])];
     for steps in orders(4) {
-        on_both(&config(), |host| check_order(host, &steps), |host| check_order(host, &steps));
+        let [to_client, to_server] = &big;
+        on_both(
+            &config(),
+            |host| check_order(host, &steps, to_client),
+            |host| check_order(host, &steps, to_server),
+        );
     }
 }
 

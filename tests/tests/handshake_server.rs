@@ -484,7 +484,7 @@ fn try_run(received: &[u8], step: usize, policy: OriginPolicy<'_>) -> Option<(Op
     Some((Some(head_len), status))
 }
 
-/// The status of the response, which has to be the one that accepts (R4.2.2-7, R4.2.2-8, R1.3-1, R11.3.3-1).
+/// The status of the response, which has to be the one that accepts (R4.2.2-7, R4.2.2-8, R9-1, R1.3-1, R11.3.3-1).
 fn open(upgrade: Upgrade) -> u16 {
     let mut out = [0; 129];
     let (len, endpoint) = upgrade.accept(&Accept::new(), &Config::default(), Instant::ZERO, &mut out).unwrap();
@@ -510,7 +510,7 @@ fn check_refusal(response: &str, status: u16) {
     let fields: Vec<_> = lines.map(|line| line.split_once(": ").unwrap()).collect();
     let value = |name: &str| fields.iter().find(|field| field.0 == name).map(|field| field.1);
     assert_eq!(value("Content-Length"), Some(&*body.len().to_string()));
-    // R9110-6, R4.4-1
+    // R9110-6, R4.2.2-4, R4.4-1
     let upgrade = (status == 426).then_some(("websocket", "13"));
     assert_eq!(value("Upgrade").zip(value("Sec-WebSocket-Version")), upgrade);
     assert_eq!(value("Connection"), Some(if status == 426 { "Upgrade, close" } else { "close" }));

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant as Clock};
 
 use ws_proto::{Config, Fault, MessageBuffer, ReceiveErrorKind, Role, Storage};
 use ws_tests::{
-    BINARY, CLOSE, CONTINUATION, FIN, Host, KEY, PING, TEXT, Told, bare_config, client, from_peer, header, masked,
-    noise, on_both, parse, server,
+    BINARY, CLOSE, CONTINUATION, FIN, Host, KEY, PING, TEXT, Told, bare_config, client, code_of, from_peer,
+    header, masked, noise, on_both, parse, server,
 };
 
 /// What `Vec` storage may hold beyond twice what has arrived: a read's worth.
@@ -44,7 +44,7 @@ fn refused_by_header<R: Role>(
     let error = host.error.expect("the header is enough");
     assert_eq!((error.kind(), host.told.len()), (expected, told));
     let close = host.sent_plain().pop();
-    assert_eq!(close, Some((CLOSE, error.close_code().get().to_be_bytes().to_vec())));
+    assert_eq!(close, Some((CLOSE, code_of(expected).to_be_bytes().to_vec())));
 }
 
 fn both_refuse(config: &Config, before: &[(u8, &[u8])], first: u8, len: u64, kind: ReceiveErrorKind) {

@@ -5,8 +5,8 @@ use ws_proto::{
     ReceiveErrorKind, Role, SendError, Server, frame::FrameError,
 };
 use ws_tests::{
-    BINARY, CLOSE, CONTINUATION, FIN, Host, Keys, PING, PONG, Say, TEXT, TestClient, bare_config, client, noise,
-    on_both, server,
+    BINARY, CLOSE, CONTINUATION, FIN, Host, Keys, PING, PONG, Say, TEXT, TestClient, bare_config, client, code_of,
+    noise, on_both, server,
 };
 
 use MessageKind::{Binary, Text};
@@ -321,6 +321,8 @@ fn control_frames_go_out_between_the_parts_of_a_message_and_are_never_fragmented
 }
 
 /// Has a fresh endpoint receive `frames`, each a first byte and a payload, and gives what it fails with.
+///
+/// The Close has to have the code of that failure (R7.4.1-2).
 fn failure(frames: &[(u8, &[u8])]) -> ReceiveErrorKind {
     let mut host = server(&small_config());
     for (first, payload) in frames {
@@ -328,7 +330,8 @@ fn failure(frames: &[(u8, &[u8])]) -> ReceiveErrorKind {
     }
     let error = host.error.expect("refused");
     let closed_with = host.sent_plain().pop().map(|(first, body)| (first, [body[0], body[1]]));
-    assert_eq!(closed_with, Some((CLOSE, error.close_code().get().to_be_bytes())));
+    assert_eq!(closed_with, Some((CLOSE, code_of(error.kind()).to_be_bytes())));
+    assert_eq!(error.close_code().get(), code_of(error.kind()));
     assert!(error.to_string().contains("RFC 6455"), "{error}");
     error.kind()
 }

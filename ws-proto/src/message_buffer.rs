@@ -168,7 +168,9 @@ impl<S: Storage> MessageBuffer<S> {
         Self { unread: received.start.min(end)..end, ..Self::new(storage) }
     }
 
-    /// The room for the next read. Never empty once [`next`](Self::next) gave `None`.
+    /// The room for the next read. Never empty once [`next`](Self::next) gave `None`; after
+    /// [`next_in`](Self::next_in), empty only if `&mut [u8]` storage is full of a message that can still end
+    /// with an empty frame: go on with `next_in` then.
     ///
     /// Within a big frame it ends where the frame does, so that the next message begins at the start of
     /// the storage again.

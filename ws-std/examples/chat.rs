@@ -4,17 +4,23 @@
 //! cargo run --release --example chat
 //! ```
 //!
-//! Open http://127.0.0.1:8080/ in two tabs and write.
+//! Open http://127.0.0.1:8080/ in two tabs and write. Each line is encoded once, whatever the number of
+//! members. A member has two threads, one that reads and one that writes what waits in a queue of its own;
+//! one whose queue is full is dropped, and nobody has waited for it.
 
 use std::{
     collections::HashMap,
     error::Error,
     net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
     thread,
+    time::Duration,
 };
 
-use ws_std::{Acceptor, Answer, CloseCode, Message, MessageKind, Page, Prepared, Server, Socket, Writer};
+use ws_std::{Acceptor, Answer, CloseCode, Message, MessageKind, Page, Prepared, Reader, Server, Socket, Writer};
 
 const HELP: &str = "\
 usage: chat [ADDR]
@@ -26,8 +32,13 @@ Ctrl-C closes every connection and exits.
 
 /// Longer lines are not chat: the connection is closed with 1008.
 const LONGEST_LINE: usize = 4 * 1024;
+/// Lines that may wait for a member to read them.
+const QUEUE: usize = 64;
+const MOST_MEMBERS: usize = 1_000;
 
-/// The writing half of everyone in the room.
+/// A line on its way to everyone.
+type Line = Arc<Prepared<Vec<u8>>>;
+
 #[derive(Default)]
 struct Room {
     members: Mutex<Members>,
@@ -35,8 +46,13 @@ struct Room {
 
 #[derive(Default)]
 struct Members {
-    writers: HashMap<u64, Writer<Server>>,
+    by_id: HashMap<u64, Member>,
     next: u64,
+}
+
+struct Member {
+    queue: SyncSender<Line>,
+    writer: Writer<Server>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -65,12 +81,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     for stream in listener.incoming() {
         let room = Arc::clone(&room);
-        let stream = stream?;
-        thread::spawn(move || {
-            if let Err(error) = room.serve(stream) {
-                eprintln!("{error}");
-            }
+        let served = stream.and_then(|stream| {
+            thread::Builder::new().spawn(move || {
+                if let Err(error) = room.serve(stream) {
+                    eprintln!("{error}");
+                }
+            })
         });
+        if let Err(error) = served {
+            // Out of files or threads, say: some will be free in a moment.
+            eprintln!("can't accept: {error}");
+            thread::sleep(Duration::from_millis(100));
+        }
     }
     Ok(())
 }
@@ -78,9 +100,17 @@ fn main() -> Result<(), Box<dyn Error>> {
 impl Room {
     /// Serves the page, or a member until it leaves.
     fn serve(&self, stream: TcpStream) -> Result<(), Box<dyn Error>> {
+        let mut name = String::new();
         let served = Acceptor::new().serve(
             Socket::try_from(stream)?,
-            |request| if request.path() == "/ws" { Answer::accept() } else { Answer::refuse(404) },
+            |request| {
+                name = name_in(request.query());
+                match request.path() {
+                    "/ws" if self.lock().by_id.len() < MOST_MEMBERS => Answer::accept(),
+                    "/ws" => Answer::refuse(503),
+                    _ => Answer::refuse(404),
+                }
+            },
             |request| match request.path() {
                 "/" => Some(Page::html(include_str!("chat.html"))),
                 _ => Some(Page::not_found()),
@@ -89,55 +119,88 @@ impl Room {
         let Some(ws) = served else {
             return Ok(());
         };
-        let (mut reader, writer) = ws.split();
-        let id = self.join(writer);
-        self.say(&format!("guest {id} has joined"));
-        let left = loop {
-            match reader.read() {
-                Ok(Some(Message::Text(line))) if line.len() <= LONGEST_LINE => {
-                    self.say(&format!("guest {id}: {line}"));
+        let (reader, writer) = ws.split();
+        let (queue, lines) = sync_channel(QUEUE);
+        let id = self.join(Member { queue, writer: writer.clone() });
+        self.say(&format!("join\t{name}"));
+        let result = thread::scope(|scope| {
+            scope.spawn(move || write_lines(writer, lines));
+            let result = self.read_lines(reader, &name);
+            // Its queue goes with it, and with the queue the thread that writes.
+            self.leave(id);
+            result
+        });
+        self.say(&format!("leave\t{name}"));
+        Ok(result?)
+    }
+
+    fn read_lines(&self, mut reader: Reader<Server>, name: &str) -> ws_std::Result<()> {
+        while let Some(message) = reader.read()? {
+            match message {
+                Message::Text(line) if line.len() <= LONGEST_LINE => self.say(&format!("say\t{name}\t{line}")),
+                _ => {
+                    reader.close(CloseCode::POLICY_VIOLATION, "lines of text only, of up to 4 KiB")?;
+                    return Ok(());
                 }
-                Ok(Some(_)) => {
-                    let refused = reader.close(CloseCode::POLICY_VIOLATION, "lines of text only, up to 4 KiB");
-                    break refused.map(|_| ());
-                }
-                Ok(None) => break Ok(()),
-                Err(error) => break Err(error),
             }
-        };
-        self.lock().writers.remove(&id);
-        self.say(&format!("guest {id} has left"));
-        Ok(left?)
+        }
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Members> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn join(&self, writer: Writer<Server>) -> u64 {
+    fn join(&self, member: Member) -> u64 {
         let mut members = self.lock();
         members.next += 1;
         let id = members.next;
-        members.writers.insert(id, writer);
+        members.by_id.insert(id, member);
         id
     }
 
-    /// Sends a line to everyone: encoded once, whatever their number.
+    fn leave(&self, id: u64) {
+        self.lock().by_id.remove(&id);
+    }
+
+    /// Queues a line for everyone: encoded once, and nobody is waited for.
     fn say(&self, line: &str) {
-        let Ok(prepared) = Prepared::new(MessageKind::Text, line.as_bytes()) else {
+        let Ok(line) = Prepared::new(MessageKind::Text, line.as_bytes().to_vec()).map(Arc::new) else {
             return;
         };
-        // Not under the lock: a member that is slow to read holds up whoever speaks, but not the room.
-        let writers: Vec<_> = self.lock().writers.values().cloned().collect();
-        for mut writer in writers {
-            // Its own thread sees that a member is gone.
-            let _ = writer.send_prepared(&prepared);
-        }
+        self.lock().by_id.retain(|_, member| {
+            let keeps_up = member.queue.try_send(Arc::clone(&line)).is_ok();
+            if !keeps_up {
+                // Its threads see the connection end.
+                member.writer.abort();
+            }
+            keeps_up
+        });
     }
 
     fn close(&self) {
-        for writer in self.lock().writers.values_mut() {
-            let _ = writer.send_close(CloseCode::GOING_AWAY, "the room is closing");
+        for member in self.lock().by_id.values_mut() {
+            // Whoever is gone needs no farewell.
+            let _ = member.writer.send_close(CloseCode::GOING_AWAY, "the room is closing");
         }
     }
+}
+
+/// Sends a member what waits for it, until it has left.
+fn write_lines(mut writer: Writer<Server>, lines: Receiver<Line>) {
+    for line in lines {
+        if writer.send_prepared(&line).is_err() {
+            // The thread that reads sees it too.
+            return;
+        }
+    }
+}
+
+/// The name that a member has given itself: a short line, and not quite nothing.
+fn name_in(query: Option<&str>) -> String {
+    let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let name = pairs.filter(|(key, _)| key == "name").map(|(_, name)| name).next().unwrap_or_default();
+    let name: String = name.chars().filter(|character| !character.is_control()).take(32).collect();
+    let name = name.trim();
+    if name.is_empty() { "guest".into() } else { name.into() }
 }

@@ -26,6 +26,7 @@ Ctrl-C closes every connection with 1001 and exits.
 
 /// Stack of a connection's thread: what the opening handshake needs, twice over.
 const STACK: usize = 128 * 1024;
+const GOING_DOWN: &str = "server is going down";
 /// Connections over the cap that are being told so.
 const REFUSALS: usize = 64;
 
@@ -126,7 +127,6 @@ impl Connections {
 
     fn thread_ended(&self) {
         self.lock().threads -= 1;
-        self.ended.notify_all();
     }
 
     fn accept(&self, stream: TcpStream, full: bool) -> Result<(), Box<dyn Error>> {
@@ -134,17 +134,26 @@ impl Connections {
         config.max_message_len = 64 << 20;
         let acceptor = Acceptor::new().config(config).origin(OriginPolicy::AllowAny);
         let answer = if full { Answer::refuse(503) } else { Answer::accept() };
-        let (reader, writer) = acceptor.accept_over(Socket::try_from(stream)?, |_| answer)?.split();
-        let id = {
-            let mut state = self.lock();
-            state.next += 1;
-            let id = state.next;
-            state.open.insert(id, writer.clone());
-            id
+        let (mut reader, writer) = acceptor.accept_over(Socket::try_from(stream)?, |_| answer)?.split();
+        let Some(id) = self.opened(&writer) else {
+            reader.close(CloseCode::GOING_AWAY, GOING_DOWN)?;
+            return Ok(());
         };
         let result = echo(reader, writer);
         self.lock().open.remove(&id);
+        self.ended.notify_all();
         Ok(result?)
+    }
+
+    /// Counts a connection in; `None` if it has come too late.
+    fn opened(&self, writer: &Writer<Server>) -> Option<u64> {
+        let mut state = self.lock();
+        state.next += 1;
+        let id = state.next;
+        if !state.stopping {
+            state.open.insert(id, writer.clone());
+        }
+        (!state.stopping).then_some(id)
     }
 
     /// Closes every connection with 1001; returns when they have ended, or after the time that takes at most.
@@ -155,11 +164,11 @@ impl Connections {
         drop(state);
         for mut writer in open {
             // Whoever is gone already needs no farewell.
-            let _ = writer.send_close(CloseCode::GOING_AWAY, "server is going down");
+            let _ = writer.send_close(CloseCode::GOING_AWAY, GOING_DOWN);
         }
         let state = self.lock();
         let longest = Duration::from_secs(12);
-        drop(self.ended.wait_timeout_while(state, longest, |state| state.threads > 0));
+        drop(self.ended.wait_timeout_while(state, longest, |state| !state.open.is_empty()));
     }
 }
 

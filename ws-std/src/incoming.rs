@@ -3,11 +3,11 @@
 use core::time::Duration;
 use std::{io, time::Instant};
 
-use ws_proto::{CloseCode, Closed, Incoming as Told, IncomingPart, MessageBuffer};
+use ws_proto::{CloseCode, Closed, Incoming as Told, IncomingPart, MessageBuffer, State};
 
 use crate::{
     error::{Error, Result},
-    link::{Core, Link, flush, notify_end, send_close},
+    link::{Core, Link, MOMENT, flush, flush_before_read, notify_end, queue_close},
     transport::Transport,
 };
 
@@ -18,7 +18,16 @@ pub(crate) struct Incoming {
     now: ws_proto::Instant,
     /// How long a call may wait for the peer.
     pub(crate) timeout: Option<Duration>,
+    /// Whether the call before looked for parts rather than whole messages.
+    in_parts: bool,
+    /// Whether the transport has been looked at since a timeout of the endpoint passed.
+    looked: bool,
 }
+
+/// The least that a read may wait: what has arrived already is seen however late it is.
+const LOOK: Duration = Duration::from_millis(1);
+/// How often one who reads looks whether somebody else is still writing.
+const WRITING_CHECK: Duration = Duration::from_secs(1);
 
 /// What [`Incoming::next`] found; payloads are where they were read to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +43,12 @@ pub(crate) enum Kind {
 impl Incoming {
     /// `buffer` may hold bytes that came behind the opening handshake.
     pub(crate) const fn new(buffer: MessageBuffer<Vec<u8>>, now: ws_proto::Instant) -> Self {
-        Self { buffer, now, timeout: None }
+        Self { buffer, now, timeout: None, in_parts: true, looked: false }
     }
 
     /// Reads until there is a message, a control frame, or the end.
     pub(crate) fn next<L: Link>(&mut self, link: &mut L) -> Result<Kind> {
+        self.in_parts = false;
         self.until(link, |this, core| {
             let told = this.buffer.next(&mut core.endpoint, this.now)?;
             Ok(told.map(|told| match told {
@@ -52,6 +62,7 @@ impl Incoming {
 
     /// Reads until there is part of a message, a control frame, or the end.
     pub(crate) fn next_part<L: Link>(&mut self, link: &mut L) -> Result<Kind> {
+        self.in_parts = true;
         self.until(link, |this, core| {
             let told = this.buffer.next_part(&mut core.endpoint, this.now)?;
             Ok(told.map(|told| match told {
@@ -69,7 +80,7 @@ impl Incoming {
         link: &mut L,
         look: impl Fn(&mut Self, &mut Core<L::Role>) -> core::result::Result<Option<Kind>, ws_proto::ReceiveError>,
     ) -> Result<Kind> {
-        let deadline = self.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let deadline = self.timeout.and_then(|timeout| Instant::now().checked_add(timeout.max(LOOK)));
         loop {
             let mut core = link.core();
             let found = look(self, &mut core);
@@ -91,38 +102,63 @@ impl Incoming {
 
     /// Writes what waits, then reads once; how the connection has ended, if it has.
     fn read<L: Link>(&mut self, link: &mut L, limit: Option<Instant>) -> Result<Option<Closed>> {
-        match flush(link) {
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(Error::Io(error)),
-            // What the peer sent before it went away can still be read; the read tells when there is no more.
-            Err(_) | Ok(()) => {}
-        }
+        let waiting = self.flush(link)?;
         let clock = link.shared().clock;
-        let core = link.core();
+        let mut core = link.core();
         if let Some(closed) = core.closed() {
             drop(core);
+            if waiting {
+                // Nothing is left to be read, so that the last words may take their time.
+                let _ = flush(link);
+            }
             notify_end(link.shared());
             return Ok(Some(closed));
         }
+        let now = Instant::now();
+        // While somebody writes, its own timeout watches the peer: a Ping would have to wait behind the message.
+        let watched = core.is_being_written() && core.endpoint.state() == State::Open;
         let timeout = core.endpoint.poll_timeout().and_then(|at| clock.to_system(at));
+        let overdue = !watched && timeout.is_some_and(|timeout| timeout <= now);
+        if overdue && self.looked {
+            self.looked = false;
+            core.endpoint.handle_timeout(clock.now());
+            return Ok(None);
+        }
+        self.looked = overdue;
         let room = self.buffer.unfilled(&core.endpoint);
         drop(core);
-        let deadline = [timeout, limit].into_iter().flatten().min();
+        let timeout =
+            if watched { now.checked_add(WRITING_CHECK) } else { timeout.map(|timeout| timeout.max(now + LOOK)) };
+        let retry = if waiting { now.checked_add(MOMENT) } else { None };
+        let deadline = [timeout, limit, retry].into_iter().flatten().min();
         let result = link.shared().transport.read(room, deadline);
         self.now = clock.now();
         match result {
             Ok(0) => link.core().endpoint.receive_eof(self.now),
             Ok(len) => self.buffer.filled(len),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                link.core().endpoint.handle_timeout(self.now);
+                if !watched {
+                    link.core().endpoint.handle_timeout(self.now);
+                }
                 if limit.is_some_and(|limit| limit <= Instant::now()) {
                     // A Ping that has become due goes out all the same.
-                    flush(link)?;
+                    self.flush(link)?;
                     return Err(Error::TimedOut);
                 }
             }
             Err(error) => return self.transport_failed(link, error).map(Some),
         }
         Ok(None)
+    }
+
+    /// Writes what waits; whether some of it has to wait longer.
+    fn flush<L: Link>(&self, link: &mut L) -> Result<bool> {
+        match flush_before_read(link) {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(Error::Io(error)),
+            // What the peer sent before it went away can still be read; the read tells when there is no more.
+            Err(_) => Ok(false),
+            Ok(waiting) => Ok(waiting),
+        }
     }
 
     /// The transport has failed; after a complete closing handshake nobody minds.
@@ -151,10 +187,11 @@ impl Incoming {
 
     /// Sends a Close, unless there was one, and waits for the end. Messages that still come are dropped.
     pub(crate) fn close<L: Link>(&mut self, link: &mut L, code: CloseCode, reason: &str) -> Result<Closed> {
-        send_close(link, code, reason)?;
+        queue_close(link, code, reason)?;
         let timeout = self.timeout.take();
         let ended = loop {
-            match self.next(link) {
+            let told = if self.in_parts { self.next_part(link) } else { self.next(link) };
+            match told {
                 Ok(Kind::End) | Err(Error::Unclean(_)) => break Ok(()),
                 Ok(_) => {}
                 Err(error) => break Err(error),

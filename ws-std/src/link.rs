@@ -17,7 +17,7 @@ use ws_proto::{
     State, Transmit, frame::Frame,
 };
 
-use crate::{Client, clock::Clock, transport::Transport};
+use crate::{Client, clock::Clock, error::Error, transport::Transport};
 
 /// Output that waits to be written is written at this size, and nobody adds to more than it.
 pub(crate) const OUTPUT_MARK: usize = 64 * 1024;
@@ -25,16 +25,29 @@ pub(crate) const OUTPUT_MARK: usize = 64 * 1024;
 const SHARED_PAYLOAD: usize = 16 * 1024;
 /// What the output buffer keeps between writes.
 const OUTPUT_KEPT: usize = 16 * 1024;
+/// How long one who reads beside somebody who writes may be kept from reading by a write of its own.
+pub(crate) const MOMENT: Duration = Duration::from_millis(5);
 
 /// The endpoint and what waits to be written.
 pub(crate) struct Core<R: Role> {
     pub(crate) endpoint: Endpoint<R>,
     output: Vec<u8>,
-    /// Somebody is writing, and will write what is added meanwhile.
-    writing: bool,
+    writing: Writing,
+    /// Since when the transport has taken nothing, if the last write ended so.
+    stalled: Option<Instant>,
     shutdown_owed: bool,
     /// The transport has failed for good.
     broken: Option<io::ErrorKind>,
+}
+
+/// Who is writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writing {
+    Nobody,
+    /// One who reads, for a [`MOMENT`].
+    Reader,
+    /// One who will write what is added meanwhile too.
+    Writer,
 }
 
 /// Everything of a connection but the buffer that it reads to.
@@ -52,6 +65,8 @@ pub(crate) struct Shared<R: Role, T> {
 pub(crate) trait Link {
     type Role: Side;
     type Transport: Transport;
+    /// Whether somebody else may be writing.
+    const IS_SHARED: bool;
 
     fn shared(&self) -> &Shared<Self::Role, Self::Transport>;
 
@@ -67,6 +82,7 @@ pub(crate) struct Owned<R: Role, T>(pub(crate) Shared<R, T>);
 impl<R: Side, T: Transport> Link for Owned<R, T> {
     type Role = R;
     type Transport = T;
+    const IS_SHARED: bool = false;
 
     fn shared(&self) -> &Shared<R, T> {
         &self.0
@@ -82,6 +98,7 @@ impl<R: Side, T: Transport> Link for Owned<R, T> {
 impl<R: Side, T: Transport> Link for Arc<Shared<R, T>> {
     type Role = R;
     type Transport = T;
+    const IS_SHARED: bool = true;
 
     fn shared(&self) -> &Shared<R, T> {
         self
@@ -135,7 +152,14 @@ impl Side for Client {
 
 impl<R: Side, T> Shared<R, T> {
     pub(crate) fn new(endpoint: Endpoint<R>, transport: T, clock: Clock, write_timeout: Option<Duration>) -> Self {
-        let core = Core { endpoint, output: Vec::new(), writing: false, shutdown_owed: false, broken: None };
+        let core = Core {
+            endpoint,
+            output: Vec::new(),
+            writing: Writing::Nobody,
+            stalled: None,
+            shutdown_owed: false,
+            broken: None,
+        };
         Self { core: Mutex::new(core), progress: Condvar::new(), transport, clock, write_timeout }
     }
 
@@ -157,9 +181,10 @@ impl<R: Side> Core<R> {
     /// Queues what the protocol owes; to be called after every event.
     ///
     /// Above the mark it stays with the endpoint, which answers the latest Ping only: somebody is stuck in a
-    /// write, and a peer that sends Pings but takes no Pongs must not make us grow (§5.5.3).
+    /// write, and a peer that sends Pings but takes no Pongs must not make us grow (§5.5.3). Not so a Close,
+    /// which comes once and would be forgotten at the connection's end.
     pub(crate) fn drain(&mut self) {
-        if self.output.len() >= OUTPUT_MARK {
+        if self.output.len() >= OUTPUT_MARK && self.endpoint.state() == State::Open {
             return;
         }
         while let Some(transmit) = self.endpoint.poll_transmit() {
@@ -190,15 +215,20 @@ impl<R: Side> Core<R> {
         self.broken.map_or(Ok(()), |kind| Err(kind.into()))
     }
 
+    /// Whether somebody else writes, and what is added with it.
+    pub(crate) fn is_being_written(&self) -> bool {
+        self.writing == Writing::Writer
+    }
+
     /// Takes the output to be written, as the one who writes.
-    fn take_output(&mut self) -> Vec<u8> {
-        self.writing = true;
+    fn take_output(&mut self, whom: Writing) -> Vec<u8> {
+        self.writing = whom;
         core::mem::take(&mut self.output)
     }
 
     /// Stops writing: `unwritten` goes before what was queued meanwhile.
     fn put_back(&mut self, mut unwritten: Vec<u8>, result: &io::Result<()>) {
-        self.writing = false;
+        self.writing = Writing::Nobody;
         if unwritten.is_empty() {
             if self.output.is_empty() {
                 unwritten.shrink_to(OUTPUT_KEPT);
@@ -219,12 +249,40 @@ impl<R: Side> Core<R> {
 
 /// Writes all that waits, if nobody else is at it, and then ends our direction if that is owed.
 pub(crate) fn flush(link: &mut impl Link) -> io::Result<()> {
+    flush_as(Writing::Writer, link, None)
+}
+
+/// [`flush`] for one who is about to read; whether output is left that has to wait.
+///
+/// Beside somebody who writes, a reader must not be kept from reading: were both sides' readers stuck in a
+/// write, neither would ever be released. What a [`MOMENT`] is too short for is left to the next call.
+pub(crate) fn flush_before_read<L: Link>(link: &mut L) -> io::Result<bool> {
+    if !L::IS_SHARED {
+        return flush(link).map(|()| false);
+    }
+    match flush_as(Writing::Reader, link, Instant::now().checked_add(MOMENT)) {
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+            let (timeout, stalled) = (link.shared().write_timeout, link.core().stalled);
+            let overdue = stalled.zip(timeout).is_some_and(|(since, timeout)| since.elapsed() >= timeout);
+            if overdue { Err(error) } else { Ok(true) }
+        }
+        result => result.map(|()| false),
+    }
+}
+
+fn flush_as(whom: Writing, link: &mut impl Link, limit: Option<Instant>) -> io::Result<()> {
     loop {
         let mut core = link.core();
         core.check()?;
         core.drain();
-        if core.writing {
-            return Ok(());
+        match core.writing {
+            Writing::Nobody => {}
+            Writing::Reader => {
+                drop(core);
+                link.wait(None, |core| core.writing != Writing::Reader);
+                continue;
+            }
+            Writing::Writer => return Ok(()),
         }
         if core.output.is_empty() {
             let end = core::mem::take(&mut core.shutdown_owed);
@@ -235,43 +293,54 @@ pub(crate) fn flush(link: &mut impl Link) -> io::Result<()> {
             }
             return Ok(());
         }
-        let output = core.take_output();
+        let output = core.take_output(whom);
         drop(core);
-        write_out(link, output, [&[], &[]])?;
+        write_out(link, output, [&[], &[]], limit)?;
     }
 }
 
-/// [`flush`], but only above the mark; then waits for whoever writes, so that output stays bounded.
-pub(crate) fn flush_at_mark(link: &mut impl Link) -> io::Result<()> {
-    if link.core().output.len() < OUTPUT_MARK {
-        return Ok(());
+/// Has `queue` add to the output as soon as that is below the mark.
+///
+/// Whoever is writing meanwhile makes progress, or stops within the write timeout; then it is our turn.
+fn with_room<L: Link, X>(link: &mut L, queue: impl FnOnce(&mut Core<L::Role>) -> X) -> crate::Result<X> {
+    loop {
+        let mut core = link.core();
+        core.check()?;
+        if core.output.len() < OUTPUT_MARK {
+            return Ok(queue(&mut core));
+        }
+        drop(core);
+        flush(link).map_err(|error| match error.kind() {
+            // Nothing has been added.
+            io::ErrorKind::TimedOut => Error::TimedOut,
+            _ => error.into(),
+        })?;
+        link.wait(None, |core| core.writing == Writing::Nobody || core.output.len() < OUTPUT_MARK);
     }
-    flush(link)?;
-    let timeout = link.shared().write_timeout;
-    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    link.wait(deadline, |core| !core.writing || core.output.len() < OUTPUT_MARK);
-    Ok(())
+}
+
+/// [`flush`], but only above the mark.
+fn flush_at_mark(link: &mut impl Link) -> io::Result<()> {
+    if link.core().output.len() < OUTPUT_MARK { Ok(()) } else { flush(link) }
 }
 
 /// Queues a whole message; a big one that needs no mask is written from where it lies.
 pub(crate) fn queue<L: Link>(link: &mut L, message: Message<'_>) -> crate::Result<()> {
-    let mut guard = link.core();
-    let core = &mut *guard;
-    core.check()?;
-    if message.as_bytes().len() >= SHARED_PAYLOAD && !core.writing {
-        core.drain();
-        if let Some(frame) = L::Role::send_shared(&mut core.endpoint, message) {
-            let frame = frame?;
-            let output = core.take_output();
-            drop(guard);
-            write_out(link, output, frame.slices())?;
-            // What others have queued meanwhile counts on the one who writes.
-            return Ok(flush(link)?);
+    let shared = with_room(link, |core| {
+        if message.as_bytes().len() >= SHARED_PAYLOAD && core.writing == Writing::Nobody {
+            core.drain();
+            if let Some(frame) = L::Role::send_shared(&mut core.endpoint, message) {
+                return frame.map(|frame| Some((frame, core.take_output(Writing::Writer))));
+            }
         }
-    }
-    core.queue(|endpoint, output| endpoint.write_to(message, output))?;
-    drop(guard);
-    Ok(flush_at_mark(link)?)
+        core.queue(|endpoint, output| endpoint.write_to(message, output)).map(|()| None)
+    })??;
+    let Some((frame, output)) = shared else {
+        return Ok(flush_at_mark(link)?);
+    };
+    write_out(link, output, frame.slices(), None)?;
+    // What others have queued meanwhile counts on the one who writes.
+    Ok(flush(link)?)
 }
 
 /// Queues part of a message.
@@ -281,10 +350,7 @@ pub(crate) fn queue_part(
     part: Part,
     payload: &[u8],
 ) -> crate::Result<()> {
-    let mut core = link.core();
-    core.check()?;
-    core.queue(|endpoint, output| endpoint.write_part_to(kind, part, payload, output))?;
-    drop(core);
+    with_room(link, |core| core.queue(|endpoint, output| endpoint.write_part_to(kind, part, payload, output)))??;
     Ok(flush_at_mark(link)?)
 }
 
@@ -293,14 +359,13 @@ pub(crate) fn queue_prepared<B: AsRef<[u8]>>(
     link: &mut impl Link<Role = Server>,
     prepared: &Prepared<B>,
 ) -> crate::Result<()> {
-    let mut core = link.core();
-    core.check()?;
-    core.queue(|endpoint, output| {
-        endpoint.send_prepared(prepared)?;
-        prepared.slices().iter().for_each(|slice| output.extend_from_slice(slice));
-        Ok(())
-    })?;
-    drop(core);
+    with_room(link, |core| {
+        core.queue(|endpoint, output| {
+            endpoint.send_prepared(prepared)?;
+            prepared.slices().iter().for_each(|slice| output.extend_from_slice(slice));
+            Ok(())
+        })
+    })??;
     Ok(flush_at_mark(link)?)
 }
 
@@ -325,35 +390,55 @@ pub(crate) fn ping(link: &mut impl Link, payload: &[u8]) -> crate::Result<()> {
 
 /// Sends a Close and writes it; nothing if the connection is closing already.
 pub(crate) fn send_close(link: &mut impl Link, code: CloseCode, reason: &str) -> crate::Result<()> {
+    queue_close(link, code, reason)?;
+    Ok(flush(link)?)
+}
+
+/// Queues a Close; nothing if the connection is closing already.
+pub(crate) fn queue_close(link: &mut impl Link, code: CloseCode, reason: &str) -> Result<(), SendError> {
     let now = link.shared().clock.now();
     let queued = queue_control(&mut link.core(), |endpoint, frame| endpoint.write_close(now, code, reason, frame));
     match queued {
-        Ok(()) | Err(SendError::Closing) => Ok(flush(link)?),
-        Err(error) => Err(error.into()),
+        Ok(()) | Err(SendError::Closing) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
 /// Writes `output` and `frame` behind it; what can't be written now waits for the next flush.
-fn write_out(link: &mut impl Link, mut output: Vec<u8>, frame: [&[u8]; 2]) -> io::Result<()> {
-    let (written, result) = write_all(link.shared(), [&output, frame[0], frame[1]]);
+fn write_out(
+    link: &mut impl Link,
+    mut output: Vec<u8>,
+    frame: [&[u8]; 2],
+    limit: Option<Instant>,
+) -> io::Result<()> {
+    let started = Instant::now();
+    let (written, result) = write_all(link.shared(), [&output, frame[0], frame[1]], limit);
     let rest = remaining([&output, frame[0], frame[1]], written);
     if rest.iter().all(|slice| slice.is_empty()) {
         output.clear();
-    } else {
+    } else if written > 0 || frame.iter().any(|slice| !slice.is_empty()) {
         output = rest.concat();
     }
-    link.core().put_back(output, &result);
+    let mut core = link.core();
+    core.put_back(output, &result);
+    core.stalled = if written == 0 { core.stalled.or(Some(started)) } else { None };
+    drop(core);
     link.shared().progress.notify_all();
     result
 }
 
-/// Writes all of `slices`; how many bytes have gone, and what stopped it.
-fn write_all<R: Role, T: Transport>(shared: &Shared<R, T>, slices: [&[u8]; 3]) -> (usize, io::Result<()>) {
+/// Writes all of `slices` before `limit`; how many bytes have gone, and what stopped it.
+fn write_all<R: Role, T: Transport>(
+    shared: &Shared<R, T>,
+    slices: [&[u8]; 3],
+    limit: Option<Instant>,
+) -> (usize, io::Result<()>) {
     let total: usize = slices.iter().map(|slice| slice.len()).sum();
     let mut written = 0;
     while written < total {
         let rest = remaining(slices, written).map(IoSlice::new);
-        let deadline = shared.write_timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let timeout = shared.write_timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let deadline = [timeout, limit].into_iter().flatten().min();
         match shared.transport.write(&rest, deadline) {
             Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
             Ok(len) => written += len,

@@ -4,10 +4,8 @@ use std::io::{self, Write};
 use ws_proto::{MessageKind, Part};
 
 use crate::{
-    Side,
     error::{Error, Result},
-    link::{self, Owned},
-    transport::Transport,
+    link::{self, Link},
 };
 
 /// A part is sent when this much has come together.
@@ -17,16 +15,32 @@ const PART_LEN: usize = 16 * 1024;
 ///
 /// Text may be written in any pieces. The message ends with [`finish`](Self::finish); one that is dropped
 /// before stays unfinished, and no other message can be sent on the connection: close it then.
-pub struct MessageWriter<'a, R: Side, T: Transport> {
-    link: &'a mut Owned<R, T>,
+pub struct MessageWriter<'a> {
+    parts: &'a mut dyn Parts,
     kind: MessageKind,
     begun: bool,
     part: Vec<u8>,
 }
 
-impl<'a, R: Side, T: Transport> MessageWriter<'a, R, T> {
-    pub(crate) const fn new(link: &'a mut Owned<R, T>, kind: MessageKind) -> Self {
-        Self { link, kind, begun: false, part: Vec::new() }
+/// Where parts go, whoever holds the link.
+pub(crate) trait Parts {
+    fn queue_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()>;
+    fn flush(&mut self) -> io::Result<()>;
+}
+
+impl<L: Link> Parts for L {
+    fn queue_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
+        link::queue_part(self, kind, part, payload)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        link::flush(self)
+    }
+}
+
+impl<'a> MessageWriter<'a> {
+    pub(crate) fn new(parts: &'a mut dyn Parts, kind: MessageKind) -> Self {
+        Self { parts, kind, begun: false, part: Vec::new() }
     }
 
     /// Sends what is left as the last part, and writes all that is queued.
@@ -37,7 +51,7 @@ impl<'a, R: Side, T: Transport> MessageWriter<'a, R, T> {
     /// [`SendError::InvalidUtf8`](ws_proto::SendError::InvalidUtf8) if a text ends inside a code point.
     pub fn finish(mut self) -> Result<()> {
         self.send_part(true)?;
-        Ok(link::flush(self.link)?)
+        Ok(self.parts.flush()?)
     }
 
     fn send_part(&mut self, last: bool) -> Result<()> {
@@ -47,14 +61,14 @@ impl<'a, R: Side, T: Transport> MessageWriter<'a, R, T> {
             (true, false) => Part::Middle,
             (true, true) => Part::Last,
         };
-        link::queue_part(self.link, self.kind, part, &self.part)?;
+        self.parts.queue_part(self.kind, part, &self.part)?;
         self.begun = true;
         self.part.clear();
         Ok(())
     }
 }
 
-impl<R: Side, T: Transport> Write for MessageWriter<'_, R, T> {
+impl Write for MessageWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let room = PART_LEN.saturating_sub(self.part.len());
         let taken = bytes.get(..room).unwrap_or(bytes);
@@ -70,7 +84,7 @@ impl<R: Side, T: Transport> Write for MessageWriter<'_, R, T> {
         if !self.part.is_empty() {
             self.send_part(false).map_err(io::Error::from)?;
         }
-        link::flush(self.link)
+        self.parts.flush()
     }
 }
 
@@ -84,7 +98,7 @@ impl From<Error> for io::Error {
     }
 }
 
-impl<R: Side, T: Transport> fmt::Debug for MessageWriter<'_, R, T> {
+impl fmt::Debug for MessageWriter<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MessageWriter")
             .field("kind", &self.kind)

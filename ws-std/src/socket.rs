@@ -32,7 +32,11 @@ impl Armed {
         arm: impl FnOnce(Option<Duration>) -> io::Result<()>,
     ) -> io::Result<()> {
         let Some(deadline) = deadline else {
-            // Whatever is armed only makes the call return early, to be repeated.
+            // What is armed would only make the call return early, to be repeated, but that for ever.
+            if self.0.load(Ordering::Relaxed) != 0 {
+                arm(None)?;
+                self.0.store(0, Ordering::Relaxed);
+            }
             return Ok(());
         };
         let remaining = deadline.saturating_duration_since(Instant::now());
@@ -45,8 +49,10 @@ impl Armed {
         if (remaining / 4..=remaining).contains(&armed) {
             return Ok(());
         }
-        arm(Some(remaining))?;
-        self.0.store(u64::try_from(remaining.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        // A little early, so that the next call, whose deadline is as far away, finds it armed.
+        let timeout = (remaining - remaining / 8).max(Duration::from_micros(1));
+        arm(Some(timeout))?;
+        self.0.store(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
         Ok(())
     }
 }

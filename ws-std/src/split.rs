@@ -1,16 +1,17 @@
 use core::fmt;
 use std::{net::Shutdown, sync::Arc, time::Duration};
 
-use ws_proto::{CloseCode, Closed, Message, MessageKind, Part, Prepared, Server};
+use ws_proto::{CloseCode, Closed, Data, Message, MessageKind, Part, Prepared, Server};
 
 use crate::{
     Side,
     error::Result,
     incoming::Incoming,
     link::{self, Link, Shared},
+    outgoing::MessageWriter,
     socket::Socket,
     transport::Transport,
-    websocket::{Event, read_event, read_message},
+    websocket::{Event, read_event, read_message, read_part},
 };
 
 /// The reading half of a connection, from [`WebSocket::split`](crate::WebSocket::split).
@@ -47,6 +48,15 @@ impl<R: Side, T: Transport> Reader<R, T> {
     /// As [`read`](Self::read).
     pub fn read_event(&mut self) -> Result<Option<Event<'_>>> {
         read_event(&mut self.incoming, &mut self.link)
+    }
+
+    /// Reads the next part of a message as it comes; see [`WebSocket::read_part`](crate::WebSocket::read_part).
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn read_part(&mut self) -> Result<Option<Data<'_>>> {
+        read_part(&mut self.incoming, &mut self.link)
     }
 
     /// Closes the connection; see [`WebSocket::close`](crate::WebSocket::close).
@@ -94,8 +104,8 @@ impl<R: Side, T: Transport> Reader<R, T> {
 }
 
 impl<R: Side, T: Transport> Writer<R, T> {
-    /// Sends a message and everything queued before it. If the reading half is writing just now, it takes
-    /// the message along.
+    /// Sends a message and everything queued before it. If another clone is writing just now, that takes the
+    /// message along.
     ///
     /// # Errors
     ///
@@ -125,6 +135,12 @@ impl<R: Side, T: Transport> Writer<R, T> {
         self.flush()
     }
 
+    /// A writer for a message that is too big to be held; see
+    /// [`WebSocket::message_writer`](crate::WebSocket::message_writer).
+    pub fn message_writer(&mut self, kind: MessageKind) -> MessageWriter<'_> {
+        MessageWriter::new(&mut self.link, kind)
+    }
+
     /// Sends a Ping; see [`WebSocket::ping`](crate::WebSocket::ping).
     ///
     /// # Errors
@@ -151,6 +167,14 @@ impl<R: Side, T: Transport> Writer<R, T> {
     /// As [`WebSocket::send_close`](crate::WebSocket::send_close).
     pub fn send_close(&mut self, code: CloseCode, reason: &str) -> Result<()> {
         link::send_close(&mut self.link, code, reason)
+    }
+
+    /// Ends the transport at once, without the closing handshake: for a peer that is too slow to be waited for.
+    ///
+    /// Whoever reads or writes on this connection, in any thread, is woken and told that it has ended.
+    pub fn abort(&self) {
+        // A transport that is gone already is what is asked for.
+        let _ = self.link.transport.shutdown(Shutdown::Both);
     }
 
     /// Sends a Close and waits until the thread that reads has seen the connection end.

@@ -1,5 +1,6 @@
 //! What a connection runs over: bytes both ways, with absolute deadlines.
 
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::{
     io::{self, IoSlice, Read, Write},
     net::Shutdown,
@@ -39,16 +40,18 @@ pub trait Transport: Send + Sync {
 pub trait Duplex: Transport {}
 
 /// Any `Read + Write` as a [`Transport`], with what it lacks: there are no deadlines, so that timeouts are
-/// noticed only between reads, and it can't be split. Ending the output flushes it and no more.
+/// noticed only between reads, and it can't be split. Ending the output flushes it; nothing is read any more then,
+/// since the peer can't see that end and might wait for it.
 #[derive(Debug)]
 pub struct Blocking<S> {
     stream: Mutex<S>,
+    ended: AtomicBool,
 }
 
 impl<S: Read + Write + Send> Blocking<S> {
     /// Wraps `stream`, which must be in blocking mode.
     pub const fn new(stream: S) -> Self {
-        Self { stream: Mutex::new(stream) }
+        Self { stream: Mutex::new(stream), ended: AtomicBool::new(false) }
     }
 
     /// The stream itself.
@@ -69,16 +72,23 @@ impl<S: Read + Write + Send> Blocking<S> {
 
 impl<S: Read + Write + Send> Transport for Blocking<S> {
     fn read(&self, buffer: &mut [u8], _deadline: Option<Instant>) -> io::Result<usize> {
+        if self.ended.load(Ordering::Relaxed) {
+            return Ok(0);
+        }
         self.uninterrupted(|stream| stream.read(buffer))
     }
 
     fn write(&self, slices: &[IoSlice<'_>], _deadline: Option<Instant>) -> io::Result<usize> {
         let written = self.uninterrupted(|stream| stream.write_vectored(slices))?;
-        self.uninterrupted(Write::flush)?;
-        Ok(written)
+        match self.uninterrupted(Write::flush) {
+            // Written all the same: the next flush has it.
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(written),
+            result => result.map(|()| written),
+        }
     }
 
     fn shutdown(&self, _how: Shutdown) -> io::Result<()> {
+        self.ended.store(true, Ordering::Relaxed);
         self.uninterrupted(Write::flush)
     }
 }

@@ -58,7 +58,8 @@ pub struct ReceivedPart<'a, R: Side, T: Transport = Socket> {
 /// Sends on a connection whose received message is still borrowed.
 ///
 /// Replies are queued and written together: at the latest before the next [`read`](WebSocket::read) waits
-/// for the peer, and whenever 64 KiB have come together. A thread that does something long in between calls
+/// for the peer, and whenever 64 KiB have come together. A thread that does something long in between, or
+/// that drops the connection without another `read` or [`close`](WebSocket::close), calls
 /// [`flush`](Self::flush).
 pub struct Reply<'a, R: Side, T: Transport = Socket> {
     link: &'a mut Owned<R, T>,
@@ -217,15 +218,17 @@ impl<R: Side, T: Transport> WebSocket<R, T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Send`](crate::Error::Send) if the connection is closing or a streamed message is in progress, [`Error::Io`](crate::Error::Io) if the
-    /// transport fails; if that is a timeout, what is unwritten goes with the next call.
+    /// [`Error::Send`](crate::Error::Send) if the connection is closing or a streamed message is in progress,
+    /// [`Error::TimedOut`](crate::Error::TimedOut) if 64 KiB wait and the peer takes none of them: nothing has been
+    /// queued. [`Error::Io`](crate::Error::Io) if the transport fails; if that is a timeout, the message has
+    /// been queued, and what is unwritten goes with the next call.
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
         self.queue(message)?;
         self.flush()
     }
 
-    /// Queues a message, to be written with the next [`flush`](Self::flush) or [`read`](Self::read), or as
-    /// soon as 64 KiB have come together.
+    /// Queues a message, to be written with the next [`flush`](Self::flush), [`read`](Self::read) or
+    /// [`close`](Self::close), or as soon as 64 KiB have come together; dropping the connection drops it.
     ///
     /// # Errors
     ///
@@ -246,7 +249,7 @@ impl<R: Side, T: Transport> WebSocket<R, T> {
     }
 
     /// A writer for a message that is too big to be held, or not known yet as a whole.
-    pub fn message_writer(&mut self, kind: MessageKind) -> MessageWriter<'_, R, T> {
+    pub fn message_writer(&mut self, kind: MessageKind) -> MessageWriter<'_> {
         MessageWriter::new(&mut self.link, kind)
     }
 
@@ -388,7 +391,7 @@ impl<R: Side, T: Transport> Reply<'_, R, T> {
     }
 
     /// A writer for a message that is too big to be held; see [`WebSocket::message_writer`].
-    pub fn message_writer(&mut self, kind: MessageKind) -> MessageWriter<'_, R, T> {
+    pub fn message_writer(&mut self, kind: MessageKind) -> MessageWriter<'_> {
         MessageWriter::new(self.link, kind)
     }
 

@@ -34,13 +34,13 @@ impl<'d> Choices<'d> {
         self.taken >= self.bytes.len()
     }
 
-    /// Cuts `len` bytes into at most 2000 pieces, none empty: 1 to 63 bytes, 64 to 4032 bytes, or, for 0, the rest.
+    /// Cuts `len` bytes into at most 400 pieces, none empty: 1 to 63 bytes, 64 to 4032 bytes, or, for 0, the rest.
     pub(super) fn pieces(&mut self, len: usize) -> Vec<Range<usize>> {
         let mut pieces = Vec::new();
         let mut start = 0;
         while start < len {
             let piece = match self.take() {
-                _ if pieces.len() == 1_999 => len,
+                _ if pieces.len() == 399 => len,
                 0 => len,
                 small @ 1..64 => small.into(),
                 large => usize::from(large % 63 + 1) * 64,

@@ -45,5 +45,5 @@ fn run<R: Role>(role: impl FnOnce(u8) -> R, mut choices: Choices<'_>, wire: &[u8
     } else {
         host.end_of_input();
     }
-    host.check_end(&Reference::receive(R::SIDE, &config, wire), &wire[..wire.len()]);
+    host.check_end(&Reference::receive(R::SIDE, &config, wire));
 }

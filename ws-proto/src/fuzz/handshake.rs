@@ -236,7 +236,10 @@ fn written_request(parts: &[u8]) {
     assert_eq!(parsed.origin().unwrap_or_default(), origin);
     assert!(parsed.subprotocols().eq([subprotocol].into_iter().filter(|name| !name.is_empty())));
     assert_eq!(parsed.headers().filter(|(found, _)| *found == name).count(), usize::from(!name.is_empty()));
-    assert_eq!(parsed.header(name).map(<[u8]>::trim_ascii), Some(value.as_bytes().trim_ascii()).filter(|_| !name.is_empty()));
+    assert_eq!(
+        parsed.header(name).map(<[u8]>::trim_ascii),
+        Some(value.as_bytes().trim_ascii()).filter(|_| !name.is_empty())
+    );
     check_request(&parsed, head, OriginPolicy::AllowAny);
 }
 

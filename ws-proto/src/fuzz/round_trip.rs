@@ -130,7 +130,8 @@ fn send_parts<R: Role>(
     let mut rest = payload;
     let mut part = Part::First;
     for _ in 0..1 + choices.take() % 16 {
-        let (piece, behind) = rest.split_at(rest.len().min(usize::from(choices.take()) * payload.len().div_ceil(64)));
+        let (piece, behind) =
+            rest.split_at(rest.len().min(usize::from(choices.take()) * payload.len().div_ceil(64)));
         rest = behind;
         near.write_part_to(kind, part, piece, wire).expect("in order");
         part = Part::Middle;

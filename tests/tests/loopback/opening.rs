@@ -1,0 +1,329 @@
+use core::time::Duration;
+use std::{
+    io::{self, Read, Write},
+    net::{TcpListener, TcpStream},
+    thread,
+    time::Instant,
+};
+
+use ws_std::{
+    AcceptError, Acceptor, Answer, CloseCode, Config, ConnectError, Connector, Message, Page, Socket, connect,
+    proto::{HandshakeError, server::OriginPolicy},
+};
+use ws_tests::{FIN, TEXT, frame, masked};
+
+use crate::{
+    PATIENCE, SHORT, pair,
+    peer::{Peer, REQUEST},
+    sockets, tcp_pair,
+};
+
+/// A port of this machine, as a URL, and who listens there.
+fn listener(host: &str) -> (TcpListener, String) {
+    let listener = TcpListener::bind((host, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    (listener, format!("ws://{host}:{port}"))
+}
+
+/// Has one message echoed by a server at the address of `listener`.
+fn echo_once(listener: &TcpListener, url: &str) {
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut ws = ws_std::accept(listener.accept().unwrap().0).unwrap();
+            while let Some(mut received) = ws.read().unwrap() {
+                received.reply.send(received.message).unwrap();
+            }
+        });
+        let mut ws = connect(url).unwrap();
+        ws.send("hello").unwrap();
+        assert_eq!(ws.read().unwrap().unwrap().message, Message::Text("hello"));
+        assert!(ws.close(CloseCode::NORMAL, "").unwrap().clean);
+    });
+}
+
+// R4.1-1
+#[test]
+fn a_name_is_looked_up_and_all_its_addresses_are_tried() {
+    let (listener, url) = listener("127.0.0.1");
+    // Where localhost is ::1 first, nobody listens there.
+    echo_once(&listener, &url.replace("127.0.0.1", "localhost"));
+}
+
+#[test]
+fn an_ipv6_address_is_connected_to() {
+    if TcpListener::bind("[::1]:0").is_ok() {
+        let (listener, url) = listener("::1");
+        echo_once(&listener, &url);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_unix_socket_carries_a_connection() {
+    let (client, server) = std::os::unix::net::UnixStream::pair().unwrap();
+    let (client, server) = (Socket::try_from(client).unwrap(), Socket::try_from(server).unwrap());
+    let (mut client, mut server) = crate::peer::open_over(client, server);
+    client.send("hello").unwrap();
+    assert_eq!(server.read().unwrap().unwrap().message, Message::Text("hello"));
+    thread::scope(|scope| {
+        scope.spawn(move || assert!(server.close(CloseCode::NORMAL, "").unwrap().clean));
+        assert!(client.read().unwrap().is_none());
+    });
+}
+
+// R3-2, R4.1-6, R4.1-11, R4.2.2-6
+#[test]
+fn server_sees_the_request_and_client_the_answer() {
+    let (client, server) = sockets();
+    thread::scope(|scope| {
+        let serving = scope.spawn(|| {
+            Acceptor::new().accept_over(server, |request| {
+                assert_eq!((request.path(), request.query()), ("/room", Some("x=1")));
+                assert_eq!(request.host(), "example.com:81");
+                assert_eq!(request.origin(), Some("http://example.com:81"));
+                assert_eq!(request.header("x-who"), Some(b"me".as_slice()));
+                Answer::accept().subprotocol(request.select(&["b", "a"])).header("X-Served-By", "loopback")
+            })
+        });
+        let mut served_by = Vec::new();
+        let client = Connector::new()
+            .subprotocols(&["c", "b", "a"])
+            .header("X-Who", "me")
+            .origin("http://example.com:81")
+            .connect_over("ws://example.com:81/room?x=1", client, |response| {
+                served_by = response.header("x-served-by").unwrap().to_vec();
+            })
+            .unwrap();
+        assert_eq!(client.subprotocol(), Some("b"));
+        assert_eq!(serving.join().unwrap().unwrap().subprotocol(), Some("b"));
+        assert_eq!(served_by, b"loopback");
+    });
+}
+
+// R4.1-16, R4.2.2-2, R7.2.2-1
+#[test]
+fn refusal_reaches_the_client_with_its_status_and_fields() {
+    let (client, server) = sockets();
+    thread::scope(|scope| {
+        let serving = scope.spawn(|| {
+            Acceptor::new()
+                .accept_over(server, |_| Answer::refuse(401).header("WWW-Authenticate", "Basic realm=\"r\""))
+        });
+        match Connector::new().connect_over("ws://localhost/", client, |_| ()) {
+            Err(ConnectError::Refused(refused)) => {
+                assert_eq!(refused.status(), 401);
+                assert_eq!(refused.header("www-authenticate"), Some(b"Basic realm=\"r\"".as_slice()));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(serving.join().unwrap(), Err(AcceptError::Refused(401))));
+    });
+}
+
+// R10.2-1, R4.2.2-3
+#[test]
+fn pages_of_other_hosts_are_let_in_only_if_the_policy_says_so() {
+    for (policy, opened) in [
+        (OriginPolicy::SameHost, false),
+        (OriginPolicy::Allow(&["https://friend.example"]), true),
+        (OriginPolicy::AllowAny, true),
+    ] {
+        let (client, server) = sockets();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                let result = Acceptor::new().origin(policy).accept_over(server, |_| Answer::accept());
+                assert_eq!(result.is_ok(), opened);
+            });
+            let connector = Connector::new().origin("https://friend.example");
+            match connector.connect_over("ws://localhost/", client, |_| ()) {
+                Ok(_) => assert!(opened),
+                Err(ConnectError::Refused(refused)) => assert_eq!((refused.status(), opened), (403, false)),
+                Err(error) => panic!("{error}"),
+            }
+        });
+    }
+}
+
+/// What a plain request is answered, to the end of the connection; `None` is no page for it.
+fn served(request: &str) -> String {
+    let (client, server) = tcp_pair();
+    let mut client = Peer::new(client);
+    client.send(request.as_bytes());
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let server = Socket::try_from(server).unwrap();
+            let page = |path: &str| match path {
+                "/" => Some(Page::html("<p>hello")),
+                "/none" => Some(Page::not_found()),
+                _ => None,
+            };
+            let result = Acceptor::new().serve(server, |_| Answer::accept(), |request| page(request.path()));
+            match result {
+                Ok(None) | Err(AcceptError::Handshake(HandshakeError::UpgradeRequired)) => {}
+                other => panic!("{other:?}"),
+            }
+        });
+        let answer = String::from_utf8(client.rest()).unwrap();
+        drop(client);
+        answer
+    })
+}
+
+#[test]
+fn plain_requests_get_a_page_or_are_told_to_ask_for_a_connection() {
+    let get = |path| served(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    let page = get("/");
+    assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
+    assert!(page.contains("\r\nContent-Length: 8\r\n") && page.ends_with("\r\n\r\n<p>hello"), "{page}");
+    assert!(get("/none").starts_with("HTTP/1.1 404 "));
+    // R9110-6
+    let upgrade = get("/socket");
+    assert!(upgrade.starts_with("HTTP/1.1 426 ") && upgrade.contains("Upgrade: websocket\r\n"), "{upgrade}");
+    let head = served("HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert!(head.contains("\r\nContent-Length: 8\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+}
+
+// R9110-8
+#[test]
+fn frames_right_behind_the_heads_are_not_lost() {
+    let (client, server) = tcp_pair();
+    let mut peer = Peer::new(client);
+    peer.send(&[REQUEST.as_bytes(), &masked(FIN | TEXT, b"first"), &masked(FIN | TEXT, b"second")[..4]].concat());
+    let mut ws = ws_std::accept(server).unwrap();
+    assert_eq!(ws.read().unwrap().unwrap().message, Message::Text("first"));
+    peer.send(&masked(FIN | TEXT, b"second")[4..]);
+    assert_eq!(ws.read().unwrap().unwrap().message, Message::Text("second"));
+
+    let (mut ws, _peer) = Peer::server(&Connector::new(), &frame(FIN | TEXT, b"welcome"));
+    assert_eq!(ws.read().unwrap().unwrap().message, Message::Text("welcome"));
+}
+
+// R3-1, R3-3
+#[test]
+fn what_is_no_url_of_a_websocket_is_not_connected_to() {
+    for url in [
+        "ws://localhost/#fragment",
+        "ws://localhost/#",
+        "http://localhost/",
+        "localhost",
+        "/",
+        "ws://",
+        "ws://user@localhost/",
+        "ws://user:password@localhost/",
+        "ws://:password@localhost/",
+        "ws://localhost:65536/",
+        "ws://local host/",
+        "ws://[::1/",
+        "",
+    ] {
+        assert!(matches!(connect(url), Err(ConnectError::InvalidUrl(_))), "{url}");
+    }
+    assert!(matches!(connect("wss://localhost/"), Err(ConnectError::NeedsTls)));
+}
+
+#[test]
+fn fields_that_would_inject_others_are_not_sent() {
+    let (client, server) = sockets();
+    let connector = Connector::new().header("X-Who", "me\r\nX-Admin: yes");
+    assert!(matches!(connector.connect_over("ws://localhost/", client, |_| ()), Err(ConnectError::Request(_))));
+    let result = Acceptor::new().accept_over(server, |_| Answer::accept());
+    assert!(matches!(result, Err(AcceptError::Io(error)) if error.kind() == io::ErrorKind::UnexpectedEof));
+}
+
+#[test]
+fn port_where_nobody_listens_is_an_error_at_once() {
+    let (listener, url) = listener("127.0.0.1");
+    drop(listener);
+    match connect(&url) {
+        Err(ConnectError::Io(error)) => assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused),
+        other => panic!("{other:?}"),
+    }
+}
+
+// Elsewhere a full backlog refuses.
+#[cfg(target_os = "linux")]
+#[test]
+fn connect_timeout_covers_all_addresses() {
+    let (listener, url) = listener("127.0.0.1");
+    let address = listener.local_addr().unwrap();
+    let mut backlog = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, SHORT) {
+        backlog.push(stream);
+    }
+    let started = Instant::now();
+    match Connector::new().connect_timeout(Some(4 * SHORT)).connect(&url) {
+        Err(ConnectError::Io(error)) => assert_eq!(error.kind(), io::ErrorKind::TimedOut),
+        other => panic!("{other:?}"),
+    }
+    assert!((4 * SHORT..PATIENCE).contains(&started.elapsed()));
+}
+
+fn impatient() -> Config {
+    let mut config = Config::new();
+    config.handshake_timeout = Some(3 * SHORT);
+    config
+}
+
+// R7.2.2-1
+#[test]
+fn handshake_timeout_is_one_for_the_whole_request_though_bytes_drip() {
+    let (client, server) = tcp_pair();
+    let started = Instant::now();
+    thread::scope(|scope| {
+        let serving = scope.spawn(|| Acceptor::new().config(impatient()).accept(server).map(|_| ()));
+        let mut peer = Peer::new(client);
+        // A byte at every turn; the read between two is what takes time.
+        peer.stream.set_read_timeout(Some(SHORT / 10)).unwrap();
+        let mut answer = vec![0; 12];
+        let mut written = 0;
+        for byte in REQUEST.bytes().cycle() {
+            if peer.stream.read_exact(&mut answer).is_ok() {
+                break;
+            }
+            peer.send(&[byte]);
+            written += 1;
+        }
+        assert_eq!(answer, b"HTTP/1.1 408");
+        assert!(written < REQUEST.len(), "{written}");
+        drop(peer);
+        let result = serving.join().unwrap();
+        assert!(matches!(result, Err(AcceptError::Handshake(HandshakeError::Timeout))), "{result:?}");
+    });
+    assert!((3 * SHORT..PATIENCE / 5).contains(&started.elapsed()), "{:?}", started.elapsed());
+}
+
+#[test]
+fn server_that_never_answers_is_given_up() {
+    let (client, server) = sockets();
+    let started = Instant::now();
+    match Connector::new().config(impatient()).connect_over("ws://localhost/", client, |_| ()) {
+        Err(ConnectError::Handshake(HandshakeError::Timeout)) => {}
+        other => panic!("{other:?}"),
+    }
+    assert!((3 * SHORT..PATIENCE / 5).contains(&started.elapsed()));
+    drop(server);
+}
+
+#[test]
+fn transport_that_ends_in_the_handshake_is_an_error() {
+    for sent in ["", "HTTP/1.1 101 Switching"] {
+        let (client, mut server) = tcp_pair();
+        server.write_all(sent.as_bytes()).unwrap();
+        server.shutdown(std::net::Shutdown::Write).unwrap();
+        let client = Socket::try_from(client).unwrap();
+        match Connector::new().connect_over("ws://localhost/", client, |_| ()) {
+            Err(ConnectError::Io(error)) => assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn connection_is_open_on_both_sides_after_the_handshake() {
+    let (mut client, mut server) = pair();
+    assert_eq!((client.state(), server.state()), (ws_std::State::Open, ws_std::State::Open));
+    assert_eq!((client.subprotocol(), server.subprotocol()), (None, None));
+    client.set_read_timeout(Some(Duration::ZERO));
+    assert!(matches!(client.read(), Err(ws_std::Error::TimedOut)));
+}

@@ -1,0 +1,164 @@
+use core::time::Duration;
+use std::{io::Read, sync::mpsc, thread, time::Instant};
+
+use ws_std::{Acceptor, Config, Connector, Duplex, Event, Message, Reader, Side, Writer};
+use ws_tests::{CLOSE, PING, PONG, frame, masked, noise, parse};
+
+use crate::{PATIENCE, SHORT, big, open, peer::Peer, sockets};
+
+/// Sends `count` messages of `len` bytes, numbered, and receives as many of the peer's.
+fn flood<R: Side, T: Duplex>(
+    (mut reader, mut writer): (Reader<R, T>, Writer<R, T>),
+    count: u32,
+    len: usize,
+) -> ws_std::Result<()> {
+    thread::scope(|scope| {
+        let sending = scope.spawn(move || {
+            let mut payload = noise(len);
+            for number in 0..count {
+                payload[..4].copy_from_slice(&number.to_be_bytes());
+                writer.send(payload.as_slice())?;
+            }
+            Ok(())
+        });
+        let receiving = scope.spawn(move || {
+            for number in 0..count {
+                let Some(Message::Binary(payload)) = reader.read()? else {
+                    panic!("the connection ended after {number} messages");
+                };
+                assert_eq!((payload.len(), &payload[..4]), (len, number.to_be_bytes().as_slice()));
+            }
+            // The peer may still be waiting for an answer to a Ping: whoever is first done says so.
+            Ok::<_, ws_std::Error>(())
+        });
+        receiving.join().unwrap()?;
+        sending.join().unwrap()
+    })
+}
+
+/// Both sides send and receive at once; nobody stops reading while it writes.
+fn flood_both_ways(count: u32, len: usize) {
+    let (client, server) = sockets();
+    for socket in [&client, &server] {
+        // So that a write which nobody reads is stuck soon.
+        socket.as_socket2().set_send_buffer_size(64 * 1024).unwrap();
+        socket.as_socket2().set_recv_buffer_size(64 * 1024).unwrap();
+    }
+    let (client, server) = open(
+        (&Connector::new().config(big()).write_timeout(Some(Duration::from_secs(3))), client),
+        (&Acceptor::new().config(big()).write_timeout(Some(Duration::from_secs(3))), server),
+    );
+    thread::scope(|scope| {
+        let ours = scope.spawn(move || flood(client.split(), count, len));
+        flood(server.split(), count, len).unwrap();
+        ours.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn both_directions_carry_32_mib_of_big_messages_at_once() {
+    flood_both_ways(8, 4 << 20);
+}
+
+#[test]
+fn both_directions_carry_thousands_of_small_messages_at_once() {
+    flood_both_ways(16 * 1024, 1024);
+}
+
+// R5.5.2-1
+#[test]
+fn ping_during_a_long_write_is_answered_behind_it() {
+    for flushed in [true, false] {
+        let (mut peer, ws) = Peer::client(&Acceptor::new());
+        let (mut reader, mut writer) = ws.split();
+        thread::scope(|scope| {
+            let message = vec![0; 24 << 20];
+            let writing = scope.spawn(move || {
+                writer.queue(message.as_slice()).unwrap();
+                if flushed {
+                    writer.flush().unwrap();
+                }
+                writer
+            });
+            let reading = scope.spawn(move || while let Ok(Some(_)) = reader.read_event() {});
+            // The message does not fit in the system's buffers: its writer is stuck once its beginning is here.
+            let mut start = [0; 10];
+            peer.stream.read_exact(&mut start).unwrap();
+            peer.send(&masked(PING, b"are you there?"));
+            // Two Pings: when the second event is told the first has been drained.
+            let mut payload = vec![0; 24 << 20];
+            peer.stream.read_exact(&mut payload).unwrap();
+            assert_eq!(peer.frame(), ws_tests::parse(&frame(PONG, b"are you there?"))[0]);
+            writing.join().unwrap();
+            drop(peer);
+            reading.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn ping_flood_during_a_long_write_is_not_hoarded() {
+    const PINGS: usize = 50_000;
+    let (mut peer, ws) = Peer::client(&Acceptor::new());
+    let (mut reader, mut writer) = ws.split();
+    let (all_received, received) = mpsc::channel();
+    thread::scope(|scope| {
+        scope.spawn(move || writer.send(vec![0; 24 << 20].as_slice()).unwrap());
+        scope.spawn(move || {
+            let mut pings = 0;
+            while let Ok(Some(event)) = reader.read_event() {
+                pings += usize::from(matches!(event, Event::Ping(_)));
+                if pings == PINGS {
+                    all_received.send(()).unwrap();
+                }
+            }
+        });
+        // The writer is stuck once its message's beginning is here.
+        let mut payload = vec![0; 24 << 20];
+        peer.stream.read_exact(&mut payload[..10]).unwrap();
+        for _ in 0..PINGS / 500 {
+            peer.send(&masked(PING, &[0; 125]).repeat(500));
+        }
+        received.recv_timeout(PATIENCE).unwrap();
+        peer.stream.read_exact(&mut payload).unwrap();
+        peer.send(&masked(CLOSE, &[]));
+        let answers = parse(&peer.rest());
+        // What may wait is 64 KiB.
+        assert!((1..700).contains(&answers.len()), "{} answers", answers.len());
+    });
+}
+
+// Pings behind a message that takes longer than keepalive and pong timeout together would be overdue.
+#[test]
+fn a_write_that_takes_longer_than_a_pong_may_keeps_the_connection() {
+    const LEN: usize = 24 << 20;
+    let mut config = Config::new();
+    config.keepalive_interval = Some(SHORT);
+    config.pong_timeout = Some(SHORT);
+    let (mut peer, ws) = Peer::client(&Acceptor::new().config(config));
+    let (mut reader, mut writer) = ws.split();
+    thread::scope(|scope| {
+        scope.spawn(move || writer.send(vec![0; LEN].as_slice()).unwrap());
+        let reading = scope.spawn(move || reader.read().map(|_| ()));
+        let mut payload = vec![0; LEN + 10];
+        let started = Instant::now();
+        // Reads at a pace that takes five times as long as both timeouts.
+        peer.stream.set_read_timeout(Some(SHORT)).unwrap();
+        let mut read = 0;
+        for step in 1..=10 {
+            peer.stream.read_exact(&mut payload[read..step * LEN / 10]).unwrap();
+            read = step * LEN / 10;
+            thread::park_timeout(
+                (started + SHORT * u32::try_from(step).unwrap()).saturating_duration_since(Instant::now()),
+            );
+        }
+        peer.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        peer.stream.read_exact(&mut payload[read..]).unwrap();
+        // Now that nobody writes, a Ping comes, and its answer keeps the connection.
+        assert_eq!(peer.frame(), parse(&frame(PING, &[]))[0]);
+        peer.send(&masked(PONG, &[]));
+        peer.send(&masked(CLOSE, &1_000_u16.to_be_bytes()));
+        while peer.frame().first != CLOSE {}
+        reading.join().unwrap().unwrap();
+    });
+}

@@ -1,0 +1,255 @@
+use core::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice, Read, Write},
+    net::{Shutdown, TcpStream},
+    sync::mpsc,
+    thread,
+    time::Instant,
+};
+
+use ws_std::{
+    AcceptError, Acceptor, Answer, Blocking, Client, CloseCode, ConnectError, Connector, Duplex, Message, Server,
+    Socket, Transport, WebSocket,
+};
+use ws_tests::{FIN, PING, PONG, TEXT, frame, masked, parse};
+
+use crate::{
+    PATIENCE, open,
+    peer::{REQUEST, open_over},
+    sockets, tcp_pair,
+};
+
+/// Counts the calls, and may do less in each than it could.
+pub(crate) struct Counted {
+    inner: Socket,
+    pub(crate) writes: AtomicUsize,
+    calls: AtomicUsize,
+    /// The most bytes of a call.
+    step: usize,
+    /// The call that fails, and all after it.
+    fails_at: usize,
+}
+
+impl Counted {
+    pub(crate) const fn new(inner: Socket) -> Self {
+        let (writes, calls) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { inner, writes, calls, step: usize::MAX, fails_at: usize::MAX }
+    }
+
+    fn call(&self) -> io::Result<()> {
+        if self.calls.fetch_add(1, Ordering::Relaxed) < self.fails_at {
+            return Ok(());
+        }
+        // The peer is to notice, too.
+        let _ = self.inner.shutdown(Shutdown::Both);
+        Err(io::ErrorKind::ConnectionReset.into())
+    }
+}
+
+impl Transport for Counted {
+    fn read(&self, buffer: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
+        self.call()?;
+        let len = buffer.len().min(self.step);
+        self.inner.read(&mut buffer[..len], deadline)
+    }
+
+    fn write(&self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> io::Result<usize> {
+        self.call()?;
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        if self.step == usize::MAX {
+            return self.inner.write(slices, deadline);
+        }
+        let first = slices.iter().find(|slice| !slice.is_empty()).unwrap();
+        let len = first.len().min(self.step);
+        self.inner.write(&[IoSlice::new(&first[..len])], deadline)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.inner.shutdown(how)
+    }
+}
+
+impl Duplex for Counted {}
+
+/// Sends two texts there and back, then closes from the client's side; what the server saw.
+fn converse<C: Transport, S: Transport>(
+    mut client: WebSocket<Client, C>,
+    mut server: WebSocket<Server, S>,
+) -> (ws_std::Result<()>, ws_std::Result<Vec<String>>) {
+    thread::scope(|scope| {
+        let serving = scope.spawn(move || {
+            let mut seen = Vec::new();
+            while let Some(mut received) = server.read()? {
+                seen.push(received.message.as_str().unwrap().to_owned());
+                received.reply.send(received.message)?;
+            }
+            Ok(seen)
+        });
+        let talking = scope.spawn(move || {
+            let long = "long".repeat(100);
+            for text in ["short", &long] {
+                client.send(text)?;
+                let received = client.read()?.ok_or(io::ErrorKind::UnexpectedEof)?;
+                assert_eq!(received.message, Message::Text(text));
+            }
+            client.ping(b"ping")?;
+            let closed = client.close(CloseCode::NORMAL, "done")?;
+            if closed.clean { Ok(()) } else { Err(ws_std::Error::Unclean(closed)) }
+        });
+        (talking.join().unwrap(), serving.join().unwrap())
+    })
+}
+
+#[test]
+fn reads_and_writes_of_one_byte_make_the_same_connection() {
+    let (client, server) = sockets();
+    let client = Counted { step: 1, ..Counted::new(client) };
+    let server = Counted { step: 1, ..Counted::new(server) };
+    let (client, server) = open_over(client, server);
+    let (talked, seen) = converse(client, server);
+    talked.unwrap();
+    assert_eq!(seen.unwrap(), ["short", &*"long".repeat(100)]);
+}
+
+// R7.2.1-1
+#[test]
+fn transport_that_fails_at_any_call_ends_the_connection_on_both_sides() {
+    for fails_at in 0.. {
+        let (client, server) = sockets();
+        let client = Counted { fails_at, step: 50, ..Counted::new(client) };
+        let accepted = thread::scope(|scope| {
+            let serving = scope.spawn(|| Acceptor::new().accept_over(server, |_| Answer::accept()));
+            let client = Connector::new().connect_over("ws://localhost/", client, |_| ());
+            match (client, serving.join().unwrap()) {
+                (Ok(client), Ok(server)) => Some((client, server)),
+                (Err(ConnectError::Io(_)), Ok(_) | Err(AcceptError::Io(_))) => None,
+                (client, server) => panic!("{client:?} {server:?}"),
+            }
+        });
+        let Some((client, server)) = accepted else {
+            continue;
+        };
+        let (talked, seen) = converse(client, server);
+        if talked.is_ok() {
+            assert_eq!(seen.unwrap(), ["short", &*"long".repeat(100)]);
+            assert!(fails_at > 20, "{fails_at}");
+            return;
+        }
+    }
+}
+
+#[test]
+fn any_read_and_write_carries_a_connection_and_its_end() {
+    let (client, server) = tcp_pair();
+    for stream in [&client, &server] {
+        // Should either wait for ever, it is told.
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    }
+    let (client, server) =
+        open((&Connector::new(), Blocking::new(client)), (&Acceptor::new(), Blocking::new(server)));
+    let started = Instant::now();
+    let (talked, seen) = converse(client, server);
+    talked.unwrap();
+    assert_eq!(seen.unwrap(), ["short", &*"long".repeat(100)]);
+    assert!(started.elapsed() < PATIENCE / 5, "{:?}", started.elapsed());
+}
+
+#[test]
+fn refusal_over_any_read_and_write_does_not_wait_for_the_peer() {
+    let (mut client, server) = tcp_pair();
+    server.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.write_all(REQUEST.as_bytes()).unwrap();
+    let started = Instant::now();
+    let result = Acceptor::new().accept_over(Blocking::new(server), |_| Answer::refuse(403));
+    assert!(matches!(result, Err(AcceptError::Refused(403))));
+    assert!(started.elapsed() < PATIENCE / 5);
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 403 "));
+}
+
+/// A stream in memory that is interrupted at every other call, and takes and gives seven bytes in each.
+struct Memory {
+    input: VecDeque<u8>,
+    output: mpsc::Sender<Vec<u8>>,
+    interrupted: bool,
+}
+
+impl Memory {
+    fn interrupt(&mut self) -> io::Result<()> {
+        self.interrupted = !self.interrupted;
+        if self.interrupted { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+    }
+}
+
+impl Read for Memory {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.interrupt()?;
+        let len = buffer.len().min(7);
+        self.input.read(&mut buffer[..len])
+    }
+}
+
+impl Write for Memory {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.interrupt()?;
+        let len = bytes.len().min(7);
+        self.output.send(bytes[..len].to_vec()).unwrap();
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.interrupt()
+    }
+}
+
+#[test]
+fn stream_in_memory_that_is_interrupted_loses_nothing() {
+    let (output, written) = mpsc::channel();
+    let input =
+        [REQUEST.as_bytes(), &masked(FIN | TEXT, b"hello"), &masked(PING, b"?"), &masked(0x88, b"")].concat();
+    let stream = Memory { input: input.into(), output, interrupted: false };
+    let mut ws = Acceptor::new().accept_over(Blocking::new(stream), |_| Answer::accept()).unwrap();
+    while let Some(mut received) = ws.read().unwrap() {
+        received.reply.send(received.message).unwrap();
+    }
+    let (stream, unread) = ws.into_inner();
+    assert!(unread.is_empty());
+    drop(stream.into_inner());
+    let written = written.iter().flatten().collect::<Vec<_>>();
+    let head = written.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
+    let expected = [frame(FIN | TEXT, b"hello"), frame(PONG, b"?"), frame(0x88, b"")].concat();
+    assert_eq!(parse(&written[head..]), parse(&expected));
+}
+
+#[test]
+fn into_inner_hands_back_what_was_read_and_not_taken() {
+    let (mut client, server) = tcp_pair();
+    client.write_all(&[REQUEST.as_bytes(), &masked(FIN | TEXT, b"hello"), b"unread"].concat()).unwrap();
+    let mut ws = ws_std::accept(server).unwrap();
+    assert_eq!(ws.read().unwrap().unwrap().message, Message::Text("hello"));
+    let (socket, unread) = ws.into_inner();
+    assert_eq!(unread, b"unread");
+    client.write_all(b" and more").unwrap();
+    let mut stream = TcpStream::from(socket.into_socket2().unwrap());
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut more = [0; 9];
+    stream.read_exact(&mut more).unwrap();
+    assert_eq!(&more, b" and more");
+}
+
+#[test]
+fn connection_from_a_handshake_made_elsewhere_begins_with_what_was_read() {
+    let (client, server) = sockets();
+    let received = masked(FIN | TEXT, b"early");
+    let mut ws = WebSocket::from_handshake(Server, server, received, &ws_std::Config::new());
+    assert_eq!(ws.read().unwrap().unwrap().message, Message::Text("early"));
+    ws.set_read_timeout(Some(Duration::from_millis(1)));
+    assert!(matches!(ws.read(), Err(ws_std::Error::TimedOut)));
+    drop(client);
+    assert!(matches!(ws.read(), Err(ws_std::Error::Unclean(_))));
+}
