@@ -277,7 +277,7 @@ impl<R: Role, T: Trace> Host<R, T> {
 
     /// The peer has ended the transport.
     pub fn receive_eof(&mut self) {
-        self.endpoint.receive_eof(self.now);
+        self.endpoint.receive_eof();
         self.transmit();
     }
 

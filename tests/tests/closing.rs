@@ -632,7 +632,7 @@ fn a_closed_connection_owes_nothing_but_shutdown() {
         let mut input = &mut ping[..];
         assert!(matches!(host.endpoint.receive(host.now, &mut input), Ok(Some(ws_proto::Event::Ping))));
         host.endpoint.handle_timeout(host.now.saturating_add(Duration::from_secs(30)));
-        host.endpoint.receive_eof(host.now);
+        host.endpoint.receive_eof();
         assert_eq!(host.endpoint.poll_transmit(), Some(Transmit::Shutdown));
         assert_eq!(host.endpoint.poll_transmit(), None);
     }
@@ -646,7 +646,7 @@ fn the_end_is_clean_only_once_our_reply_has_been_handed_out() {
         let mut close = host.peer_frame(CLOSE, &body(1000, ""));
         let mut input = &mut close[..];
         assert!(matches!(host.endpoint.receive(host.now, &mut input), Ok(Some(ws_proto::Event::Close))));
-        host.endpoint.receive_eof(host.now);
+        host.endpoint.receive_eof();
         assert_eq!(host.endpoint.state(), State::Closing, "the reply can still be written");
         assert!(matches!(host.endpoint.poll_transmit(), Some(Transmit::Control(_))));
         assert!(host.closed().clean);

@@ -69,7 +69,7 @@ fn exercise<R: Role>(mut endpoint: Endpoint<R>, input: &mut [u8], piece: usize) 
     endpoint.fail(now, Fault::Internal);
     drain(&mut endpoint);
     endpoint.handle_timeout(Instant::from_millis(80_000));
-    endpoint.receive_eof(now);
+    endpoint.receive_eof();
     drain(&mut endpoint);
     std::hint::black_box(endpoint.state());
 }

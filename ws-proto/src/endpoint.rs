@@ -217,7 +217,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     /// The peer has ended the transport: a read of zero bytes, an END_STREAM.
     ///
     /// Before the peer's Close this ends the connection uncleanly.
-    pub fn receive_eof(&mut self, _now: Instant) {
+    pub fn receive_eof(&mut self) {
         self.transition(|this| this.closing.eof());
     }
 

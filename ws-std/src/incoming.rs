@@ -134,7 +134,7 @@ impl Incoming {
         let result = link.shared().transport.read(room, deadline);
         self.now = clock.now();
         match result {
-            Ok(0) => link.core().endpoint.receive_eof(self.now),
+            Ok(0) => link.core().endpoint.receive_eof(),
             Ok(len) => self.buffer.filled(len),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 if !watched {
@@ -164,7 +164,7 @@ impl Incoming {
     /// The transport has failed; after a complete closing handshake nobody minds.
     fn transport_failed<L: Link>(&self, link: &mut L, error: io::Error) -> Result<Closed> {
         let mut core = link.core();
-        core.endpoint.receive_eof(self.now);
+        core.endpoint.receive_eof();
         core.drain();
         let closed = core.closed();
         drop(core);

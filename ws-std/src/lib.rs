@@ -65,7 +65,7 @@ pub use accept::{AcceptError, Acceptor, Answer, Page, accept};
 pub use connect::{ConnectError, Connector, Refused, connect};
 pub use entropy::OsEntropy;
 pub use error::{Error, Result};
-pub use link::Side;
+pub use link::Role;
 pub use outgoing::MessageWriter;
 pub use socket::Socket;
 pub use split::{Reader, ReuniteError, Writer};

@@ -13,8 +13,8 @@ use std::{
 };
 
 use ws_proto::{
-    CloseCode, Closed, ControlFrame, Endpoint, Message, MessageKind, Part, Prepared, Role, SendError, Server,
-    State, Transmit, frame::Frame,
+    CloseCode, Closed, ControlFrame, Endpoint, Message, MessageKind, Part, Prepared, SendError, Server, State,
+    Transmit, frame::Frame,
 };
 
 use crate::{Client, clock::Clock, error::Error, transport::Transport};
@@ -63,7 +63,7 @@ pub(crate) struct Shared<R: Role, T> {
 
 /// Access to [`Shared`]: exclusive, or one of two threads'.
 pub(crate) trait Link {
-    type Role: Side;
+    type Role: Role;
     type Transport: Transport;
     /// Whether somebody else may be writing.
     const IS_SHARED: bool;
@@ -79,7 +79,7 @@ pub(crate) trait Link {
 /// The one holder of a connection: no locking at all.
 pub(crate) struct Owned<R: Role, T>(pub(crate) Shared<R, T>);
 
-impl<R: Side, T: Transport> Link for Owned<R, T> {
+impl<R: Role, T: Transport> Link for Owned<R, T> {
     type Role = R;
     type Transport = T;
     const IS_SHARED: bool = false;
@@ -95,7 +95,7 @@ impl<R: Side, T: Transport> Link for Owned<R, T> {
     fn wait(&mut self, _deadline: Option<Instant>, _done: impl Fn(&Core<R>) -> bool) {}
 }
 
-impl<R: Side, T: Transport> Link for Arc<Shared<R, T>> {
+impl<R: Role, T: Transport> Link for Arc<Shared<R, T>> {
     type Role = R;
     type Transport = T;
     const IS_SHARED: bool = true;
@@ -126,7 +126,7 @@ impl<R: Side, T: Transport> Link for Arc<Shared<R, T>> {
 }
 
 /// A role as this crate drives it.
-pub trait Side: Role + Send + Sized {
+pub trait Role: ws_proto::Role + Send + Sized {
     /// Frames a message where it lies, if this side needs not mask it.
     #[doc(hidden)]
     fn send_shared<'p>(
@@ -135,7 +135,7 @@ pub trait Side: Role + Send + Sized {
     ) -> Option<Result<Frame<'p>, SendError>>;
 }
 
-impl Side for Server {
+impl Role for Server {
     fn send_shared<'p>(
         endpoint: &mut Endpoint<Self>,
         message: Message<'p>,
@@ -144,13 +144,13 @@ impl Side for Server {
     }
 }
 
-impl Side for Client {
+impl Role for Client {
     fn send_shared<'p>(_: &mut Endpoint<Self>, _: Message<'p>) -> Option<Result<Frame<'p>, SendError>> {
         None
     }
 }
 
-impl<R: Side, T> Shared<R, T> {
+impl<R: Role, T> Shared<R, T> {
     pub(crate) fn new(endpoint: Endpoint<R>, transport: T, clock: Clock, write_timeout: Option<Duration>) -> Self {
         let core = Core {
             endpoint,
@@ -168,7 +168,7 @@ impl<R: Side, T> Shared<R, T> {
     }
 }
 
-impl<R: Side> Core<R> {
+impl<R: Role> Core<R> {
     /// Encodes something behind the output that there is, and what the protocol owes before it.
     pub(crate) fn queue<X>(
         &mut self,
@@ -370,7 +370,7 @@ pub(crate) fn queue_prepared<B: AsRef<[u8]>>(
 }
 
 /// Queues a control frame, which `encode` writes to the room that it is given.
-pub(crate) fn queue_control<R: Side>(
+pub(crate) fn queue_control<R: Role>(
     core: &mut Core<R>,
     encode: impl FnOnce(&mut Endpoint<R>, &mut [u8]) -> Result<usize, SendError>,
 ) -> Result<(), SendError> {

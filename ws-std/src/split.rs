@@ -4,7 +4,7 @@ use std::{net::Shutdown, sync::Arc, time::Duration};
 use ws_proto::{CloseCode, Closed, Data, Message, MessageKind, Part, Prepared, Server};
 
 use crate::{
-    Side,
+    Role,
     error::Result,
     incoming::Incoming,
     link::{self, Link, Shared},
@@ -17,7 +17,7 @@ use crate::{
 /// The reading half of a connection, from [`WebSocket::split`](crate::WebSocket::split).
 ///
 /// It answers pings and completes the closing handshake, also while the other half is inside a long write.
-pub struct Reader<R: Side, T = Socket> {
+pub struct Reader<R: Role, T = Socket> {
     pub(crate) link: Arc<Shared<R, T>>,
     pub(crate) incoming: Incoming,
     pub(crate) subprotocol: Option<Box<str>>,
@@ -27,11 +27,11 @@ pub struct Reader<R: Side, T = Socket> {
 ///
 /// It never waits for the peer to send anything; timeouts are kept by the thread that reads. Clones write to the
 /// same connection, each message whole.
-pub struct Writer<R: Side, T = Socket> {
+pub struct Writer<R: Role, T = Socket> {
     pub(crate) link: Arc<Shared<R, T>>,
 }
 
-impl<R: Side, T: Transport> Reader<R, T> {
+impl<R: Role, T: Transport> Reader<R, T> {
     /// Reads the next message; `None` once both sides have closed.
     ///
     /// # Errors
@@ -103,7 +103,7 @@ impl<R: Side, T: Transport> Reader<R, T> {
     }
 }
 
-impl<R: Side, T: Transport> Writer<R, T> {
+impl<R: Role, T: Transport> Writer<R, T> {
     /// Sends a message and everything queued before it. If another clone is writing just now, that takes the
     /// message along.
     ///
@@ -219,35 +219,35 @@ impl<T: Transport> Writer<Server, T> {
 }
 
 /// The halves can't be [put together](Reader::reunite); here they are.
-pub struct ReuniteError<R: Side, T = Socket>(pub Box<(Reader<R, T>, Writer<R, T>)>);
+pub struct ReuniteError<R: Role, T = Socket>(pub Box<(Reader<R, T>, Writer<R, T>)>);
 
-impl<R: Side, T> fmt::Debug for ReuniteError<R, T> {
+impl<R: Role, T> fmt::Debug for ReuniteError<R, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReuniteError").finish_non_exhaustive()
     }
 }
 
-impl<R: Side, T> fmt::Display for ReuniteError<R, T> {
+impl<R: Role, T> fmt::Display for ReuniteError<R, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("halves are of two connections, or there are more writers")
     }
 }
 
-impl<R: Side, T> std::error::Error for ReuniteError<R, T> {}
+impl<R: Role, T> std::error::Error for ReuniteError<R, T> {}
 
-impl<R: Side, T> Clone for Writer<R, T> {
+impl<R: Role, T> Clone for Writer<R, T> {
     fn clone(&self) -> Self {
         Self { link: Arc::clone(&self.link) }
     }
 }
 
-impl<R: Side, T> fmt::Debug for Reader<R, T> {
+impl<R: Role, T> fmt::Debug for Reader<R, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader").field("buffer", &self.incoming.buffer).finish_non_exhaustive()
     }
 }
 
-impl<R: Side, T> fmt::Debug for Writer<R, T> {
+impl<R: Role, T> fmt::Debug for Writer<R, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Writer").finish_non_exhaustive()
     }

@@ -6,7 +6,7 @@ use ws_proto::{
 };
 
 use crate::{
-    Side,
+    Role,
     clock::Clock,
     error::Result,
     incoming::{Incoming, Kind},
@@ -31,7 +31,7 @@ use crate::{
 /// }
 /// # Ok(()) }
 /// ```
-pub struct WebSocket<R: Side, T = Socket> {
+pub struct WebSocket<R: Role, T = Socket> {
     link: Owned<R, T>,
     incoming: Incoming,
     subprotocol: Option<Box<str>>,
@@ -39,7 +39,7 @@ pub struct WebSocket<R: Side, T = Socket> {
 
 /// A message, and the way to answer it while it is borrowed.
 #[derive(Debug)]
-pub struct Received<'a, R: Side, T: Transport = Socket> {
+pub struct Received<'a, R: Role, T: Transport = Socket> {
     /// The message, where it was read to.
     pub message: Message<'a>,
     /// Sends on the connection that the message came from.
@@ -48,7 +48,7 @@ pub struct Received<'a, R: Side, T: Transport = Socket> {
 
 /// Part of a message, and the way to answer it while it is borrowed.
 #[derive(Debug)]
-pub struct ReceivedPart<'a, R: Side, T: Transport = Socket> {
+pub struct ReceivedPart<'a, R: Role, T: Transport = Socket> {
     /// The payload, where it was read to.
     pub data: Data<'a>,
     /// Sends on the connection that the part came from.
@@ -61,7 +61,7 @@ pub struct ReceivedPart<'a, R: Side, T: Transport = Socket> {
 /// for the peer, and whenever 64 KiB have come together. A thread that does something long in between, or
 /// that drops the connection without another `read` or [`close`](WebSocket::close), calls
 /// [`flush`](Self::flush).
-pub struct Reply<'a, R: Side, T: Transport = Socket> {
+pub struct Reply<'a, R: Role, T: Transport = Socket> {
     link: &'a mut Owned<R, T>,
 }
 
@@ -145,7 +145,7 @@ pub(crate) fn read_part<'a, L: Link>(incoming: &'a mut Incoming, link: &mut L) -
     }
 }
 
-impl<R: Side, T: Transport> WebSocket<R, T> {
+impl<R: Role, T: Transport> WebSocket<R, T> {
     /// A connection whose opening handshake is complete.
     ///
     /// `buffer` may hold bytes that came behind the handshake; `clock` is the one that `endpoint` was told.
@@ -371,7 +371,7 @@ impl<T: Transport> WebSocket<Server, T> {
     }
 }
 
-impl<R: Side, T: Transport> Reply<'_, R, T> {
+impl<R: Role, T: Transport> Reply<'_, R, T> {
     /// Queues a message.
     ///
     /// # Errors
@@ -414,13 +414,13 @@ impl<R: Side, T: Transport> Reply<'_, R, T> {
     }
 }
 
-impl<R: Side, T> fmt::Debug for WebSocket<R, T> {
+impl<R: Role, T> fmt::Debug for WebSocket<R, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebSocket").field("buffer", &self.incoming.buffer).finish_non_exhaustive()
     }
 }
 
-impl<R: Side, T: Transport> fmt::Debug for Reply<'_, R, T> {
+impl<R: Role, T: Transport> fmt::Debug for Reply<'_, R, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reply").finish_non_exhaustive()
     }

@@ -154,7 +154,7 @@ fn writer_and_parts_carry_a_message_that_nobody_holds() {
             assert!(client.held_bytes() < 256 * 1024, "{}", client.held_bytes());
             client.send("done").unwrap();
         });
-        let mut received = Vec::new();
+        let mut received = Vec::<u8>::new();
         loop {
             let part = server.read_part().unwrap().unwrap();
             received.extend(part.data.as_bytes());

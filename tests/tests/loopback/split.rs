@@ -1,13 +1,20 @@
 use core::time::Duration;
 use std::{io::Read, sync::mpsc, thread, time::Instant};
 
-use ws_std::{Acceptor, Config, Connector, Duplex, Event, Message, Reader, Side, Writer};
+use ws_std::{
+    Acceptor, Cause, CloseCode, Config, Connector, Duplex, Error, Event, Message, MessageKind, Part, Prepared,
+    Reader, Side, Writer,
+};
 use ws_tests::{CLOSE, PING, PONG, frame, masked, noise, parse};
 
-use crate::{PATIENCE, SHORT, big, open, peer::Peer, sockets};
+use crate::{
+    PATIENCE, SHORT, big, is_timeout, open, pair, pair_with,
+    peer::{Peer, code},
+    sockets,
+};
 
 /// Sends `count` messages of `len` bytes, numbered, and receives as many of the peer's.
-fn flood<R: Side, T: Duplex>(
+fn flood<R: Role, T: Duplex>(
     (mut reader, mut writer): (Reader<R, T>, Writer<R, T>),
     count: u32,
     len: usize,
@@ -88,7 +95,7 @@ fn ping_during_a_long_write_is_answered_behind_it() {
             // Two Pings: when the second event is told the first has been drained.
             let mut payload = vec![0; 24 << 20];
             peer.stream.read_exact(&mut payload).unwrap();
-            assert_eq!(peer.frame(), ws_tests::parse(&frame(PONG, b"are you there?"))[0]);
+            assert_eq!(peer.frame(), parse(&frame(PONG, b"are you there?"))[0]);
             writing.join().unwrap();
             drop(peer);
             reading.join().unwrap();
@@ -161,4 +168,151 @@ fn a_write_that_takes_longer_than_a_pong_may_keeps_the_connection() {
         while peer.frame().first != CLOSE {}
         reading.join().unwrap().unwrap();
     });
+}
+
+// R5.4-3
+#[test]
+fn clones_of_a_writer_send_whole_messages_each_in_its_order() {
+    const THREADS: u8 = 4;
+    const MESSAGES: u32 = 500;
+    let (client, server) = pair();
+    let (mut reader, _writer) = client.split();
+    let (_reader, writer) = server.split();
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let mut writer = writer.clone();
+            scope.spawn(move || {
+                for number in 0..MESSAGES {
+                    // Small ones, and ones that are written from where they lie.
+                    let len = if number % 10 == 0 { 20_000 } else { 20 };
+                    let mut payload = vec![thread; len];
+                    payload[..4].copy_from_slice(&number.to_be_bytes());
+                    writer.send(payload.as_slice()).unwrap();
+                }
+            });
+        }
+        let mut next = [0; THREADS as usize];
+        for _ in 0..u32::from(THREADS) * MESSAGES {
+            let Some(Message::Binary(payload)) = reader.read().unwrap() else {
+                panic!("the connection ended");
+            };
+            let (number, rest) = payload.split_at(4);
+            let thread = rest[0];
+            assert!(rest.iter().all(|byte| *byte == thread));
+            assert_eq!(number, next[usize::from(thread)].to_be_bytes());
+            assert_eq!(payload.len(), if next[usize::from(thread)] % 10 == 0 { 20_000 } else { 20 });
+            next[usize::from(thread)] += 1_u32;
+        }
+    });
+}
+
+#[test]
+fn close_of_the_writer_is_completed_by_the_reader() {
+    let (client, mut server) = pair();
+    let (mut reader, mut writer) = client.split();
+    thread::scope(|scope| {
+        scope.spawn(move || assert!(server.read().unwrap().is_none()));
+        let reading = scope.spawn(move || reader.read().map(|message| assert_eq!(message, None)));
+        assert!(writer.close(CloseCode::NORMAL, "").unwrap().clean);
+        reading.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn close_of_the_writer_wakes_a_reader_whose_peer_is_silent() {
+    let mut config = Config::new();
+    config.close_timeout = Some(SHORT);
+    let (mut peer, ws) = Peer::client(&Acceptor::new().config(config));
+    let (mut reader, mut writer) = ws.split();
+    let started = Instant::now();
+    thread::scope(|scope| {
+        let reading = scope.spawn(move || matches!(reader.read(), Err(Error::Unclean(_))));
+        assert_eq!(writer.close(CloseCode::NORMAL, "").unwrap().cause, Cause::Timeout);
+        assert!(reading.join().unwrap());
+    });
+    assert_eq!(code(&peer.frame()), 1_000);
+    assert!((SHORT..PATIENCE / 5).contains(&started.elapsed()));
+}
+
+#[test]
+fn close_of_the_writer_ends_though_nobody_reads() {
+    let mut config = Config::new();
+    config.close_timeout = Some(SHORT);
+    let (client, _server) = pair_with(config, Config::new());
+    let (reader, mut writer) = client.split();
+    drop(reader);
+    assert!(!writer.close(CloseCode::NORMAL, "").unwrap().clean);
+}
+
+#[test]
+fn receive_error_ends_the_writers_too() {
+    let (mut peer, ws) = Peer::client(&Acceptor::new());
+    let (mut reader, mut writer) = ws.split();
+    thread::scope(|scope| {
+        let reading = scope.spawn(move || matches!(reader.read(), Err(Error::Receive(_))));
+        let writing = scope.spawn(move || while writer.send(vec![0; 30_000].as_slice()).is_ok() {});
+        peer.stream.read_exact(&mut [0; 100_000]).unwrap();
+        peer.send(&[0xFF, 0xFF]);
+        // The Close comes behind the message that was being written.
+        let rest = peer.rest();
+        assert_eq!(rest[rest.len() - 4..], [CLOSE, 2, 0x03, 0xEA]);
+        drop(peer);
+        assert!(reading.join().unwrap());
+        writing.join().unwrap();
+    });
+}
+
+#[test]
+fn lost_transport_ends_both_halves() {
+    let (peer, ws) = Peer::client(&Acceptor::new());
+    let (mut reader, mut writer) = ws.split();
+    thread::scope(|scope| {
+        let reading = scope.spawn(move || reader.read().is_err());
+        let writing = scope.spawn(move || while writer.send(vec![0; 30_000].as_slice()).is_ok() {});
+        drop(peer);
+        assert!(reading.join().unwrap());
+        writing.join().unwrap();
+    });
+}
+
+#[test]
+fn halves_of_one_connection_are_one_again() {
+    let (client, mut server) = pair();
+    let (reader, mut writer) = client.split();
+    let clone = writer.clone();
+    writer.send("from a half").unwrap();
+    let (reader, writer) = *reader.reunite(writer).expect_err("there is a clone");
+    drop(clone);
+    let (other, _writer) = pair().0.split();
+    let (_, writer) = *other.reunite(writer).expect_err("another connection");
+    let mut client = reader.reunite(writer).unwrap();
+    client.send("from the whole").unwrap();
+    for expected in ["from a half", "from the whole"] {
+        assert_eq!(server.read().unwrap().unwrap().message, Message::Text(expected));
+    }
+}
+
+#[test]
+fn message_encoded_once_is_sent_by_a_half() {
+    let (mut client, server) = pair();
+    let (_reader, mut writer) = server.split();
+    let prepared = Prepared::new(MessageKind::Text, b"to all").unwrap();
+    writer.send_prepared(&prepared).unwrap();
+    writer.send_part(MessageKind::Text, Part::First, b"to ").unwrap();
+    assert!(writer.send_prepared(&prepared).is_err());
+    writer.ping(b"between").unwrap();
+    writer.send_part(MessageKind::Text, Part::Last, b"one").unwrap();
+    for expected in ["to all", "to one"] {
+        assert_eq!(client.read().unwrap().unwrap().message, Message::Text(expected));
+    }
+}
+
+#[test]
+fn queued_messages_of_a_half_are_written_when_the_other_reads() {
+    let (mut client, server) = pair();
+    let (mut reader, mut writer) = server.split();
+    writer.queue("queued").unwrap();
+    reader.set_read_timeout(Some(Duration::from_millis(1)));
+    assert!(is_timeout(reader.read()));
+    assert_eq!(client.read().unwrap().unwrap().message, Message::Text("queued"));
 }

@@ -93,7 +93,7 @@ fn converse<C: Transport, S: Transport>(
             let long = "long".repeat(100);
             for text in ["short", &long] {
                 client.send(text)?;
-                let received = client.read()?.ok_or(io::ErrorKind::UnexpectedEof)?;
+                let received = client.read()?.ok_or(io::Error::from(io::ErrorKind::UnexpectedEof))?;
                 assert_eq!(received.message, Message::Text(text));
             }
             client.ping(b"ping")?;

@@ -205,7 +205,7 @@ impl<R: Role> Host<R> {
     }
 
     pub(super) fn end_of_input(&mut self) {
-        self.disturb(|this| this.endpoint.receive_eof(this.now));
+        self.disturb(|this| this.endpoint.receive_eof());
         if self.drains {
             self.drain();
         }

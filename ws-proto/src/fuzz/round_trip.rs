@@ -89,8 +89,8 @@ fn run<A: Role, B: Role>(
     let mut none = Vec::new();
     assert_eq!(receive(&mut near, replies, &mut choices, &mut none), answers);
     assert_eq!(none, []);
-    near.receive_eof(NOW);
-    far.receive_eof(NOW);
+    near.receive_eof();
+    far.receive_eof();
     assert_eq!(near.state(), State::Closed(Closed { clean: true, code, cause: Cause::Local }));
     assert_eq!(far.state(), State::Closed(Closed { clean: true, code, cause: Cause::Peer }));
 }

@@ -137,7 +137,7 @@ impl<R: Role> Connection<R> {
     fn end(mut self, error: Option<ReceiveError>) -> Outcome {
         self.drain();
         assert_eq!(self.endpoint.failure(), error);
-        self.endpoint.receive_eof(NOW);
+        self.endpoint.receive_eof();
         self.drain();
         let state = self.endpoint.state();
         Outcome { told: self.told, output: self.output, error, state }
