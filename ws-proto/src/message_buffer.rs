@@ -401,7 +401,11 @@ impl<S: Storage> MessageBuffer<S> {
 
     /// Adds a part that lies in a shared input to the message in the storage.
     fn append(&mut self, part: DataStep, input: &[u8]) -> Result<Option<Found>, Fault> {
-        let end = self.message.as_ref().map_or(0, |message| message.at.end);
+        let message_end = |this: &Self| this.message.as_ref().map_or(0, |message| message.at.end);
+        if message_end(self).saturating_add(part.at.len()) > self.storage.bytes().len() {
+            self.compact();
+        }
+        let end = message_end(self);
         let at = self.copy(&part.at, input, end)?;
         self.unread = at.end..at.end;
         let whole = Assembly::add(&mut self.message, DataStep { at, ..part })?;
