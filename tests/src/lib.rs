@@ -40,3 +40,8 @@ pub fn two_way_splits(bytes: &[u8]) -> impl Iterator<Item = [&[u8]; 2]> {
         [head, tail]
     })
 }
+
+/// The programs in the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

@@ -87,10 +87,9 @@
 //!
 //! # Memory
 //!
-//! An [`Endpoint<Server>`] is 256 bytes and owns nothing else; that of a client is 64 bytes of masking keys and its
-//! source of entropy bigger. Nothing a peer sends makes it allocate. With a [`MessageBuffer`] on a `Vec` a
-//! connection holds at most twice the bytes that have arrived of the message in progress, or 64 KiB, and never
-//! more than twice [`Config::max_message_len`].
+//! An [`Endpoint<Server>`] is 256 bytes and owns nothing else; a client's is bigger by 64 bytes of masking keys and
+//! its source of entropy. Nothing a peer sends makes it allocate. A [`MessageBuffer`] on a `Vec` holds at most
+//! twice the bytes that have arrived of the message in progress, or 64 KiB if that is more.
 //!
 //! # Features
 //!

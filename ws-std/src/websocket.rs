@@ -24,7 +24,7 @@ use crate::{
 /// received message wait for their like, see [`Reply`].
 ///
 /// ```no_run
-/// # fn main() -> ws_std::Result<()> {
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let mut ws = ws_std::accept(std::net::TcpListener::bind("127.0.0.1:0")?.accept()?.0)?;
 /// while let Some(mut received) = ws.read()? {
 ///     received.reply.send(received.message)?;

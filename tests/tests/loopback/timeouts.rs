@@ -169,7 +169,7 @@ fn peer_that_does_not_answer_our_close_is_left() {
 #[test]
 fn write_that_times_out_goes_on_where_it_stopped() {
     let (mut ws, mut peer) = Peer::server(&Connector::new().write_timeout(Some(SHORT)), b"");
-    let message = noise(40 << 20);
+    let message = noise(16 << 20);
     assert!(matches!(ws.send(message.as_slice()), Err(Error::Io(_))));
     // Nothing is added behind so much.
     let held = ws.held_bytes();
@@ -178,7 +178,7 @@ fn write_that_times_out_goes_on_where_it_stopped() {
     thread::scope(|scope| {
         scope.spawn(move || {
             let frame = peer.frame();
-            assert!(frame.payload == noise(40 << 20));
+            assert!(frame.payload == noise(16 << 20));
             assert_eq!(peer.frame().payload, b"more");
         });
         while ws.flush().is_err() {}
@@ -189,11 +189,11 @@ fn write_that_times_out_goes_on_where_it_stopped() {
 #[test]
 fn write_of_a_server_that_times_out_goes_on_where_it_stopped() {
     let (mut peer, mut ws) = Peer::client(&Acceptor::new().config(big()).write_timeout(Some(SHORT)));
-    assert!(is_timeout(ws.send(noise(40 << 20).as_slice())));
+    assert!(is_timeout(ws.send(noise(16 << 20).as_slice())));
     thread::scope(|scope| {
         scope.spawn(move || {
             let frame = peer.frame();
-            assert!(frame.payload == noise(40 << 20));
+            assert!(frame.payload == noise(16 << 20));
             assert_eq!(peer.frame().payload, b"behind");
         });
         while ws.flush().is_err() {}
