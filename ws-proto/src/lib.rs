@@ -109,7 +109,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod frame;
-#[cfg(any(test, fuzzing))]
+#[cfg(all(feature = "alloc", any(test, fuzzing)))]
 #[doc(hidden)]
 pub mod fuzz;
 pub mod handshake;
