@@ -7,7 +7,7 @@ use ws_proto::{CloseCode, Closed, Incoming as Told, IncomingPart, MessageBuffer,
 
 use crate::{
     error::{Error, Result},
-    link::{Core, Link, MOMENT, flush, flush_before_read, notify_end, queue_close},
+    link::{Core, Link, flush, flush_before_read, notify_end, queue_close},
     transport::Transport,
 };
 
@@ -102,12 +102,12 @@ impl Incoming {
 
     /// Writes what waits, then reads once; how the connection has ended, if it has.
     fn read<L: Link>(&mut self, link: &mut L, limit: Option<Instant>) -> Result<Option<Closed>> {
-        let waiting = self.flush(link)?;
+        let pause = self.flush(link)?;
         let clock = link.shared().clock;
         let mut core = link.core();
         if let Some(closed) = core.closed() {
             drop(core);
-            if waiting {
+            if pause.is_some() {
                 // Nothing is left to be read, so that the last words may take their time.
                 let _ = flush(link);
             }
@@ -129,7 +129,7 @@ impl Incoming {
         drop(core);
         let timeout =
             if watched { now.checked_add(WRITING_CHECK) } else { timeout.map(|timeout| timeout.max(now + LOOK)) };
-        let retry = if waiting { now.checked_add(MOMENT) } else { None };
+        let retry = pause.and_then(|pause| now.checked_add(pause));
         let deadline = [timeout, limit, retry].into_iter().flatten().min();
         let result = link.shared().transport.read(room, deadline);
         self.now = clock.now();
@@ -151,13 +151,13 @@ impl Incoming {
         Ok(None)
     }
 
-    /// Writes what waits; whether some of it has to wait longer.
-    fn flush<L: Link>(&self, link: &mut L) -> Result<bool> {
+    /// Writes what waits; how long to read before the next try, if some of it has to wait longer.
+    fn flush<L: Link>(&self, link: &mut L) -> Result<Option<Duration>> {
         match flush_before_read(link) {
             Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(Error::Io(error)),
             // What the peer sent before it went away can still be read; the read tells when there is no more.
-            Err(_) => Ok(false),
-            Ok(waiting) => Ok(waiting),
+            Err(_) => Ok(None),
+            Ok(pause) => Ok(pause),
         }
     }
 

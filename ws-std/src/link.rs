@@ -26,7 +26,9 @@ const SHARED_PAYLOAD: usize = 16 * 1024;
 /// What the output buffer keeps between writes.
 const OUTPUT_KEPT: usize = 16 * 1024;
 /// How long one who reads beside somebody who writes may be kept from reading by a write of its own.
-pub(crate) const MOMENT: Duration = Duration::from_millis(5);
+const MOMENT: Duration = Duration::from_millis(5);
+/// How long such a one reads at most before it tries to write again.
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The endpoint and what waits to be written.
 pub(crate) struct Core<R: Role> {
@@ -252,21 +254,24 @@ pub(crate) fn flush(link: &mut impl Link) -> io::Result<()> {
     flush_as(Writing::Writer, link, None)
 }
 
-/// [`flush`] for one who is about to read; whether output is left that has to wait.
+/// [`flush`] for one who is about to read; how long to read before the next try, if output has to wait.
 ///
 /// Beside somebody who writes, a reader must not be kept from reading: were both sides' readers stuck in a
 /// write, neither would ever be released. What a [`MOMENT`] is too short for is left to the next call.
-pub(crate) fn flush_before_read<L: Link>(link: &mut L) -> io::Result<bool> {
+pub(crate) fn flush_before_read<L: Link>(link: &mut L) -> io::Result<Option<Duration>> {
     if !L::IS_SHARED {
-        return flush(link).map(|()| false);
+        return flush(link).map(|()| None);
     }
     match flush_as(Writing::Reader, link, Instant::now().checked_add(MOMENT)) {
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-            let (timeout, stalled) = (link.shared().write_timeout, link.core().stalled);
-            let overdue = stalled.zip(timeout).is_some_and(|(since, timeout)| since.elapsed() >= timeout);
-            if overdue { Err(error) } else { Ok(true) }
+            let stalled = link.core().stalled.map_or(Duration::ZERO, |since| since.elapsed());
+            if link.shared().write_timeout.is_some_and(|timeout| stalled >= timeout) {
+                return Err(error);
+            }
+            // The longer the peer has taken nothing, the less often it is tried.
+            Ok(Some((stalled / 4).clamp(MOMENT, LONGEST_PAUSE)))
         }
-        result => result.map(|()| false),
+        result => result.map(|()| None),
     }
 }
 

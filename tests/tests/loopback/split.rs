@@ -3,7 +3,7 @@ use std::{io::Read, sync::mpsc, thread, time::Instant};
 
 use ws_std::{
     Acceptor, Cause, CloseCode, Config, Connector, Duplex, Error, Event, Message, MessageKind, Part, Prepared,
-    Reader, Role, Writer,
+    Reader, Role, Socket, WebSocket, Writer,
 };
 use ws_tests::{CLOSE, PING, PONG, frame, masked, noise, parse};
 
@@ -208,6 +208,7 @@ fn clones_of_a_writer_send_whole_messages_each_in_its_order() {
 
 #[test]
 fn close_of_the_writer_is_completed_by_the_reader() {
+    let started = Instant::now();
     let (client, mut server) = pair();
     let (mut reader, mut writer) = client.split();
     thread::scope(|scope| {
@@ -216,6 +217,8 @@ fn close_of_the_writer_is_completed_by_the_reader() {
         assert!(writer.close(CloseCode::NORMAL, "").unwrap().clean);
         reading.join().unwrap().unwrap();
     });
+    // Without a timeout's help.
+    assert!(started.elapsed() < PATIENCE / 5);
 }
 
 #[test]
@@ -315,4 +318,81 @@ fn queued_messages_of_a_half_are_written_when_the_other_reads() {
     reader.set_read_timeout(Some(Duration::from_millis(1)));
     assert!(is_timeout(reader.read()));
     assert_eq!(client.read().unwrap().unwrap().message, Message::Text("queued"));
+}
+
+#[test]
+fn reader_whose_pongs_are_not_taken_gives_up_after_the_write_timeout() {
+    let (mut peer, ws) = Peer::client(&Acceptor::new().write_timeout(Some(4 * SHORT)));
+    let (mut reader, _writer) = ws.split();
+    thread::scope(|scope| {
+        let reading = scope.spawn(move || {
+            let result = loop {
+                match reader.read_event() {
+                    Ok(Some(Event::Ping(_))) => {}
+                    other => break is_timeout(other.map(|_| ())),
+                }
+            };
+            (result, reader)
+        });
+        let pings = masked(PING, &[0; 125]).repeat(100);
+        while !reading.is_finished() {
+            peer.send(&pings);
+        }
+        assert!(reading.join().unwrap().0);
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn readers_that_have_to_write_for_both_sides_at_once_still_read() {
+    const MESSAGES: usize = 60;
+    let (client, server) = std::os::unix::net::UnixStream::pair().unwrap();
+    let (client, server) = (Socket::try_from(client).unwrap(), Socket::try_from(server).unwrap());
+    for socket in [&client, &server] {
+        // What is under way is bounded by this alone, unlike with TCP.
+        socket.as_socket2().set_send_buffer_size(4 * 1024).unwrap();
+    }
+    let (client, server) = open(
+        (&Connector::new().write_timeout(Some(Duration::from_secs(3))), client),
+        (&Acceptor::new().write_timeout(Some(Duration::from_secs(3))), server),
+    );
+    // More than the system's buffers take, and nobody but the readers to write it.
+    fn exchange<R: Role>(ws: WebSocket<R>) -> ws_std::Result<()> {
+        let (mut reader, mut writer) = ws.split();
+        for _ in 0..MESSAGES {
+            writer.queue(&[0; 1_000])?;
+        }
+        for _ in 0..MESSAGES {
+            assert_eq!(reader.read()?.unwrap().as_bytes().len(), 1_000);
+        }
+        // What the peer still waits for.
+        writer.flush()
+    }
+    thread::scope(|scope| {
+        let ours = scope.spawn(move || exchange(client));
+        exchange(server).unwrap();
+        ours.join().unwrap().unwrap();
+    });
+}
+
+// R7.1.7-1
+#[test]
+fn close_of_a_failure_is_written_though_its_time_is_over_before_a_long_write_is() {
+    let mut config = Config::new();
+    config.drain_timeout = Some(SHORT);
+    let (mut peer, ws) = Peer::client(&Acceptor::new().config(config));
+    let (mut reader, mut writer) = ws.split();
+    let mut behind = writer.clone();
+    thread::scope(|scope| {
+        let writing = scope.spawn(move || writer.send(vec![0; 24 << 20].as_slice()));
+        peer.stream.read_exact(&mut [0; 10]).unwrap();
+        // Above the mark nothing more is queued but this.
+        behind.queue(vec![0; 100_000].as_slice()).unwrap();
+        peer.send(&[0xFF, 0xFF]);
+        assert!(matches!(reader.read(), Err(Error::Receive(_))));
+        let rest = peer.rest();
+        assert_eq!(rest.len(), (24 << 20) + 100_000 + 10 + 4);
+        assert_eq!(rest[rest.len() - 4..], [CLOSE, 2, 0x03, 0xEA]);
+        writing.join().unwrap().unwrap();
+    });
 }

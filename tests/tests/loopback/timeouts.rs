@@ -1,5 +1,9 @@
 use core::time::Duration;
-use std::{io::Read, thread, time::Instant};
+use std::{
+    io::{Read, Write},
+    thread,
+    time::Instant,
+};
 
 use ws_std::{Acceptor, Cause, CloseCode, Config, Connector, Error, Event, Message};
 use ws_tests::{BINARY, FIN, PING, PONG, TEXT, frame, masked, noise};
@@ -49,13 +53,17 @@ fn read_timeout_ends_a_read_though_bytes_keep_coming() {
     ws.set_read_timeout(Some(3 * SHORT));
     let started = Instant::now();
     thread::scope(|scope| {
-        let reading = scope.spawn(move || assert!(is_timeout(ws.read())));
+        // The connection stays until the peer has seen that nothing comes.
+        let reading = scope.spawn(move || {
+            assert!(is_timeout(ws.read()));
+            ws
+        });
         peer.send(&ws_tests::header(FIN | BINARY, 100_000, Some([0; 4])));
         peer.stream.set_read_timeout(Some(SHORT / 10)).unwrap();
         while !reading.is_finished() {
             // The read that finds nothing is the pace.
             peer.send(&[0]);
-            assert!(peer.stream.read(&mut [0]).is_err() || reading.is_finished());
+            assert!(peer.stream.read(&mut [0]).is_err());
         }
         reading.join().unwrap();
     });
@@ -151,14 +159,13 @@ fn peer_that_does_not_answer_our_close_is_left() {
     config.close_timeout = Some(2 * SHORT);
     let (mut peer, mut ws) = Peer::client(&Acceptor::new().config(config));
     let started = Instant::now();
-    // It does not keep silent, either.
-    let message = masked(FIN | TEXT, b"never mind");
-    peer.stream.set_read_timeout(Some(SHORT / 10)).unwrap();
+    // It does not keep silent, either: there is always something to be read.
+    let messages = masked(FIN | TEXT, b"never mind").repeat(1_000);
     thread::scope(|scope| {
         let closing = scope.spawn(move || ws.close(CloseCode::NORMAL, "").unwrap());
-        while !closing.is_finished() {
-            peer.send(&message);
-            let _ = peer.stream.read(&mut [0]);
+        // Until it is left.
+        while peer.stream.write_all(&messages).is_ok() {
+            assert!(started.elapsed() < PATIENCE);
         }
         let closed = closing.join().unwrap();
         assert_eq!((closed.clean, closed.cause), (false, Cause::Timeout));
