@@ -4,9 +4,11 @@
 //! cargo run --release --example autobahn_client ws://127.0.0.1:9002
 //! ```
 
-use std::error::Error;
+use std::{error::Error, process::ExitCode};
 
 use ws_std::{Config, Connector, Message};
+
+mod program;
 
 const HELP: &str = "\
 usage: autobahn_client URL [AGENT]
@@ -16,22 +18,14 @@ for AGENT (default ws-std).
 
   -h, --help   this text";
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let mut values = Vec::new();
-    let mut parser = lexopt::Parser::from_env();
-    while let Some(argument) = parser.next()? {
-        match argument {
-            lexopt::Arg::Value(value) => values.push(lexopt::ValueExt::string(value)?),
-            lexopt::Arg::Short('h') | lexopt::Arg::Long("help") => {
-                println!("{HELP}");
-                return Ok(());
-            }
-            _ => return Err(argument.unexpected().into()),
-        }
-    }
-    let url = values.first().ok_or(HELP)?.trim_end_matches('/');
-    let agent = values.get(1).map_or("ws-std", String::as_str);
+fn main() -> ExitCode {
+    program::run(HELP, program::values(2), |values| {
+        let url = values.first().ok_or("no URL given; --help tells more")?;
+        run_all(url.trim_end_matches('/'), values.get(1).map_or("ws-std", String::as_str))
+    })
+}
 
+fn run_all(url: &str, agent: &str) -> Result<(), Box<dyn Error>> {
     let mut config = Config::default();
     config.max_message_len = 64 << 20;
     let connector = Connector::new().config(config);

@@ -12,6 +12,7 @@ use std::{
     collections::HashMap,
     error::Error,
     net::{TcpListener, TcpStream},
+    process::ExitCode,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{Receiver, SyncSender, sync_channel},
@@ -21,6 +22,8 @@ use std::{
 };
 
 use ws_std::{Acceptor, Answer, CloseCode, Message, MessageKind, Page, Prepared, Reader, Server, Socket, Writer};
+
+mod program;
 
 const HELP: &str = "\
 usage: chat [ADDR]
@@ -55,20 +58,12 @@ struct Member {
     writer: Writer<Server>,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let mut address = String::from("127.0.0.1:8080");
-    let mut parser = lexopt::Parser::from_env();
-    while let Some(argument) = parser.next()? {
-        match argument {
-            lexopt::Arg::Value(value) => address = lexopt::ValueExt::string(value)?,
-            lexopt::Arg::Short('h') | lexopt::Arg::Long("help") => {
-                println!("{HELP}");
-                return Ok(());
-            }
-            _ => return Err(argument.unexpected().into()),
-        }
-    }
-    let listener = TcpListener::bind(&address)?;
+fn main() -> ExitCode {
+    program::run(HELP, program::values(1), |values| chat(values.first().map_or("127.0.0.1:8080", String::as_str)))
+}
+
+fn chat(address: &str) -> Result<(), Box<dyn Error>> {
+    let listener = TcpListener::bind(address).map_err(|error| format!("can't listen on {address}: {error}"))?;
     println!("open http://{}/ in two browser tabs", listener.local_addr()?);
 
     let room = Arc::new(Room::default());

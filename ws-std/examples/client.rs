@@ -18,6 +18,8 @@ use std::{
 
 use ws_std::{Client, CloseCode, Config, ConnectError, Connector, Event, Message, Reader, Writer};
 
+mod program;
+
 const HELP: &str = "\
 usage: client [OPTIONS] URL
 
@@ -46,7 +48,7 @@ struct Arguments {
     max_message_len: u64,
 }
 
-fn arguments() -> Result<Option<Arguments>, Box<dyn Error>> {
+fn arguments() -> program::Arguments<Arguments> {
     let mut url = None;
     let (mut ping, mut headers, mut subprotocols, mut origin) = (false, Vec::new(), Vec::new(), None);
     let mut max_message_len = 64 << 20;
@@ -76,20 +78,10 @@ fn arguments() -> Result<Option<Arguments>, Box<dyn Error>> {
 }
 
 fn main() -> ExitCode {
-    let result = arguments().and_then(|arguments| match arguments {
-        Some(arguments) => run(&arguments),
-        None => {
-            println!("{HELP}");
-            Ok(ExitCode::SUCCESS)
-        }
-    });
-    result.unwrap_or_else(|error| {
-        eprintln!("{error}");
-        ExitCode::FAILURE
-    })
+    program::run(HELP, arguments(), |found| run(&found))
 }
 
-fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
+fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let mut config = Config::default();
     config.max_message_len = arguments.max_message_len;
     let subprotocols: Vec<_> = arguments.subprotocols.iter().map(String::as_str).collect();
@@ -127,8 +119,10 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
 
 /// A refusal says more than its status.
 fn explain(error: ConnectError) -> Box<dyn Error> {
-    let ConnectError::Refused(refused) = &error else {
-        return error.into();
+    let refused = match &error {
+        ConnectError::Refused(refused) => refused,
+        ConnectError::NeedsTls => return "wss is not for this program: it has no TLS".into(),
+        _ => return error.into(),
     };
     let mut text = error.to_string();
     for name in ["Location", "WWW-Authenticate", "Sec-WebSocket-Version", "Retry-After"] {
@@ -163,7 +157,7 @@ fn print_messages(
     mut reader: Reader<Client>,
     started: Instant,
     closing: &AtomicBool,
-) -> Result<ExitCode, Box<dyn Error>> {
+) -> Result<(), Box<dyn Error>> {
     let mut out = std::io::stdout();
     loop {
         match reader.read_event()? {
@@ -189,5 +183,5 @@ fn print_messages(
     if let (false, Some((code, reason))) = (closing.load(Ordering::Relaxed), reader.close_frame()) {
         eprintln!("closed by the server: {code} {reason:?}");
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }

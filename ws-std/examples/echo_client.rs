@@ -4,9 +4,11 @@
 //! cargo run --release --example echo_client ws://127.0.0.1:9001/
 //! ```
 
-use std::error::Error;
+use std::{error::Error, process::ExitCode};
 
 use ws_std::{Config, Connector};
+
+mod program;
 
 const HELP: &str = "\
 usage: echo_client URL
@@ -16,22 +18,14 @@ that was clean.
 
   -h, --help   this text";
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let mut url = None;
-    let mut parser = lexopt::Parser::from_env();
-    while let Some(argument) = parser.next()? {
-        match argument {
-            lexopt::Arg::Value(value) if url.is_none() => url = Some(lexopt::ValueExt::string(value)?),
-            lexopt::Arg::Short('h') | lexopt::Arg::Long("help") => {
-                println!("{HELP}");
-                return Ok(());
-            }
-            _ => return Err(argument.unexpected().into()),
-        }
-    }
+fn main() -> ExitCode {
+    program::run(HELP, program::values(1), |values| echo(values.first().ok_or("no URL given; --help tells more")?))
+}
+
+fn echo(url: &str) -> Result<(), Box<dyn Error>> {
     let mut config = Config::default();
     config.max_message_len = 64 << 20;
-    let mut ws = Connector::new().config(config).connect(&url.ok_or(HELP)?)?;
+    let mut ws = Connector::new().config(config).connect(url)?;
     while let Some(mut received) = ws.read()? {
         received.reply.send(received.message)?;
     }

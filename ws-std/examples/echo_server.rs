@@ -8,12 +8,15 @@ use std::{
     collections::HashMap,
     error::Error,
     net::{TcpListener, TcpStream},
+    process::ExitCode,
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread,
     time::Duration,
 };
 
 use ws_std::{Acceptor, Answer, CloseCode, Config, Reader, Server, Socket, Writer, proto::server::OriginPolicy};
+
+mod program;
 
 const HELP: &str = "\
 usage: echo_server [ADDR]
@@ -50,31 +53,34 @@ struct State {
     stopping: bool,
 }
 
-fn arguments() -> Result<Option<Arguments>, lexopt::Error> {
-    let mut found = Arguments { address: "127.0.0.1:9001".into(), connections: 10_000 };
+fn arguments() -> program::Arguments<Arguments> {
+    let (mut address, mut connections) = (None, 10_000);
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
             lexopt::Arg::Short('h') | lexopt::Arg::Long("help") => return Ok(None),
             lexopt::Arg::Short('c') | lexopt::Arg::Long("connections") => {
-                found.connections = lexopt::ValueExt::parse(&parser.value()?)?;
+                connections = lexopt::ValueExt::parse(&parser.value()?)?;
             }
-            lexopt::Arg::Value(address) => found.address = lexopt::ValueExt::string(address)?,
-            _ => return Err(argument.unexpected()),
+            lexopt::Arg::Value(value) if address.is_none() => {
+                address = Some(lexopt::ValueExt::string(value)?);
+            }
+            _ => return Err(argument.unexpected().into()),
         }
     }
-    Ok(Some(found))
+    Ok(Some(Arguments { address: address.unwrap_or_else(|| "127.0.0.1:9001".into()), connections }))
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let Some(arguments) = arguments()? else {
-        println!("{HELP}");
-        return Ok(());
-    };
+fn main() -> ExitCode {
+    program::run(HELP, arguments(), |found| serve(&found))
+}
+
+fn serve(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     // A connection is a file: as many as the system allows.
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
     let cap = arguments.connections.min(usize::try_from(files.saturating_sub(64)).unwrap_or(usize::MAX));
-    let listener = TcpListener::bind(&arguments.address)?;
+    let address = &arguments.address;
+    let listener = TcpListener::bind(address).map_err(|error| format!("can't listen on {address}: {error}"))?;
     println!("listening on ws://{}/", listener.local_addr()?);
 
     let connections = Arc::new(Connections::default());

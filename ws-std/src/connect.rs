@@ -107,6 +107,8 @@ impl<'a> Connector<'a> {
         if target.url.scheme() == "wss" {
             return Err(ConnectError::NeedsTls);
         }
+        // What can't be asked is told before anybody is bothered.
+        self.handshake(&target, [0; 16], Clock::new())?;
         let stream = connect_any(&alternate(target.url.socket_addrs(|| None)?), self.connect_timeout)?;
         self.open(&target, Socket::new(stream)?, |_| ())
     }
@@ -126,6 +128,18 @@ impl<'a> Connector<'a> {
         self.open(&Target::parse(url)?, transport, response)
     }
 
+    fn handshake<'s>(
+        &'s self,
+        target: &'s Target,
+        nonce: [u8; 16],
+        clock: Clock,
+    ) -> Result<Handshake<'s>, ConnectError> {
+        let request = Request::new(target.host(), target.resource());
+        let request = request.subprotocols(self.subprotocols).headers(&self.headers);
+        let request = self.origin.map_or(request, |origin| request.origin(origin));
+        Ok(Handshake::new(request, nonce, clock.now(), &self.config)?)
+    }
+
     fn open<T: Transport>(
         &self,
         target: &Target,
@@ -133,14 +147,9 @@ impl<'a> Connector<'a> {
         seen: impl FnOnce(&Response<'_, '_>),
     ) -> Result<WebSocket<Client, T>, ConnectError> {
         let clock = Clock::new();
-        let mut request =
-            Request::new(target.host(), target.resource()).subprotocols(self.subprotocols).headers(&self.headers);
-        if let Some(origin) = self.origin {
-            request = request.origin(origin);
-        }
         let mut nonce = [0; 16];
         OsEntropy.fill(&mut nonce)?;
-        let mut handshake = Handshake::new(request, nonce, clock.now(), &self.config)?;
+        let mut handshake = self.handshake(target, nonce, clock)?;
         let (bytes, ()) = written(|out| Ok((handshake.write_request(out)?, ())))?;
         write_all(&transport, &bytes, self.write_timeout)?;
         let (head, len) = Head::read(&transport, clock, &mut handshake).map_err(|error| match error {
@@ -287,7 +296,9 @@ impl fmt::Display for ConnectError {
             Self::Io(error) => write!(f, "can't connect: {error}"),
             Self::Request(error) => write!(f, "can't ask for this: {error}"),
             Self::Handshake(error) => write!(f, "server's answer is invalid: {error}"),
-            Self::Refused(refused) => write!(f, "server refused with status {}", refused.status()),
+            Self::Refused(refused) => {
+                write!(f, "server answered with status {} and opened no connection", refused.status())
+            }
             Self::Entropy(error) => error.fmt(f),
         }
     }

@@ -11,7 +11,7 @@ pub enum Error {
     Io(io::Error),
     /// A timeout set by the caller has passed; nothing is lost and the call may be repeated.
     TimedOut,
-    /// The peer broke the protocol; it has been told and the connection has ended.
+    /// The peer broke the protocol or went over a limit; it has been told and the connection has ended.
     Receive(ReceiveError),
     /// The message can't be sent; nothing has changed.
     Send(SendError),
@@ -24,7 +24,7 @@ impl fmt::Display for Error {
         match self {
             Self::Io(error) => write!(f, "transport failed: {error}"),
             Self::TimedOut => f.write_str("timeout passed, the call may be repeated"),
-            Self::Receive(error) => write!(f, "peer broke the protocol: {error}"),
+            Self::Receive(error) => write!(f, "connection failed: {error}"),
             Self::Send(error) => write!(f, "can't send: {error}"),
             Self::Unclean(closed) => {
                 write!(f, "connection ended without the closing handshake: {:?}", closed.cause)
