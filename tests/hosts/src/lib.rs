@@ -1,0 +1,1 @@
+//! ws-proto embedded into other runtimes; each host is a program in `examples/`, to be copied.
