@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads a socket, a clock or a random source, so every test runs the same way every time.
 
+mod head;
 mod host;
 mod hostile;
 mod keys;
@@ -9,6 +10,7 @@ mod pair;
 mod say;
 mod wire;
 
+pub use head::{Edit, edited_head};
 pub use host::{Host, Outcome, bare_config, client, on_both, server};
 pub use hostile::hostile_inputs;
 pub use keys::{Keys, TestClient};

@@ -8,6 +8,10 @@ use ws_proto::{
     client::{Answer, Handshake, Request},
     handshake::{MAX_HEAD_LEN, MAX_INTERIM_RESPONSES, WriteError},
 };
+use ws_tests::{
+    Edit::{self, Add, AddBytes, Before, Set, Start, Without},
+    edited_head,
+};
 
 const NONCE: [u8; 16] = *b"the sample nonce";
 /// What the client of all cases offers.
@@ -21,24 +25,6 @@ const BASE: [&str; 4] = [
 ];
 /// Frame bytes that look like anything but a head.
 const FRAMES: &[u8] = b"\x81\x00HTTP/1.1\r\n\r\n\xFF";
-
-/// How an answer differs from [`BASE`].
-#[derive(Clone, Copy)]
-enum Edit {
-    /// The status line is this.
-    Start(&'static str),
-    /// The field of this name is this line.
-    Set(&'static str),
-    /// The field of this name is missing.
-    Without(&'static str),
-    /// This line comes last.
-    Add(&'static str),
-    /// This line comes last, and it is not text.
-    AddBytes(&'static [u8]),
-    /// These bytes come before everything.
-    Before(&'static str),
-}
-use Edit::{Add, AddBytes, Before, Set, Start, Without};
 
 /// What the client makes of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -287,31 +273,7 @@ const INTERIM: &[Case] = &[
 const TABLES: [&[Case]; 6] = [STATUS, UPGRADE, ACCEPT, NEGOTIATION, SYNTAX, INTERIM];
 
 fn bytes(edits: &[Edit]) -> Vec<u8> {
-    let name = |line: &str| line.split(':').next().unwrap().to_ascii_lowercase();
-    let mut before = String::new();
-    let mut lines: Vec<Vec<u8>> = BASE.iter().map(|line| line.as_bytes().to_vec()).collect();
-    let position = |lines: &[Vec<u8>], edited: &str| {
-        let same = |line: &Vec<u8>| name(&String::from_utf8_lossy(line)) == name(edited);
-        1 + lines.iter().skip(1).position(same).expect("a field of the valid answer")
-    };
-    for edit in edits {
-        match *edit {
-            Start(line) => lines[0] = line.into(),
-            Set(line) => {
-                let index = position(&lines, line);
-                lines[index] = line.into();
-            }
-            Without(name) => {
-                lines.remove(position(&lines, name));
-            }
-            Add(line) => lines.push(line.into()),
-            AddBytes(line) => lines.push(line.into()),
-            Before(text) => before.push_str(text),
-        }
-    }
-    lines.push(Vec::new());
-    lines.push(Vec::new());
-    [before.into_bytes(), lines.join(&b"\r\n"[..])].concat()
+    edited_head(&BASE, edits)
 }
 
 fn handshake() -> Handshake<'static> {

@@ -10,6 +10,10 @@ use ws_proto::{
     handshake::{MAX_HEAD_LEN, WriteError},
     server::{self, Accept, Handshake, Head, OriginPolicy, Request, Upgrade},
 };
+use ws_tests::{
+    Edit::{self, Add, AddBytes, Raw, Set, Start, Without},
+    edited_head,
+};
 
 /// What a valid request has.
 const BASE: [&str; 6] = [
@@ -23,24 +27,6 @@ const BASE: [&str; 6] = [
 const ACCEPT_KEY: &[u8; 28] = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 /// Frame bytes that look like anything but a head.
 const FRAMES: &[u8] = b"\x81\x80\0\0\r\n\r\n\xFF";
-
-/// How a request differs from [`BASE`].
-#[derive(Clone, Copy)]
-enum Edit {
-    /// The start line is this.
-    Start(&'static str),
-    /// The field of this name is this line.
-    Set(&'static str),
-    /// The field of this name is missing.
-    Without(&'static str),
-    /// This line comes last.
-    Add(&'static str),
-    /// This line comes last, and it is not text.
-    AddBytes(&'static [u8]),
-    /// The request is this alone.
-    Raw(&'static [u8]),
-}
-use Edit::{Add, AddBytes, Raw, Set, Start, Without};
 
 /// The expected outcome (101 accepted, 200 a plain request, else the status of the refusal), the ids of the
 /// requirements and what is special, and how the request differs.
@@ -429,30 +415,7 @@ const TABLES: [&[Case]; 11] =
     [REQUEST_LINE, TARGET, HOST, UPGRADE, KEY, VERSION, SUBPROTOCOLS, EXTENSIONS, SYNTAX, PLAIN, ORIGIN];
 
 fn bytes(edits: &[Edit]) -> Vec<u8> {
-    let name = |line: &str| line.split(':').next().unwrap().to_ascii_lowercase();
-    let mut lines: Vec<Vec<u8>> = BASE.iter().map(|line| line.as_bytes().to_vec()).collect();
-    let position = |lines: &[Vec<u8>], edited: &str| {
-        let same = |line: &Vec<u8>| name(&String::from_utf8_lossy(line)) == name(edited);
-        1 + lines.iter().skip(1).position(same).expect("a field of the valid request")
-    };
-    for edit in edits {
-        match *edit {
-            Start(line) => lines[0] = line.into(),
-            Set(line) => {
-                let index = position(&lines, line);
-                lines[index] = line.into();
-            }
-            Without(name) => {
-                lines.remove(position(&lines, name));
-            }
-            Add(line) => lines.push(line.into()),
-            AddBytes(line) => lines.push(line.into()),
-            Raw(bytes) => return bytes.into(),
-        }
-    }
-    lines.push(Vec::new());
-    lines.push(Vec::new());
-    lines.join(&b"\r\n"[..])
+    edited_head(&BASE, edits)
 }
 
 /// The length of the head and what was decided, with the bytes coming `step` at a time.

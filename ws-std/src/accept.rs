@@ -10,7 +10,7 @@ use ws_proto::{
 use crate::{
     Config, Socket, WebSocket,
     clock::Clock,
-    opening::{Head, HeadError, farewell, write_all, written},
+    opening::{Head, HeadError, farewell, write_within, written},
     transport::Transport,
 };
 
@@ -215,7 +215,7 @@ impl<'a> Acceptor<'a> {
         };
         let accept = Accept::new().subprotocol(subprotocol).headers(&headers);
         let (response, endpoint) = written(|out| upgrade.accept(&accept, &self.config, clock.now(), out))?;
-        write_all(&transport, &response, self.write_timeout)?;
+        write_within(&transport, &response, self.write_timeout)?;
         let buffer = head.into_buffer(len);
         let ws = WebSocket::new(endpoint, transport, buffer, clock, self.write_timeout);
         Ok(Some(ws.with_subprotocol(subprotocol.map(|chosen| chosen.as_str()))))
@@ -227,7 +227,7 @@ impl<'a> Acceptor<'a> {
         request: &PlainRequest<'_>,
         page: &Page,
     ) -> Result<(), AcceptError> {
-        write_all(transport, page.head().as_bytes(), self.write_timeout)?;
+        write_within(transport, page.head().as_bytes(), self.write_timeout)?;
         let body = if request.method() == "HEAD" { &[] } else { &*page.body };
         self.write_last(transport, body)
     }
@@ -242,7 +242,7 @@ impl<'a> Acceptor<'a> {
     }
 
     fn write_last(&self, transport: &impl Transport, response: &[u8]) -> Result<(), AcceptError> {
-        write_all(transport, response, self.write_timeout)?;
+        write_within(transport, response, self.write_timeout)?;
         farewell(transport);
         Ok(())
     }

@@ -15,7 +15,7 @@ use ws_proto::{
 use crate::{
     Client, Config, OsEntropy, Socket, WebSocket,
     clock::Clock,
-    opening::{Head, HeadError, write_all, written},
+    opening::{Head, HeadError, write_within, written},
     transport::Transport,
 };
 
@@ -151,7 +151,7 @@ impl<'a> Connector<'a> {
         OsEntropy.fill(&mut nonce)?;
         let mut handshake = self.handshake(target, nonce, clock)?;
         let (bytes, ()) = written(|out| Ok((handshake.write_request(out)?, ())))?;
-        write_all(&transport, &bytes, self.write_timeout)?;
+        write_within(&transport, &bytes, self.write_timeout)?;
         let (head, len) = Head::read(&transport, clock, &mut handshake).map_err(|error| match error {
             HeadError::Io(error) => ConnectError::Io(error),
             HeadError::Handshake(error) => ConnectError::Handshake(error),

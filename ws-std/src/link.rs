@@ -6,7 +6,7 @@
 
 use core::{ops::DerefMut, time::Duration};
 use std::{
-    io::{self, IoSlice},
+    io,
     net::Shutdown,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Instant,
@@ -17,7 +17,12 @@ use ws_proto::{
     Transmit, frame::Frame,
 };
 
-use crate::{Client, clock::Clock, error::Error, transport::Transport};
+use crate::{
+    Client,
+    clock::Clock,
+    error::Error,
+    transport::{Transport, remaining, write_all},
+};
 
 /// Output that waits to be written is written at this size, and nobody adds to more than it.
 pub(crate) const OUTPUT_MARK: usize = 64 * 1024;
@@ -417,8 +422,10 @@ fn write_out(
     limit: Option<Instant>,
 ) -> io::Result<()> {
     let started = Instant::now();
-    let (written, result) = write_all(link.shared(), [&output, frame[0], frame[1]], limit);
-    let rest = remaining([&output, frame[0], frame[1]], written);
+    let slices = [&*output, frame[0], frame[1]];
+    let Shared { transport, write_timeout, .. } = link.shared();
+    let (written, result) = write_all(transport, slices, *write_timeout, limit);
+    let rest = remaining(slices, written);
     if rest.iter().all(|slice| slice.is_empty()) {
         output.clear();
     } else if written > 0 || frame.iter().any(|slice| !slice.is_empty()) {
@@ -430,36 +437,6 @@ fn write_out(
     drop(core);
     link.shared().progress.notify_all();
     result
-}
-
-/// Writes all of `slices` before `limit`; how many bytes have gone, and what stopped it.
-fn write_all<R: Role, T: Transport>(
-    shared: &Shared<R, T>,
-    slices: [&[u8]; 3],
-    limit: Option<Instant>,
-) -> (usize, io::Result<()>) {
-    let total: usize = slices.iter().map(|slice| slice.len()).sum();
-    let mut written = 0;
-    while written < total {
-        let rest = remaining(slices, written).map(IoSlice::new);
-        let timeout = shared.write_timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let deadline = [timeout, limit].into_iter().flatten().min();
-        match shared.transport.write(&rest, deadline) {
-            Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
-            Ok(len) => written += len,
-            Err(error) => return (written, Err(error)),
-        }
-    }
-    (written, Ok(()))
-}
-
-/// What is left of `slices` after `written` bytes.
-fn remaining(slices: [&[u8]; 3], mut written: usize) -> [&[u8]; 3] {
-    slices.map(|slice| {
-        let gone = written.min(slice.len());
-        written -= gone;
-        slice.get(gone..).unwrap_or_default()
-    })
 }
 
 /// Tells whoever waits that the connection has ended.

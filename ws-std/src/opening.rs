@@ -1,15 +1,14 @@
 //! What both sides of the opening handshake do with a transport.
 
 use core::time::Duration;
-use std::{
-    io::{self, IoSlice},
-    net::Shutdown,
-    time::Instant,
-};
+use std::{io, net::Shutdown, time::Instant};
 
 use ws_proto::{HandshakeError, handshake::WriteError};
 
-use crate::{clock::Clock, transport::Transport};
+use crate::{
+    clock::Clock,
+    transport::{Transport, write_all},
+};
 
 /// What has been received of a head, and of what follows it.
 pub(crate) struct Head {
@@ -115,20 +114,9 @@ pub(crate) fn written<X>(
 }
 
 /// Writes all of `bytes`, within `timeout`.
-pub(crate) fn write_all(
-    transport: &impl Transport,
-    mut bytes: &[u8],
-    timeout: Option<Duration>,
-) -> io::Result<()> {
-    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    while !bytes.is_empty() {
-        let len = transport.write(&[IoSlice::new(bytes)], deadline)?;
-        if len == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        bytes = bytes.get(len..).unwrap_or_default();
-    }
-    Ok(())
+pub(crate) fn write_within(transport: &impl Transport, bytes: &[u8], timeout: Option<Duration>) -> io::Result<()> {
+    let limit = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    write_all(transport, [bytes, &[], &[]], None, limit).1
 }
 
 /// Ends a transport that no connection came of, so that the peer gets to read our last words: closing with

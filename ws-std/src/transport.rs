@@ -1,6 +1,9 @@
 //! What a connection runs over: bytes both ways, with absolute deadlines.
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 use std::{
     io::{self, IoSlice, Read, Write},
     net::Shutdown,
@@ -91,4 +94,36 @@ impl<S: Read + Write + Send> Transport for Blocking<S> {
         self.ended.store(true, Ordering::Relaxed);
         self.uninterrupted(Write::flush)
     }
+}
+
+/// Writes all of `slices` before `limit`, as long as the transport takes some byte within `timeout`; how many
+/// bytes have gone, and what stopped it.
+pub(crate) fn write_all(
+    transport: &impl Transport,
+    slices: [&[u8]; 3],
+    timeout: Option<Duration>,
+    limit: Option<Instant>,
+) -> (usize, io::Result<()>) {
+    let total: usize = slices.iter().map(|slice| slice.len()).sum();
+    let mut written = 0;
+    while written < total {
+        let rest = remaining(slices, written).map(IoSlice::new);
+        let timeout = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let deadline = [timeout, limit].into_iter().flatten().min();
+        match transport.write(&rest, deadline) {
+            Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
+            Ok(len) => written += len,
+            Err(error) => return (written, Err(error)),
+        }
+    }
+    (written, Ok(()))
+}
+
+/// What is left of `slices` after `written` bytes.
+pub(crate) fn remaining(slices: [&[u8]; 3], mut written: usize) -> [&[u8]; 3] {
+    slices.map(|slice| {
+        let gone = written.min(slice.len());
+        written -= gone;
+        slice.get(gone..).unwrap_or_default()
+    })
 }
