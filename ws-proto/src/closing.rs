@@ -42,6 +42,8 @@ pub enum Cause {
     Timeout,
     /// The transport ended without the peer's Close.
     Eof,
+    /// The opening handshake: see [`Endpoint::refused`](crate::Endpoint::refused).
+    Refused,
     /// The source of masking keys failed, so that not even a Close could be sent.
     Entropy,
 }
@@ -167,6 +169,13 @@ impl Closing {
         }
         self.stage = Stage::Discarding;
         self.cause = Some(cause);
+        self.shutdown = Shutdown::Owed;
+    }
+
+    /// There never was a connection: what is left is to end the transport.
+    pub(crate) const fn refuse(&mut self) {
+        self.stage = Stage::Discarding;
+        self.cause = Some(Cause::Refused);
         self.shutdown = Shutdown::Owed;
     }
 

@@ -516,6 +516,22 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     }
 }
 
+impl Endpoint<Server> {
+    /// For a transport on which no connection was opened, but something else answered: a refusal, a page.
+    ///
+    /// Write the answer; this endpoint then ends the transport as after a failure, so that the peer gets to
+    /// read it: it hands out [`Transmit::Shutdown`], discards what still comes, and is
+    /// [`Closed`](State::Closed) at the peer's end or after [`drain_timeout`](Config::drain_timeout).
+    /// (A transport that is dropped with input unread resets the connection, which can eat the answer.)
+    #[must_use]
+    pub fn refused(config: &Config, now: Instant) -> Self {
+        let mut endpoint = Self::new(Server, config, Negotiated::default(), now);
+        endpoint.closing.refuse();
+        endpoint.clock.wait(now, endpoint.timeouts.linger);
+        endpoint
+    }
+}
+
 impl<T: Trace> Endpoint<Server, T> {
     /// Frames a whole message without copying or changing its payload, which only a server can: it does
     /// not mask. Write both [`slices`](Frame::slices) in this order.

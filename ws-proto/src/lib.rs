@@ -125,6 +125,8 @@ mod error;
 mod message;
 mod message_buffer;
 mod negotiated;
+#[cfg(feature = "alloc")]
+mod output;
 mod prepared;
 mod receive;
 mod role;
@@ -144,6 +146,8 @@ pub use handshake::{HandshakeError, client, server};
 pub use message::{Data, Message, MessageKind, Part};
 pub use message_buffer::{Incoming, IncomingPart, MessageBuffer};
 pub use negotiated::Negotiated;
+#[cfg(feature = "alloc")]
+pub use output::{Output, Pending};
 pub use prepared::Prepared;
 pub use role::{Client, Entropy, EntropyError, Role, Server, Side};
 pub use storage::Storage;

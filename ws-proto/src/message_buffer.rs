@@ -43,6 +43,8 @@ pub struct MessageBuffer<S> {
     told: Option<Told>,
     /// The last read took all the room that there was: more is probably waiting.
     flooded: bool,
+    /// The next read is to the storage although the host has a buffer for all connections.
+    direct: bool,
 }
 
 /// What [`MessageBuffer::next`] found.
@@ -150,13 +152,15 @@ impl Assembly {
 const SMALLEST_READ: usize = 4 * 1024;
 /// What `Vec` storage keeps while no message is in progress.
 const KEPT: usize = 16 * 1024;
+/// What is left of a frame from this size on is not read to a shared buffer first.
+const DIRECT_READ: u64 = 16 * 1024;
 /// What it may grow to because reads fill it: beyond that a system call is cheap beside its bytes.
 const LARGEST_READ: usize = 64 * 1024;
 
 impl<S: Storage> MessageBuffer<S> {
     /// An empty buffer on `storage`; what that holds does not matter.
     pub const fn new(storage: S) -> Self {
-        Self { storage, message: None, unread: 0..0, told: None, flooded: false }
+        Self { storage, message: None, unread: 0..0, told: None, flooded: false, direct: false }
     }
 
     /// A buffer whose storage holds, in `received`, bytes that came behind the opening handshake's head.
@@ -197,6 +201,13 @@ impl<S: Storage> MessageBuffer<S> {
     #[must_use]
     pub fn unread(&self) -> &[u8] {
         self.storage.bytes().get(self.unread.clone()).unwrap_or_default()
+    }
+
+    /// Whether nothing is unfinished: there is neither part of a message nor anything that has been read and not
+    /// been received. An event loop needs such a buffer only while it reads.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.message.is_none() && self.unread.is_empty()
     }
 
     /// The storage's size now, in bytes: all the memory that this buffer holds.
@@ -378,6 +389,42 @@ impl<S: Storage> MessageBuffer<S> {
         }))
     }
 
+    /// The room for the next read where the host has one buffer for all its connections, `shared`: that, or
+    /// what is left of a big frame straight where its message lies.
+    ///
+    /// ```
+    /// # use ws_proto::{Config, Endpoint, Instant, MessageBuffer, Negotiated, Server};
+    /// # use std::io::Read;
+    /// # fn read(mut socket: impl Read, now: Instant, endpoint: &mut Endpoint<Server>,
+    /// #     buffer: &mut MessageBuffer<Vec<u8>>, shared: &mut [u8]) -> Result<(), Box<dyn std::error::Error>> {
+    /// let len = socket.read(buffer.unfilled_or(endpoint, shared))?;
+    /// let mut input = buffer.filled_or(len, shared);
+    /// while let Some(incoming) = buffer.next_in(endpoint, now, &mut input)? {
+    ///     // ...
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn unfilled_or<'a, R: Role, T: Trace>(
+        &'a mut self,
+        endpoint: &Endpoint<R, T>,
+        shared: &'a mut [u8],
+    ) -> &'a mut [u8] {
+        // Less would be a system call for little, where `shared` may take what follows as well.
+        self.direct = endpoint.payload_remaining() >= DIRECT_READ;
+        if self.direct { self.unfilled(endpoint) } else { shared }
+    }
+
+    /// Tells that the first `len` bytes of [`unfilled_or`](Self::unfilled_or) have been read to; the input
+    /// for [`next_in`](Self::next_in).
+    pub fn filled_or<'a>(&mut self, len: usize, shared: &'a mut [u8]) -> &'a mut [u8] {
+        if core::mem::take(&mut self.direct) {
+            self.filled(len);
+            return &mut [];
+        }
+        let len = len.min(shared.len());
+        shared.get_mut(..len).unwrap_or_default()
+    }
+
     /// Moves the unfinished message at the end of a shared input to the storage.
     fn keep<R: Role, T: Trace>(
         &mut self,
@@ -522,6 +569,12 @@ impl From<Foreign> for Fault {
     /// Parts of the message went elsewhere: the host mixed endpoints, or this with `receive`.
     fn from(_: Foreign) -> Self {
         Self::Internal
+    }
+}
+
+impl<S: Storage + Default> Default for MessageBuffer<S> {
+    fn default() -> Self {
+        Self::new(S::default())
     }
 }
 

@@ -4,13 +4,13 @@ use std::{borrow::Cow, io};
 use ws_proto::{
     HandshakeError, Server,
     handshake::WriteError,
-    server::{Accept, Handshake, Head as Parsed, OriginPolicy, PlainRequest, Request, Subprotocol, reject},
+    server::{Accept, Handshake, Head as Parsed, OriginPolicy, PlainRequest, Request, Subprotocol, reject_to},
 };
 
 use crate::{
     Config, Socket, WebSocket,
     clock::Clock,
-    opening::{Head, HeadError, farewell, write_within, written},
+    opening::{Head, HeadError, farewell, write_within},
     transport::Transport,
 };
 
@@ -208,13 +208,15 @@ impl<'a> Acceptor<'a> {
         let subprotocol = match answer.verdict {
             Verdict::Accept(subprotocol) => subprotocol,
             Verdict::Refuse(status) => {
-                let (response, ()) = written(|out| Ok((reject(status, &headers, out)?, ())))?;
+                let mut response = Vec::new();
+                reject_to(status, &headers, &mut response)?;
                 self.write_last(&transport, &response)?;
                 return Err(AcceptError::Refused(status));
             }
         };
         let accept = Accept::new().subprotocol(subprotocol).headers(&headers);
-        let (response, endpoint) = written(|out| upgrade.accept(&accept, &self.config, clock.now(), out))?;
+        let mut response = Vec::new();
+        let endpoint = upgrade.accept_to(&accept, &self.config, clock.now(), &mut response)?;
         write_within(&transport, &response, self.write_timeout)?;
         let buffer = head.into_buffer(len);
         let ws = WebSocket::new(endpoint, transport, buffer, clock, self.write_timeout);
@@ -234,11 +236,11 @@ impl<'a> Acceptor<'a> {
 
     /// Tells whoever asked what is wrong.
     fn refuse(&self, transport: &impl Transport, error: HandshakeError) -> AcceptError {
-        let told = written(|out| Ok((error.write_response(out)?, ())));
-        match told.map_err(AcceptError::from).and_then(|(response, ())| self.write_last(transport, &response)) {
-            Ok(()) | Err(AcceptError::Io(_)) => AcceptError::Handshake(error),
-            Err(error) => error,
-        }
+        let mut response = Vec::new();
+        error.write_response_to(&mut response);
+        // A peer that is gone needs no answer.
+        let _ = self.write_last(transport, &response);
+        AcceptError::Handshake(error)
     }
 
     fn write_last(&self, transport: &impl Transport, response: &[u8]) -> Result<(), AcceptError> {

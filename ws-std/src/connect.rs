@@ -15,7 +15,7 @@ use ws_proto::{
 use crate::{
     Client, Config, OsEntropy, Socket, WebSocket,
     clock::Clock,
-    opening::{Head, HeadError, write_within, written},
+    opening::{Head, HeadError, write_within},
     transport::Transport,
 };
 
@@ -150,8 +150,9 @@ impl<'a> Connector<'a> {
         let mut nonce = [0; 16];
         OsEntropy.fill(&mut nonce)?;
         let mut handshake = self.handshake(target, nonce, clock)?;
-        let (bytes, ()) = written(|out| Ok((handshake.write_request(out)?, ())))?;
-        write_within(&transport, &bytes, self.write_timeout)?;
+        let mut request = Vec::new();
+        handshake.write_request_to(&mut request);
+        write_within(&transport, &request, self.write_timeout)?;
         let (head, len) = Head::read(&transport, clock, &mut handshake).map_err(|error| match error {
             HeadError::Io(error) => ConnectError::Io(error),
             HeadError::Handshake(error) => ConnectError::Handshake(error),

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::{io, net::Shutdown, time::Instant};
 
-use ws_proto::{HandshakeError, handshake::WriteError};
+use ws_proto::HandshakeError;
 
 use crate::{
     clock::Clock,
@@ -93,23 +93,6 @@ impl Head {
     /// The buffer, which serves on for the connection: what is behind the head are its first bytes.
     pub(crate) fn into_buffer(self, head_len: usize) -> ws_proto::MessageBuffer<Vec<u8>> {
         ws_proto::MessageBuffer::with_received(self.bytes, head_len..self.filled)
-    }
-}
-
-/// What `write` writes, in as much room as it needs.
-pub(crate) fn written<X>(
-    mut write: impl FnMut(&mut [u8]) -> Result<(usize, X), WriteError>,
-) -> Result<(Vec<u8>, X), WriteError> {
-    let mut out = vec![0; 512];
-    loop {
-        match write(&mut out) {
-            Ok((len, result)) => {
-                out.truncate(len);
-                return Ok((out, result));
-            }
-            Err(WriteError::BufferTooSmall { needed }) if needed > out.len() => out.resize(needed, 0),
-            Err(error) => return Err(error),
-        }
     }
 }
 

@@ -1,18 +1,20 @@
-//! One thread, one read buffer, any number of connections: an echo server on `mio`.
+//! One thread, one epoll, tens of thousands of connections: an echo server on `mio`.
 //!
-//! A connection owns memory only for what is unfinished: a cut request, the parts of a message that one read
-//! did not complete, output that the socket has not taken. All replies to one read go out in one write; a peer
-//! that does not take its replies is not read from. Deadlines lie in an ordered set.
+//! All connections read to one buffer. What else it takes to receive and to send, a connection borrows and
+//! keeps only while something is unfinished: a cut message, output that the socket has not taken. All
+//! replies to one read go out in one write; a peer that does not take its replies is not read from.
 //!
 //! ```sh
 //! cargo run --release -p ws-hosts --example mio_echo 127.0.0.1:9001
 //! ```
 
 use std::{
-    collections::BTreeSet,
+    cmp::Reverse,
+    collections::BinaryHeap,
     error::Error,
     io::{self, ErrorKind, Read, Write},
     net::Shutdown,
+    time::Duration,
 };
 
 use mio::{
@@ -21,43 +23,40 @@ use mio::{
 };
 use slab::Slab;
 use ws_proto::{
-    Config, Endpoint, Incoming, Instant, MessageBuffer, Server, State, Transmit,
-    server::{Accept, Handshake, Head, OriginPolicy, Request},
+    Config, Endpoint, Incoming, Instant, MessageBuffer, Output, Pending, Server, State,
+    server::{Accept, Opening, OriginPolicy},
 };
 
 const LISTENER: Token = Token(usize::MAX);
-/// More unwritten output than this, and a connection is not read from.
-const OUTPUT_MARK: usize = 64 * 1024;
+/// After so many reads it is another connection's turn.
+const TURN: usize = 16;
 
 struct Connection {
     stream: TcpStream,
     phase: Phase,
-    output: Vec<u8>,
-    written: usize,
-    /// Our direction is to be ended once `output` is written.
-    ending: bool,
-    deadline: Option<Instant>,
+    unfinished: Option<Box<Memory>>,
+    /// When its entry among the deadlines comes up.
+    armed: Option<Instant>,
 }
 
 #[allow(clippy::large_enum_variant, reason = "nearly all connections are open")]
 enum Phase {
-    Opening(Handshake, Vec<u8>),
-    Open(Endpoint<Server>, MessageBuffer<Vec<u8>>),
-    /// The opening handshake has failed; what is left is to say so.
-    Refused,
+    Opening(Box<Opening<'static>>),
+    Open(Endpoint<Server>),
 }
 
-/// What every connection uses in its turn.
+/// What a connection needs while it has something to do.
+#[derive(Default)]
+struct Memory {
+    buffer: MessageBuffer<Vec<u8>>,
+    output: Output,
+}
+
+/// What all connections use in their turn.
 struct Shared {
-    config: Config,
-    epoch: std::time::Instant,
-    buffer: Vec<u8>,
-}
-
-impl Shared {
-    fn now(&self) -> Instant {
-        Instant::ZERO.saturating_add(self.epoch.elapsed())
-    }
+    input: Vec<u8>,
+    memory: Option<Box<Memory>>,
+    deadlines: BinaryHeap<Reverse<(Instant, usize)>>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -68,213 +67,143 @@ fn main() -> Result<(), Box<dyn Error>> {
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     let mut config = Config::default();
     config.max_message_len = 64 << 20;
-    let mut shared = Shared { config, epoch: std::time::Instant::now(), buffer: vec![0; 64 * 1024] };
+    let mut shared = Shared { input: vec![0; 64 * 1024], memory: None, deadlines: BinaryHeap::new() };
     let mut connections = Slab::new();
-    let mut deadlines = BTreeSet::new();
     let mut events = Events::with_capacity(1024);
+    let epoch = std::time::Instant::now();
+    let clock = || Instant::ZERO.saturating_add(epoch.elapsed());
     loop {
-        let first = deadlines.first().map(|&(at, _): &(Instant, usize)| at);
-        let wait = first.map(|at| at.saturating_duration_since(shared.now()));
+        let wait = shared.deadlines.peek().map(|Reverse((at, _))| at.saturating_duration_since(clock()));
         match poll.poll(&mut events, wait) {
             Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error.into()),
             _ => {}
         }
-        let mut woken: Vec<usize> = Vec::new();
+        let now = clock();
         for event in &events {
-            match event.token() {
-                LISTENER => accept_all(&listener, &poll, &mut connections, &shared, &mut woken)?,
-                Token(id) => woken.push(id),
+            if event.token() != LISTENER {
+                run(&mut connections, event.token().0, &mut shared, now);
+                continue;
+            }
+            // An error means that nobody waits any more, or that there is no file for who does.
+            while let Ok((mut stream, _)) = listener.accept() {
+                let entry = connections.vacant_entry();
+                let id = entry.key();
+                poll.registry().register(&mut stream, Token(id), Interest::READABLE | Interest::WRITABLE)?;
+                // Replies are written together as it is.
+                let _ = stream.set_nodelay(true);
+                let phase = Phase::Opening(Box::new(Opening::new(&config, OriginPolicy::AllowAny, now)));
+                entry.insert(Connection { stream, phase, unfinished: None, armed: None });
+                run(&mut connections, id, &mut shared, now);
             }
         }
-        woken.extend(deadlines.range(..=(shared.now(), usize::MAX)).map(|&(_, id)| id));
-        for id in woken {
-            let Some(connection) = connections.get_mut(id) else { continue };
-            let alive = connection.run(&mut shared);
-            let deadline = connection.poll_timeout().filter(|_| alive);
-            if let Some(old) = core::mem::replace(&mut connection.deadline, deadline) {
-                deadlines.remove(&(old, id));
-            }
-            deadlines.extend(deadline.map(|at| (at, id)));
-            if !alive {
-                connections.remove(id);
+        while let Some(&Reverse((at, id))) = shared.deadlines.peek().filter(|Reverse((at, _))| *at <= now) {
+            shared.deadlines.pop();
+            // An entry that is not what the connection is armed with was replaced by an earlier one.
+            if let Some(connection) = connections.get_mut(id).filter(|connection| connection.armed == Some(at)) {
+                connection.armed = None;
+                run(&mut connections, id, &mut shared, now);
             }
         }
     }
 }
 
-fn accept_all(
-    listener: &TcpListener,
-    poll: &Poll,
-    connections: &mut Slab<Connection>,
-    shared: &Shared,
-    woken: &mut Vec<usize>,
-) -> io::Result<()> {
-    loop {
-        let mut stream = match listener.accept() {
-            Ok((stream, _)) => stream,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-            // Out of files, say; whoever is in the queue is taken with the next event.
-            Err(_) => return Ok(()),
-        };
-        let entry = connections.vacant_entry();
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        poll.registry().register(&mut stream, Token(entry.key()), interest)?;
-        // Replies are written together as it is.
-        let _ = stream.set_nodelay(true);
-        let phase = Phase::Opening(Handshake::new(shared.now(), &shared.config), Vec::new());
-        woken.push(entry.key());
-        let output = Vec::new();
-        entry.insert(Connection { stream, phase, output, written: 0, ending: false, deadline: None });
+/// Does all that a connection can do without waiting, and arms its deadline.
+fn run(connections: &mut Slab<Connection>, id: usize, shared: &mut Shared, now: Instant) {
+    let Some(connection) = connections.get_mut(id) else { return };
+    let mut memory = connection.unfinished.take().or_else(|| shared.memory.take()).unwrap_or_default();
+    let result = connection.run(&mut memory, &mut shared.input, now).map_err(|error| error.kind());
+    let deadline = match (&connection.phase, result) {
+        (Phase::Open(endpoint), _) if matches!(endpoint.state(), State::Closed(_)) => None,
+        (Phase::Open(endpoint), Err(ErrorKind::WouldBlock)) => Some(endpoint.poll_timeout()),
+        (Phase::Opening(opening), Err(ErrorKind::WouldBlock)) => Some(opening.poll_timeout()),
+        // In the next round, behind all who have events.
+        (_, Err(ErrorKind::Interrupted)) => Some(Some(now.saturating_add(Duration::from_nanos(1)))),
+        _ => None,
+    };
+    let Some(deadline) = deadline else {
+        connections.remove(id);
+        return;
+    };
+    if memory.buffer.is_empty() && memory.output.is_empty() {
+        shared.memory = Some(memory);
+    } else {
+        connection.unfinished = Some(memory);
+    }
+    // A deadline that has moved to later is armed again when its entry comes up.
+    if deadline.is_some_and(|deadline| connection.armed.is_none_or(|armed| deadline < armed)) {
+        connection.armed = deadline;
+        shared.deadlines.extend(deadline.map(|at| Reverse((at, id))));
     }
 }
 
 impl Connection {
-    fn poll_timeout(&self) -> Option<Instant> {
-        match &self.phase {
-            Phase::Opening(handshake, _) => handshake.poll_timeout(),
-            Phase::Open(endpoint, _) => endpoint.poll_timeout(),
-            Phase::Refused => None,
-        }
-    }
-
-    /// Does all that can be done without waiting; whether there will be more to do.
-    fn run(&mut self, shared: &mut Shared) -> bool {
-        self.timeout(shared.now());
-        // The notifications of `mio` come once: read until there is nothing, unless output is in the way.
-        loop {
-            if self.write().is_err() {
-                return false;
-            }
-            if self.output.len() >= OUTPUT_MARK {
-                break;
-            }
-            match self.read(shared) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(_) => return false,
-            }
-        }
-        let over = match &self.phase {
-            Phase::Opening(..) => false,
-            Phase::Open(endpoint, _) => matches!(endpoint.state(), State::Closed(_)),
-            Phase::Refused => self.output.is_empty(),
-        };
-        !over
-    }
-
-    fn timeout(&mut self, now: Instant) {
+    fn run(&mut self, memory: &mut Memory, input: &mut [u8], now: Instant) -> io::Result<()> {
+        let result = self.pump(memory, input, now);
         match &mut self.phase {
-            Phase::Opening(handshake, _) => {
-                if let Err(error) = handshake.handle_timeout(now) {
-                    self.refuse(error);
-                }
-            }
-            Phase::Open(endpoint, _) => {
+            Phase::Opening(_) => self.received(&mut [], memory, now),
+            Phase::Open(endpoint) => {
                 endpoint.handle_timeout(now);
-                drain(endpoint, &mut self.output, &mut self.ending);
+                memory.output.drain(endpoint);
             }
-            Phase::Refused => {}
         }
+        self.write(&mut memory.output).and(result)
     }
 
-    /// Reads once; `false` if there was nothing to read.
-    fn read(&mut self, shared: &mut Shared) -> io::Result<bool> {
-        let now = shared.now();
-        match self.stream.read(&mut shared.buffer) {
-            Ok(0) => match &mut self.phase {
-                Phase::Open(endpoint, _) => {
+    /// Writes and reads until the end, or until one of them would block: a peer that does not take its replies
+    /// is not read from. [`ErrorKind::Interrupted`]: there is more to do.
+    fn pump(&mut self, memory: &mut Memory, input: &mut [u8], now: Instant) -> io::Result<()> {
+        for _ in 0..TURN {
+            self.write(&mut memory.output)?;
+            let room = match &self.phase {
+                Phase::Open(endpoint) => memory.buffer.unfilled_or(endpoint, input),
+                Phase::Opening(_) => &mut *input,
+            };
+            let len = self.stream.read(room)?;
+            match &mut self.phase {
+                Phase::Opening(_) if len == 0 => return Err(ErrorKind::UnexpectedEof.into()),
+                Phase::Open(endpoint) if len == 0 => {
                     endpoint.receive_eof();
-                    drain(endpoint, &mut self.output, &mut self.ending);
-                    Ok(false)
+                    return Ok(());
                 }
-                Phase::Opening(..) | Phase::Refused => Err(ErrorKind::UnexpectedEof.into()),
-            },
-            Ok(len) => {
-                self.received(&mut shared.buffer[..len], &shared.config, now);
-                Ok(true)
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
-            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(true),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn received(&mut self, mut input: &mut [u8], config: &Config, now: Instant) {
-        match &mut self.phase {
-            Phase::Refused => {}
-            Phase::Opening(handshake, head) => {
-                head.extend_from_slice(input);
-                match handshake.poll_head(now, head) {
-                    Ok(None) => {}
-                    Ok(Some(len)) => self.open(len, config, now),
-                    Err(error) => self.refuse(error),
-                }
-            }
-            Phase::Open(endpoint, buffer) => {
-                while let Ok(Some(incoming)) = buffer.next_in(endpoint, now, &mut input) {
-                    if let Incoming::Message(message) = incoming {
-                        // Refused once the connection is closing: then nobody waits for an echo.
-                        let _ = endpoint.write_to(message, &mut self.output);
-                    }
-                    drain(endpoint, &mut self.output, &mut self.ending);
-                }
-                drain(endpoint, &mut self.output, &mut self.ending);
+                _ => self.received(memory.buffer.filled_or(len, input), memory, now),
             }
         }
+        Err(ErrorKind::Interrupted.into())
     }
 
-    fn open(&mut self, head_len: usize, config: &Config, now: Instant) {
-        let Phase::Opening(_, head) = core::mem::replace(&mut self.phase, Phase::Refused) else { return };
-        let upgrade = match Request::parse(&head[..head_len], OriginPolicy::AllowAny) {
-            Ok(Head::Upgrade(request)) => request.upgrade(),
-            Ok(Head::Plain(_)) => return self.refuse(ws_proto::HandshakeError::UpgradeRequired),
-            Err(error) => return self.refuse(error),
+    fn received(&mut self, mut input: &mut [u8], memory: &mut Memory, now: Instant) {
+        let Memory { buffer, output } = memory;
+        let endpoint = match &mut self.phase {
+            Phase::Open(endpoint) => endpoint,
+            Phase::Opening(opening) => {
+                if let Some((endpoint, mut rest)) = opening.receive(now, input, output, |_| Ok(Accept::new())) {
+                    self.phase = Phase::Open(endpoint);
+                    // The first frames may have come with the request.
+                    self.received(&mut rest, memory, now);
+                }
+                return;
+            }
         };
-        let mut response = [0; 256];
-        if let Ok((len, endpoint)) = upgrade.accept(&Accept::new(), config, now, &mut response) {
-            self.output.extend_from_slice(&response[..len]);
-            self.phase = Phase::Open(endpoint, MessageBuffer::new(Vec::new()));
-            // The first frames may have come with the request.
-            let mut rest = head;
-            self.received(&mut rest[head_len..], config, now);
-        }
-    }
-
-    fn refuse(&mut self, error: ws_proto::HandshakeError) {
-        let mut response = [0; ws_proto::HandshakeError::MAX_RESPONSE_LEN];
-        if let Ok(len) = error.write_response(&mut response) {
-            self.output.extend_from_slice(&response[..len]);
-        }
-        self.phase = Phase::Refused;
-        self.ending = true;
-    }
-
-    /// Writes what the socket takes.
-    fn write(&mut self) -> io::Result<()> {
-        while self.written < self.output.len() {
-            match self.stream.write(&self.output[self.written..]) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(len) => self.written += len,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+        while let Ok(Some(incoming)) = buffer.next_in(endpoint, now, &mut input) {
+            if let Incoming::Message(message) = incoming {
+                // Refused once the connection is closing: then nobody waits for an echo.
+                let _ = output.send(endpoint, message);
             }
+            output.drain(endpoint);
         }
-        // An idle connection owns no buffer.
-        self.output = Vec::new();
-        self.written = 0;
-        if core::mem::take(&mut self.ending) {
-            let _ = self.stream.shutdown(Shutdown::Write);
+        output.drain(endpoint);
+    }
+
+    fn write(&mut self, output: &mut Output) -> io::Result<()> {
+        while let Some(pending) = output.pending() {
+            match pending {
+                Pending::Bytes(bytes) => output.written(self.stream.write(bytes)?),
+                Pending::Shutdown => {
+                    let _ = self.stream.shutdown(Shutdown::Write);
+                    output.shut_down();
+                }
+            }
         }
         Ok(())
-    }
-}
-
-fn drain(endpoint: &mut Endpoint<Server>, output: &mut Vec<u8>, ending: &mut bool) {
-    while let Some(transmit) = endpoint.poll_transmit() {
-        match transmit {
-            Transmit::Control(frame) => output.extend_from_slice(frame.as_bytes()),
-            Transmit::Shutdown => *ending = true,
-        }
     }
 }

@@ -107,6 +107,13 @@ impl<'a> Handshake<'a> {
         writer.finish()
     }
 
+    /// Appends the request to `out`; see [`write_request`](Self::write_request).
+    #[cfg(feature = "alloc")]
+    pub fn write_request_to(&self, out: &mut alloc::vec::Vec<u8>) {
+        // Enough room is all that it can lack: the request has been checked.
+        let _ = super::write::append(out, |out| Ok((self.write_request(out)?, ())));
+    }
+
     /// Looks for the end of the final head in `received`: all bytes received so far, from the first on.
     ///
     /// `Some(len)`: interim (1xx) responses, if any, and the final head are `received[..len]`, for

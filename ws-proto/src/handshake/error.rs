@@ -108,6 +108,13 @@ impl HandshakeError {
         server::write_refusal(&mut writer, self.status(), &[]);
         writer.finish()
     }
+
+    /// Appends the complete response that refuses the handshake to `out`.
+    #[cfg(feature = "alloc")]
+    pub fn write_response_to(self, out: &mut alloc::vec::Vec<u8>) {
+        // Enough room is all that it can lack.
+        let _ = super::write::append(out, |out| Ok((self.write_response(out)?, ())));
+    }
 }
 
 impl fmt::Display for HandshakeError {

@@ -63,6 +63,8 @@
 
 mod answer;
 mod offer;
+#[cfg(feature = "alloc")]
+mod opening;
 
 use core::fmt;
 
@@ -76,10 +78,14 @@ use super::{
 use crate::{config::Config, time::Instant};
 
 pub use super::origin::OriginPolicy;
+#[cfg(feature = "alloc")]
+pub use answer::reject_to;
 pub(super) use answer::write_refusal;
 pub use answer::{Accept, Upgrade, reject};
 use offer::{Facts, check_method};
 pub use offer::{Offer, Subprotocol, negotiate, negotiate_extended_connect};
+#[cfg(feature = "alloc")]
+pub use opening::Opening;
 
 /// Waits for the head of a request. Small, and holds no bytes.
 #[derive(Clone, Debug)]
@@ -133,6 +139,20 @@ pub enum Head<'h> {
     Upgrade(Request<'h>),
     /// Something else: serve a page, or refuse with [`HandshakeError::UpgradeRequired`].
     Plain(PlainRequest<'h>),
+}
+
+impl<'h> Head<'h> {
+    /// The request for a WebSocket, where nothing else is served.
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError::UpgradeRequired`] if something else is asked for.
+    pub const fn into_request(self) -> Result<Request<'h>, HandshakeError> {
+        match self {
+            Self::Upgrade(request) => Ok(request),
+            Self::Plain(_) => Err(HandshakeError::UpgradeRequired),
+        }
+    }
 }
 
 /// A valid HTTP/1.1 request without a body that does not ask for a WebSocket.

@@ -53,6 +53,32 @@ impl<'o> Writer<'o> {
     }
 }
 
+/// Appends what `write` writes to `out`, in as much room as that needs; `out` is as before if it fails.
+#[cfg(feature = "alloc")]
+pub(super) fn append<X>(
+    out: &mut alloc::vec::Vec<u8>,
+    mut write: impl FnMut(&mut [u8]) -> Result<(usize, X), WriteError>,
+) -> Result<X, WriteError> {
+    const USUAL: usize = 256;
+    let start = out.len();
+    out.resize(start + USUAL, 0);
+    loop {
+        match write(out.get_mut(start..).unwrap_or_default()) {
+            Ok((len, result)) => {
+                out.truncate(start + len);
+                return Ok(result);
+            }
+            Err(WriteError::BufferTooSmall { needed }) if needed > out.len() - start => {
+                out.resize(start + needed, 0);
+            }
+            Err(error) => {
+                out.truncate(start);
+                return Err(error);
+            }
+        }
+    }
+}
+
 /// Whether the caller may add these fields: each is one field and none that the handshake itself writes or
 /// reads.
 pub(super) fn check_headers(headers: &[(&str, &str)]) -> Result<(), WriteError> {

@@ -1,5 +1,7 @@
 //! What a server answers (RFC 6455 section 4.2.2).
 
+#[cfg(feature = "alloc")]
+use super::super::write::append;
 use super::{
     super::{
         WriteError, key,
@@ -86,6 +88,22 @@ impl Upgrade {
         Ok((len, Endpoint::new(Server, config, self.negotiated, now)))
     }
 
+    /// Appends the response that accepts to `out`, and makes the endpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::InvalidHeader`]. `out` is as before then.
+    #[cfg(feature = "alloc")]
+    pub fn accept_to(
+        &self,
+        answer: &Accept<'_>,
+        config: &Config,
+        now: Instant,
+        out: &mut alloc::vec::Vec<u8>,
+    ) -> Result<Endpoint<Server>, WriteError> {
+        append(out, |out| self.accept(answer, config, now, out))
+    }
+
     /// Writes the response that accepts, and tells its length.
     ///
     /// # Errors
@@ -136,6 +154,16 @@ pub fn reject(status: u16, headers: &[(&str, &str)], out: &mut [u8]) -> Result<u
     let mut writer = Writer::new(out);
     write_refusal(&mut writer, status, headers);
     writer.finish()
+}
+
+/// Appends what [`reject`] writes to `out`.
+///
+/// # Errors
+///
+/// [`WriteError::InvalidStatus`] and [`WriteError::InvalidHeader`]. `out` is as before then.
+#[cfg(feature = "alloc")]
+pub fn reject_to(status: u16, headers: &[(&str, &str)], out: &mut alloc::vec::Vec<u8>) -> Result<(), WriteError> {
+    append(out, |out| Ok((reject(status, headers, out)?, ())))
 }
 
 /// The response that refuses: nothing of the request is in it, and the connection ends behind it.
