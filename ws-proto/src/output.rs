@@ -113,6 +113,8 @@ impl Output {
     }
 
     /// Where more can be appended: a head of the opening handshake, part of a message, a prepared one.
+    ///
+    /// What is in it already stays there; [`take_bytes`](Self::take_bytes) takes it out.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }
@@ -134,6 +136,14 @@ impl Output {
             self.bytes.clear();
             self.bytes.shrink_to(KEPT);
         }
+    }
+
+    /// Takes the pending bytes out, for transports that want to own what they write. A pending
+    /// [`Pending::Shutdown`] stays, and comes behind them.
+    pub fn take_bytes(&mut self) -> Vec<u8> {
+        let mut bytes = core::mem::take(&mut self.bytes);
+        bytes.drain(..core::mem::take(&mut self.written).min(bytes.len()));
+        bytes
     }
 
     /// Tells that the transport has been half-closed.

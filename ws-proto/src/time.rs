@@ -6,6 +6,12 @@ use core::{fmt, num::NonZeroU64, time::Duration};
 ///
 /// Any monotonic clock will do (`std::time::Instant` minus the one taken at start-up, a hardware tick
 /// counter, `performance.now()`); 64 bits last for 584 years. The type and its `Option` are 8 bytes each.
+///
+/// ```
+/// let epoch = std::time::Instant::now();
+/// let now = ws_proto::Instant::from(epoch.elapsed());
+/// let deadline = epoch + core::time::Duration::from(now);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(NonZeroU64); // nanoseconds + 1, for the niche
 
@@ -45,9 +51,23 @@ impl Instant {
     }
 }
 
+/// The instant that long after the epoch, or the last representable one.
+impl From<Duration> for Instant {
+    fn from(since_epoch: Duration) -> Self {
+        Self::ZERO.saturating_add(since_epoch)
+    }
+}
+
+/// How long after the epoch it is.
+impl From<Instant> for Duration {
+    fn from(instant: Instant) -> Self {
+        Self::from_nanos(instant.as_nanos())
+    }
+}
+
 impl fmt::Debug for Instant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&Duration::from_nanos(self.as_nanos()), f)
+        fmt::Debug::fmt(&Duration::from(*self), f)
     }
 }
 

@@ -13,11 +13,11 @@ impl Clock {
     }
 
     pub(crate) fn now(&self) -> ws_proto::Instant {
-        ws_proto::Instant::ZERO.saturating_add(self.epoch.elapsed())
+        self.epoch.elapsed().into()
     }
 
     /// The endpoint's instant as the system's; `None` if it is beyond the system's reach.
     pub(crate) fn to_system(self, instant: ws_proto::Instant) -> Option<Instant> {
-        self.epoch.checked_add(Duration::from_nanos(instant.as_nanos()))
+        self.epoch.checked_add(Duration::from(instant))
     }
 }

@@ -71,7 +71,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut connections = Slab::new();
     let mut events = Events::with_capacity(1024);
     let epoch = std::time::Instant::now();
-    let clock = || Instant::ZERO.saturating_add(epoch.elapsed());
+    let clock = || Instant::from(epoch.elapsed());
     loop {
         let wait = shared.deadlines.peek().map(|Reverse((at, _))| at.saturating_duration_since(clock()));
         match poll.poll(&mut events, wait) {

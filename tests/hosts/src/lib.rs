@@ -1,1 +1,5 @@
-//! ws-proto embedded into other runtimes; each host is a program in `examples/`, to be copied.
+//! ws-proto embedded into other runtimes. Each host is a program in `examples/`, to be copied; what several hosts on
+//! `tokio` share is here.
+
+pub mod tokio_opening;
+pub mod tokio_websocket;

@@ -228,7 +228,7 @@ impl fmt::Debug for PlainRequest<'_> {
 #[derive(Clone, Debug)]
 pub struct Request<'h> {
     head: PlainRequest<'h>,
-    offer: Offer<'h>,
+    origin: Option<&'h str>,
     upgrade: Upgrade,
 }
 
@@ -250,8 +250,8 @@ impl<'h> Request<'h> {
             return Ok(Head::Plain(head));
         }
         let upgrade = facts.upgrade(method)?;
-        let offer = Offer::new(fields, &facts, &authority, origin)?;
-        Ok(Head::Upgrade(Self { head, offer, upgrade }))
+        let origin = facts.admit(fields, &authority, origin)?;
+        Ok(Head::Upgrade(Self { head, origin, upgrade }))
     }
 
     /// The request target as it was sent: visible ASCII without a fragment, but not always a path.
@@ -293,19 +293,19 @@ impl<'h> Request<'h> {
 
     /// The origin of the page that asks; `None` if it is not a browser that asks (RFC 6455 section 4.2.1).
     #[must_use]
-    pub fn origin(&self) -> Option<&'h str> {
-        self.offer.origin()
+    pub const fn origin(&self) -> Option<&'h str> {
+        self.origin
     }
 
     /// The subprotocols that the client speaks, its favourite first.
     pub fn subprotocols(&self) -> impl Iterator<Item = &'h str> + use<'h> {
-        self.offer.subprotocols()
+        offer::subprotocols(self.headers())
     }
 
     /// The first of `ours` that the client speaks too.
     #[must_use]
     pub fn select<'s>(&self, ours: &[&'s str]) -> Option<Subprotocol<'s>> {
-        self.offer.select(ours)
+        offer::select(ours, || self.subprotocols())
     }
 
     /// What it takes to accept; it outlives the head.

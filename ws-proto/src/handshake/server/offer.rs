@@ -4,7 +4,7 @@ use core::{fmt, str};
 
 use super::{
     super::{
-        Fields, HandshakeError,
+        HandshakeError,
         authority::Authority,
         field::{Once, elements, is_extension_list, is_token, is_websocket_name, is_zero, list_names, trim},
         key,
@@ -17,45 +17,29 @@ const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "
 
 /// What may be chosen from: the client's subprotocols, and the page that asks.
 ///
-/// `F` walks over the fields of the request: those of a head, or an HTTP library's.
+/// `F` begins a walk over the fields of an HTTP library's request.
 #[derive(Clone)]
-pub struct Offer<'h, F = Fields<'h>> {
+pub struct Offer<'h, F> {
     fields: F,
     origin: Option<&'h str>,
 }
 
-impl<'h, F: Iterator<Item = (&'h str, &'h [u8])> + Clone> Offer<'h, F> {
-    pub(super) fn new(
-        fields: F,
-        facts: &Facts<'h>,
-        authority: &Authority<'_>,
-        policy: OriginPolicy<'_>,
-    ) -> Result<Self, HandshakeError> {
-        check_lists(fields.clone())?;
-        let origin = facts.origin(authority, policy)?;
-        Ok(Self { fields, origin })
-    }
-
+impl<'h, F: Fn() -> I, I: Iterator<Item = (&'h str, &'h [u8])>> Offer<'h, F> {
     /// The origin of the page that asks; `None` if it is not a browser that asks (RFC 6455 section 4.2.1).
     #[must_use]
-    pub fn origin(&self) -> Option<&'h str> {
+    pub const fn origin(&self) -> Option<&'h str> {
         self.origin
     }
 
     /// The subprotocols that the client speaks, its favourite first.
-    pub fn subprotocols(&self) -> impl Iterator<Item = &'h str> + use<'h, F> {
-        self.fields
-            .clone()
-            .filter(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-protocol"))
-            .flat_map(|(_, list)| elements(list))
-            .filter_map(|element| str::from_utf8(element).ok())
+    pub fn subprotocols(&self) -> impl Iterator<Item = &'h str> + use<'h, F, I> {
+        subprotocols((self.fields)())
     }
 
     /// The first of `ours` that the client speaks too.
     #[must_use]
     pub fn select<'s>(&self, ours: &[&'s str]) -> Option<Subprotocol<'s>> {
-        let offered = |name: &&&str| self.subprotocols().any(|offered| offered == **name);
-        ours.iter().find(offered).map(|name| Subprotocol(name))
+        select(ours, || self.subprotocols())
     }
 }
 
@@ -63,6 +47,24 @@ impl<F> fmt::Debug for Offer<'_, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Offer").field("origin", &self.origin).finish_non_exhaustive()
     }
+}
+
+/// The subprotocols that `fields` name.
+pub(super) fn subprotocols<'h, I: Iterator<Item = (&'h str, &'h [u8])>>(
+    fields: I,
+) -> impl Iterator<Item = &'h str> + use<'h, I> {
+    fields
+        .filter(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-protocol"))
+        .flat_map(|(_, list)| elements(list))
+        .filter_map(|element| str::from_utf8(element).ok())
+}
+
+/// The first of `ours` that is offered too.
+pub(super) fn select<'h, 's, I: Iterator<Item = &'h str>>(
+    ours: &[&'s str],
+    offered: impl Fn() -> I,
+) -> Option<Subprotocol<'s>> {
+    ours.iter().find(|name| offered().any(|offered| offered == **name)).map(|name| Subprotocol(name))
 }
 
 /// A subprotocol that the client has offered; only [`Offer::select`] makes one (RFC 6455 section 4.2.2).
@@ -79,9 +81,9 @@ impl<'s> Subprotocol<'s> {
 
 /// Negotiates an HTTP/1.1 request that another library has parsed.
 ///
-/// `fields` are all field lines of the request, `authority` that of a target in absolute form. What only the
-/// head shows is that library's to check: the version (HTTP/1.0 has no upgrade) and the syntax of fields. A
-/// request that announces a body is refused here.
+/// `fields` begins a walk over all field lines of the request; `authority` is that of a target in absolute
+/// form. What only the head shows is that library's to check: the version (HTTP/1.0 has no upgrade) and the
+/// syntax of fields. A request that announces a body is refused here.
 ///
 /// To answer, send status 101 with `Upgrade: websocket`, `Connection: Upgrade`, the value of
 /// [`Upgrade::accept_key`] as Sec-WebSocket-Accept, and the subprotocol selected; then begin an
@@ -98,7 +100,7 @@ impl<'s> Subprotocol<'s> {
 ///     ("sec-websocket-version", "13"),
 ///     ("sec-websocket-protocol", "chat"),
 /// ];
-/// let fields = fields.iter().map(|(name, value)| (*name, value.as_bytes()));
+/// let fields = || fields.iter().map(|(name, value)| (*name, value.as_bytes()));
 /// let (offer, upgrade) = server::negotiate("GET", None, fields, OriginPolicy::SameHost)?;
 /// assert_eq!(upgrade.accept_key(), b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 /// assert_eq!(offer.select(&["chat"]).unwrap().as_str(), "chat");
@@ -109,42 +111,44 @@ impl<'s> Subprotocol<'s> {
 ///
 /// As [`Request::parse`](super::Request::parse); a request that does not ask for a WebSocket gives
 /// [`HandshakeError::UpgradeRequired`].
-pub fn negotiate<'h, F: Iterator<Item = (&'h str, &'h [u8])> + Clone>(
+pub fn negotiate<'h, F: Fn() -> I, I: Iterator<Item = (&'h str, &'h [u8])>>(
     method: &str,
     authority: Option<&'h str>,
     fields: F,
     origin: OriginPolicy<'_>,
 ) -> Result<(Offer<'h, F>, Upgrade), HandshakeError> {
     check_method(method)?;
-    let facts = Facts::gather(fields.clone())?;
+    let facts = Facts::gather(fields())?;
     let absolute = authority.map(parse_authority).transpose()?;
     let authority = facts.authority(absolute)?;
     if facts.is_plain(method)? {
         return Err(HandshakeError::UpgradeRequired);
     }
     let upgrade = facts.upgrade(method)?;
-    Ok((Offer::new(fields, &facts, &authority, origin)?, upgrade))
+    let origin = facts.admit(fields(), &authority, origin)?;
+    Ok((Offer { fields, origin }, upgrade))
 }
 
 /// Negotiates an extended CONNECT request of HTTP/2 or HTTP/3 whose `:protocol` is `websocket` (RFC 8441
 /// section 5, RFC 9220).
 ///
-/// `authority` is the value of `:authority`, `fields` are all regular fields. There is neither a key nor an
+/// `authority` is the value of `:authority`, `fields` begins a walk over all regular fields. There is neither a key nor an
 /// upgrade: to accept, answer with status 200 and the subprotocol selected, then begin an
 /// [`Endpoint`](crate::Endpoint) on the stream with [`Negotiated::default`](crate::Negotiated).
 ///
 /// # Errors
 ///
 /// As [`Request::parse`](super::Request::parse), as far as the rules apply.
-pub fn negotiate_extended_connect<'h, F: Iterator<Item = (&'h str, &'h [u8])> + Clone>(
+pub fn negotiate_extended_connect<'h, F: Fn() -> I, I: Iterator<Item = (&'h str, &'h [u8])>>(
     authority: &'h str,
     fields: F,
     origin: OriginPolicy<'_>,
 ) -> Result<Offer<'h, F>, HandshakeError> {
-    let facts = Facts::gather(fields.clone())?;
+    let facts = Facts::gather(fields())?;
     let authority = parse_authority(authority)?;
     facts.check_version()?;
-    Offer::new(fields, &facts, &authority, origin)
+    let origin = facts.admit(fields(), &authority, origin)?;
+    Ok(Offer { fields, origin })
 }
 
 fn parse_authority(text: &str) -> Result<Authority<'_>, HandshakeError> {
@@ -258,6 +262,17 @@ impl<'h> Facts<'h> {
             other if is_version(other) => Err(HandshakeError::UnsupportedVersion),
             _ => Err(HandshakeError::Version),
         }
+    }
+
+    /// The origin of the page that asks, if `policy` admits it and the lists in `fields` are well-formed.
+    pub(super) fn admit(
+        &self,
+        fields: impl Iterator<Item = (&'h str, &'h [u8])>,
+        authority: &Authority<'_>,
+        policy: OriginPolicy<'_>,
+    ) -> Result<Option<&'h str>, HandshakeError> {
+        check_lists(fields)?;
+        self.origin(authority, policy)
     }
 
     fn origin(

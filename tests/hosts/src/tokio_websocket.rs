@@ -1,0 +1,231 @@
+//! A WebSocket over any stream of `tokio`, as two halves for two tasks.
+//!
+//! All progress is in the halves, none in a future: any future of theirs can be dropped at any time, and the
+//! next call goes on where it stopped. Who reads also keeps the connection alive and closes it in good order,
+//! so somebody must.
+
+use std::{
+    future::{pending, poll_fn},
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::ready,
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadHalf, WriteHalf},
+    sync::Notify,
+    time::{Instant, sleep_until, timeout},
+};
+use ws_proto::{CloseCode, Endpoint, Incoming, Message, MessageBuffer, Output, Pending, Role, SendError, State};
+
+/// With more output than this, the peer is not read from.
+const OUTPUT_MARK: usize = 64 * 1024;
+
+/// The half that receives.
+pub struct Reader<R: Role, S> {
+    shared: Arc<Shared<R, S>>,
+    source: ReadHalf<S>,
+    buffer: MessageBuffer<Vec<u8>>,
+}
+
+/// The half that sends; each task can have its own.
+pub struct Writer<R: Role, S>(Arc<Shared<R, S>>);
+
+struct Shared<R: Role, S> {
+    core: Mutex<Core<R>>,
+    sink: tokio::sync::Mutex<WriteHalf<S>>,
+    /// The deadline has changed.
+    rearm: Notify,
+    epoch: Instant,
+}
+
+struct Core<R: Role> {
+    endpoint: Endpoint<R>,
+    output: Output,
+}
+
+/// The halves of a connection that is open: what is to be written first, and what has been received already.
+/// `epoch` is when the endpoint's time is zero.
+pub fn split<R: Role, S: AsyncRead + AsyncWrite>(
+    stream: S,
+    endpoint: Endpoint<R>,
+    output: Output,
+    received: Vec<u8>,
+    epoch: Instant,
+) -> (Reader<R, S>, Writer<R, S>) {
+    let (source, sink) = tokio::io::split(stream);
+    let (core, sink) = (Mutex::new(Core { endpoint, output }), tokio::sync::Mutex::new(sink));
+    let shared = Arc::new(Shared { core, sink, rearm: Notify::new(), epoch });
+    let len = received.len();
+    let buffer = MessageBuffer::with_received(received, 0..len);
+    (Reader { shared: shared.clone(), source, buffer }, Writer(shared))
+}
+
+impl<R: Role, S: AsyncRead + AsyncWrite> Reader<R, S> {
+    /// The next message; `None` after a clean end. Control frames are answered on the way.
+    ///
+    /// # Errors
+    ///
+    /// The stream failed, the peer broke the protocol (and has been told so), or the connection ended
+    /// without a closing handshake.
+    pub async fn read(&mut self) -> io::Result<Option<Message<'_>>> {
+        loop {
+            let shared = &*self.shared;
+            let (full, state) = {
+                let Core { endpoint, output } = &mut *shared.core();
+                let full = output.len() >= OUTPUT_MARK;
+                if !full {
+                    let told = self.buffer.next(endpoint, since(shared.epoch));
+                    output.drain(endpoint);
+                    match told {
+                        Ok(Some(Incoming::Message(_))) => break,
+                        Ok(Some(_)) => continue,
+                        // An error is told at the end; until then the peer gets to read what is wrong.
+                        Ok(None) | Err(_) => {}
+                    }
+                }
+                (full, endpoint.state())
+            };
+            if let State::Closed(closed) = state {
+                // What the stream takes at once of our last words.
+                let _ = timeout(Duration::ZERO, shared.flush()).await;
+                return match shared.core().endpoint.failure() {
+                    Some(failure) => Err(io::Error::other(failure)),
+                    None if closed.clean => Ok(None),
+                    None => Err(io::Error::other(format!("no closing handshake: {:?}", closed.cause))),
+                };
+            }
+            self.turn(full).await?;
+        }
+        Ok(self.buffer.message())
+    }
+
+    /// The code and the reason of the peer's Close, once it has come.
+    pub fn close_frame(&self) -> Option<(CloseCode, String)> {
+        self.shared.core().endpoint.close_frame().map(|(code, reason)| (code, reason.to_owned()))
+    }
+
+    /// Waits for whatever comes first: input, room for output, or a deadline.
+    async fn turn(&mut self, full: bool) -> io::Result<()> {
+        let Self { shared, source, buffer } = self;
+        let (deadline, empty) = {
+            let core = shared.core();
+            (core.endpoint.poll_timeout(), core.output.is_empty())
+        };
+        let room = buffer.unfilled(&shared.core().endpoint);
+        tokio::select! {
+            flushed = shared.flush(), if !empty => flushed?,
+            read = source.read(room), if !full => match read {
+                Err(error) if shared.core().endpoint.close_frame().is_none() => return Err(error),
+                Ok(0) | Err(_) => shared.core().endpoint.receive_eof(),
+                Ok(len) => buffer.filled(len),
+            },
+            () = until(shared.epoch, deadline) => {
+                let Core { endpoint, output } = &mut *shared.core();
+                endpoint.handle_timeout(since(shared.epoch));
+                output.drain(endpoint);
+            }
+            () = shared.rearm.notified() => {}
+        }
+        Ok(())
+    }
+}
+
+impl<R: Role, S: AsyncWrite> Writer<R, S> {
+    /// Queues a message; it is written with the next read or flush, together with others.
+    ///
+    /// # Errors
+    ///
+    /// The connection is closing.
+    pub fn queue(&self, message: Message<'_>) -> Result<(), SendError> {
+        let Core { endpoint, output } = &mut *self.0.core();
+        output.send(endpoint, message)
+    }
+
+    /// Sends a message. If the future is dropped the message may have been queued; it is never cut.
+    ///
+    /// # Errors
+    ///
+    /// The connection is closing, or the stream failed.
+    pub async fn send(&self, message: Message<'_>) -> io::Result<()> {
+        if self.0.core().output.len() >= OUTPUT_MARK {
+            self.flush().await?;
+        }
+        self.queue(message).map_err(io::Error::other)?;
+        self.flush().await
+    }
+
+    /// Writes all that is queued.
+    ///
+    /// # Errors
+    ///
+    /// The stream failed.
+    pub async fn flush(&self) -> io::Result<()> {
+        self.0.flush().await
+    }
+
+    /// Begins to close; the reader ends when the peer has answered, or has not in time.
+    ///
+    /// # Errors
+    ///
+    /// The code can't be sent, or the connection is closing already.
+    pub fn close(&self, code: CloseCode, reason: &str) -> Result<(), SendError> {
+        let Core { endpoint, output } = &mut *self.0.core();
+        output.close(endpoint, since(self.0.epoch), code, reason)?;
+        self.0.rearm.notify_one();
+        Ok(())
+    }
+}
+
+impl<R: Role, S> Clone for Writer<R, S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<R: Role, S> Shared<R, S> {
+    fn core(&self) -> MutexGuard<'_, Core<R>> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<R: Role, S: AsyncWrite> Shared<R, S> {
+    /// Writes all that waits.
+    async fn flush(&self) -> io::Result<()> {
+        let mut sink = self.sink.lock().await;
+        let mut sink = Pin::new(&mut *sink);
+        poll_fn(|cx| {
+            let Core { output, .. } = &mut *self.core();
+            while let Some(pending) = output.pending() {
+                match pending {
+                    Pending::Bytes(bytes) => {
+                        let len = ready!(sink.as_mut().poll_write(cx, bytes))?;
+                        output.written(len);
+                    }
+                    Pending::Shutdown => {
+                        // A peer that is gone needs no farewell.
+                        let _ = ready!(sink.as_mut().poll_shutdown(cx));
+                        output.shut_down();
+                    }
+                }
+            }
+            sink.as_mut().poll_flush(cx)
+        })
+        .await
+    }
+}
+
+/// The endpoint's time, which is zero at `epoch`.
+pub(crate) fn since(epoch: Instant) -> ws_proto::Instant {
+    epoch.elapsed().into()
+}
+
+/// Waits for the endpoint's `deadline`.
+pub(crate) async fn until(epoch: Instant, deadline: Option<ws_proto::Instant>) {
+    match deadline {
+        Some(at) => sleep_until(epoch + Duration::from(at)).await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,217 @@
+//! The halves over `tokio`: reads that are given up lose nothing, nobody waits for anybody for ever, and an end is told.
+
+#[path = "../examples/tokio_echo.rs"]
+#[allow(dead_code, reason = "its main")]
+mod tokio_echo;
+
+use std::{
+    io,
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex},
+    net::{TcpListener, TcpStream},
+};
+use tokio_util::sync::CancellationToken;
+use ws_hosts::{
+    tokio_opening::{accept, connect},
+    tokio_websocket::{Reader, Writer, split},
+};
+use ws_proto::{
+    CloseCode, Config, Endpoint, Instant, Message, Negotiated, Output, Role, Server, client,
+    server::{Accept, OriginPolicy},
+};
+
+type Halves = (Reader<Server, DuplexStream>, Writer<Server, DuplexStream>);
+
+/// A server's halves on a stream that holds `capacity` bytes each way, and the other end.
+fn server(capacity: usize) -> (Halves, DuplexStream) {
+    let (ours, theirs) = duplex(capacity);
+    let endpoint = Endpoint::new(Server, &Config::default(), Negotiated::default(), Instant::ZERO);
+    (split(ours, endpoint, Output::new(), Vec::new(), tokio::time::Instant::now()), theirs)
+}
+
+/// A frame with a mask of zeros.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(payload.len()).unwrap();
+    let mut bytes = vec![first, 0x80 | 126];
+    bytes.extend(len.to_be_bytes());
+    if payload.len() < 126 {
+        bytes = vec![first, 0x80 | payload.len() as u8];
+    }
+    bytes.extend([0; 4]);
+    bytes.extend(payload);
+    bytes
+}
+
+#[test]
+fn a_read_may_be_given_up_at_every_await_point() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let _entered = runtime.enter();
+    let long = "long ".repeat(100);
+    let bytes = [
+        frame(0x81, b"one"),
+        frame(0x01, b"in "),
+        frame(0x89, b"ping"),
+        frame(0x80, b"parts"),
+        frame(0x81, long.as_bytes()),
+        frame(0x81, b""),
+        frame(0x88, b"\x03\xE8"),
+    ]
+    .concat();
+    let expected = ["one", "in parts", &long, ""];
+    for (capacity, step) in [(1, 1), (3, 7), (64, 5), (4096, 4096)] {
+        let ((mut reader, writer), mut peer) = server(capacity);
+        let (mut replies, mut messages): (Vec<u8>, Vec<String>) = Default::default();
+        let (mut sent, mut given_up, mut ended) = (0, 0, false);
+        // Nothing is ever awaited: each future is looked at once and then dropped.
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..100_000 {
+            let rest = &bytes[sent..bytes.len().min(sent + step)];
+            let written = pin!(peer.write(rest)).poll(&mut cx);
+            if let (false, Poll::Ready(written)) = (rest.is_empty(), written) {
+                sent += written.unwrap();
+            }
+            match pin!(reader.read()).poll(&mut cx) {
+                Poll::Ready(Ok(Some(message))) => {
+                    let Message::Text(text) = message else { panic!("{message:?}") };
+                    messages.push(text.to_owned());
+                    writer.queue(message).unwrap();
+                }
+                Poll::Ready(Ok(None)) => ended = true,
+                Poll::Ready(Err(error)) => panic!("{error}"),
+                Poll::Pending => given_up += 1,
+            }
+            let mut reply = vec![0; step];
+            if let Poll::Ready(len) = pin!(peer.read(&mut reply)).poll(&mut cx) {
+                let len = len.unwrap();
+                replies.extend(&reply[..len]);
+                if ended && len == 0 {
+                    break;
+                }
+                if len == 0 {
+                    assert!(pin!(peer.shutdown()).poll(&mut cx).is_ready());
+                }
+            }
+        }
+        assert!(ended, "capacity {capacity}: the closing handshake is complete");
+        assert_eq!(messages, expected);
+        assert!(given_up > 1, "{given_up}");
+        let unmasked = |first: u8, text: &str| {
+            let masked = frame(first, text.as_bytes());
+            let header = masked.len() - text.len() - 4;
+            let mut bytes = masked[..header].to_vec();
+            bytes[1] &= 0x7F;
+            bytes.extend(text.bytes());
+            bytes
+        };
+        let echoes = [
+            unmasked(0x81, "one"),
+            unmasked(0x8A, "ping"),
+            unmasked(0x81, "in parts"),
+            unmasked(0x81, &long),
+            unmasked(0x81, ""),
+            b"\x88\x02\x03\xE8".to_vec(),
+        ];
+        assert_eq!(replies, echoes.concat(), "capacity {capacity}");
+    }
+}
+
+const COUNT: usize = 200;
+
+async fn send_all<R: Role, S: AsyncWrite>(writer: &Writer<R, S>) -> io::Result<()> {
+    for _ in 0..COUNT {
+        writer.send(Message::Binary(&[7; 10_000])).await?;
+    }
+    Ok(())
+}
+
+async fn receive_all<R: Role, S: AsyncRead + AsyncWrite>(reader: &mut Reader<R, S>) -> io::Result<()> {
+    for _ in 0..COUNT {
+        assert_eq!(reader.read().await?, Some(Message::Binary(&[7; 10_000])));
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_sends_and_who_receives_never_wait_for_each_other() {
+    let (ours, theirs) = duplex(1_000);
+    let config = Config::default();
+    let client = connect(theirs, &config, client::Request::new("localhost", "/"));
+    let server = accept(ours, &config, OriginPolicy::SameHost, |_| Ok(Accept::new()));
+    let ((mut from_server, to_server), (mut from_client, to_client)) = tokio::try_join!(client, server).unwrap();
+    // The clock is stopped: it jumps ahead only when everybody waits.
+    let begun = tokio::time::Instant::now();
+    tokio::try_join!(
+        receive_all(&mut from_server),
+        receive_all(&mut from_client),
+        send_all(&to_server),
+        send_all(&to_client)
+    )
+    .unwrap();
+    to_client.close(CloseCode::GOING_AWAY, "").unwrap();
+    assert!(matches!(tokio::join!(from_server.read(), from_client.read()), (Ok(None), Ok(None))));
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_is_pinged_and_then_given_up() {
+    let ((mut reader, _writer), mut peer) = server(4096);
+    let begun = tokio::time::Instant::now();
+    assert!(reader.read().await.is_err());
+    // A Ping after 30 s, 30 s for its answer, 1 s for the peer to end the transport.
+    assert_eq!(begun.elapsed().as_secs(), 61);
+    drop((reader, _writer));
+    let mut received = Vec::new();
+    peer.read_to_end(&mut received).await.unwrap();
+    assert_eq!(received, b"\x89\x00\x88\x02\x03\xF3");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_that_is_not_answered_ends_in_time_although_the_reader_sleeps() {
+    let ((mut reader, writer), _peer) = server(4096);
+    let begun = tokio::time::Instant::now();
+    let close = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        writer.close(CloseCode::NORMAL, "").unwrap();
+    };
+    let (read, ()) = tokio::join!(reader.read(), close);
+    assert!(read.is_err());
+    assert_eq!(begun.elapsed().as_secs(), 11);
+}
+
+#[tokio::test]
+async fn a_refused_client_is_told_so() {
+    let (ours, theirs) = duplex(4096);
+    let config = Config::default();
+    let refuse = async {
+        let (mut reader, _writer) = accept(ours, &config, OriginPolicy::SameHost, |_| Err(404)).await?;
+        io::Result::Ok(reader.read().await.is_err())
+    };
+    let client = connect(theirs, &config, client::Request::new("localhost", "/"));
+    let (refused, connected) = tokio::join!(refuse, client);
+    assert!(refused.unwrap());
+    assert_eq!(connected.err().map(|error| error.to_string()).unwrap(), "refused with status 404");
+}
+
+#[tokio::test]
+async fn a_server_that_stops_says_so_to_every_client() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let serving = tokio::spawn(async move { tokio_echo::serve(listener.accept().await?.0, stopped).await });
+    let stream = TcpStream::connect(address).await.unwrap();
+    let request = client::Request::new("localhost", "/");
+    let (mut reader, writer) = connect(stream, &Config::default(), request).await.unwrap();
+    writer.send(Message::Text("echo")).await.unwrap();
+    assert_eq!(reader.read().await.unwrap(), Some(Message::Text("echo")));
+    stop.cancel();
+    assert!(reader.read().await.unwrap().is_none());
+    let (code, reason) = reader.close_frame().unwrap();
+    assert_eq!((code, &*reason), (CloseCode::GOING_AWAY, "the server stops"));
+    serving.await.unwrap().unwrap();
+}

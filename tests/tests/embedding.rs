@@ -1,0 +1,255 @@
+//! What hosts share beyond the endpoint: the opening handshake with its buffer, output that is written piece by
+//! piece, one buffer for many connections.
+
+use core::time::Duration;
+
+use ws_proto::{
+    Cause, CloseCode, Config, Endpoint, HandshakeError, Incoming, Instant, Message, MessageBuffer, Negotiated,
+    Output, Pending, Prepared, ReceiveError, SendError, Server, State, client,
+    server::{self, Accept, Opening, OriginPolicy},
+};
+use ws_tests::{BINARY, CONTINUATION, FIN, PING, TEXT, TestClient, frame, masked, noise, two_way_splits};
+
+const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Protocol: a, b\r\n\r\n";
+
+fn opening() -> Opening<'static> {
+    Opening::new(&Config::default(), OriginPolicy::SameHost, Instant::ZERO)
+}
+
+/// All that `output` has to write, and whether the transport is ended behind it.
+fn written(output: &mut Output) -> (String, bool) {
+    let mut bytes = Vec::new();
+    while let Some(pending) = output.pending() {
+        match pending {
+            Pending::Bytes(more) => {
+                bytes.push(more[0]);
+                output.written(1);
+            }
+            Pending::Shutdown => {
+                output.shut_down();
+                assert!(output.is_empty(), "a shutdown comes last");
+                return (String::from_utf8(bytes).unwrap(), true);
+            }
+        }
+    }
+    (String::from_utf8(bytes).unwrap(), false)
+}
+
+#[test]
+fn what_a_host_holds_may_move_between_threads() {
+    fn is_send_and_sync<T: Send + Sync>() {}
+    is_send_and_sync::<Endpoint<Server>>();
+    is_send_and_sync::<Endpoint<TestClient>>();
+    is_send_and_sync::<MessageBuffer<Vec<u8>>>();
+    is_send_and_sync::<MessageBuffer<&mut [u8]>>();
+    is_send_and_sync::<Output>();
+    is_send_and_sync::<Prepared<std::sync::Arc<[u8]>>>();
+    is_send_and_sync::<Message<'_>>();
+    is_send_and_sync::<Negotiated>();
+    is_send_and_sync::<server::Handshake>();
+    is_send_and_sync::<server::Request<'_>>();
+    is_send_and_sync::<Opening<'_>>();
+    is_send_and_sync::<client::Handshake<'_>>();
+    is_send_and_sync::<(ReceiveError, SendError, HandshakeError)>();
+}
+
+#[test]
+fn an_opening_takes_a_request_in_any_pieces_and_gives_back_what_follows() {
+    let received = [REQUEST, &masked(FIN | TEXT, b"early")].concat();
+    for [first, second] in two_way_splits(&received) {
+        let (mut opening, mut output) = (opening(), Output::new());
+        let mut take = |bytes: &[u8], output: &mut Output| {
+            opening.receive(Instant::ZERO, bytes, output, |request| {
+                assert_eq!(request.path(), "/chat");
+                Ok(Accept::new().subprotocol(request.select(&["b"])))
+            })
+        };
+        let (opened, unread) = match take(first, &mut output) {
+            Some(opened) => (opened, second),
+            None => (take(second, &mut output).expect("all of the request has come"), &[][..]),
+        };
+        let (endpoint, rest) = opened;
+        assert_eq!(endpoint.state(), State::Open);
+        assert_eq!([&rest, unread].concat(), &received[REQUEST.len()..]);
+        let (response, ended) = written(&mut output);
+        assert!(response.starts_with("HTTP/1.1 101 ") && response.contains("\r\nSec-WebSocket-Protocol: b\r\n"));
+        assert!(!ended);
+    }
+}
+
+#[test]
+fn who_is_refused_gets_to_read_why() {
+    let ok: fn() -> Result<Accept<'static>, u16> = || Ok(Accept::new());
+    for (request, answer, status) in [
+        (REQUEST, (|| Err(404)) as fn() -> Result<Accept<'static>, u16>, 404),
+        (REQUEST, || Err(401), 401),
+        // What does not refuse is a fault of the server.
+        (REQUEST, || Err(101), 500),
+        (REQUEST, || Ok(Accept::new().headers(&[("Connection", "close")])), 500),
+        (b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", ok, 426),
+        (b"GET / HTTP/1.0\r\nHost: h\r\n\r\n", ok, 400),
+        (b"\x16\x03\x01", ok, 400),
+    ] {
+        let mut output = Output::new();
+        let opened = opening().receive(Instant::ZERO, request, &mut output, |_| answer());
+        let (mut endpoint, rest) = opened.expect("the request is decided");
+        assert!(rest.is_empty());
+        output.drain(&mut endpoint);
+        let (response, ended) = written(&mut output);
+        assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{status}: {response}");
+        assert!(ended);
+    }
+}
+
+#[test]
+fn an_opening_whose_time_is_over_is_answered_with_408() {
+    let (mut opening, mut output) = (opening(), Output::new());
+    let deadline = opening.poll_timeout().expect("it waits");
+    assert_eq!(deadline, Instant::from_millis(10_000));
+    let mut take = |now, bytes, output: &mut Output| opening.receive(now, bytes, output, |_| Ok(Accept::new()));
+    assert!(take(Instant::from_millis(9_999), &REQUEST[..40], &mut output).is_none());
+    let (endpoint, _) = take(deadline, &[], &mut output).expect("it is decided");
+    assert_eq!(endpoint.state(), State::Closing);
+    assert!(written(&mut output).0.starts_with("HTTP/1.1 408 "));
+}
+
+#[test]
+fn a_refused_connection_discards_until_the_transport_ends() {
+    let refused = || Endpoint::refused(&Config::default(), Instant::ZERO);
+    let closed = |endpoint: &Endpoint<Server>| match endpoint.state() {
+        State::Closed(closed) => {
+            assert_eq!((closed.clean, closed.code, closed.cause), (false, CloseCode::ABNORMAL, Cause::Refused));
+            true
+        }
+        State::Open | State::Closing => false,
+    };
+    // The peer ends the transport.
+    let mut endpoint = refused();
+    let mut bytes = masked(FIN | TEXT, b"of no interest");
+    assert!(endpoint.receive(Instant::ZERO, &mut &mut bytes[..]).unwrap().is_none());
+    assert!(!closed(&endpoint));
+    endpoint.receive_eof();
+    assert!(closed(&endpoint));
+    // It waits no longer than the drain timeout.
+    let mut endpoint = refused();
+    let deadline = endpoint.poll_timeout().expect("it waits");
+    assert_eq!(Duration::from(deadline), Duration::from_secs(1));
+    endpoint.handle_timeout(deadline);
+    assert!(closed(&endpoint));
+    // Nor for more than 64 KiB.
+    let mut endpoint = refused();
+    let mut bytes = vec![0; 64 * 1024];
+    assert!(endpoint.receive(Instant::ZERO, &mut &mut bytes[..]).unwrap().is_none());
+    assert!(closed(&endpoint));
+    // Nothing can be sent on it.
+    let mut output = Output::new();
+    assert_eq!(output.send(&mut refused(), Message::Text("")), Err(SendError::Closing));
+}
+
+#[test]
+fn output_keeps_its_order_however_little_the_transport_takes() {
+    let mut endpoint = Endpoint::new(Server, &Config::default(), Negotiated::default(), Instant::ZERO);
+    let mut output = Output::new();
+    output.send(&mut endpoint, Message::Text("one")).unwrap();
+    output.written(2);
+    let mut ping = masked(PING, b"p");
+    endpoint.receive(Instant::ZERO, &mut &mut ping[..]).unwrap();
+    // The Pong that is owed comes first.
+    output.send(&mut endpoint, Message::Binary(b"two")).unwrap();
+    output.close(&mut endpoint, Instant::ZERO, CloseCode::NORMAL, "bye").unwrap();
+    assert_eq!(output.close(&mut endpoint, Instant::ZERO, CloseCode::NORMAL, ""), Err(SendError::Closing));
+    let mut reply = masked(0x88, &[0x03, 0xE8]);
+    endpoint.receive(Instant::ZERO, &mut &mut reply[..]).unwrap();
+    output.drain(&mut endpoint);
+    let expected =
+        [b"one", &frame(0x8A, b"p")[..], &frame(FIN | BINARY, b"two"), &frame(0x88, b"\x03\xE8bye")].concat();
+    assert_eq!(output.len(), expected.len());
+    let mut bytes: Vec<u8> = Vec::new();
+    while let Some(Pending::Bytes(more)) = output.pending() {
+        bytes.extend(&more[..1]);
+        output.written(1);
+    }
+    assert_eq!(bytes, expected);
+    assert_eq!(output.pending(), Some(Pending::Shutdown));
+    output.shut_down();
+    assert!(output.is_empty());
+}
+
+#[test]
+fn output_can_be_taken_whole_wherever_the_last_write_stopped() {
+    let mut endpoint = Endpoint::refused(&Config::default(), Instant::ZERO);
+    let mut output = Output::new();
+    output.drain(&mut endpoint);
+    output.buffer().extend(b"abcdef");
+    output.written(2);
+    assert_eq!(output.take_bytes(), b"cdef");
+    output.buffer().extend(b"xyz");
+    assert_eq!(output.pending(), Some(Pending::Bytes(b"xyz")));
+    assert_eq!(output.take_bytes(), b"xyz");
+    assert_eq!(output.take_bytes(), b"");
+    assert_eq!(output.pending(), Some(Pending::Shutdown));
+}
+
+#[test]
+fn output_gives_back_what_a_big_message_took() {
+    let mut endpoint = Endpoint::new(Server, &Config::default(), Negotiated::default(), Instant::ZERO);
+    let mut output = Output::new();
+    output.send(&mut endpoint, Message::Binary(&noise(1 << 20))).unwrap();
+    output.written(output.len() - 1);
+    assert!(output.buffer().capacity() > 1 << 20);
+    output.written(1);
+    assert!(output.is_empty());
+    assert!(output.buffer().capacity() <= 64 * 1024);
+}
+
+/// Reads `bytes` in reads of at most `len` as an event loop does; the payloads of the messages, and how many reads
+/// went straight to the buffer's own storage.
+fn read_shared(bytes: &[u8], len: usize) -> (Vec<Vec<u8>>, usize) {
+    let mut endpoint = Endpoint::new(Server, &Config::default(), Negotiated::default(), Instant::ZERO);
+    let mut buffer = MessageBuffer::new(Vec::new());
+    let mut shared = vec![0; 32 * 1024];
+    let start = shared.as_ptr();
+    let (mut unread, mut messages, mut direct) = (bytes, Vec::new(), 0);
+    while !unread.is_empty() {
+        let room = buffer.unfilled_or(&endpoint, &mut shared);
+        direct += usize::from(room.as_ptr() != start);
+        let taken = len.min(room.len()).min(unread.len());
+        room[..taken].copy_from_slice(&unread[..taken]);
+        unread = &unread[taken..];
+        let mut input = buffer.filled_or(taken, &mut shared);
+        while let Some(incoming) = buffer.next_in(&mut endpoint, Instant::ZERO, &mut input).unwrap() {
+            if let Incoming::Message(message) = incoming {
+                messages.push(message.as_bytes().to_vec());
+            }
+        }
+        assert_eq!(buffer.is_empty(), buffer.held_bytes() == 0, "memory is held for what is unfinished only");
+    }
+    assert!(buffer.is_empty());
+    (messages, direct)
+}
+
+#[test]
+fn a_big_frame_is_read_to_its_place_beside_a_shared_buffer() {
+    let payloads = [noise(5), noise(200_000), noise(10), noise(20_000), noise(70_000), Vec::new(), noise(3)];
+    let [tiny, big, small, middling, first, empty, last] = &payloads;
+    let bytes = [
+        masked(FIN | BINARY, tiny),
+        masked(FIN | BINARY, big),
+        masked(FIN | BINARY, small),
+        masked(FIN | BINARY, middling),
+        masked(BINARY, first),
+        masked(PING, b"between"),
+        masked(CONTINUATION, empty),
+        masked(FIN, last),
+    ]
+    .concat();
+    let whole = [tiny, big, small, middling].map(Clone::clone);
+    let expected = [&whole[..], &[[&first[..], empty, last].concat()]].concat();
+    for len in [7, 1_460, 4_096, 32 * 1024, usize::MAX] {
+        let (messages, direct) = read_shared(&bytes, len);
+        assert!(messages == expected, "reads of {len}");
+        assert!(direct > 0, "reads of {len}");
+    }
+}
