@@ -20,7 +20,8 @@
 //!   └─ socket.write(&out)
 //! ```
 //!
-//! [`MessageBuffer`] puts whole messages together where they were read to; hosts that stream big messages use
+//! [`MessageBuffer`] puts whole messages together where they were read to, `Output` (feature `alloc`) keeps what a
+//! write could not take; hosts that stream big messages use
 //! [`Endpoint::receive`] itself.
 //!
 //! # The one law
@@ -72,6 +73,49 @@
 //! assert_eq!(output, b"\x81\x02Hi\x8A\x00");
 //! ```
 //!
+//! # Embedding
+//!
+//! Every host is the same loop: read, take events and drain after each, write, wait no longer than the next
+//! deadline. What differs is the answer to four questions.
+//!
+//! **Which buffer is read to?** A connection's own: [`MessageBuffer::unfilled`], [`filled`](MessageBuffer::filled),
+//! [`next`](MessageBuffer::next); messages are lent from where they were read to. One for all connections of a
+//! thread: [`unfilled_or`](MessageBuffer::unfilled_or), [`filled_or`](MessageBuffer::filled_or),
+//! [`next_in`](MessageBuffer::next_in); then a connection keeps a `MessageBuffer` only while it
+//! [is not empty](MessageBuffer::is_empty), and an idle one costs its `Endpoint`. Any other, owned by an operation
+//! of the kernel or static: hand it to [`Endpoint::receive`] or `next_in`. What goes out is written to a slice of
+//! yours, or gathers in an `Output` (feature `alloc`), which knows what a write that was cut short or cancelled has
+//! left.
+//!
+//! **Which clock?** Any that is monotonic: an [`Instant`] counts from an epoch of yours and is made of a
+//! [`Duration`](core::time::Duration). Give the time of the read to all that it brought. There is one number to wait
+//! for, [`poll_timeout`](Endpoint::poll_timeout); it moves to later with every read, so that an event loop need not
+//! move its timer each time: arm it for the first deadline, and when it fires ask again. Read what has arrived
+//! before [`handle_timeout`](Endpoint::handle_timeout), or a busy moment of the host's counts against the peer.
+//!
+//! **Which entropy?** Servers need none. Clients need masking keys that no script can predict (RFC 6455 section
+//! 10.3): implement [`Entropy`] with the operating system's source, `crypto.getRandomValues`, or a hardware
+//! generator; it is asked for 64 bytes at a time. The nonce of [`client::Handshake`] comes from there too.
+//!
+//! **How does it close?** A read of zero bytes is [`receive_eof`](Endpoint::receive_eof). When
+//! [`Transmit::Shutdown`] comes, half-close the transport behind the output, and go on reading, so that the peer
+//! can still read our last words; [`State::Closed`] is the moment to drop it. A connection that was refused ends
+//! the same way with [`Endpoint::refused`]. A server that stops sends 1001 with
+//! [`write_close`](Endpoint::write_close) and goes on as before.
+//!
+//! The hosts in `tests/hosts/examples` of the repository are programs to copy from:
+//!
+//! | host | buffer | output | clock |
+//! |---|---|---|---|
+//! | `mio_echo` | one for all connections of a thread | lent, kept while unfinished | a heap of deadlines |
+//! | `io_uring_echo` | owned by the operation in flight | two, swapped | the wait's own timeout |
+//! | `tokio_echo`, `tokio_client`, `axum_upgrade` | the connection's own | shared by two tasks | `sleep_until` |
+//! | `h2_connect` | the frames of HTTP/2 | flow-controlled `Bytes` | `sleep_until` |
+//! | `embedded_io` | `&mut [u8]` | `&mut [u8]` | a counter |
+//! | `tests/bare-metal` | static, no heap | static | the board's timer |
+//! | `tests/wasm` | linear memory | linear memory | `performance.now()` |
+//! | the crate `ws-std` | the connection's own | shared by threads | a deadline for each call |
+//!
 //! # Where to look
 //!
 //! | RFC 6455 | here |
@@ -97,7 +141,7 @@
 //! |---|---|
 //! | `std` (default) | implies `alloc`; CPU detection for `simdutf8` |
 //! | `simdutf8` (default) | validation of text at SIMD speed |
-//! | `alloc` | `Vec<u8>` as storage of a [`MessageBuffer`], [`write_to`](Endpoint::write_to) and its like |
+//! | `alloc` | `Vec<u8>` as storage of a [`MessageBuffer`], `Endpoint::write_to` and its like, `Output`, `server::Opening` |
 //!
 //! Without features the crate needs no heap. A feature adds API or speed and never changes behaviour.
 #![no_std]
