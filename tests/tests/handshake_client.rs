@@ -4,7 +4,7 @@
 
 use proptest::{collection::vec, prelude::*, sample};
 use ws_proto::{
-    Client, Config, EntropyError, HandshakeError, Instant, State,
+    Client, Config, EntropyError, HandshakeError, Instant, Negotiated, State,
     client::{Answer, Handshake, Request},
     handshake::{MAX_HEAD_LEN, MAX_INTERIM_RESPONSES, WriteError},
 };
@@ -333,6 +333,26 @@ fn check(table: &[Case]) {
             assert_eq!(at_once.0, Some(answer.len()), "{what}");
         }
     }
+}
+
+#[test]
+fn an_extended_connect_is_answered_by_what_was_offered() {
+    // R8441-5
+    let request = Request::new("example.com", "/").subprotocols(&["a", "b"]);
+    let answer = |fields: &[(&str, &str)]| {
+        let walk = || fields.iter().map(|(name, value)| (*name, value.as_bytes()));
+        request.answer_extended_connect(walk).map(|(subprotocol, negotiated)| {
+            assert_eq!(negotiated, Negotiated::default());
+            subprotocol
+        })
+    };
+    assert_eq!(answer(&[]), Ok(None));
+    assert_eq!(answer(&[("date", "today"), ("sec-websocket-protocol", " b ")]), Ok(Some("b")));
+    assert_eq!(answer(&[("sec-websocket-protocol", "c")]), Err(HandshakeError::Subprotocol));
+    let twice = [("sec-websocket-protocol", "a"), ("Sec-WebSocket-Protocol", "b")];
+    assert_eq!(answer(&twice), Err(HandshakeError::DuplicateField));
+    assert_eq!(answer(&[("sec-websocket-extensions", "x")]), Err(HandshakeError::Extensions));
+    assert_eq!(answer(&[("sec-websocket-extensions", ";")]), Err(HandshakeError::Extensions));
 }
 
 #[test]

@@ -85,7 +85,9 @@ pub(crate) struct Millis(NonZeroU32);
 impl Millis {
     /// `duration` rounded up, at least 1.
     pub(crate) fn new(duration: Duration) -> Self {
-        let millis = duration.as_nanos().div_ceil(1_000_000);
+        // Not `as_nanos`: dividing 128 bits takes kilobytes of code on a small machine.
+        let millis = duration.as_secs().saturating_mul(1_000);
+        let millis = millis.saturating_add(u64::from(duration.subsec_nanos().div_ceil(1_000_000)));
         let millis = u32::try_from(millis).unwrap_or(u32::MAX);
         Self(NonZeroU32::new(millis).unwrap_or(NonZeroU32::MIN))
     }
@@ -104,13 +106,15 @@ pub(crate) struct Limits {
     pub(crate) message_len: u64,
     pub(crate) fragments: u32,
     pub(crate) empty_fragments: u16,
+    /// Whether messages may be compressed.
+    pub(crate) compression: bool,
 }
 
 impl Limits {
     // One fragment for each this many bytes of the message limit.
     const FRAGMENT_LEN: u64 = 64;
 
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, compression: bool) -> Self {
         let message_len = config.max_message_len;
         let derived = message_len.div_ceil(Self::FRAGMENT_LEN).max(1);
         Self {
@@ -118,6 +122,7 @@ impl Limits {
             message_len,
             fragments: config.max_fragments.unwrap_or(u32::try_from(derived).unwrap_or(u32::MAX)),
             empty_fragments: config.max_empty_fragments,
+            compression,
         }
     }
 }

@@ -1,5 +1,10 @@
+#[cfg(feature = "deflate")]
+mod deflated;
+
 use core::{fmt, ops::Range};
 
+#[cfg(feature = "deflate")]
+use crate::deflate::Parameters;
 use crate::{
     close::{self, CloseCode},
     closing::{Cause, Closing, Owed, State},
@@ -8,7 +13,7 @@ use crate::{
     error::{Fault, ReceiveError, ReceiveErrorKind, SendError},
     frame::{Frame, FrameHeader, MAX_CONTROL_LEN, Opcode, encode_frame, header},
     mask::Mask,
-    message::{Data, Message, MessageKind, Part},
+    message::{Content, Data, Message, MessageKind, Part},
     negotiated::Negotiated,
     prepared::Prepared,
     receive::{Receiver, Step},
@@ -31,12 +36,17 @@ pub struct Endpoint<R: Role, T: Trace = ()> {
     timeouts: Timeouts,
     ping_owed: bool,
     failure: Option<ReceiveErrorKind>,
+    #[cfg(feature = "deflate")]
+    deflate: Option<Parameters>,
     role: R,
     trace: T,
 }
 
 // A server with 100,000 connections spends less than 25 MiB on them.
+#[cfg(not(feature = "deflate"))]
 const _: () = assert!(size_of::<Endpoint<Server>>() <= 256);
+#[cfg(feature = "deflate")]
+const _: () = assert!(size_of::<Endpoint<Server>>() <= 264);
 
 /// What [`receive`](Endpoint::receive) found, borrowed from the input.
 #[derive(Debug)]
@@ -62,15 +72,17 @@ impl<R: Role> Endpoint<R> {
 impl<R: Role, T: Trace> Endpoint<R, T> {
     /// [`new`](Endpoint::new) with a hook that sees what passes.
     pub fn with_trace(role: R, config: &Config, negotiated: Negotiated, now: Instant, trace: T) -> Self {
-        let Negotiated {} = negotiated;
+        let compression = negotiated.compression();
         Self {
-            receiver: Receiver::new(Limits::new(config)),
+            receiver: Receiver::new(Limits::new(config, compression)),
             sender: Sender::default(),
             closing: Closing::new(),
             clock: Clock::new(now),
             timeouts: Timeouts::new(config, R::SIDE),
             ping_owed: false,
             failure: None,
+            #[cfg(feature = "deflate")]
+            deflate: negotiated.deflate,
             role,
             trace,
         }
@@ -100,11 +112,11 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         Ok(Some(match step {
             Step::Data(step) => Event::Data({
                 let payload = taken.get_mut(step.at).unwrap_or_default();
-                // SAFETY: the receiver has taken exactly this payload through its validator, and for a whole
-                // text it did so from a new one to a complete one.
+                // SAFETY: the receiver has taken exactly this payload, if its content is text, through its
+                // validator, and for a whole text it did so from a new one to a complete one.
                 #[allow(unsafe_code)]
                 unsafe {
-                    Data::new(step.kind, step.part, payload)
+                    Data::new(step.content, step.part, payload)
                 }
             }),
             Step::Ping => Event::Ping,
@@ -216,12 +228,14 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
 
     /// The peer has ended the transport: a read of zero bytes, an END_STREAM.
     ///
-    /// Before the peer's Close this ends the connection uncleanly.
+    /// Before the peer's Close this ends the connection uncleanly. On a transport that has no end, such as a serial
+    /// line, call it when the peer's Close has come and all output is written, or leave it to the timeouts.
     pub fn receive_eof(&mut self) {
         self.transition(|this| this.closing.eof());
     }
 
-    /// The payload of the Ping or Pong that [`receive`](Self::receive) told last, until it is called again.
+    /// The payload of the control frame that [`receive`](Self::receive) told last, until it is called again; of a
+    /// Close [`close_frame`](Self::close_frame) has the parts.
     ///
     /// Empty for a Pong that arrived while the host had not drained the Pong owed to a Ping: there is one
     /// place for both.
@@ -265,7 +279,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         payload: &'p mut [u8],
     ) -> Result<Frame<'p>, SendError> {
         self.check_open()?;
-        let (sender, opcode) = self.sender.admit(kind, part, payload)?;
+        let (sender, opcode) = self.sender.admit(Content::of(kind), part, payload)?;
         let header = self.data_header(opcode, part, payload.len())?;
         if let Some(key) = header.masking_key {
             Mask::new(key).apply(payload);
@@ -351,7 +365,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         payload: &[u8],
     ) -> Result<(Sender, FrameHeader), SendError> {
         self.check_open()?;
-        let (sender, opcode) = self.sender.admit(kind, part, payload)?;
+        let (sender, opcode) = self.sender.admit(Content::of(kind), part, payload)?;
         Ok((sender, self.data_header(opcode, part, payload.len())?))
     }
 
@@ -509,6 +523,11 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         }
     }
 
+    /// Whether the message that is being received is compressed.
+    pub(crate) const fn is_receiving_compressed(&self) -> bool {
+        self.receiver.is_compressed()
+    }
+
     /// Where the connection is in its life.
     #[must_use]
     pub fn state(&self) -> State {
@@ -550,9 +569,12 @@ impl<T: Trace> Endpoint<Server, T> {
     ///
     /// # Errors
     ///
-    /// The connection is closing, or a message is in progress.
+    /// The connection is closing, a message is in progress, or the message is compressed in a way that has not been
+    /// agreed on.
     pub fn send_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<(), SendError> {
         self.check_between_messages()?;
+        #[cfg(feature = "deflate")]
+        self.check_compression(prepared)?;
         self.commit(Sender::after_message(), &prepared.header());
         Ok(())
     }

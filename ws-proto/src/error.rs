@@ -178,7 +178,7 @@ pub enum SendError {
     MessageInProgress,
     /// No message is in progress: begin one with [`Part::First`](crate::Part::First).
     NoMessage,
-    /// The message in progress is of the other kind.
+    /// The message in progress is of the other kind, or compressed where this part is not, or the other way round.
     KindMismatch,
     /// The text is not UTF-8, or its last part ends inside a code point.
     InvalidUtf8,
@@ -191,6 +191,8 @@ pub enum SendError {
     ControlTooLong,
     /// The close code may not be sent, or not by this side.
     InvalidCloseCode,
+    /// The message is compressed, and that has not been agreed on, or not with a window as big as this.
+    NotNegotiated,
     /// The source of masking keys failed.
     Entropy,
 }
@@ -210,6 +212,7 @@ impl fmt::Display for SendError {
             }
             Self::ControlTooLong => "control payload is longer than 125 bytes (RFC 6455 section 5.5)",
             Self::InvalidCloseCode => "close code may not be sent by this side (RFC 6455 section 7.4)",
+            Self::NotNegotiated => "compression of the message was not negotiated (RFC 7692 section 6)",
             Self::Entropy => "source of masking keys failed (RFC 6455 section 10.3)",
         })
     }

@@ -19,6 +19,7 @@
 
 mod authority;
 mod error;
+mod extension;
 mod field;
 mod head;
 mod key;
@@ -31,6 +32,7 @@ pub mod client;
 pub mod server;
 
 pub use error::{HandshakeError, WriteError};
+pub use extension::{Extension, Parameters, Value};
 pub use field::Fields;
 
 /// The longest head accepted, 16 KiB; of a response with all interim responses before it. Browsers send

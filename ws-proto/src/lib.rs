@@ -152,6 +152,8 @@ extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+#[cfg(feature = "deflate")]
+pub mod deflate;
 pub mod frame;
 #[cfg(all(feature = "alloc", any(test, fuzzing)))]
 #[doc(hidden)]

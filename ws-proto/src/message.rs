@@ -64,6 +64,36 @@ impl Part {
     }
 }
 
+/// What the payload of a message's frames is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// The message itself.
+    Text,
+    Binary,
+    /// What a compressor has made of it.
+    Compressed(MessageKind),
+}
+
+impl Content {
+    pub(crate) const fn of(kind: MessageKind) -> Self {
+        match kind {
+            MessageKind::Text => Self::Text,
+            MessageKind::Binary => Self::Binary,
+        }
+    }
+
+    pub(crate) const fn kind(self) -> MessageKind {
+        match self {
+            Self::Text | Self::Compressed(MessageKind::Text) => MessageKind::Text,
+            Self::Binary | Self::Compressed(MessageKind::Binary) => MessageKind::Binary,
+        }
+    }
+
+    pub(crate) const fn is_compressed(self) -> bool {
+        matches!(self, Self::Compressed(_))
+    }
+}
+
 /// A whole message.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Message<'m> {
@@ -160,23 +190,30 @@ impl<'m, const N: usize> From<&'m [u8; N]> for Message<'m> {
 /// Text has been checked as far as it has come: a whole text is UTF-8, and a part can still become so.
 pub struct Data<'b> {
     payload: &'b mut [u8],
-    kind: MessageKind,
+    content: Content,
     part: Part,
 }
 
 impl<'b> Data<'b> {
     /// # Safety
     ///
-    /// If `kind` is text and `part` is `Whole`, `payload` meets the contract of [`Validated::new`].
+    /// If `content` is text and `part` is `Whole`, `payload` meets the contract of [`Validated::new`].
     #[allow(unsafe_code)]
-    pub(crate) const unsafe fn new(kind: MessageKind, part: Part, payload: &'b mut [u8]) -> Self {
-        Self { payload, kind, part }
+    pub(crate) const unsafe fn new(content: Content, part: Part, payload: &'b mut [u8]) -> Self {
+        Self { payload, content, part }
     }
 
     /// Text or binary, of the message that this belongs to.
     #[must_use]
     pub const fn kind(&self) -> MessageKind {
-        self.kind
+        self.content.kind()
+    }
+
+    /// Whether this has to be inflated, with an [`Inflater`](crate::deflate::Inflater), to become part of the message.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub const fn is_compressed(&self) -> bool {
+        self.content.is_compressed()
     }
 
     /// Which part of the message this is.
@@ -191,14 +228,15 @@ impl<'b> Data<'b> {
         self.payload
     }
 
-    /// The text, if this is the whole of a text message: a part may begin and end inside a code point.
+    /// The text, if this is the whole of a text message: a part may begin and end inside a code point, and a
+    /// compressed one is none.
     #[must_use]
     #[allow(unsafe_code)]
     pub const fn as_str(&self) -> Option<&str> {
-        match (self.kind, self.part) {
+        match (self.content, self.part) {
             // SAFETY: a whole text meets the contract by that of `new`, and `payload` is private and never
             // lent out mutably before `into_bytes` ends this value.
-            (MessageKind::Text, Part::Whole) => Some(unsafe { Validated::new(self.payload) }.as_str()),
+            (Content::Text, Part::Whole) => Some(unsafe { Validated::new(self.payload) }.as_str()),
             _ => None,
         }
     }
@@ -213,7 +251,7 @@ impl<'b> Data<'b> {
 impl fmt::Debug for Data<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Data")
-            .field("kind", &self.kind)
+            .field("kind", &self.kind())
             .field("part", &self.part)
             .field("payload", &self.as_bytes())
             .finish()

@@ -1,11 +1,15 @@
 //! Whole messages, assembled where they lie.
 
+#[cfg(feature = "deflate")]
+use alloc::boxed::Box;
 use core::{fmt, ops::Range};
 
+#[cfg(feature = "deflate")]
+use crate::deflate::Inflater;
 use crate::{
     endpoint::Endpoint,
     error::{Fault, ReceiveError},
-    message::{Data, Message, MessageKind, Part},
+    message::{Content, Data, Message, MessageKind, Part},
     receive::{DataStep, Step},
     role::Role,
     storage::Storage,
@@ -45,6 +49,11 @@ pub struct MessageBuffer<S> {
     flooded: bool,
     /// The next read is to the storage although the host has a buffer for all connections.
     direct: bool,
+    #[cfg(feature = "deflate")]
+    inflater: Option<Box<Inflater>>,
+    /// What lies in the storage of a part that is being inflated piece by piece, and whether it is the last.
+    #[cfg(feature = "deflate")]
+    deflated: Option<(Range<usize>, bool)>,
 }
 
 /// What [`MessageBuffer::next`] found.
@@ -62,8 +71,10 @@ pub enum Incoming<'m> {
 }
 
 impl Incoming<'_> {
-    /// What this is if not a message, free of the borrow.
-    const fn control(self) -> Option<Incoming<'static>> {
+    /// What this is if not a message, free of the borrow: for functions that loop until there is something and then
+    /// return it, a message by [`MessageBuffer::message`].
+    #[must_use]
+    pub const fn control(self) -> Option<Incoming<'static>> {
         match self {
             Self::Message(_) => None,
             Self::Ping => Some(Incoming::Ping),
@@ -107,7 +118,13 @@ struct Whole {
 #[derive(Clone, Debug)]
 enum Told {
     Message(Whole),
-    Part(MessageKind, Part, Range<usize>),
+    Part(Content, Part, Range<usize>),
+    /// A message in the inflater.
+    #[cfg(feature = "deflate")]
+    Inflated,
+    /// A piece of one there.
+    #[cfg(feature = "deflate")]
+    InflatedPart(Part),
 }
 
 impl Whole {
@@ -130,7 +147,8 @@ struct Foreign;
 impl Assembly {
     /// Adds a part to the message in progress, which it must directly follow.
     fn add(progress: &mut Option<Self>, part: DataStep) -> Result<Option<Whole>, Foreign> {
-        let DataStep { kind, part, at, text: [before, after] } = part;
+        let DataStep { content, part, at, text: [before, after] } = part;
+        let kind = content.kind();
         let at = match progress.take() {
             None if part.is_first() && before == Validator::new() => at,
             Some(begun)
@@ -160,7 +178,18 @@ const LARGEST_READ: usize = 64 * 1024;
 impl<S: Storage> MessageBuffer<S> {
     /// An empty buffer on `storage`; what that holds does not matter.
     pub const fn new(storage: S) -> Self {
-        Self { storage, message: None, unread: 0..0, told: None, flooded: false, direct: false }
+        Self {
+            storage,
+            message: None,
+            unread: 0..0,
+            told: None,
+            flooded: false,
+            direct: false,
+            #[cfg(feature = "deflate")]
+            inflater: None,
+            #[cfg(feature = "deflate")]
+            deflated: None,
+        }
     }
 
     /// A buffer whose storage holds, in `received`, bytes that came behind the opening handshake's head.
@@ -180,7 +209,7 @@ impl<S: Storage> MessageBuffer<S> {
     /// the storage again.
     pub fn unfilled<R: Role, T: Trace>(&mut self, endpoint: &Endpoint<R, T>) -> &mut [u8] {
         let remaining = usize::try_from(endpoint.payload_remaining()).unwrap_or(usize::MAX);
-        self.told = None;
+        self.forget_told();
         self.make_room(remaining);
         let room = self.storage.bytes_mut().get_mut(self.unread.end..).unwrap_or_default();
         if remaining < SMALLEST_READ {
@@ -207,13 +236,21 @@ impl<S: Storage> MessageBuffer<S> {
     /// been received. An event loop needs such a buffer only while it reads.
     #[must_use]
     pub fn is_empty(&self) -> bool {
+        #[cfg(feature = "deflate")]
+        if self.inflater.as_ref().is_some_and(|inflater| !inflater.is_idle()) {
+            return false;
+        }
         self.message.is_none() && self.unread.is_empty()
     }
 
-    /// The storage's size now, in bytes: all the memory that this buffer holds.
+    /// The memory that it holds now, in bytes: the storage, and its inflater if it has one.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        self.storage.bytes().len()
+        #[cfg(feature = "deflate")]
+        let inflater = self.inflater.as_ref().map_or(0, |inflater| inflater.held_bytes());
+        #[cfg(not(feature = "deflate"))]
+        let inflater = 0;
+        self.storage.bytes().len() + inflater
     }
 
     /// The storage, and where in it the bytes lie that have not been received.
@@ -232,7 +269,7 @@ impl<S: Storage> MessageBuffer<S> {
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
     ) -> Result<Option<Incoming<'_>>, ReceiveError> {
-        self.told = None;
+        self.forget_told();
         let whole = loop {
             let gather_to = self.message.as_ref().map(|message| message.at.end);
             let step = match endpoint.advance(now, self.storage.bytes_mut(), &mut self.unread, gather_to) {
@@ -250,6 +287,18 @@ impl<S: Storage> MessageBuffer<S> {
                 Step::Close(_) => {
                     self.message = None;
                     return Ok(Some(Incoming::Close));
+                }
+                #[cfg(feature = "deflate")]
+                Step::Data(part) if part.content.is_compressed() => {
+                    let payload = self.storage.bytes().get(part.at.clone()).unwrap_or_default();
+                    match inflate(&mut self.inflater, endpoint, &part, payload) {
+                        Ok(true) => {
+                            self.told = Some(Told::Inflated);
+                            return Ok(self.message().map(Incoming::Message));
+                        }
+                        Ok(false) => {}
+                        Err(fault) => return Err(self.give_up(endpoint.fail(now, fault))),
+                    }
                 }
                 Step::Data(part) => match Assembly::add(&mut self.message, part) {
                     Ok(Some(whole)) => break whole,
@@ -270,7 +319,9 @@ impl<S: Storage> MessageBuffer<S> {
     pub fn message(&self) -> Option<Message<'_>> {
         match &self.told {
             Some(Told::Message(whole)) => Some(whole.message(self.storage.bytes())),
-            Some(Told::Part(..)) | None => None,
+            #[cfg(feature = "deflate")]
+            Some(Told::Inflated) => self.inflater.as_ref().map(|inflater| inflater.message()),
+            _ => None,
         }
     }
 
@@ -286,13 +337,25 @@ impl<S: Storage> MessageBuffer<S> {
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
     ) -> Result<Option<IncomingPart>, ReceiveError> {
-        self.told = None;
+        self.forget_told();
         if self.message.is_some() {
             return Err(self.give_up(endpoint.fail(now, Fault::Internal)));
         }
+        #[cfg(feature = "deflate")]
+        if self.deflated.is_some() {
+            return self.next_piece(endpoint, now);
+        }
         match endpoint.advance(now, self.storage.bytes_mut(), &mut self.unread, None) {
-            Ok(Some(Step::Data(DataStep { kind, part, at, .. }))) => {
-                self.told = Some(Told::Part(kind, part, at));
+            #[cfg(feature = "deflate")]
+            Ok(Some(Step::Data(step))) if step.content.is_compressed() => {
+                if step.part.is_first() {
+                    begin(&mut self.inflater, endpoint, step.content.kind());
+                }
+                self.deflated = Some((step.at, step.part.is_last()));
+                self.next_piece(endpoint, now)
+            }
+            Ok(Some(Step::Data(DataStep { content, part, at, .. }))) => {
+                self.told = Some(Told::Part(content, part, at));
                 Ok(Some(IncomingPart::Data))
             }
             Ok(Some(Step::Ping)) => Ok(Some(IncomingPart::Ping)),
@@ -309,7 +372,12 @@ impl<S: Storage> MessageBuffer<S> {
     /// Takes the payload that [`next_part`](Self::next_part) told last; it is lent until this buffer is
     /// used again.
     pub fn take_part(&mut self) -> Option<Data<'_>> {
-        let Some(Told::Part(kind, part, at)) = self.told.take() else {
+        #[cfg(feature = "deflate")]
+        if let Some(Told::InflatedPart(part)) = self.told {
+            self.told = None;
+            return self.inflater.as_mut().map(|inflater| inflater.piece(part));
+        }
+        let Some(Told::Part(content, part, at)) = self.told.take() else {
             return None;
         };
         let payload = self.storage.bytes_mut().get_mut(at)?;
@@ -317,7 +385,7 @@ impl<S: Storage> MessageBuffer<S> {
         // complete one, and nobody has had the storage since: `told` is taken, and every other method that
         // lends it ends `told`.
         #[allow(unsafe_code)]
-        Some(unsafe { Data::new(kind, part, payload) })
+        Some(unsafe { Data::new(content, part, payload) })
     }
 
     /// Like [`next`](Self::next), from `input`, a buffer that the host shares among connections.
@@ -341,7 +409,7 @@ impl<S: Storage> MessageBuffer<S> {
                 None => {}
             }
         }
-        self.told = None;
+        self.forget_told();
         let buffer = core::mem::take(input);
         let mut unread = 0..buffer.len();
         // The message in progress, if it began in this input.
@@ -357,6 +425,12 @@ impl<S: Storage> MessageBuffer<S> {
                     self.keep(local.take(), buffer, endpoint, now)?;
                     self.rewind_shared();
                     return self.check_room(endpoint, now, 0).map(|()| None);
+                }
+                #[cfg(feature = "deflate")]
+                Some(Step::Data(part)) if part.content.is_compressed() => {
+                    let payload = buffer.get(part.at.clone()).unwrap_or_default();
+                    inflate(&mut self.inflater, endpoint, &part, payload)
+                        .map(|whole| whole.then_some(Found::Inflated))
                 }
                 Some(Step::Data(part)) if self.message.is_some() => self.append(part, buffer),
                 Some(Step::Data(part)) => {
@@ -383,6 +457,11 @@ impl<S: Storage> MessageBuffer<S> {
         Ok(Some(match found {
             Found::InInput(whole) => Incoming::Message(whole.message(taken)),
             Found::InStorage(whole) => Incoming::Message(whole.message(self.storage.bytes())),
+            #[cfg(feature = "deflate")]
+            Found::Inflated => {
+                self.told = Some(Told::Inflated);
+                return Ok(self.message().map(Incoming::Message));
+            }
             Found::Control(Step::Close(_)) => Incoming::Close,
             Found::Control(Step::Ping) => Incoming::Ping,
             Found::Control(Step::Pong | Step::Data(_)) => Incoming::Pong,
@@ -505,7 +584,9 @@ impl<S: Storage> MessageBuffer<S> {
         spare: usize,
     ) -> Result<(), ReceiveError> {
         let held = self.message.as_ref().map_or(0, |message| message.at.len());
-        let remaining = usize::try_from(endpoint.payload_remaining()).unwrap_or(usize::MAX).max(spare);
+        // What is inflated does not stay in the storage.
+        let remaining = if endpoint.is_receiving_compressed() { 0 } else { endpoint.payload_remaining() };
+        let remaining = usize::try_from(remaining).unwrap_or(usize::MAX).max(spare);
         if held.saturating_add(remaining) <= self.storage.limit() {
             return Ok(());
         }
@@ -548,20 +629,99 @@ impl<S: Storage> MessageBuffer<S> {
         self.unread = len..len;
     }
 
+    /// What was told last has been seen.
+    fn forget_told(&mut self) {
+        #[cfg(feature = "deflate")]
+        if let (Some(Told::Inflated), Some(inflater)) = (&self.told, &mut self.inflater) {
+            inflater.release();
+        }
+        self.told = None;
+    }
+
     /// The connection has failed: nothing is kept of it.
     fn give_up(&mut self, error: ReceiveError) -> ReceiveError {
         self.message = None;
         self.told = None;
         self.unread = 0..0;
         self.storage.shrink(0);
+        #[cfg(feature = "deflate")]
+        {
+            self.inflater = None;
+            self.deflated = None;
+        }
         error
     }
+}
+
+#[cfg(feature = "deflate")]
+impl<S: Storage> MessageBuffer<S> {
+    /// Has compressed messages inflated by this; otherwise it makes an inflater when the first comes.
+    ///
+    /// For hosts that keep a pool of inflaters.
+    pub fn set_inflater(&mut self, inflater: Box<Inflater>) {
+        self.inflater = Some(inflater);
+    }
+
+    /// Takes the inflater out, unless it remembers what the next message needs.
+    pub fn take_inflater(&mut self) -> Option<Box<Inflater>> {
+        self.forget_told();
+        self.inflater.take_if(|inflater| inflater.is_idle())
+    }
+
+    /// Inflates the next piece of the part at hand.
+    fn next_piece<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+    ) -> Result<Option<IncomingPart>, ReceiveError> {
+        let (Some((at, last)), Some(inflater)) = (self.deflated.take(), &mut self.inflater) else {
+            return Err(self.give_up(endpoint.fail(now, Fault::Internal)));
+        };
+        let mut payload = self.storage.bytes().get(at.clone()).unwrap_or_default();
+        let (part, more) = match inflater.next_piece(&mut payload, last) {
+            Ok(found) => found,
+            Err(fault) => return Err(self.give_up(endpoint.fail(now, fault))),
+        };
+        if more {
+            self.deflated = Some((at.end - payload.len()..at.end, last));
+        }
+        match part {
+            Some(part) => {
+                self.told = Some(Told::InflatedPart(part));
+                Ok(Some(IncomingPart::Data))
+            }
+            None => self.next_part(endpoint, now),
+        }
+    }
+}
+
+#[cfg(feature = "deflate")]
+fn begin<R: Role, T: Trace>(slot: &mut Option<Box<Inflater>>, endpoint: &Endpoint<R, T>, kind: MessageKind) {
+    let (limit, by_itself) = endpoint.inflate_limits();
+    slot.get_or_insert_default().begin_message(kind, limit, by_itself);
+}
+
+/// Adds a compressed part to the message in the inflater; whether that is complete.
+#[cfg(feature = "deflate")]
+fn inflate<R: Role, T: Trace>(
+    slot: &mut Option<Box<Inflater>>,
+    endpoint: &Endpoint<R, T>,
+    step: &DataStep,
+    payload: &[u8],
+) -> Result<bool, Fault> {
+    if step.part.is_first() {
+        begin(slot, endpoint, step.content.kind());
+    }
+    slot.as_mut().ok_or(Fault::Internal)?.add(payload, step.part.is_last())?;
+    Ok(step.part.is_last())
 }
 
 /// What the loop of [`MessageBuffer::next_in`] ends with.
 enum Found {
     InInput(Whole),
     InStorage(Whole),
+    #[cfg(feature = "deflate")]
+    Inflated,
     Control(Step),
 }
 

@@ -1,5 +1,7 @@
 use core::fmt;
 
+#[cfg(feature = "deflate")]
+use crate::deflate::WindowBits;
 use crate::{
     frame::{EncodedHeader, FrameHeader, header},
     message::{Message, MessageKind},
@@ -15,6 +17,9 @@ pub struct Prepared<B> {
     header: EncodedHeader,
     kind: MessageKind,
     payload: B,
+    /// The window that it was compressed with.
+    #[cfg(feature = "deflate")]
+    window_bits: Option<WindowBits>,
 }
 
 impl<B: AsRef<[u8]>> Prepared<B> {
@@ -24,9 +29,35 @@ impl<B: AsRef<[u8]>> Prepared<B> {
     ///
     /// A text's payload is not UTF-8.
     pub fn new(kind: MessageKind, payload: B) -> Result<Self, InvalidUtf8> {
-        let message = Message::new(kind, payload.as_ref())?;
-        let header = header(kind.opcode(), None, message.as_bytes().len());
-        Ok(Self { header: EncodedHeader::new(&header), kind, payload })
+        Message::new(kind, payload.as_ref())?;
+        Ok(Self::of_message(kind, payload))
+    }
+
+    /// A message whose payload fits its kind.
+    pub(crate) fn of_message(kind: MessageKind, payload: B) -> Self {
+        Self {
+            header: EncodedHeader::new(&header(kind.opcode(), None, payload.as_ref().len())),
+            kind,
+            payload,
+            #[cfg(feature = "deflate")]
+            window_bits: None,
+        }
+    }
+
+    /// A message whose payload was compressed.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn deflated(kind: MessageKind, payload: B, window_bits: WindowBits) -> Self {
+        let mut prepared = Self::of_message(kind, payload);
+        prepared.window_bits = Some(window_bits);
+        prepared.header = EncodedHeader::new(&prepared.header());
+        prepared
+    }
+
+    /// The window that it was compressed with, if it was compressed.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub const fn window_bits(&self) -> Option<WindowBits> {
+        self.window_bits
     }
 
     /// Header and payload, to be written in this order.
@@ -42,7 +73,12 @@ impl<B: AsRef<[u8]>> Prepared<B> {
     }
 
     pub(crate) fn header(&self) -> FrameHeader {
-        header(self.kind.opcode(), None, self.payload.as_ref().len())
+        let plain = header(self.kind.opcode(), None, self.payload.as_ref().len());
+        #[cfg(feature = "deflate")]
+        if self.window_bits.is_some() {
+            return crate::deflate::compressed(plain);
+        }
+        plain
     }
 }
 

@@ -7,9 +7,9 @@ use crate::{
     config::Limits,
     control::ControlSlot,
     error::ReceiveErrorKind,
-    frame::{Decoder, FrameHeader, Opcode},
+    frame::{Decoder, FrameHeader, Opcode, Rsv},
     mask::Mask,
-    message::{MessageKind, Part},
+    message::{Content, MessageKind, Part},
     role::{Role, Side},
     trace::Trace,
     utf8::Validator,
@@ -44,7 +44,7 @@ struct Progress {
     len: u64,
     fragments: u32,
     empty_fragments: u16,
-    kind: MessageKind,
+    content: Content,
     /// Whether a part has been delivered.
     begun: bool,
 }
@@ -61,7 +61,7 @@ pub(crate) enum Step {
 /// Payload of a message, unmasked and checked.
 #[derive(Debug)]
 pub(crate) struct DataStep {
-    pub(crate) kind: MessageKind,
+    pub(crate) content: Content,
     pub(crate) part: Part,
     /// Where it lies now.
     pub(crate) at: Range<usize>,
@@ -70,8 +70,8 @@ pub(crate) struct DataStep {
 }
 
 impl Progress {
-    const fn new(kind: MessageKind) -> Self {
-        Self { len: 0, fragments: 0, empty_fragments: 0, kind, begun: false }
+    const fn new(content: Content) -> Self {
+        Self { len: 0, fragments: 0, empty_fragments: 0, content, begun: false }
     }
 }
 
@@ -105,6 +105,17 @@ impl Receiver {
             Phase::Data { remaining, .. } => remaining,
             Phase::Header(_) | Phase::Control { .. } => 0,
         }
+    }
+
+    /// The most bytes of a message.
+    #[cfg(feature = "deflate")]
+    pub(crate) const fn max_message_len(&self) -> u64 {
+        self.limits.message_len
+    }
+
+    /// Whether the message in progress is compressed.
+    pub(crate) const fn is_compressed(&self) -> bool {
+        matches!(self.message, Some(Progress { content: Content::Compressed(_), .. }))
     }
 
     /// Leaves the frame at hand: the offset is then that of the last byte taken.
@@ -155,7 +166,7 @@ impl Receiver {
             (Side::Client, Some(_)) => return Err(ReceiveErrorKind::Masked),
             (Side::Server, Some(_)) | (Side::Client, None) => {}
         }
-        if !header.rsv.is_none() {
+        if !header.rsv.is_none() && !self.admits_reserved(header) {
             return Err(ReceiveErrorKind::ReservedBits);
         }
         let mask = header.masking_key.map(Mask::new);
@@ -172,6 +183,14 @@ impl Receiver {
         Ok(())
     }
 
+    /// Whether the reserved bits mean that a compressed message begins, and one may (RFC 7692 section 6.1).
+    #[cold]
+    fn admits_reserved(&self, header: &FrameHeader) -> bool {
+        self.limits.compression
+            && header.rsv == Rsv::RSV1
+            && matches!(header.opcode, Opcode::Text | Opcode::Binary)
+    }
+
     /// Moves the offset on; 2⁶⁴ bytes don't pass in a lifetime.
     const fn pass(&mut self, len: u64) {
         self.offset = self.offset.saturating_add(len);
@@ -181,16 +200,17 @@ impl Receiver {
     fn admit_data(&self, header: &FrameHeader) -> Result<Progress, ReceiveErrorKind> {
         let mut message = match (self.message, header.opcode) {
             (Some(message), Opcode::Continuation) => message,
-            (None, Opcode::Text) => Progress::new(MessageKind::Text),
-            (None, Opcode::Binary) => Progress::new(MessageKind::Binary),
+            (None, Opcode::Text) => Progress::new(content(header, MessageKind::Text)),
+            (None, Opcode::Binary) => Progress::new(content(header, MessageKind::Binary)),
             (None, _) => return Err(ReceiveErrorKind::UnexpectedContinuation),
             (Some(_), _) => return Err(ReceiveErrorKind::UnfinishedMessage),
         };
-        if header.payload_len > self.limits.frame_len {
+        let limit = |limit: u64| if message.content.is_compressed() { with_slack(limit) } else { limit };
+        if header.payload_len > limit(self.limits.frame_len) {
             return Err(ReceiveErrorKind::FrameTooBig);
         }
         message.len = message.len.saturating_add(header.payload_len);
-        if message.len > self.limits.message_len {
+        if message.len > limit(self.limits.message_len) {
             return Err(ReceiveErrorKind::MessageTooBig);
         }
         message.fragments = message.fragments.saturating_add(1);
@@ -224,11 +244,11 @@ impl Receiver {
         unmask(mask, buffer, from, to, len);
 
         let at = to..to + len;
-        let (kind, first) = (message.kind, !message.begun);
+        let (content, first) = (message.content, !message.begun);
         let frame_ends = *remaining == 0;
         let last = frame_ends && *fin;
         let before = self.text;
-        if kind == MessageKind::Text {
+        if content == Content::Text {
             let payload = buffer.get(at.clone()).unwrap_or_default();
             let valid = match self.text.update(payload) {
                 Ok(()) if last && !self.text.is_complete() => Err(len),
@@ -249,7 +269,7 @@ impl Receiver {
         if frame_ends {
             self.phase = HEADER;
         }
-        let step = DataStep { kind, part: Part::new(first, last), at, text: [before, self.text] };
+        let step = DataStep { content, part: Part::new(first, last), at, text: [before, self.text] };
         Ok(told.then_some(step))
     }
 
@@ -287,6 +307,17 @@ impl Receiver {
         self.pass(frame_len);
         Ok(Some(step))
     }
+}
+
+/// What a message is that begins with this frame, whose reserved bits have been admitted.
+const fn content(header: &FrameHeader, kind: MessageKind) -> Content {
+    if header.rsv.is_none() { Content::of(kind) } else { Content::Compressed(kind) }
+}
+
+/// How long a message may be on the wire that may be `limit` bytes long inflated: what can't be compressed grows a little,
+/// with poor compressors by an eighth.
+const fn with_slack(limit: u64) -> u64 {
+    limit.saturating_add(limit / 8).saturating_add(64)
 }
 
 /// The code in the body of the peer's Close.

@@ -13,6 +13,17 @@ pub enum Side {
     Server,
 }
 
+impl Side {
+    /// The other side.
+    #[must_use]
+    pub const fn peer(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+}
+
 /// A side of the connection: [`Client`] or [`Server`].
 pub trait Role: sealed::Sealed {
     /// The side itself.

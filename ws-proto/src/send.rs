@@ -3,14 +3,14 @@
 use crate::{
     error::SendError,
     frame::Opcode,
-    message::{MessageKind, Part},
+    message::{Content, MessageKind, Part},
     utf8::Validator,
 };
 
 /// What has been sent of the message in progress.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sender {
-    in_progress: Option<MessageKind>,
+    in_progress: Option<Content>,
     text: Validator,
     /// Whether anything has been sent since somebody looked.
     active: bool,
@@ -34,28 +34,24 @@ impl Sender {
 
     /// The sender as it will be after this part, if the part may be sent now, and the opcode of its frame.
     ///
+    /// `payload` is what the application gave, compressed or not.
     /// Returning the next state instead of entering it lets the caller fail later without a trace.
-    pub(crate) fn admit(
-        &self,
-        kind: MessageKind,
-        part: Part,
-        payload: &[u8],
-    ) -> Result<(Self, Opcode), SendError> {
+    pub(crate) fn admit(&self, content: Content, part: Part, payload: &[u8]) -> Result<(Self, Opcode), SendError> {
         let opcode = match (self.in_progress, part.is_first()) {
-            (None, true) => kind.opcode(),
+            (None, true) => content.kind().opcode(),
             (None, false) => return Err(SendError::NoMessage),
             (Some(_), true) => return Err(SendError::MessageInProgress),
-            (Some(begun), false) if begun != kind => return Err(SendError::KindMismatch),
+            (Some(begun), false) if begun != content => return Err(SendError::KindMismatch),
             (Some(_), false) => Opcode::Continuation,
         };
         let mut text = self.text;
-        if kind == MessageKind::Text {
+        if content.kind() == MessageKind::Text {
             text.update(payload)?;
             if part.is_last() && !text.is_complete() {
                 return Err(SendError::InvalidUtf8);
             }
         }
-        let in_progress = if part.is_last() { None } else { Some(kind) };
+        let in_progress = if part.is_last() { None } else { Some(content) };
         Ok((Self { in_progress, text, active: true }, opcode))
     }
 }

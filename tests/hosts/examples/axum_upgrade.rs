@@ -69,7 +69,7 @@ async fn echo(upgraded: OnUpgrade, upgrade: Upgrade) -> io::Result<()> {
     let mut config = Config::default();
     config.max_message_len = 64 << 20;
     let epoch = Instant::now();
-    let endpoint = Endpoint::new(Server, &config, upgrade.negotiated(), ws_proto::Instant::ZERO);
+    let endpoint = Endpoint::new(Server, &config, Negotiated::default(), ws_proto::Instant::ZERO);
     let (mut reader, writer) = split(stream, endpoint, Output::new(), Vec::new(), epoch);
     while let Some(message) = reader.read().await? {
         // Refused once the connection is closing: then nobody waits for an echo.

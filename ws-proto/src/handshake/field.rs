@@ -66,7 +66,7 @@ pub(super) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().copied().all(is_token_byte)
 }
 
-fn is_token_byte(byte: u8) -> bool {
+pub(super) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
@@ -134,97 +134,6 @@ impl<'h> Once<'h> {
     }
 }
 
-/// Whether `value` is a list of extensions (RFC 6455 section 9.1).
-pub(super) fn is_extension_list(value: &[u8]) -> bool {
-    let mut cursor = Cursor { rest: value };
-    let mut extensions = 0_usize;
-    loop {
-        cursor.skip_space();
-        match cursor.rest.first() {
-            None => return extensions > 0,
-            Some(b',') => {}
-            Some(_) if cursor.take_extension() => extensions += 1,
-            Some(_) => return false,
-        }
-        if !cursor.take(b',') {
-            return cursor.rest.is_empty() && extensions > 0;
-        }
-    }
-}
-
-/// What is left to parse.
-struct Cursor<'h> {
-    rest: &'h [u8],
-}
-
-impl Cursor<'_> {
-    /// `token *( ";" token [ "=" ( token / quoted-string ) ] )` with white space between the parts.
-    fn take_extension(&mut self) -> bool {
-        if !self.take_token() {
-            return false;
-        }
-        while self.take(b';') {
-            self.skip_space();
-            if !self.take_token() || self.take(b'=') && !self.take_value() {
-                return false;
-            }
-        }
-        true
-    }
-
-    fn take_value(&mut self) -> bool {
-        self.skip_space();
-        if !matches!(self.rest.first(), Some(b'"')) {
-            return self.take_token();
-        }
-        self.take_quoted_token()
-    }
-
-    /// Takes a quoted string that is a token once its quotes and backslashes are gone, and the white space
-    /// behind it.
-    fn take_quoted_token(&mut self) -> bool {
-        let mut len = 0_usize;
-        self.rest = self.rest.get(1..).unwrap_or_default();
-        loop {
-            self.rest = match self.rest {
-                [b'"', rest @ ..] => {
-                    self.rest = rest;
-                    self.skip_space();
-                    return len > 0;
-                }
-                [b'\\', byte, rest @ ..] | [byte, rest @ ..] if is_token_byte(*byte) => rest,
-                _ => return false,
-            };
-            len += 1;
-        }
-    }
-
-    /// Takes a token and the white space behind it.
-    fn take_token(&mut self) -> bool {
-        let len = self.rest.iter().position(|&byte| !is_token_byte(byte)).unwrap_or(self.rest.len());
-        self.rest = self.rest.get(len..).unwrap_or_default();
-        self.skip_space();
-        len > 0
-    }
-
-    /// Takes `byte` if it comes next.
-    fn take(&mut self, byte: u8) -> bool {
-        match self.rest {
-            [first, rest @ ..] if *first == byte => {
-                self.rest = rest;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    fn skip_space(&mut self) {
-        while let [b' ' | b'\t', rest @ ..] = self.rest {
-            self.rest = rest;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::vec::Vec;
@@ -258,49 +167,5 @@ mod tests {
         assert_eq!(list_names(b"", "upgrade"), Some(false));
         assert_eq!(list_names(b"upgrade, a b", "upgrade"), None);
         assert_eq!(list_names(b"\"upgrade\"", "upgrade"), None);
-    }
-
-    #[test]
-    fn extension_lists_follow_the_grammar() {
-        // R9.1-1, R4.3-1
-        for list in [
-            "a",
-            "a, b",
-            ",a,,b ,",
-            "permessage-deflate; client_max_window_bits",
-            "permessage-deflate;client_max_window_bits=15;x , foo",
-            "a; b=\"c\"",
-            "a ; b = \"1\\5\" ; c\t, d",
-            "a; b=c; b=d",
-        ] {
-            assert!(is_extension_list(list.as_bytes()), "{list}");
-        }
-        for list in [
-            "",
-            " ",
-            ",",
-            ", ,",
-            "a b",
-            "a;",
-            "a;;b",
-            "a; b=",
-            "a; =c",
-            "a; b=\"\"",
-            "a; b=\"c",
-            "a; b=\"c d\"",
-            "a; b=\"c\\\"",
-            "a; b=\"c\"d",
-            "a; b=\"c,d\"",
-            "a=b",
-            ";a",
-            "a/b",
-            "a; b=c d",
-            "a; b=\"c\\\\\"",
-            "ä",
-            "a;ä",
-        ] {
-            assert!(!is_extension_list(list.as_bytes()), "{list}");
-        }
-        assert!(!is_extension_list(b"a; b=\"\xFF\""));
     }
 }

@@ -50,7 +50,8 @@ struct Origin<'h> {
 
 impl<'h> Origin<'h> {
     fn parse(text: &'h str) -> Option<Self> {
-        let (scheme, authority) = text.split_once("://")?;
+        let (scheme, rest) = text.split_once(':')?;
+        let authority = rest.strip_prefix("//")?;
         let mut bytes = scheme.bytes();
         let valid = bytes.next()?.is_ascii_alphabetic()
             && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));

@@ -71,6 +71,7 @@ use core::fmt;
 use super::{
     Fields, HandshakeError,
     authority::Authority,
+    extension::{self, Extension},
     head::{Message, RequestHead},
     progress::Progress,
     target::Target,
@@ -306,6 +307,19 @@ impl<'h> Request<'h> {
     #[must_use]
     pub fn select<'s>(&self, ours: &[&'s str]) -> Option<Subprotocol<'s>> {
         offer::select(ours, || self.subprotocols())
+    }
+
+    /// The extensions that the client offers, its favourite first (RFC 6455 section 9.1).
+    pub fn extensions(&self) -> impl Iterator<Item = Extension<'h>> + use<'h> {
+        extension::extensions(self.headers())
+    }
+
+    /// How messages are compressed if the server wants it as `settings` say: what it makes of the first offer that it
+    /// can accept, for [`Accept::deflate`] (RFC 7692 section 7).
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(&self, settings: &crate::deflate::Settings) -> Option<crate::deflate::Parameters> {
+        crate::deflate::accept(settings, self.extensions())
     }
 
     /// What it takes to accept; it outlives the head.

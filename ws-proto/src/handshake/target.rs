@@ -37,7 +37,8 @@ impl<'h> Target<'h> {
     }
 
     fn absolute_form(text: &'h str) -> Option<Self> {
-        let (scheme, rest) = text.split_once("://")?;
+        let (scheme, rest) = text.split_once(':')?;
+        let rest = rest.strip_prefix("//")?;
         let default_port = match scheme {
             _ if scheme.eq_ignore_ascii_case("http") => 80,
             _ if scheme.eq_ignore_ascii_case("https") => 443,

@@ -39,6 +39,15 @@ impl<'o> Writer<'o> {
         self.put(digits.get(leading_zeros..).unwrap_or_default());
     }
 
+    /// A field whose value is what `value` displays.
+    #[cfg(feature = "deflate")]
+    pub(super) fn put_displayed(&mut self, name: &str, value: &impl core::fmt::Display) {
+        self.put(name.as_bytes());
+        self.put(b": ");
+        // Counting on when it is full, it takes everything.
+        let _ = core::fmt::write(self, format_args!("{value}\r\n"));
+    }
+
     pub(super) fn put_headers(&mut self, headers: &[(&str, &str)]) {
         for (name, value) in headers {
             self.put_field(name, value.as_bytes());
@@ -50,6 +59,14 @@ impl<'o> Writer<'o> {
             return Err(WriteError::BufferTooSmall { needed: self.len });
         }
         Ok(self.len)
+    }
+}
+
+#[cfg(feature = "deflate")]
+impl core::fmt::Write for Writer<'_> {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        self.put(text.as_bytes());
+        Ok(())
     }
 }
 

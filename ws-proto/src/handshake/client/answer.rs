@@ -116,7 +116,8 @@ pub(super) fn parse<'h, 'a>(
         (101, HttpVersion::Http10) => Err(HandshakeError::Http10),
         (101, HttpVersion::Http11) => {
             let subprotocol = Facts::gather(fields)?.check(request, key)?;
-            Ok(Answer::Open(Response { fields, subprotocol, negotiated: Negotiated::default() }))
+            let negotiated = request.extensions(fields).ok_or(HandshakeError::Extensions)?;
+            Ok(Answer::Open(Response { fields, subprotocol, negotiated }))
         }
         // An interim response is no answer; HTTP/1.0 has none.
         (100..200, _) => Err(HandshakeError::Status),
@@ -156,8 +157,6 @@ impl<'h> Facts<'h> {
             17 if is("sec-websocket-key") => return Err(HandshakeError::Key),
             20 if is("sec-websocket-accept") => self.accept.add(value),
             22 if is("sec-websocket-protocol") => self.subprotocol.add(value),
-            // §4.1: none has been offered.
-            24 if is("sec-websocket-extensions") => return Err(HandshakeError::Extensions),
             _ => {}
         }
         Ok(())
@@ -179,9 +178,6 @@ impl<'h> Facts<'h> {
         if self.content_length.optional()?.is_some_and(|len| !is_zero(len)) {
             return Err(HandshakeError::Body);
         }
-        let Some(subprotocol) = self.subprotocol.optional()? else {
-            return Ok(None);
-        };
-        request.offered(subprotocol).map(Some).ok_or(HandshakeError::Subprotocol)
+        request.chosen(self.subprotocol)
     }
 }

@@ -1,9 +1,14 @@
 use core::fmt;
 
+#[cfg(feature = "deflate")]
+use crate::deflate::Settings;
+use crate::negotiated::Negotiated;
+
 use super::super::{
-    WriteError,
+    HandshakeError, WriteError,
     authority::Authority,
-    field::is_token,
+    extension,
+    field::{Once, is_token, trim},
     key::KEY_LEN,
     target::is_resource_name,
     write::{Writer, check_headers},
@@ -28,6 +33,8 @@ pub struct Request<'a> {
     origin: Option<&'a str>,
     subprotocols: &'a [&'a str],
     headers: &'a [(&'a str, &'a str)],
+    #[cfg(feature = "deflate")]
+    deflate: Option<Settings>,
 }
 
 impl<'a> Request<'a> {
@@ -38,7 +45,15 @@ impl<'a> Request<'a> {
     /// percent-encoded (RFC 6455 section 3).
     #[must_use]
     pub const fn new(host: &'a str, resource: &'a str) -> Self {
-        Self { host, resource, origin: None, subprotocols: &[], headers: &[] }
+        Self {
+            host,
+            resource,
+            origin: None,
+            subprotocols: &[],
+            headers: &[],
+            #[cfg(feature = "deflate")]
+            deflate: None,
+        }
     }
 
     /// The origin of the page, if it is a browser that asks; servers may insist on one.
@@ -53,11 +68,51 @@ impl<'a> Request<'a> {
         Self { subprotocols, ..self }
     }
 
+    /// Offers compression as `settings` say (RFC 7692); whether it came to be is in the
+    /// [`Response`](super::Response)'s [`negotiated`](super::Response::negotiated).
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub const fn deflate(self, settings: Option<Settings>) -> Self {
+        Self { deflate: settings, ..self }
+    }
+
     /// Further fields, in this order and case. Those of the handshake itself, and those that announce a body,
     /// are refused.
     #[must_use]
     pub const fn headers(self, headers: &'a [(&'a str, &'a str)]) -> Self {
         Self { headers, ..self }
+    }
+
+    /// What the answer to an extended CONNECT of HTTP/2 or HTTP/3 comes to, whose status is 2xx: the subprotocol, and
+    /// what the endpoint has to know of the extensions (RFC 8441 section 5, RFC 9220).
+    ///
+    /// `fields` begins a walk over all regular fields of the response. Of this request only what it offers matters; it was sent by an
+    /// HTTP library.
+    ///
+    /// # Errors
+    ///
+    /// The server has chosen what was not offered, or twice.
+    pub fn answer_extended_connect<'h, I: Iterator<Item = (&'h str, &'h [u8])>>(
+        &self,
+        fields: impl Fn() -> I,
+    ) -> Result<(Option<&'a str>, Negotiated), HandshakeError> {
+        let mut subprotocol = Once::default();
+        for (name, value) in fields() {
+            if name.eq_ignore_ascii_case("sec-websocket-protocol") {
+                subprotocol.add(trim(value));
+            }
+        }
+        let negotiated = self.extensions(fields()).ok_or(HandshakeError::Extensions)?;
+        Ok((self.chosen(subprotocol)?, negotiated))
+    }
+
+    /// The subprotocol that the server has chosen.
+    pub(super) fn chosen(&self, subprotocol: Once<'_>) -> Result<Option<&'a str>, HandshakeError> {
+        let Some(name) = subprotocol.optional()? else {
+            return Ok(None);
+        };
+        let offered = self.subprotocols.iter().find(|offered| offered.as_bytes() == name);
+        offered.copied().map(Some).ok_or(HandshakeError::Subprotocol)
     }
 
     pub(super) fn check(&self) -> Result<(), WriteError> {
@@ -80,9 +135,21 @@ impl<'a> Request<'a> {
         check_headers(self.headers)
     }
 
-    /// The offered subprotocol with this name.
-    pub(super) fn offered(&self, name: &[u8]) -> Option<&'a str> {
-        self.subprotocols.iter().find(|offered| offered.as_bytes() == name).copied()
+    /// What the server's answer to the offered extensions comes to: `fields` name those that it has accepted.
+    pub(super) fn extensions<'h>(&self, fields: impl Iterator<Item = (&'h str, &'h [u8])>) -> Option<Negotiated> {
+        let negotiated = Negotiated::new();
+        let mut accepted = extension::all(fields);
+        let Some(first) = accepted.next() else {
+            return Some(negotiated);
+        };
+        #[cfg(feature = "deflate")]
+        if let (Ok(answer), Some(settings), None) = (&first, &self.deflate, accepted.next()) {
+            let deflate = crate::deflate::check_answer(settings, answer)?;
+            return Some(negotiated.with_deflate(Some(deflate)));
+        }
+        // None has been offered, or more than one has been accepted.
+        let _ = first;
+        None
     }
 
     pub(super) fn write(&self, writer: &mut Writer<'_>, key: &[u8; KEY_LEN]) {
@@ -102,6 +169,10 @@ impl<'a> Request<'a> {
                 writer.put(subprotocol.as_bytes());
             }
             writer.put(b"\r\n");
+        }
+        #[cfg(feature = "deflate")]
+        if let Some(settings) = &self.deflate {
+            writer.put_displayed("Sec-WebSocket-Extensions", settings);
         }
         if let Some(origin) = self.origin {
             writer.put_field("Origin", origin.as_bytes());

@@ -22,19 +22,27 @@ use crate::{config::Config, endpoint::Endpoint, negotiated::Negotiated, role::Se
 pub struct Accept<'a> {
     subprotocol: Option<Subprotocol<'a>>,
     headers: &'a [(&'a str, &'a str)],
+    negotiated: Negotiated,
 }
 
 impl<'a> Accept<'a> {
     /// No subprotocol, no further fields.
     #[must_use]
     pub const fn new() -> Self {
-        Self { subprotocol: None, headers: &[] }
+        Self { subprotocol: None, headers: &[], negotiated: Negotiated::new() }
     }
 
     /// The subprotocol to speak, of the same request's [`select`](super::Request::select).
     #[must_use]
     pub const fn subprotocol(self, subprotocol: Option<Subprotocol<'a>>) -> Self {
         Self { subprotocol, ..self }
+    }
+
+    /// How messages are compressed, of the same request's [`deflate`](super::Request::deflate).
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub const fn deflate(self, deflate: Option<crate::deflate::Parameters>) -> Self {
+        Self { negotiated: self.negotiated.with_deflate(deflate), ..self }
     }
 
     /// Further fields, in this order. Those of the handshake itself, and those that announce a body, are
@@ -49,25 +57,18 @@ impl<'a> Accept<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Upgrade {
     accept_key: [u8; key::ACCEPT_LEN],
-    negotiated: Negotiated,
 }
 
 impl Upgrade {
     /// For a key that is valid.
     pub(super) fn new(key: &[u8]) -> Self {
-        Self { accept_key: key::accept(key), negotiated: Negotiated::default() }
+        Self { accept_key: key::accept(key) }
     }
 
     /// The value of Sec-WebSocket-Accept (RFC 6455 section 1.3), for hosts that write the response themselves.
     #[must_use]
     pub const fn accept_key(&self) -> &[u8; 28] {
         &self.accept_key
-    }
-
-    /// What the endpoint has to know of the negotiation, for hosts that make it themselves.
-    #[must_use]
-    pub const fn negotiated(&self) -> Negotiated {
-        self.negotiated
     }
 
     /// Writes the response that accepts, and makes the endpoint. Tells the length of the response.
@@ -85,7 +86,7 @@ impl Upgrade {
         out: &mut [u8],
     ) -> Result<(usize, Endpoint<Server>), WriteError> {
         let len = self.write_response(answer, out)?;
-        Ok((len, Endpoint::new(Server, config, self.negotiated, now)))
+        Ok((len, Endpoint::new(Server, config, answer.negotiated, now)))
     }
 
     /// Appends the response that accepts to `out`, and makes the endpoint.
@@ -118,6 +119,10 @@ impl Upgrade {
         writer.put_field("Sec-WebSocket-Accept", &self.accept_key);
         if let Some(subprotocol) = answer.subprotocol {
             writer.put_field("Sec-WebSocket-Protocol", subprotocol.as_str().as_bytes());
+        }
+        #[cfg(feature = "deflate")]
+        if let Some(deflate) = answer.negotiated.deflate {
+            writer.put_displayed("Sec-WebSocket-Extensions", &deflate);
         }
         writer.put_headers(answer.headers);
         writer.put(b"\r\n");

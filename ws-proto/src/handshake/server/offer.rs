@@ -6,7 +6,8 @@ use super::{
     super::{
         HandshakeError,
         authority::Authority,
-        field::{Once, elements, is_extension_list, is_token, is_websocket_name, is_zero, list_names, trim},
+        extension::{self, Extension, is_extension_list},
+        field::{Once, elements, is_token, is_websocket_name, is_zero, list_names, trim},
         key,
     },
     OriginPolicy, Upgrade,
@@ -40,6 +41,20 @@ impl<'h, F: Fn() -> I, I: Iterator<Item = (&'h str, &'h [u8])>> Offer<'h, F> {
     #[must_use]
     pub fn select<'s>(&self, ours: &[&'s str]) -> Option<Subprotocol<'s>> {
         select(ours, || self.subprotocols())
+    }
+
+    /// The extensions that the client offers, its favourite first (RFC 6455 section 9.1).
+    pub fn extensions(&self) -> impl Iterator<Item = Extension<'h>> + use<'h, F, I> {
+        extension::extensions((self.fields)())
+    }
+
+    /// How messages are compressed if the server wants it as `settings` say: what it makes of the first offer that it
+    /// can accept. Its `Display` goes to Sec-WebSocket-Extensions, itself to
+    /// [`Negotiated::with_deflate`](crate::Negotiated::with_deflate) (RFC 7692 section 7).
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(&self, settings: &crate::deflate::Settings) -> Option<crate::deflate::Parameters> {
+        crate::deflate::accept(settings, self.extensions())
     }
 }
 
@@ -87,7 +102,7 @@ impl<'s> Subprotocol<'s> {
 ///
 /// To answer, send status 101 with `Upgrade: websocket`, `Connection: Upgrade`, the value of
 /// [`Upgrade::accept_key`] as Sec-WebSocket-Accept, and the subprotocol selected; then begin an
-/// [`Endpoint`](crate::Endpoint) with [`Upgrade::negotiated`].
+/// [`Endpoint`](crate::Endpoint).
 ///
 /// ```
 /// use ws_proto::server::{self, OriginPolicy};
@@ -134,7 +149,7 @@ pub fn negotiate<'h, F: Fn() -> I, I: Iterator<Item = (&'h str, &'h [u8])>>(
 ///
 /// `authority` is the value of `:authority`, `fields` begins a walk over all regular fields. There is neither a key nor an
 /// upgrade: to accept, answer with status 200 and the subprotocol selected, then begin an
-/// [`Endpoint`](crate::Endpoint) on the stream with [`Negotiated::default`](crate::Negotiated).
+/// [`Endpoint`](crate::Endpoint) on the stream.
 ///
 /// # Errors
 ///

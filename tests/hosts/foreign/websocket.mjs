@@ -1,0 +1,52 @@
+// A WebSocket of Node's `ws` library on any duplex stream: its receiver and its sender without its handshake.
+
+import { EventEmitter, once } from "node:events";
+import { createRequire } from "node:module";
+
+const { Receiver, Sender } = createRequire(new URL("../../interop/node/", import.meta.url))("ws");
+
+export class WebSocket extends EventEmitter {
+  #sender;
+  #masked;
+  #closeSent = false;
+
+  // Emits `message`, `pong`, `close` with what the peer's Close has, and `end` with its error if it was reset.
+  constructor(stream, { isServer }) {
+    super();
+    this.stream = stream;
+    this.#masked = !isServer;
+    this.#sender = new Sender(stream, {});
+    const receiver = new Receiver({ isServer, maxPayload: 64 << 20 });
+    receiver.on("message", (data, isBinary) => this.emit("message", isBinary ? data : data.toString()));
+    receiver.on("ping", (data) => this.#sender.pong(data, this.#masked));
+    receiver.on("pong", (data) => this.emit("pong", data));
+    receiver.on("conclude", (code, reason) => {
+      this.close(code === 1005 ? undefined : code, reason);
+      // The server is the first to end the stream.
+      if (isServer) stream.end();
+      this.emit("close", code, reason.toString());
+    });
+    receiver.on("error", (error) => stream.destroy(error));
+    stream.on("error", (error) => (this.error = error));
+    stream.on("end", () => stream.end());
+    stream.on("close", () => this.emit("end", this.error));
+    stream.pipe(receiver);
+  }
+
+  send(data, { fin = true, binary = typeof data !== "string" } = {}) {
+    this.#sender.send(data, { binary, fin, mask: this.#masked });
+  }
+
+  ping(data) {
+    this.#sender.ping(data, this.#masked);
+  }
+
+  close(code, reason) {
+    if (!this.#closeSent) this.#sender.close(code, reason, this.#masked);
+    this.#closeSent = true;
+  }
+
+  async message() {
+    return (await once(this, "message"))[0];
+  }
+}

@@ -1,0 +1,35 @@
+//! Compressed messages: permessage-deflate (RFC 7692), feature `deflate`.
+//!
+//! ```text
+//! opening handshake   Settings of ours + the peer's offer or answer → Parameters, kept by the Endpoint
+//! receiving           MessageBuffer inflates what comes compressed, with an Inflater of its own or of yours
+//! sending             Endpoint::write_deflated_to(message, &mut deflater, &mut out)
+//! ```
+//!
+//! # Memory
+//!
+//! Compression is what makes connections big, so it is objects of yours that hold it: an [`Inflater`] takes 40 KiB
+//! from its first compressed message on, a [`Deflater`] 150 to 300 KiB by its [`Settings`];
+//! [`Settings::deflater_bytes`] and [`INFLATER_BYTES`] tell before, `held_bytes` of each tells at any time. With context
+//! takeover each connection needs its own. Without, what lies between two messages is nothing: one of each for all
+//! connections of a thread will do, and an idle connection costs what it costs without compression.
+//!
+//! # Security
+//!
+//! Off unless asked for. What is inflated counts against
+//! [`max_message_len`](crate::Config::max_message_len) byte by byte as it comes out, in pieces of at most 64 KiB, so
+//! that a few bytes can't become gigabytes (1009). A secret compressed together with text that an attacker chooses can be
+//! guessed from the length (RFC 7692 section 8): send such messages with [`Endpoint::write_to`](crate::Endpoint::write_to),
+//! which never compresses.
+
+mod deflater;
+mod inflater;
+mod negotiation;
+mod settings;
+
+pub use deflater::Deflater;
+pub(crate) use deflater::compressed;
+pub use inflater::{INFLATER_BYTES, Inflater};
+pub use negotiation::Parameters;
+pub(crate) use negotiation::{accept, check_answer};
+pub use settings::{Settings, WindowBits};

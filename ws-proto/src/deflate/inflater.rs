@@ -1,0 +1,311 @@
+//! Inflating (RFC 7692 section 7.2.2), never further than there is room for.
+
+use core::fmt;
+
+use alloc::vec::Vec;
+
+use zlib_rs::{Inflate, InflateFlush, Status};
+
+use crate::{
+    error::Fault,
+    message::{Content, Data, Message, MessageKind, Part},
+    utf8::Validator,
+};
+
+/// What the state of an [`Inflater`] takes, in bytes, once it has inflated something; the message that it holds is not
+/// counted.
+///
+/// The window has its full size whatever has been agreed on, so that peers may use any.
+pub const INFLATER_BYTES: usize = 40 * 1024;
+
+/// What remains of a message's end when a sender has cut it off, and the first byte of another block, which is not
+/// taken if the message ends where a block does.
+const TAIL: &[u8] = &[0x00, 0x00, 0xFF, 0xFF, 0x00];
+/// A message grows by at most this much at a time.
+const PIECE: usize = 64 * 1024;
+/// The least room worth inflating to.
+const SMALLEST_PIECE: usize = 4 * 1024;
+/// What is kept of a message's room when it has been taken.
+const KEPT: usize = 16 * 1024;
+
+/// Inflates the messages of one peer, or those of many that don't take their context over.
+///
+/// It takes no memory before the first compressed message. A [`MessageBuffer`](crate::MessageBuffer) makes one when it
+/// needs it; hosts that use [`Endpoint::receive`](crate::Endpoint::receive) call [`begin`](Self::begin),
+/// [`inflate`](Self::inflate) for each part, and [`finish`](Self::finish) behind the last.
+pub struct Inflater {
+    state: Option<Inflate>,
+    /// Whether the state remembers what it has inflated.
+    has_history: bool,
+    /// The last block said that it is the last, and nothing has come behind it.
+    ended: bool,
+    /// The message in progress, or the piece told last, in `message[..len]`.
+    message: Vec<u8>,
+    len: usize,
+    progress: Progress,
+}
+
+/// What has been inflated of the message in progress.
+#[derive(Clone, Copy, Debug)]
+struct Progress {
+    kind: MessageKind,
+    limit: u64,
+    total: u64,
+    /// Whether the message has not ended.
+    open: bool,
+    /// Whether a piece has been told.
+    begun: bool,
+    by_itself: bool,
+    text: Validator,
+}
+
+impl Progress {
+    const NONE: Self = Self {
+        kind: MessageKind::Binary,
+        limit: 0,
+        total: 0,
+        open: false,
+        begun: false,
+        by_itself: false,
+        text: Validator::new(),
+    };
+}
+
+impl Inflater {
+    /// An inflater that has seen nothing yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            state: None,
+            has_history: false,
+            ended: false,
+            message: Vec::new(),
+            len: 0,
+            progress: Progress::NONE,
+        }
+    }
+
+    /// Begins a message; what came before it is forgotten if that has been agreed on.
+    pub fn begin(&mut self, no_context_takeover: bool) {
+        if no_context_takeover {
+            self.forget();
+        }
+        self.ended = false;
+    }
+
+    /// Forgets all that it has inflated: it can serve another connection.
+    pub fn forget(&mut self) {
+        if let Some(state) = self.state.as_mut().filter(|_| self.has_history) {
+            state.reset(false);
+        }
+        self.has_history = false;
+    }
+
+    /// Whether it remembers nothing, and so can serve any connection.
+    #[must_use]
+    pub const fn is_idle(&self) -> bool {
+        !self.has_history && !self.progress.open
+    }
+
+    /// The memory that it holds now, in bytes.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.message.capacity() + if self.state.is_some() { INFLATER_BYTES } else { 0 }
+    }
+
+    /// Inflates from the front of `input`, which shrinks by what was taken, to the front of `output`; how much that is.
+    ///
+    /// If `output` is filled there may be more: call again. Else all of `input` is taken.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::InvalidPayload`]: this is not what a compressor makes. Hand it to [`fail`](crate::Endpoint::fail).
+    pub fn inflate(&mut self, input: &mut &[u8], output: &mut [u8]) -> Result<usize, Fault> {
+        let mut len = 0;
+        while len < output.len() {
+            let room = output.get_mut(len..).unwrap_or_default();
+            let (taken, made, status) = self.step(input, room, InflateFlush::NoFlush)?;
+            self.ended &= taken == 0;
+            len += made;
+            if status == Status::StreamEnd {
+                self.begin_stream(output.get(..len).unwrap_or_default());
+            } else if taken == 0 && made == 0 {
+                break;
+            }
+        }
+        Ok(len)
+    }
+
+    /// Ends a message, all of which has been inflated.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::InvalidPayload`]: the message ends where no compressor ends one.
+    pub fn finish(&mut self) -> Result<(), Fault> {
+        if self.ended {
+            return Ok(());
+        }
+        let mut tail = TAIL;
+        let mut nothing = [0; 1];
+        while tail.len() > 1 {
+            match self.step(&mut tail, &mut nothing, InflateFlush::Block)? {
+                (1.., 0, Status::Ok | Status::BufError) => {}
+                _ => return Err(Fault::InvalidPayload),
+            }
+        }
+        if tail.is_empty() { Err(Fault::InvalidPayload) } else { Ok(()) }
+    }
+
+    /// One call of the library; what it has taken and made.
+    fn step(
+        &mut self,
+        input: &mut &[u8],
+        output: &mut [u8],
+        flush: InflateFlush,
+    ) -> Result<(usize, usize, Status), Fault> {
+        let state = self.state.get_or_insert_with(|| Inflate::new(false, super::WindowBits::MAX.get()));
+        let before = (state.total_in(), state.total_out());
+        let status = state.decompress(input, output, flush).map_err(|_| Fault::InvalidPayload)?;
+        self.has_history = true;
+        let moved = |after: u64, before: u64| usize::try_from(after - before).unwrap_or_default();
+        let taken = moved(state.total_in(), before.0);
+        *input = input.get(taken..).unwrap_or_default();
+        Ok((taken, moved(state.total_out(), before.1), status))
+    }
+
+    /// A block was the last of its stream; another stream may follow, even in this message (RFC 7692 section 7.2.3.5).
+    ///
+    /// It may look back to `inflated`, what this call has inflated, and no further: whoever ends a stream begins anew.
+    fn begin_stream(&mut self, inflated: &[u8]) {
+        self.ended = true;
+        if let Some(state) = &mut self.state {
+            state.reset(false);
+            let window = inflated.len().saturating_sub(1 << super::WindowBits::MAX.get());
+            // Refused only where there is nothing to look back to.
+            let _ = state.set_dictionary(inflated.get(window..).unwrap_or_default());
+        }
+    }
+
+    /// Begins a message that is assembled or told in pieces here.
+    pub(crate) fn begin_message(&mut self, kind: MessageKind, limit: u64, no_context_takeover: bool) {
+        self.begin(no_context_takeover);
+        self.progress = Progress { kind, limit, open: true, by_itself: no_context_takeover, ..Progress::NONE };
+        self.len = 0;
+    }
+
+    /// Adds a part to the message; [`message`](Self::message) has it if the part is the last.
+    pub(crate) fn add(&mut self, mut payload: &[u8], last: bool) -> Result<(), Fault> {
+        loop {
+            if self.len == self.message.len() {
+                self.grow();
+            }
+            if !self.fill(&mut payload)? {
+                break;
+            }
+        }
+        if last { self.end() } else { Ok(()) }
+    }
+
+    /// Inflates the next piece of a part, in the place of the piece before; which part of the message it is, and whether
+    /// there are more. Nothing is told of a piece without content.
+    pub(crate) fn next_piece(&mut self, payload: &mut &[u8], last: bool) -> Result<(Option<Part>, bool), Fault> {
+        self.len = 0;
+        if self.message.len() < PIECE {
+            self.message.resize(PIECE, 0);
+        }
+        let more = self.fill(payload)?;
+        let ends = last && !more;
+        if ends {
+            self.end()?;
+        }
+        if self.len == 0 && !ends {
+            return Ok((None, more));
+        }
+        let first = !core::mem::replace(&mut self.progress.begun, true);
+        Ok((Some(Part::new(first, ends)), more))
+    }
+
+    /// More room for the message: twice as much, but no more than shows that it is too big.
+    fn grow(&mut self) {
+        let most = usize::try_from(self.progress.limit).unwrap_or(usize::MAX).saturating_add(1);
+        let len = (self.len + SMALLEST_PIECE).max(self.len.saturating_mul(2)).min(most);
+        self.message.reserve_exact(len.saturating_sub(self.len));
+        self.message.resize(len, 0);
+    }
+
+    /// Inflates to the room behind the message, at most a piece; whether there may be more.
+    fn fill(&mut self, payload: &mut &[u8]) -> Result<bool, Fault> {
+        let Progress { kind, limit, total, .. } = self.progress;
+        let left = usize::try_from(limit - total).unwrap_or(usize::MAX).saturating_add(1);
+        let end = self.message.len().min(self.len + left.min(PIECE));
+        // Taken for the moment of the call.
+        let mut message = core::mem::take(&mut self.message);
+        let room = message.get_mut(self.len..end).unwrap_or_default();
+        let result = self.inflate(payload, room).and_then(|made| {
+            if kind == MessageKind::Text {
+                let text = room.get(..made).unwrap_or_default();
+                self.progress.text.update(text).map_err(|_| Fault::InvalidPayload)?;
+            }
+            Ok((made, made == room.len()))
+        });
+        self.message = message;
+        let (made, more) = result?;
+        self.len += made;
+        self.progress.total += u64::try_from(made).unwrap_or(u64::MAX);
+        if self.progress.total > limit { Err(Fault::MessageTooBig) } else { Ok(more) }
+    }
+
+    fn end(&mut self) -> Result<(), Fault> {
+        self.finish()?;
+        self.progress.open = false;
+        if self.progress.by_itself {
+            self.forget();
+        }
+        if self.progress.text.is_complete() { Ok(()) } else { Err(Fault::InvalidPayload) }
+    }
+
+    /// The message that [`add`](Self::add) has completed.
+    pub(crate) fn message(&self) -> Message<'_> {
+        let payload = self.message.get(..self.len).unwrap_or_default();
+        // SAFETY: `message[..len]` is what `fill` has appended since `begin_message`, each piece validated from the
+        // state that the one before it ended in, and `add` has found that state complete.
+        #[allow(unsafe_code)]
+        unsafe {
+            Message::new_validated(self.progress.kind, payload)
+        }
+    }
+
+    /// The piece that [`next_piece`](Self::next_piece) has told as `part`.
+    pub(crate) fn piece(&mut self, part: Part) -> Data<'_> {
+        let payload = self.message.get_mut(..self.len).unwrap_or_default();
+        // SAFETY: as of `message`, if the piece is the whole of a text; a part need not be valid by itself.
+        #[allow(unsafe_code)]
+        unsafe {
+            Data::new(Content::of(self.progress.kind), part, payload)
+        }
+    }
+
+    /// The message has been taken; what a big one needed is given back.
+    pub(crate) fn release(&mut self) {
+        self.len = 0;
+        if self.message.len() > KEPT {
+            self.message.truncate(KEPT);
+            self.message.shrink_to(KEPT);
+        }
+    }
+}
+
+impl Default for Inflater {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Inflater {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inflater")
+            .field("has_history", &self.has_history)
+            .field("len", &self.len)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,105 @@
+use core::fmt;
+
+/// What this side wants of compression.
+///
+/// ```
+/// use ws_proto::deflate::{Settings, WindowBits};
+///
+/// let mut settings = Settings::small();
+/// settings.threshold = 512;
+/// settings.server_max_window_bits = WindowBits::new(11).unwrap();
+/// assert!(settings.deflater_bytes(ws_proto::Side::Server) < 200 * 1024);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Each message of the server's is compressed by itself (RFC 7692 section 7.1.1.1).
+    pub server_no_context_takeover: bool,
+    /// Each message of the client's is compressed by itself (RFC 7692 section 7.1.1.2).
+    pub client_no_context_takeover: bool,
+    /// How far back the server's compressor may look (RFC 7692 section 7.1.2.1).
+    pub server_max_window_bits: WindowBits,
+    /// How far back the client's compressor may look (RFC 7692 section 7.1.2.2).
+    pub client_max_window_bits: WindowBits,
+    /// How hard to compress: from 1, fast, to 9, small. 0 does not compress at all.
+    pub level: u8,
+    /// How much memory to use for speed and ratio, from 1 to 9.
+    pub memory_level: u8,
+    /// Shorter messages are sent as they are, in bytes of payload.
+    pub threshold: usize,
+}
+
+impl Settings {
+    /// Nothing is kept between messages, so that one compressor serves any number of connections; window of
+    /// 1 KiB, little memory.
+    #[must_use]
+    pub const fn small() -> Self {
+        Self {
+            server_no_context_takeover: true,
+            client_no_context_takeover: true,
+            server_max_window_bits: WindowBits(10),
+            client_max_window_bits: WindowBits(10),
+            level: 1,
+            memory_level: 1,
+            threshold: 128,
+        }
+    }
+
+    /// Each connection keeps what it has sent and received, 4 KiB each way: small messages that resemble each
+    /// other compress well.
+    #[must_use]
+    pub const fn balanced() -> Self {
+        Self {
+            server_no_context_takeover: false,
+            client_no_context_takeover: false,
+            server_max_window_bits: WindowBits(12),
+            client_max_window_bits: WindowBits(12),
+            level: 5,
+            memory_level: 5,
+            threshold: 32,
+        }
+    }
+
+    /// As small as can be, whatever it costs.
+    #[must_use]
+    pub const fn best_ratio() -> Self {
+        Self {
+            server_no_context_takeover: false,
+            client_no_context_takeover: false,
+            server_max_window_bits: WindowBits::MAX,
+            client_max_window_bits: WindowBits::MAX,
+            level: 9,
+            memory_level: 9,
+            threshold: 0,
+        }
+    }
+}
+
+/// The base-2 logarithm of a window, from 8 (256 bytes) to 15 (32 KiB).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WindowBits(u8);
+
+impl WindowBits {
+    /// 15: 32 KiB, what holds if nothing is said.
+    pub const MAX: Self = Self(15);
+    /// 8: 256 bytes. The compressor here can't do with so little; it sends such a peer nothing compressed.
+    pub const MIN: Self = Self(8);
+
+    /// A window of 2 to the power of `bits` bytes, if that is one.
+    #[must_use]
+    pub const fn new(bits: u8) -> Option<Self> {
+        if bits >= Self::MIN.0 && bits <= Self::MAX.0 { Some(Self(bits)) } else { None }
+    }
+
+    /// The logarithm.
+    #[must_use]
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+}
+
+impl fmt::Debug for WindowBits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
