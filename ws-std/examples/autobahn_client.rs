@@ -6,7 +6,7 @@
 
 use std::{error::Error, process::ExitCode};
 
-use ws_std::{Config, Connector, Message};
+use ws_std::{Config, Connector, Message, deflate::Settings};
 
 mod program;
 
@@ -28,7 +28,8 @@ fn main() -> ExitCode {
 fn run_all(url: &str, agent: &str) -> Result<(), Box<dyn Error>> {
     let mut config = Config::default();
     config.max_message_len = 64 << 20;
-    let connector = Connector::new().config(config);
+    // Servers that don't know compression don't mind the offer.
+    let connector = Connector::new().config(config).deflate(Settings::balanced());
     let count = case_count(&connector, url)?;
     for case in 1..=count {
         let case_url = format!("{url}/runCase?case={case}&agent={agent}");

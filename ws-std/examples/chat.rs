@@ -4,13 +4,12 @@
 //! cargo run --release --example chat
 //! ```
 //!
-//! Open http://127.0.0.1:8080/ in two tabs and write. Each line is encoded once, whatever the number of
-//! members. A member has two threads, one that reads and one that writes what waits in a queue of its own;
+//! Open http://127.0.0.1:8080/ in two tabs and write. Each line is encoded and compressed once, whatever the number
+//! of members. A member has two threads, one that reads and one that writes what waits in a queue of its own;
 //! one whose queue is full is dropped, and nobody has waited for it.
 
 use std::{
     collections::HashMap,
-    error::Error,
     net::{TcpListener, TcpStream},
     process::ExitCode,
     sync::{
@@ -21,7 +20,11 @@ use std::{
     time::Duration,
 };
 
-use ws_std::{Acceptor, Answer, CloseCode, Message, MessageKind, Page, Prepared, Reader, Server, Socket, Writer};
+use ws_std::{
+    Acceptor, Answer, CloseCode, Error, Message, MessageKind, Page, Prepared, Reader, Server, Socket, Writer,
+    deflate::{Deflater, Settings},
+    proto::SendError,
+};
 
 mod program;
 
@@ -39,12 +42,16 @@ const LONGEST_LINE: usize = 4 * 1024;
 const QUEUE: usize = 64;
 const MOST_MEMBERS: usize = 1_000;
 
-/// A line on its way to everyone.
-type Line = Arc<Prepared<Vec<u8>>>;
+/// A line on its way to everyone, and compressed for those who can read that.
+struct Line {
+    plain: Prepared<Vec<u8>>,
+    deflated: Prepared<Vec<u8>>,
+}
 
-#[derive(Default)]
 struct Room {
+    acceptor: Acceptor<'static>,
     members: Mutex<Members>,
+    deflater: Mutex<Deflater>,
 }
 
 #[derive(Default)]
@@ -54,7 +61,7 @@ struct Members {
 }
 
 struct Member {
-    queue: SyncSender<Line>,
+    queue: SyncSender<Arc<Line>>,
     writer: Writer<Server>,
 }
 
@@ -62,11 +69,16 @@ fn main() -> ExitCode {
     program::run(HELP, program::values(1), |values| chat(values.first().map_or("127.0.0.1:8080", String::as_str)))
 }
 
-fn chat(address: &str) -> Result<(), Box<dyn Error>> {
+fn chat(address: &str) -> Result<(), Box<dyn std::error::Error>> {
     let listener = TcpListener::bind(address).map_err(|error| format!("can't listen on {address}: {error}"))?;
     println!("open http://{}/ in two browser tabs", listener.local_addr()?);
 
-    let room = Arc::new(Room::default());
+    let settings = Settings::small();
+    let room = Arc::new(Room {
+        acceptor: Acceptor::new().deflate(settings),
+        members: Mutex::default(),
+        deflater: Mutex::new(Deflater::new(settings)),
+    });
     ctrlc::set_handler({
         let room = Arc::clone(&room);
         move || {
@@ -94,9 +106,9 @@ fn chat(address: &str) -> Result<(), Box<dyn Error>> {
 
 impl Room {
     /// Serves the page, or a member until it leaves.
-    fn serve(&self, stream: TcpStream) -> Result<(), Box<dyn Error>> {
+    fn serve(&self, stream: TcpStream) -> Result<(), Box<dyn std::error::Error>> {
         let mut name = String::new();
-        let served = Acceptor::new().serve(
+        let served = self.acceptor.serve(
             Socket::try_from(stream)?,
             |request| {
                 name = name_in(request.query());
@@ -160,9 +172,13 @@ impl Room {
 
     /// Queues a line for everyone: encoded once, and nobody is waited for.
     fn say(&self, line: &str) {
-        let Ok(line) = Prepared::new(MessageKind::Text, line.as_bytes().to_vec()).map(Arc::new) else {
+        let Ok(plain) = Prepared::new(MessageKind::Text, line.as_bytes().to_vec()) else {
             return;
         };
+        let bits = Settings::small().server_max_window_bits;
+        let mut deflater = self.deflater.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = Arc::new(Line { plain, deflated: deflater.prepare(Message::Text(line), bits) });
+        drop(deflater);
         self.lock().by_id.retain(|_, member| {
             let keeps_up = member.queue.try_send(Arc::clone(&line)).is_ok();
             if !keeps_up {
@@ -182,9 +198,13 @@ impl Room {
 }
 
 /// Sends a member what waits for it, until it has left.
-fn write_lines(mut writer: Writer<Server>, lines: Receiver<Line>) {
+fn write_lines(mut writer: Writer<Server>, lines: Receiver<Arc<Line>>) {
     for line in lines {
-        if writer.send_prepared(&line).is_err() {
+        let sent = match writer.send_prepared(&line.deflated) {
+            Err(Error::Send(SendError::NotNegotiated)) => writer.send_prepared(&line.plain),
+            sent => sent,
+        };
+        if sent.is_err() {
             // The thread that reads sees it too.
             return;
         }

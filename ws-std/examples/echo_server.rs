@@ -14,16 +14,21 @@ use std::{
     time::Duration,
 };
 
-use ws_std::{Acceptor, Answer, CloseCode, Config, Reader, Server, Socket, Writer, proto::server::OriginPolicy};
+use ws_std::{
+    Acceptor, Answer, CloseCode, Config, Reader, Server, Socket, Writer, deflate::Settings,
+    proto::server::OriginPolicy,
+};
 
 mod program;
 
 const HELP: &str = "\
-usage: echo_server [ADDR]
+usage: echo_server [ADDR] [--deflate[=PROFILE]]
 
 Echoes every message on ws://ADDR/ (default 127.0.0.1:9001), of up to 64 MiB, to pages of any origin.
 Ctrl-C closes every connection with 1001 and exits.
 
+  -d, --deflate[=PROFILE]
+                        compress messages: small (default), balanced, best
   -c, --connections N   serve at most N connections at once, answer 503 beyond (default 10000)
   -h, --help            this text";
 
@@ -36,11 +41,12 @@ const REFUSALS: usize = 64;
 struct Arguments {
     address: String,
     connections: usize,
+    deflate: Option<Settings>,
 }
 
 /// The writing half of each open connection, and how many threads there are.
-#[derive(Default)]
 struct Connections {
+    acceptor: Acceptor<'static>,
     state: Mutex<State>,
     ended: Condvar,
 }
@@ -54,7 +60,7 @@ struct State {
 }
 
 fn arguments() -> program::Arguments<Arguments> {
-    let (mut address, mut connections) = (None, 10_000);
+    let (mut address, mut connections, mut deflate) = (None, 10_000, None);
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -62,13 +68,20 @@ fn arguments() -> program::Arguments<Arguments> {
             lexopt::Arg::Short('c') | lexopt::Arg::Long("connections") => {
                 connections = lexopt::ValueExt::parse(&parser.value()?)?;
             }
+            lexopt::Arg::Short('d') | lexopt::Arg::Long("deflate") => {
+                deflate = Some(program::profile(parser.optional_value())?);
+            }
             lexopt::Arg::Value(value) if address.is_none() => {
                 address = Some(lexopt::ValueExt::string(value)?);
             }
             _ => return Err(argument.unexpected().into()),
         }
     }
-    Ok(Some(Arguments { address: address.unwrap_or_else(|| "127.0.0.1:9001".into()), connections }))
+    Ok(Some(Arguments {
+        address: address.unwrap_or_else(|| "127.0.0.1:9001".into()),
+        connections,
+        deflate,
+    }))
 }
 
 fn main() -> ExitCode {
@@ -83,7 +96,14 @@ fn serve(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(address).map_err(|error| format!("can't listen on {address}: {error}"))?;
     println!("listening on ws://{}/", listener.local_addr()?);
 
-    let connections = Arc::new(Connections::default());
+    let mut config = Config::default();
+    config.max_message_len = 64 << 20;
+    let acceptor = Acceptor::new().config(config).origin(OriginPolicy::AllowAny);
+    let acceptor = match arguments.deflate {
+        Some(settings) => acceptor.deflate(settings),
+        None => acceptor,
+    };
+    let connections = Arc::new(Connections { acceptor, state: Mutex::default(), ended: Condvar::new() });
     ctrlc::set_handler({
         let connections = Arc::clone(&connections);
         move || {
@@ -136,11 +156,8 @@ impl Connections {
     }
 
     fn accept(&self, stream: TcpStream, full: bool) -> Result<(), Box<dyn Error>> {
-        let mut config = Config::default();
-        config.max_message_len = 64 << 20;
-        let acceptor = Acceptor::new().config(config).origin(OriginPolicy::AllowAny);
         let answer = if full { Answer::refuse(503) } else { Answer::accept() };
-        let (mut reader, writer) = acceptor.accept_over(Socket::try_from(stream)?, |_| answer)?.split();
+        let (mut reader, writer) = self.acceptor.accept_over(Socket::try_from(stream)?, |_| answer)?.split();
         let Some(id) = self.opened(&writer) else {
             reader.close(CloseCode::GOING_AWAY, GOING_DOWN)?;
             return Ok(());

@@ -7,9 +7,15 @@ use ws_proto::{
     server::{Accept, Handshake, Head as Parsed, OriginPolicy, PlainRequest, Request, Subprotocol, reject_to},
 };
 
+#[cfg(feature = "deflate")]
+use std::sync::Arc;
+
+#[cfg(feature = "deflate")]
+use crate::compression::Pool;
 use crate::{
     Config, Socket, WebSocket,
     clock::Clock,
+    compression::Compression,
     opening::{Head, HeadError, farewell, write_within},
     transport::Transport,
 };
@@ -31,6 +37,8 @@ pub struct Acceptor<'a> {
     config: Config,
     origin: OriginPolicy<'a>,
     write_timeout: Option<Duration>,
+    #[cfg(feature = "deflate")]
+    pool: Option<Arc<Pool>>,
 }
 
 /// What a server says to a request that asks for a connection.
@@ -125,7 +133,13 @@ impl<'a> Acceptor<'a> {
     /// All defaults: pages of the same host only, [`Config::default`], 30 s for a peer that takes no bytes.
     #[must_use]
     pub const fn new() -> Self {
-        Self { config: Config::new(), origin: OriginPolicy::SameHost, write_timeout: crate::DEFAULT_WRITE_TIMEOUT }
+        Self {
+            config: Config::new(),
+            origin: OriginPolicy::SameHost,
+            write_timeout: crate::DEFAULT_WRITE_TIMEOUT,
+            #[cfg(feature = "deflate")]
+            pool: None,
+        }
     }
 
     /// Limits and timeouts.
@@ -144,6 +158,16 @@ impl<'a> Acceptor<'a> {
     #[must_use]
     pub fn write_timeout(self, timeout: Option<Duration>) -> Self {
         Self { write_timeout: timeout, ..self }
+    }
+
+    /// Compresses messages as far as the client agrees (RFC 7692); see [`deflate`](crate::deflate) for what that takes.
+    ///
+    /// With a profile without context takeover, the connections of this acceptor and its clones share a pool of
+    /// compressors, so that an idle one has none.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(self, settings: crate::deflate::Settings) -> Self {
+        Self { pool: Some(Pool::new(settings)), ..self }
     }
 
     /// Accepts the connection that a client opens on a socket.
@@ -215,11 +239,17 @@ impl<'a> Acceptor<'a> {
             }
         };
         let accept = Accept::new().subprotocol(subprotocol).headers(&headers);
+        #[cfg(feature = "deflate")]
+        let accept = accept.deflate(self.pool.as_ref().and_then(|pool| request.deflate(&pool.settings)));
         let mut response = Vec::new();
         let endpoint = upgrade.accept_to(&accept, &self.config, clock.now(), &mut response)?;
         write_within(&transport, &response, self.write_timeout)?;
         let buffer = head.into_buffer(len);
-        let ws = WebSocket::new(endpoint, transport, buffer, clock, self.write_timeout);
+        #[cfg(feature = "deflate")]
+        let compression = Compression::new(&endpoint, self.pool.as_ref());
+        #[cfg(not(feature = "deflate"))]
+        let compression = Compression::default();
+        let ws = WebSocket::new(endpoint, compression, transport, buffer, clock, self.write_timeout);
         Ok(Some(ws.with_subprotocol(subprotocol.map(|chosen| chosen.as_str()))))
     }
 

@@ -12,9 +12,15 @@ use ws_proto::{
     handshake::WriteError,
 };
 
+#[cfg(feature = "deflate")]
+use std::sync::Arc;
+
+#[cfg(feature = "deflate")]
+use crate::compression::Pool;
 use crate::{
     Client, Config, OsEntropy, Socket, WebSocket,
     clock::Clock,
+    compression::Compression,
     opening::{Head, HeadError, write_within},
     transport::Transport,
 };
@@ -37,6 +43,8 @@ pub struct Connector<'a> {
     config: Config,
     connect_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
+    #[cfg(feature = "deflate")]
+    pool: Option<Arc<Pool>>,
 }
 
 impl Default for Connector<'_> {
@@ -56,6 +64,8 @@ impl<'a> Connector<'a> {
             config: Config::new(),
             connect_timeout: Some(Duration::from_secs(30)),
             write_timeout: crate::DEFAULT_WRITE_TIMEOUT,
+            #[cfg(feature = "deflate")]
+            pool: None,
         }
     }
 
@@ -95,6 +105,13 @@ impl<'a> Connector<'a> {
     #[must_use]
     pub fn write_timeout(self, timeout: Option<Duration>) -> Self {
         Self { write_timeout: timeout, ..self }
+    }
+
+    /// Offers to compress messages (RFC 7692); see [`deflate`](crate::deflate) for what that takes.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(self, settings: crate::deflate::Settings) -> Self {
+        Self { pool: Some(Pool::new(settings)), ..self }
     }
 
     /// Opens a connection over TCP to the host in `url`, trying all its addresses, IPv6 and IPv4 in turn.
@@ -137,6 +154,8 @@ impl<'a> Connector<'a> {
         let request = Request::new(target.host(), target.resource());
         let request = request.subprotocols(self.subprotocols).headers(&self.headers);
         let request = self.origin.map_or(request, |origin| request.origin(origin));
+        #[cfg(feature = "deflate")]
+        let request = request.deflate(self.pool.as_ref().map(|pool| pool.settings));
         Ok(Handshake::new(request, nonce, clock.now(), &self.config)?)
     }
 
@@ -166,7 +185,11 @@ impl<'a> Connector<'a> {
             Answer::Refused(refusal) => return Err(ConnectError::Refused(Refused::new(&refusal))),
         };
         let buffer = head.into_buffer(len);
-        let ws = WebSocket::new(endpoint, transport, buffer, clock, self.write_timeout);
+        #[cfg(feature = "deflate")]
+        let compression = Compression::new(&endpoint, self.pool.as_ref());
+        #[cfg(not(feature = "deflate"))]
+        let compression = Compression::default();
+        let ws = WebSocket::new(endpoint, compression, transport, buffer, clock, self.write_timeout);
         Ok(ws.with_subprotocol(subprotocol))
     }
 }

@@ -6,6 +6,7 @@ use std::{io, time::Instant};
 use ws_proto::{CloseCode, Closed, Incoming as Told, IncomingPart, MessageBuffer, State};
 
 use crate::{
+    compression::Compression,
     error::{Error, Result},
     link::{Core, Link, flush, flush_before_read, notify_end, queue_close},
     transport::Transport,
@@ -14,6 +15,7 @@ use crate::{
 /// What has been read of a connection, and when.
 pub(crate) struct Incoming {
     pub(crate) buffer: MessageBuffer<Vec<u8>>,
+    compression: Compression,
     /// The time of the last read: all that it held arrived then.
     now: ws_proto::Instant,
     /// How long a call may wait for the peer.
@@ -42,8 +44,12 @@ pub(crate) enum Kind {
 
 impl Incoming {
     /// `buffer` may hold bytes that came behind the opening handshake.
-    pub(crate) const fn new(buffer: MessageBuffer<Vec<u8>>, now: ws_proto::Instant) -> Self {
-        Self { buffer, now, timeout: None, in_parts: true, looked: false }
+    pub(crate) const fn new(
+        buffer: MessageBuffer<Vec<u8>>,
+        compression: Compression,
+        now: ws_proto::Instant,
+    ) -> Self {
+        Self { buffer, compression, now, timeout: None, in_parts: true, looked: false }
     }
 
     /// Reads until there is a message, a control frame, or the end.
@@ -82,6 +88,7 @@ impl Incoming {
     ) -> Result<Kind> {
         let deadline = self.timeout.and_then(|timeout| Instant::now().checked_add(timeout.max(LOOK)));
         loop {
+            self.compression.lend(&mut self.buffer);
             let mut core = link.core();
             let found = look(self, &mut core);
             core.drain();
@@ -125,6 +132,7 @@ impl Incoming {
             return Ok(None);
         }
         self.looked = overdue;
+        self.compression.take_back(&mut self.buffer);
         let room = self.buffer.unfilled(&core.endpoint);
         drop(core);
         let timeout =

@@ -38,6 +38,7 @@
 //!   cloned.
 //! - Big messages can be [read](WebSocket::read_part) and [written](WebSocket::message_writer) in parts.
 //! - A message to many is [encoded once](Prepared).
+//! - Messages can be [compressed](Acceptor::deflate), with memory as the server decides.
 //! - Timeouts lose nothing: a call that returns [`Error::TimedOut`] may be repeated.
 //! - A connection has no buffers before its first byte, and gives big ones back.
 //! - Anything that reads and writes can carry a connection: [`Transport`], [`Blocking`].
@@ -47,6 +48,7 @@
 
 mod accept;
 mod clock;
+mod compression;
 mod connect;
 mod entropy;
 mod error;
@@ -71,6 +73,8 @@ pub use socket::Socket;
 pub use split::{Reader, ReuniteError, Writer};
 pub use transport::{Blocking, Duplex, Transport};
 pub use websocket::{ControlPayload, Event, Received, ReceivedPart, Reply, WebSocket};
+#[cfg(feature = "deflate")]
+pub use ws_proto::deflate;
 pub use ws_proto::{
     self as proto, Cause, CloseCode, Closed, Config, Message, MessageKind, Part, Prepared, Server, State,
 };

@@ -20,6 +20,7 @@ use ws_proto::{
 use crate::{
     Client,
     clock::Clock,
+    compression::Compression,
     error::Error,
     transport::{Transport, remaining, write_all},
 };
@@ -39,6 +40,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Core<R: Role> {
     pub(crate) endpoint: Endpoint<R>,
     output: Vec<u8>,
+    compression: Compression,
     writing: Writing,
     /// Since when the transport has taken nothing, if the last write ended so.
     stalled: Option<Instant>,
@@ -158,10 +160,17 @@ impl Role for Client {
 }
 
 impl<R: Role, T> Shared<R, T> {
-    pub(crate) fn new(endpoint: Endpoint<R>, transport: T, clock: Clock, write_timeout: Option<Duration>) -> Self {
+    pub(crate) fn new(
+        endpoint: Endpoint<R>,
+        compression: Compression,
+        transport: T,
+        clock: Clock,
+        write_timeout: Option<Duration>,
+    ) -> Self {
         let core = Core {
             endpoint,
             output: Vec::new(),
+            compression,
             writing: Writing::Nobody,
             stalled: None,
             shutdown_owed: false,
@@ -213,9 +222,9 @@ impl<R: Role> Core<R> {
         self.endpoint.close_frame().map(|(code, reason)| (code, reason.to_owned()))
     }
 
-    /// Bytes of memory in use for output.
+    /// Bytes of memory in use for output, compressing it included.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.output.capacity()
+        self.output.capacity() + self.compression.held_bytes()
     }
 
     fn check(&self) -> io::Result<()> {
@@ -337,13 +346,15 @@ fn flush_at_mark(link: &mut impl Link) -> io::Result<()> {
 /// Queues a whole message; a big one that needs no mask is written from where it lies.
 pub(crate) fn queue<L: Link>(link: &mut L, message: Message<'_>) -> crate::Result<()> {
     let shared = with_room(link, |core| {
-        if message.as_bytes().len() >= SHARED_PAYLOAD && core.writing == Writing::Nobody {
+        let big = message.as_bytes().len() >= SHARED_PAYLOAD;
+        if big && !core.compression.is_on() && core.writing == Writing::Nobody {
             core.drain();
             if let Some(frame) = L::Role::send_shared(&mut core.endpoint, message) {
                 return frame.map(|frame| Some((frame, core.take_output(Writing::Writer))));
             }
         }
-        core.queue(|endpoint, output| endpoint.write_to(message, output)).map(|()| None)
+        core.drain();
+        core.compression.write(&mut core.endpoint, message, &mut core.output).map(|()| None)
     })??;
     let Some((frame, output)) = shared else {
         return Ok(flush_at_mark(link)?);
@@ -360,7 +371,10 @@ pub(crate) fn queue_part(
     part: Part,
     payload: &[u8],
 ) -> crate::Result<()> {
-    with_room(link, |core| core.queue(|endpoint, output| endpoint.write_part_to(kind, part, payload, output)))??;
+    with_room(link, |core| {
+        core.drain();
+        core.compression.write_part(&mut core.endpoint, kind, part, payload, &mut core.output)
+    })??;
     Ok(flush_at_mark(link)?)
 }
 

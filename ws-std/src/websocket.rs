@@ -8,6 +8,7 @@ use ws_proto::{
 use crate::{
     Role,
     clock::Clock,
+    compression::Compression,
     error::Result,
     incoming::{Incoming, Kind},
     link::{self, Link, Owned, Shared},
@@ -151,13 +152,14 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     /// `buffer` may hold bytes that came behind the handshake; `clock` is the one that `endpoint` was told.
     pub(crate) fn new(
         endpoint: Endpoint<R>,
+        compression: Compression,
         transport: T,
         buffer: MessageBuffer<Vec<u8>>,
         clock: Clock,
         write_timeout: Option<Duration>,
     ) -> Self {
-        let incoming = Incoming::new(buffer, clock.now());
-        let link = Owned(Shared::new(endpoint, transport, clock, write_timeout));
+        let incoming = Incoming::new(buffer, compression.other(), clock.now());
+        let link = Owned(Shared::new(endpoint, compression, transport, clock, write_timeout));
         Self { link, incoming, subprotocol: None }
     }
 
@@ -174,7 +176,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
         let endpoint = Endpoint::new(role, config, ws_proto::Negotiated::default(), clock.now());
         let unread = 0..received.len();
         let buffer = MessageBuffer::with_received(received, unread);
-        Self::new(endpoint, transport, buffer, clock, crate::DEFAULT_WRITE_TIMEOUT)
+        Self::new(endpoint, Compression::default(), transport, buffer, clock, crate::DEFAULT_WRITE_TIMEOUT)
     }
 
     /// Reads the next message; `None` once both sides have closed.

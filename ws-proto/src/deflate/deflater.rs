@@ -17,6 +17,10 @@ use crate::{
 /// What a compressor ends a flush with, and a sender cuts off.
 const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
 
+/// The library's level 1 can't be reset in the middle of a message, which is what happens to one that does not become
+/// shorter.
+const FASTEST: u8 = 2;
+
 /// Compresses the messages to one peer, or those to many that don't take their context over.
 ///
 /// It takes no memory before the first message that it compresses.
@@ -153,7 +157,7 @@ impl Deflater {
             let config = DeflateConfig {
                 window_bits: -i32::from(max.get()),
                 mem_level: i32::from(memory_level.clamp(1, 9)),
-                ..DeflateConfig::new(i32::from(level.min(9)))
+                ..DeflateConfig::new(i32::from(level.clamp(FASTEST, 9)))
             };
             (Deflate::new_with_config(config), max)
         });

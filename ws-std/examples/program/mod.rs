@@ -1,6 +1,13 @@
 //! What the example programs share: their arguments, their help, and errors told in a line.
 
-use std::{error::Error, io::Write, process::ExitCode};
+use std::{
+    error::Error,
+    ffi::{OsStr, OsString},
+    io::Write,
+    process::ExitCode,
+};
+
+use ws_std::deflate::Settings;
 
 /// What a program's command line came to: `None` if help is asked for.
 pub(crate) type Arguments<A> = Result<Option<A>, Box<dyn Error>>;
@@ -18,6 +25,17 @@ pub(crate) fn values(most: usize) -> Arguments<Vec<String>> {
         }
     }
     Ok(Some(values))
+}
+
+/// The settings that the value of `--deflate` names.
+#[allow(dead_code, reason = "some examples don't compress")]
+pub(crate) fn profile(name: Option<OsString>) -> Result<Settings, Box<dyn Error>> {
+    match name.as_deref().map(OsStr::to_str) {
+        None | Some(Some("small")) => Ok(Settings::small()),
+        Some(Some("balanced")) => Ok(Settings::balanced()),
+        Some(Some("best")) => Ok(Settings::best_ratio()),
+        Some(_) => Err("the profile is none of small, balanced, best".into()),
+    }
 }
 
 /// Runs `program`, or tells its help, or what is wrong.
