@@ -2,6 +2,8 @@
 
 use core::{num::NonZeroU32, time::Duration};
 
+use crate::negotiated::Negotiated;
+
 /// What an endpoint accepts and how long it waits.
 ///
 /// ```
@@ -99,22 +101,22 @@ impl From<Millis> for Duration {
     }
 }
 
-/// The limits of a receiver.
+/// The limits of a receiver; with room for a few bytes more that an endpoint has to remember.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) frame_len: u64,
     pub(crate) message_len: u64,
     pub(crate) fragments: u32,
     pub(crate) empty_fragments: u16,
-    /// Whether messages may be compressed.
-    pub(crate) compression: bool,
+    /// What more may come than RFC 6455 has.
+    pub(crate) negotiated: Negotiated,
 }
 
 impl Limits {
     // One fragment for each this many bytes of the message limit.
     const FRAGMENT_LEN: u64 = 64;
 
-    pub(crate) fn new(config: &Config, compression: bool) -> Self {
+    pub(crate) fn new(config: &Config, negotiated: Negotiated) -> Self {
         let message_len = config.max_message_len;
         let derived = message_len.div_ceil(Self::FRAGMENT_LEN).max(1);
         Self {
@@ -122,7 +124,7 @@ impl Limits {
             message_len,
             fragments: config.max_fragments.unwrap_or(u32::try_from(derived).unwrap_or(u32::MAX)),
             empty_fragments: config.max_empty_fragments,
-            compression,
+            negotiated,
         }
     }
 }

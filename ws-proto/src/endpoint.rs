@@ -3,8 +3,6 @@ mod deflated;
 
 use core::{fmt, ops::Range};
 
-#[cfg(feature = "deflate")]
-use crate::deflate::Parameters;
 use crate::{
     close::{self, CloseCode},
     closing::{Cause, Closing, Owed, State},
@@ -36,17 +34,12 @@ pub struct Endpoint<R: Role, T: Trace = ()> {
     timeouts: Timeouts,
     ping_owed: bool,
     failure: Option<ReceiveErrorKind>,
-    #[cfg(feature = "deflate")]
-    deflate: Option<Parameters>,
     role: R,
     trace: T,
 }
 
 // A server with 100,000 connections spends less than 25 MiB on them.
-#[cfg(not(feature = "deflate"))]
 const _: () = assert!(size_of::<Endpoint<Server>>() <= 256);
-#[cfg(feature = "deflate")]
-const _: () = assert!(size_of::<Endpoint<Server>>() <= 264);
 
 /// What [`receive`](Endpoint::receive) found, borrowed from the input.
 #[derive(Debug)]
@@ -72,17 +65,14 @@ impl<R: Role> Endpoint<R> {
 impl<R: Role, T: Trace> Endpoint<R, T> {
     /// [`new`](Endpoint::new) with a hook that sees what passes.
     pub fn with_trace(role: R, config: &Config, negotiated: Negotiated, now: Instant, trace: T) -> Self {
-        let compression = negotiated.compression();
         Self {
-            receiver: Receiver::new(Limits::new(config, compression)),
+            receiver: Receiver::new(Limits::new(config, negotiated)),
             sender: Sender::default(),
             closing: Closing::new(),
             clock: Clock::new(now),
             timeouts: Timeouts::new(config, R::SIDE),
             ping_owed: false,
             failure: None,
-            #[cfg(feature = "deflate")]
-            deflate: negotiated.deflate,
             role,
             trace,
         }

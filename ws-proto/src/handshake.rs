@@ -32,6 +32,8 @@ pub mod client;
 pub mod server;
 
 pub use error::{HandshakeError, WriteError};
+#[cfg(all(test, feature = "deflate"))]
+pub(crate) use extension::extensions_of;
 pub use extension::{Extension, Parameters, Value};
 pub use field::Fields;
 

@@ -2,6 +2,8 @@
 
 use core::ops::Range;
 
+#[cfg(feature = "deflate")]
+use crate::negotiated::Negotiated;
 use crate::{
     close::{self, BodyError, CloseCode},
     config::Limits,
@@ -107,6 +109,12 @@ impl Receiver {
         }
     }
 
+    /// What more may come than RFC 6455 has.
+    #[cfg(feature = "deflate")]
+    pub(crate) const fn negotiated(&self) -> Negotiated {
+        self.limits.negotiated
+    }
+
     /// The most bytes of a message.
     #[cfg(feature = "deflate")]
     pub(crate) const fn max_message_len(&self) -> u64 {
@@ -186,7 +194,7 @@ impl Receiver {
     /// Whether the reserved bits mean that a compressed message begins, and one may (RFC 7692 section 6.1).
     #[cold]
     fn admits_reserved(&self, header: &FrameHeader) -> bool {
-        self.limits.compression
+        self.limits.negotiated.compression()
             && header.rsv == Rsv::RSV1
             && matches!(header.opcode, Opcode::Text | Opcode::Binary)
     }

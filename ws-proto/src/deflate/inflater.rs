@@ -309,3 +309,64 @@ impl fmt::Debug for Inflater {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A whole message of these bytes, inflated through room for `room` bytes at a time.
+    fn inflated(inflater: &mut Inflater, payload: &[u8], room: usize) -> Result<Vec<u8>, Fault> {
+        let (mut input, mut message, mut out) = (payload, Vec::new(), alloc::vec![0; room]);
+        inflater.begin(false);
+        loop {
+            let len = inflater.inflate(&mut input, &mut out)?;
+            message.extend_from_slice(&out[..len]);
+            if len < room {
+                break;
+            }
+        }
+        assert!(input.is_empty());
+        inflater.finish().map(|()| message)
+    }
+
+    #[test]
+    fn the_examples_of_the_rfc_inflate() {
+        // R7692-7.2.2
+        for room in [1, 3, 100] {
+            let mut inflater = Inflater::new();
+            for (payload, message) in [
+                (&[0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00][..], &b"Hello"[..]),
+                // What came before is referred to.
+                (&[0xF2, 0x00, 0x11, 0x00, 0x00], b"Hello"),
+                // A stored block.
+                (&[0x00, 0x05, 0x00, 0xFA, 0xFF, 0x48, 0x65, 0x6C, 0x6C, 0x6F, 0x00], b"Hello"),
+                // A final block, and an empty one behind it.
+                (&[0xF3, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00, 0x00], b"Hello"),
+                // Two blocks.
+                (&[0xF2, 0x48, 0x05, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xCA, 0xC9, 0xC9, 0x07, 0x00], b"Hello"),
+                (&[0x00], b""),
+                // A final block that ends the message.
+                (&[0x03, 0x00], b""),
+                (&[0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00], b"Hello"),
+            ] {
+                assert_eq!(inflated(&mut inflater, payload, room).as_deref(), Ok(message), "{payload:02X?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_that_ends_inside_a_block_is_none() {
+        let hello = [0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00];
+        let stored = [0x00, 0x05, 0x00, 0xFA, 0xFF, 0x48, 0x65, 0x6C, 0x6C, 0x6F, 0x00];
+        for whole in [&hello[..], &stored] {
+            // A zero alone is an empty message.
+            for end in (0..whole.len()).filter(|end| whole[..*end] != [0x00]) {
+                let cut = inflated(&mut Inflater::new(), &whole[..end], 100);
+                assert_eq!(cut, Err(Fault::InvalidPayload), "{:02X?}", &whole[..end]);
+            }
+        }
+        for corrupt in [&[0x07][..], &[0xFF, 0xFF], &[0xF2, 0x00, 0x11, 0x00, 0x00], b"Hello, world"] {
+            assert_eq!(inflated(&mut Inflater::new(), corrupt, 100), Err(Fault::InvalidPayload), "{corrupt:02X?}");
+        }
+    }
+}

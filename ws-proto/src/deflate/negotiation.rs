@@ -1,6 +1,6 @@
 //! The four parameters (RFC 7692 section 7.1): what a client offers, what a server makes of it.
 
-use core::fmt;
+use core::{fmt, num::NonZeroU8};
 
 use super::{Settings, WindowBits};
 use crate::{
@@ -19,26 +19,60 @@ pub struct Parameters {
     client: Direction,
 }
 
-/// What holds for the messages of one side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Direction {
-    no_context_takeover: bool,
-    max_window_bits: WindowBits,
-    /// Whether the peer has to be told the window's size even if it is the biggest.
-    asked: bool,
+/// What holds for the messages of one side: the window's bits, with [`ALONE`] and [`ASKED`]. An endpoint has room for a
+/// byte.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Direction(NonZeroU8);
+
+/// Each message is compressed by itself.
+const ALONE: u8 = 0x10;
+/// The peer has to be told the window's size even if it is the biggest.
+const ASKED: u8 = 0x20;
+
+impl Direction {
+    fn new(no_context_takeover: bool, max_window_bits: WindowBits, asked: bool) -> Self {
+        let alone = if no_context_takeover { ALONE } else { 0 };
+        let asked = if asked { ASKED } else { 0 };
+        // There are at least 8 bits.
+        Self(NonZeroU8::new(max_window_bits.get() | alone | asked).unwrap_or(NonZeroU8::MIN))
+    }
+
+    const fn no_context_takeover(self) -> bool {
+        self.0.get() & ALONE != 0
+    }
+
+    const fn asked(self) -> bool {
+        self.0.get() & ASKED != 0
+    }
+
+    const fn max_window_bits(self) -> WindowBits {
+        match WindowBits::new(self.0.get() & 0x0F) {
+            Some(bits) => bits,
+            None => WindowBits::MAX,
+        }
+    }
+}
+
+impl fmt::Debug for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Direction")
+            .field("no_context_takeover", &self.no_context_takeover())
+            .field("max_window_bits", &self.max_window_bits())
+            .finish()
+    }
 }
 
 impl Parameters {
     /// Whether each message of `side` is compressed by itself.
     #[must_use]
     pub const fn no_context_takeover(&self, side: Side) -> bool {
-        self.of(side).no_context_takeover
+        self.of(side).no_context_takeover()
     }
 
     /// How far back the compressor of `side` may look.
     #[must_use]
     pub const fn max_window_bits(&self, side: Side) -> WindowBits {
-        self.of(side).max_window_bits
+        self.of(side).max_window_bits()
     }
 
     const fn of(&self, side: Side) -> Direction {
@@ -53,11 +87,11 @@ impl fmt::Display for Parameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(NAME)?;
         for (side, direction) in [("server", self.server), ("client", self.client)] {
-            if direction.no_context_takeover {
+            if direction.no_context_takeover() {
                 write!(f, "; {side}_no_context_takeover")?;
             }
-            if direction.asked {
-                write!(f, "; {side}_max_window_bits={}", direction.max_window_bits.get())?;
+            if direction.asked() {
+                write!(f, "; {side}_max_window_bits={}", direction.max_window_bits().get())?;
             }
         }
         Ok(())
@@ -146,21 +180,21 @@ fn accept_one(settings: &Settings, offer: Named) -> Option<Parameters> {
     if server_bits == WindowBits::MIN {
         return None;
     }
-    let server = Direction {
-        no_context_takeover: offer.server_no_context_takeover || settings.server_no_context_takeover,
-        max_window_bits: server_bits,
-        asked: offer.server_max_window_bits.is_some() || server_bits < WindowBits::MAX,
-    };
+    let server = Direction::new(
+        offer.server_no_context_takeover || settings.server_no_context_takeover,
+        server_bits,
+        offer.server_max_window_bits.is_some() || server_bits < WindowBits::MAX,
+    );
     // Only a client that knows the parameter can be told to use a smaller window.
     let client_bits = match offer.client_max_window_bits {
         Some(hint) => settings.client_max_window_bits.min(hint.unwrap_or(WindowBits::MAX)),
         None => WindowBits::MAX,
     };
-    let client = Direction {
-        no_context_takeover: offer.client_no_context_takeover || settings.client_no_context_takeover,
-        max_window_bits: client_bits,
-        asked: client_bits < WindowBits::MAX,
-    };
+    let client = Direction::new(
+        offer.client_no_context_takeover || settings.client_no_context_takeover,
+        client_bits,
+        client_bits < WindowBits::MAX,
+    );
     Some(Parameters { server, client })
 }
 
@@ -180,17 +214,145 @@ pub(crate) fn check_answer(settings: &Settings, answer: &Extension<'_>) -> Optio
         Some(bits) => bits?.min(settings.client_max_window_bits),
         None => settings.client_max_window_bits,
     };
-    Some(Parameters {
-        server: Direction {
-            no_context_takeover: named.server_no_context_takeover,
-            max_window_bits: server_bits,
-            asked: named.server_max_window_bits.is_some(),
-        },
-        client: Direction {
-            // This side may do without even if it need not.
-            no_context_takeover: named.client_no_context_takeover || settings.client_no_context_takeover,
-            max_window_bits: client_bits,
-            asked: named.client_max_window_bits.is_some(),
-        },
-    })
+    let server =
+        Direction::new(named.server_no_context_takeover, server_bits, named.server_max_window_bits.is_some());
+    let client = Direction::new(
+        // This side may do without even if it need not.
+        named.client_no_context_takeover || settings.client_no_context_takeover,
+        client_bits,
+        named.client_max_window_bits.is_some(),
+    );
+    Some(Parameters { server, client })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{string::ToString, vec::Vec};
+
+    use super::*;
+    use crate::handshake::extensions_of;
+
+    const BITS_10: WindowBits = WindowBits::new(10).unwrap();
+
+    fn offers(value: &str) -> impl Iterator<Item = Extension<'_>> {
+        extensions_of(value.as_bytes())
+    }
+
+    /// Settings that restrict nothing.
+    fn open() -> Settings {
+        Settings::best_ratio()
+    }
+
+    fn answer(settings: &Settings, value: &str) -> Option<std::string::String> {
+        accept(settings, offers(value)).map(|agreed| agreed.to_string())
+    }
+
+    #[test]
+    fn a_server_answers_within_what_is_offered() {
+        // R7692-7.1.1.1, R7692-7.1.1.2, R7692-7.1.2.1, R7692-7.1.2.2
+        for (offer, expected) in [
+            ("permessage-deflate", "permessage-deflate"),
+            ("permessage-deflate; client_max_window_bits", "permessage-deflate"),
+            ("permessage-deflate; client_max_window_bits=15", "permessage-deflate"),
+            ("permessage-deflate; client_max_window_bits=9", "permessage-deflate; client_max_window_bits=9"),
+            ("permessage-deflate; client_max_window_bits=\"8\"", "permessage-deflate; client_max_window_bits=8"),
+            ("permessage-deflate; server_max_window_bits=15", "permessage-deflate; server_max_window_bits=15"),
+            (
+                "permessage-deflate; server_max_window_bits=\"1\\0\"",
+                "permessage-deflate; server_max_window_bits=10",
+            ),
+            (
+                "permessage-deflate; client_no_context_takeover; server_no_context_takeover",
+                "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
+            ),
+        ] {
+            assert_eq!(answer(&open(), offer).as_deref(), Some(expected), "{offer}");
+        }
+        let small = Settings::small();
+        for (offer, expected) in [
+            ("", "; server_max_window_bits=10"),
+            ("; server_max_window_bits=12", "; server_max_window_bits=10"),
+            ("; server_max_window_bits=9", "; server_max_window_bits=9"),
+        ] {
+            let offer = ["permessage-deflate", offer].concat();
+            let expected =
+                ["permessage-deflate; server_no_context_takeover", expected, "; client_no_context_takeover"]
+                    .concat();
+            assert_eq!(answer(&small, &offer), Some(expected), "{offer}");
+        }
+        // A client that does not know the parameter can't be told.
+        let told = answer(&small, "permessage-deflate; client_max_window_bits").unwrap();
+        assert!(told.ends_with("; client_max_window_bits=10"), "{told}");
+    }
+
+    #[test]
+    fn a_server_declines_what_it_does_not_understand_and_takes_the_next_offer() {
+        // R7692-5-1
+        for declined in [
+            "permessage-deflate; unknown",
+            "permessage-deflate; server_no_context_takeover=1",
+            "permessage-deflate; client_no_context_takeover=\"true\"",
+            "permessage-deflate; server_no_context_takeover; server_no_context_takeover",
+            "permessage-deflate; server_max_window_bits",
+            "permessage-deflate; server_max_window_bits=7",
+            "permessage-deflate; server_max_window_bits=16",
+            "permessage-deflate; server_max_window_bits=010",
+            "permessage-deflate; server_max_window_bits=1e1",
+            "permessage-deflate; server_max_window_bits=10; server_max_window_bits=10",
+            "permessage-deflate; client_max_window_bits; client_max_window_bits=10",
+            "permessage-deflate; client_max_window_bits=256",
+            // No compressor here keeps to so little.
+            "permessage-deflate; server_max_window_bits=8",
+            "permessage-bzip2",
+            "x-webkit-deflate-frame",
+            "Permessage-Deflate",
+        ] {
+            assert_eq!(answer(&open(), declined), None, "{declined}");
+            let next = [declined, ", foo, permessage-deflate; client_max_window_bits=12"].concat();
+            let expected = "permessage-deflate; client_max_window_bits=12";
+            assert_eq!(answer(&open(), &next).as_deref(), Some(expected), "{next}");
+        }
+    }
+
+    #[test]
+    fn a_client_offers_its_settings_and_a_server_understands_them() {
+        for settings in [Settings::small(), Settings::balanced(), Settings::best_ratio()] {
+            let offer = settings.to_string();
+            let agreed = accept(&open(), offers(&offer)).expect(&offer);
+            assert_eq!(agreed.no_context_takeover(Side::Server), settings.server_no_context_takeover);
+            assert_eq!(agreed.max_window_bits(Side::Server), settings.server_max_window_bits);
+            assert_eq!(agreed.max_window_bits(Side::Client), settings.client_max_window_bits);
+            let answer = agreed.to_string();
+            let understood = offers(&answer).map(|answer| check_answer(&settings, &answer)).collect::<Vec<_>>();
+            let understood = understood.first().copied().flatten().expect(&answer);
+            for side in [Side::Client, Side::Server] {
+                assert_eq!(understood.no_context_takeover(side), agreed.no_context_takeover(side));
+                assert_eq!(understood.max_window_bits(side), agreed.max_window_bits(side));
+            }
+        }
+    }
+
+    #[test]
+    fn a_client_fails_on_an_answer_that_breaks_a_rule() {
+        // R7692-5-2
+        let mut settings = open();
+        settings.server_max_window_bits = BITS_10;
+        settings.server_no_context_takeover = true;
+        let check = |answer: &str| offers(answer).next().and_then(|answer| check_answer(&settings, &answer));
+        let good = "permessage-deflate; server_no_context_takeover; server_max_window_bits=10";
+        assert!(check(good).is_some());
+        assert!(check(&[good, "; client_no_context_takeover; client_max_window_bits=8"].concat()).is_some());
+        for bad in [
+            "permessage-bzip2",
+            "permessage-deflate; server_max_window_bits=10",
+            "permessage-deflate; server_no_context_takeover",
+            "permessage-deflate; server_no_context_takeover; server_max_window_bits=11",
+            "permessage-deflate; server_no_context_takeover; server_max_window_bits",
+            "permessage-deflate; server_no_context_takeover; server_max_window_bits=10; client_max_window_bits",
+            "permessage-deflate; server_no_context_takeover; server_max_window_bits=10; x",
+            "permessage-deflate; server_no_context_takeover=1; server_max_window_bits=10",
+        ] {
+            assert_eq!(check(bad), None, "{bad}");
+        }
+    }
 }

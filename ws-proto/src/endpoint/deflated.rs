@@ -18,7 +18,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     /// How messages may be compressed; `None`: not at all.
     #[must_use]
     pub const fn deflate(&self) -> Option<Parameters> {
-        self.deflate
+        self.receiver.negotiated().deflate
     }
 
     /// Appends a whole message as one frame to `out`, compressed if that has been agreed on and makes it shorter.
@@ -102,19 +102,19 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
 
     /// A message has ended: what it was must not matter to the next if so agreed.
     fn end_deflated(&self, deflater: &mut Deflater) {
-        if self.deflate.is_some_and(|agreed| agreed.no_context_takeover(R::SIDE)) {
+        if self.deflate().is_some_and(|agreed| agreed.no_context_takeover(R::SIDE)) {
             deflater.forget();
         }
     }
 
     /// The window to compress with, if messages may be compressed.
     fn window_bits(&self, deflater: &Deflater) -> Option<WindowBits> {
-        self.deflate.map(|agreed| agreed.max_window_bits(R::SIDE)).filter(|bits| deflater.can_keep_to(*bits))
+        self.deflate().map(|agreed| agreed.max_window_bits(R::SIDE)).filter(|bits| deflater.can_keep_to(*bits))
     }
 
     /// The limit of a message that is being inflated, and whether it is inflated by itself.
     pub(crate) fn inflate_limits(&self) -> (u64, bool) {
-        let by_itself = self.deflate.is_none_or(|agreed| agreed.no_context_takeover(R::SIDE.peer()));
+        let by_itself = self.deflate().is_none_or(|agreed| agreed.no_context_takeover(R::SIDE.peer()));
         (self.receiver.max_message_len(), by_itself)
     }
 }
@@ -125,7 +125,7 @@ impl<T: Trace> Endpoint<Server, T> {
         let Some(bits) = prepared.window_bits() else {
             return Ok(());
         };
-        let fits = self.deflate.is_some_and(|agreed| {
+        let fits = self.deflate().is_some_and(|agreed| {
             agreed.no_context_takeover(Side::Server) && agreed.max_window_bits(Side::Server) >= bits
         });
         if fits { Ok(()) } else { Err(SendError::NotNegotiated) }

@@ -140,6 +140,12 @@ pub(super) fn extensions<'h, I: Iterator<Item = (&'h str, &'h [u8])>>(
     all(fields).filter_map(Result::ok)
 }
 
+/// The extensions of one field line, which is well-formed.
+#[cfg(all(test, feature = "deflate"))]
+pub(crate) fn extensions_of(value: &[u8]) -> impl Iterator<Item = Extension<'_>> {
+    Extensions::of_value(value).map(Result::unwrap)
+}
+
 /// Whether `value` is a list of extensions, with at least one.
 pub(super) fn is_extension_list(value: &[u8]) -> bool {
     Extensions::of_value(value).all(|extension| extension.is_ok())
