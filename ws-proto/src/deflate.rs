@@ -29,6 +29,7 @@ mod settings;
 
 pub use deflater::Deflater;
 pub(crate) use deflater::compressed;
+pub(crate) use inflater::Use;
 pub use inflater::{INFLATER_BYTES, Inflater};
 pub use negotiation::Parameters;
 pub(crate) use negotiation::{accept, check_answer};

@@ -124,6 +124,24 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         unread: &mut Range<usize>,
         gather_to: Option<usize>,
     ) -> Result<Option<Step>, ReceiveError> {
+        if self.closing.is_open() {
+            if let Some(step) = self.receiver.whole_message::<R>(buffer, unread, &mut self.trace) {
+                self.clock.heard(now);
+                self.clock.data_received();
+                return Ok(Some(Step::Data(step)));
+            }
+        }
+        self.advance_slowly(now, buffer, unread, gather_to)
+    }
+
+    /// [`advance`](Self::advance) to anything but a whole message.
+    fn advance_slowly(
+        &mut self,
+        now: Instant,
+        buffer: &mut [u8],
+        unread: &mut Range<usize>,
+        gather_to: Option<usize>,
+    ) -> Result<Option<Step>, ReceiveError> {
         if Range::is_empty(unread) && self.failure.is_none() {
             return Ok(None);
         }

@@ -5,14 +5,20 @@
 //! changing, and `00` in front of any bytes is an input.
 
 mod choices;
+#[cfg(feature = "deflate")]
+mod deflate;
 mod endpoint;
 mod handshake;
 mod host;
+#[cfg(feature = "deflate")]
+mod plain_inflate;
 mod pure;
 mod reference;
 mod round_trip;
 mod split;
 
+#[cfg(feature = "deflate")]
+pub use deflate::{Watch, deflate_negotiation, deflate_round_trip, inflate, inflate_watched};
 pub use endpoint::{endpoint_client, endpoint_server};
 pub use handshake::{request_head, response_head};
 pub use pure::{frame_header, utf8_mask};
@@ -49,5 +55,9 @@ mod tests {
     replay_corpus_of! {
         request_head response_head frame_header endpoint_server endpoint_client split_equivalence round_trip
         utf8_mask
+    }
+    #[cfg(feature = "deflate")]
+    replay_corpus_of! {
+        deflate_negotiation deflate_round_trip inflate
     }
 }

@@ -177,6 +177,8 @@ mod prepared;
 mod receive;
 mod role;
 mod send;
+#[cfg(feature = "alloc")]
+mod session;
 mod storage;
 mod time;
 mod timer;
@@ -196,6 +198,8 @@ pub use negotiated::Negotiated;
 pub use output::{Output, Pending};
 pub use prepared::Prepared;
 pub use role::{Client, Entropy, EntropyError, Role, Server, Side};
+#[cfg(feature = "alloc")]
+pub use session::{Memory, Reply, Session};
 pub use storage::Storage;
 pub use time::Instant;
 pub use trace::Trace;

@@ -4,6 +4,8 @@
 //! This file is the one place that chooses an implementation.
 
 mod portable;
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+mod x86_64;
 
 use core::fmt;
 
@@ -48,8 +50,15 @@ impl Mask {
     /// Masks the next `payload.len()` bytes in place.
     #[inline]
     pub fn apply(&mut self, payload: &mut [u8]) {
-        portable::apply(self.key, payload);
+        self.apply_ascii(payload);
+    }
+
+    /// [`apply`](Self::apply); whether what has become of `payload` is ASCII.
+    #[inline]
+    pub(crate) fn apply_ascii(&mut self, payload: &mut [u8]) -> bool {
+        let ascii = apply(self.key, payload);
         self.advance(payload.len());
+        ascii
     }
 
     /// Masks the next bytes while copying them from `payload` to `out`; the shorter of the two decides
@@ -60,7 +69,7 @@ impl Mask {
         let (Some(payload), Some(out)) = (payload.get(..len), out.get_mut(..len)) else {
             return 0;
         };
-        portable::apply_copy(self.key, payload, out);
+        apply_copy(self.key, payload, out);
         self.advance(len);
         len
     }
@@ -75,6 +84,24 @@ impl Mask {
     fn advance(&mut self, len: usize) {
         self.key.rotate_left(len % 4);
     }
+}
+
+#[inline]
+fn apply(key: [u8; 4], payload: &mut [u8]) -> bool {
+    #[cfg(all(feature = "std", target_arch = "x86_64"))]
+    if let Some(ascii) = x86_64::apply(key, payload) {
+        return ascii;
+    }
+    portable::apply(key, payload)
+}
+
+#[inline]
+fn apply_copy(key: [u8; 4], payload: &[u8], out: &mut [u8]) {
+    #[cfg(all(feature = "std", target_arch = "x86_64"))]
+    if x86_64::apply_copy(key, payload, out) {
+        return;
+    }
+    portable::apply_copy(key, payload, out);
 }
 
 #[cfg(test)]
@@ -101,6 +128,39 @@ mod tests {
                 let mut bytes = payload(offset + len);
                 Mask::new(KEY).apply(&mut bytes[offset..]);
                 assert_eq!(bytes[offset..], oracle(&payload(offset + len)[offset..]));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_unmasked_is_ascii_if_no_byte_is_beyond_it() {
+        for len in 0..300 {
+            let mut text: Vec<u8> = (0..len).map(|i| u8::try_from(i % 128).unwrap()).collect();
+            for at in (0..len).map(Some).chain([None]) {
+                if let Some(at) = at {
+                    text[at] |= 0x80;
+                }
+                let mut masked = oracle(&text);
+                assert_eq!(Mask::new(KEY).apply_ascii(&mut masked), at.is_none(), "{len} {at:?}");
+                assert_eq!(masked, text);
+                if let Some(at) = at {
+                    text[at] &= 0x7F;
+                }
+            }
+        }
+    }
+
+    #[cfg(all(feature = "std", target_arch = "x86_64"))]
+    #[test]
+    fn wide_vectors_agree_with_the_portable_code() {
+        for len in (0..400).chain([4_095, 4_096, 70_001]) {
+            let (mut wide, mut plain) = (payload(len), payload(len));
+            let ascii = portable::apply(KEY.to_bytes(), &mut plain);
+            if let Some(wide_ascii) = x86_64::apply(KEY.to_bytes(), &mut wide) {
+                assert_eq!((&wide, wide_ascii), (&plain, ascii), "{len}");
+                let mut copy = vec![0; len];
+                assert!(x86_64::apply_copy(KEY.to_bytes(), &payload(len), &mut copy));
+                assert_eq!(copy, plain, "{len}");
             }
         }
     }

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use core::{fmt, ops::Range};
 
 #[cfg(feature = "deflate")]
-use crate::deflate::Inflater;
+use crate::deflate::{Inflater, Use};
 use crate::{
     endpoint::Endpoint,
     error::{Fault, ReceiveError},
@@ -341,31 +341,46 @@ impl<S: Storage> MessageBuffer<S> {
         if self.message.is_some() {
             return Err(self.give_up(endpoint.fail(now, Fault::Internal)));
         }
-        #[cfg(feature = "deflate")]
-        if self.deflated.is_some() {
-            return self.next_piece(endpoint, now);
-        }
-        match endpoint.advance(now, self.storage.bytes_mut(), &mut self.unread, None) {
+        loop {
             #[cfg(feature = "deflate")]
-            Ok(Some(Step::Data(step))) if step.content.is_compressed() => {
-                if step.part.is_first() {
-                    begin(&mut self.inflater, endpoint, step.content.kind());
+            if let Some(piece) = self.next_piece(endpoint, now)? {
+                return Ok(Some(piece));
+            }
+            let step = match endpoint.advance(now, self.storage.bytes_mut(), &mut self.unread, None) {
+                Ok(Some(step)) => step,
+                Ok(None) => {
+                    self.rewind();
+                    return Ok(None);
                 }
-                self.deflated = Some((step.at, step.part.is_last()));
-                self.next_piece(endpoint, now)
+                Err(error) => return Err(self.give_up(error)),
+            };
+            if let Some(told) = self.tell_part(endpoint, step) {
+                return Ok(Some(told));
             }
-            Ok(Some(Step::Data(DataStep { content, part, at, .. }))) => {
+        }
+    }
+
+    /// What a step is to a host that takes parts; `None` if it has to be inflated first.
+    fn tell_part<R: Role, T: Trace>(&mut self, endpoint: &Endpoint<R, T>, step: Step) -> Option<IncomingPart> {
+        match step {
+            Step::Data(step) if step.content.is_compressed() => {
+                #[cfg(feature = "deflate")]
+                {
+                    if step.part.is_first() {
+                        begin(&mut self.inflater, endpoint, step.content.kind(), Use::Pieces);
+                    }
+                    self.deflated = Some((step.at, step.part.is_last()));
+                }
+                let _ = endpoint;
+                None
+            }
+            Step::Data(DataStep { content, part, at, .. }) => {
                 self.told = Some(Told::Part(content, part, at));
-                Ok(Some(IncomingPart::Data))
+                Some(IncomingPart::Data)
             }
-            Ok(Some(Step::Ping)) => Ok(Some(IncomingPart::Ping)),
-            Ok(Some(Step::Pong)) => Ok(Some(IncomingPart::Pong)),
-            Ok(Some(Step::Close(_))) => Ok(Some(IncomingPart::Close)),
-            Ok(None) => {
-                self.rewind();
-                Ok(None)
-            }
-            Err(error) => Err(self.give_up(error)),
+            Step::Ping => Some(IncomingPart::Ping),
+            Step::Pong => Some(IncomingPart::Pong),
+            Step::Close(_) => Some(IncomingPart::Close),
         }
     }
 
@@ -668,37 +683,43 @@ impl<S: Storage> MessageBuffer<S> {
         self.inflater.take_if(|inflater| inflater.is_idle())
     }
 
-    /// Inflates the next piece of the part at hand.
+    /// Inflates the next piece of the part at hand, if there is one.
     fn next_piece<R: Role, T: Trace>(
         &mut self,
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
     ) -> Result<Option<IncomingPart>, ReceiveError> {
-        let (Some((at, last)), Some(inflater)) = (self.deflated.take(), &mut self.inflater) else {
-            return Err(self.give_up(endpoint.fail(now, Fault::Internal)));
-        };
-        let mut payload = self.storage.bytes().get(at.clone()).unwrap_or_default();
-        let (part, more) = match inflater.next_piece(&mut payload, last) {
-            Ok(found) => found,
-            Err(fault) => return Err(self.give_up(endpoint.fail(now, fault))),
-        };
-        if more {
-            self.deflated = Some((at.end - payload.len()..at.end, last));
-        }
-        match part {
-            Some(part) => {
-                self.told = Some(Told::InflatedPart(part));
-                Ok(Some(IncomingPart::Data))
+        while let Some((at, last)) = self.deflated.take() {
+            let mut payload = self.storage.bytes().get(at.clone()).unwrap_or_default();
+            let found = match &mut self.inflater {
+                Some(inflater) => inflater.next_piece(&mut payload, last),
+                None => Err(Fault::Internal),
+            };
+            let (part, more) = match found {
+                Ok(found) => found,
+                Err(fault) => return Err(self.give_up(endpoint.fail(now, fault))),
+            };
+            if more {
+                self.deflated = Some((at.end - payload.len()..at.end, last));
             }
-            None => self.next_part(endpoint, now),
+            if let Some(part) = part {
+                self.told = Some(Told::InflatedPart(part));
+                return Ok(Some(IncomingPart::Data));
+            }
         }
+        Ok(None)
     }
 }
 
 #[cfg(feature = "deflate")]
-fn begin<R: Role, T: Trace>(slot: &mut Option<Box<Inflater>>, endpoint: &Endpoint<R, T>, kind: MessageKind) {
+fn begin<R: Role, T: Trace>(
+    slot: &mut Option<Box<Inflater>>,
+    endpoint: &Endpoint<R, T>,
+    kind: MessageKind,
+    purpose: Use,
+) {
     let (limit, by_itself) = endpoint.inflate_limits();
-    slot.get_or_insert_default().begin_message(kind, limit, by_itself);
+    slot.get_or_insert_default().begin_message(kind, purpose, limit, by_itself);
 }
 
 /// Adds a compressed part to the message in the inflater; whether that is complete.
@@ -710,7 +731,7 @@ fn inflate<R: Role, T: Trace>(
     payload: &[u8],
 ) -> Result<bool, Fault> {
     if step.part.is_first() {
-        begin(slot, endpoint, step.content.kind());
+        begin(slot, endpoint, step.content.kind(), Use::Whole);
     }
     slot.as_mut().ok_or(Fault::Internal)?.add(payload, step.part.is_last())?;
     Ok(step.part.is_last())

@@ -93,6 +93,22 @@ impl Output {
         endpoint.write_to(message, &mut self.bytes)
     }
 
+    /// Queues a whole message, compressed if that has been agreed on and makes it shorter, behind what `endpoint` owes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Endpoint::write_deflated_to`].
+    #[cfg(feature = "deflate")]
+    pub fn send_deflated<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        message: Message<'_>,
+        deflater: &mut crate::deflate::Deflater,
+    ) -> Result<(), SendError> {
+        self.drain(endpoint);
+        endpoint.write_deflated_to(message, deflater, &mut self.bytes)
+    }
+
     /// Queues our Close, behind what `endpoint` owes.
     ///
     /// # Errors

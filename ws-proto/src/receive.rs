@@ -14,7 +14,7 @@ use crate::{
     message::{Content, MessageKind, Part},
     role::{Role, Side},
     trace::Trace,
-    utf8::Validator,
+    utf8::{InvalidUtf8, Validator},
 };
 
 /// Progress of the peer's frames. It holds a cut header and one control payload, never data.
@@ -130,6 +130,52 @@ impl Receiver {
     pub(crate) fn stop(&mut self) {
         self.offset = self.offset.saturating_sub(self.payload_remaining());
         self.phase = HEADER;
+    }
+
+    /// Takes a whole message in one frame that lies whole in `buffer[unread]`, which most do; `None` if what comes is
+    /// anything else, and then nothing has changed.
+    #[inline]
+    pub(crate) fn whole_message<R: Role>(
+        &mut self,
+        buffer: &mut [u8],
+        unread: &mut Range<usize>,
+        trace: &mut impl Trace,
+    ) -> Option<DataStep> {
+        if self.message.is_some() || !matches!(&self.phase, Phase::Header(decoder) if decoder.is_at_start()) {
+            return None;
+        }
+        let input = buffer.get_mut(unread.clone())?;
+        let (header, header_len) = FrameHeader::decode_common(input, R::SIDE == Side::Server)?;
+        let limit = self.limits.frame_len.min(self.limits.message_len);
+        if header.payload_len > limit || self.limits.fragments == 0 {
+            return None;
+        }
+        let len = usize::try_from(header.payload_len).ok()?;
+        let payload = input.get_mut(header_len..)?.get_mut(..len)?;
+        let content = if header.opcode == Opcode::Text { Content::Text } else { Content::Binary };
+        let mut mask = header.masking_key.map(Mask::new);
+        match content {
+            Content::Text => {
+                let mut text = Validator::new();
+                let valid = unmask_text(mask.as_mut(), payload, &mut text);
+                if valid.is_err() || !text.is_complete() {
+                    // As it was, for the way that can tell where the fault is.
+                    restore(&header, payload);
+                    return None;
+                }
+            }
+            _ => {
+                if let Some(mask) = &mut mask {
+                    mask.apply(payload);
+                }
+            }
+        }
+        trace.frame_received(&header);
+        let start = unread.start + header_len;
+        unread.start = start + len;
+        self.pass(to_u64(header_len + len));
+        let text = [Validator::new(), Validator::new()];
+        Some(DataStep { content, part: Part::Whole, at: start..start + len, text })
     }
 
     /// Takes frames from `buffer[unread]` until something is to be told; `None` when all is taken.
@@ -249,16 +295,23 @@ impl Receiver {
         unread.start += len;
         *remaining -= to_u64(len);
         let to = gather_to.unwrap_or(from);
-        unmask(mask, buffer, from, to, len);
-
         let at = to..to + len;
         let (content, first) = (message.content, !message.begun);
         let frame_ends = *remaining == 0;
         let last = frame_ends && *fin;
         let before = self.text;
-        if content == Content::Text {
-            let payload = buffer.get(at.clone()).unwrap_or_default();
-            let valid = match self.text.update(payload) {
+        if from != to {
+            move_unmasked(mask, buffer, from, to, len);
+        }
+        let payload = buffer.get_mut(at.clone()).unwrap_or_default();
+        // What has been moved is unmasked.
+        let mask = mask.as_mut().filter(|_| from == to);
+        if content != Content::Text {
+            if let Some(mask) = mask {
+                mask.apply(payload);
+            }
+        } else {
+            let valid = match unmask_text(mask, payload, &mut self.text) {
                 Ok(()) if last && !self.text.is_complete() => Err(len),
                 Ok(()) => Ok(()),
                 Err(error) => Err(error.position()),
@@ -343,12 +396,36 @@ fn to_u64(len: usize) -> u64 {
     u64::try_from(len).unwrap_or(u64::MAX)
 }
 
-/// Unmasks `len` bytes of `buffer` at `from` and moves them to `to`.
-fn unmask(mask: &mut Option<Mask>, buffer: &mut [u8], from: usize, to: usize, len: usize) {
+/// Masks again what has been unmasked.
+#[cold]
+fn restore(header: &FrameHeader, payload: &mut [u8]) {
+    if let Some(key) = header.masking_key {
+        Mask::new(key).apply(payload);
+    }
+}
+
+/// Moves `len` bytes of `buffer` at `from` to `to`, and unmasks them on the way.
+fn move_unmasked(mask: &mut Option<Mask>, buffer: &mut [u8], from: usize, to: usize, len: usize) {
     match mask {
-        Some(mask) if from == to => mask.apply(buffer.get_mut(from..from + len).unwrap_or_default()),
         Some(mask) => mask.apply_move(buffer, from, to, len),
-        None if from == to => {}
         None => buffer.copy_within(from..from + len, to),
     }
+}
+
+/// Unmasks part of a text and validates it: only the pieces that are not ASCII are looked at twice, while they are in the
+/// nearest cache. All of it is unmasked in any case.
+#[inline]
+fn unmask_text(mask: Option<&mut Mask>, payload: &mut [u8], text: &mut Validator) -> Result<(), InvalidUtf8> {
+    const PIECE: usize = 8 * 1024;
+    let Some(mask) = mask else {
+        return text.update(payload);
+    };
+    let mut result = Ok(());
+    for (index, piece) in payload.chunks_mut(PIECE).enumerate() {
+        let ascii = mask.apply_ascii(piece);
+        if result.is_ok() && !(ascii && text.is_complete()) {
+            result = text.update(piece).map_err(|error| error.behind(index * PIECE));
+        }
+    }
+    result
 }

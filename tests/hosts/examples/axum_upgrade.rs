@@ -20,8 +20,8 @@ use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, time::Instant};
 use ws_hosts::tokio_websocket::split;
 use ws_proto::{
-    Config, Endpoint, HandshakeError, Output, Server,
-    server::{OriginPolicy, Upgrade, negotiate},
+    Config, Endpoint, HandshakeError, Negotiated, Output, Server,
+    server::{OriginPolicy, negotiate},
 };
 
 #[tokio::main]
@@ -36,8 +36,8 @@ async fn main() -> io::Result<()> {
 async fn upgrade(mut request: Request) -> Response<Body> {
     let upgraded = hyper::upgrade::on(&mut request);
     match accept(&request) {
-        Ok((upgrade, response)) => {
-            tokio::spawn(echo(upgraded, upgrade));
+        Ok(response) => {
+            tokio::spawn(echo(upgraded));
             response
         }
         Err(error) => {
@@ -48,8 +48,8 @@ async fn upgrade(mut request: Request) -> Response<Body> {
     }
 }
 
-/// The response, and what the endpoint has to know of the negotiation.
-fn accept(request: &Request) -> Result<(Upgrade, Response<Body>), HandshakeError> {
+/// The response that accepts a request, with no extension.
+fn accept(request: &Request) -> Result<Response<Body>, HandshakeError> {
     let authority = request.uri().authority().map(|authority| authority.as_str());
     let fields = || request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let (offer, upgrade) = negotiate(request.method().as_str(), authority, fields, OriginPolicy::AllowAny)?;
@@ -61,10 +61,10 @@ fn accept(request: &Request) -> Result<(Upgrade, Response<Body>), HandshakeError
     if let Some(subprotocol) = offer.select(&["echo"]) {
         response = response.header(header::SEC_WEBSOCKET_PROTOCOL, subprotocol.as_str());
     }
-    Ok((upgrade, response.body(Body::empty()).expect("the fields are valid")))
+    Ok(response.body(Body::empty()).expect("the fields are valid"))
 }
 
-async fn echo(upgraded: OnUpgrade, upgrade: Upgrade) -> io::Result<()> {
+async fn echo(upgraded: OnUpgrade) -> io::Result<()> {
     let stream = TokioIo::new(upgraded.await.map_err(io::Error::other)?);
     let mut config = Config::default();
     config.max_message_len = 64 << 20;

@@ -110,11 +110,10 @@ impl<R: Role, S: AsyncRead + AsyncWrite> Reader<R, S> {
     /// Waits for whatever comes first: input, room for output, or a deadline.
     async fn turn(&mut self, full: bool) -> io::Result<()> {
         let Self { shared, source, buffer } = self;
-        let (deadline, empty) = {
-            let core = shared.core();
-            (core.endpoint.poll_timeout(), core.output.is_empty())
+        let (room, deadline, empty) = {
+            let Core { endpoint, output } = &*shared.core();
+            (buffer.unfilled(endpoint), endpoint.poll_timeout(), output.is_empty())
         };
-        let room = buffer.unfilled(&shared.core().endpoint);
         tokio::select! {
             flushed = shared.flush(), if !empty => flushed?,
             read = source.read(room), if !full => match read {
@@ -185,13 +184,11 @@ impl<R: Role, S> Clone for Writer<R, S> {
     }
 }
 
-impl<R: Role, S> Shared<R, S> {
+impl<R: Role, S: AsyncWrite> Shared<R, S> {
     fn core(&self) -> MutexGuard<'_, Core<R>> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl<R: Role, S: AsyncWrite> Shared<R, S> {
     /// Writes all that waits.
     async fn flush(&self) -> io::Result<()> {
         let mut sink = self.sink.lock().await;

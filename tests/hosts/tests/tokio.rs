@@ -40,7 +40,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first, 0x80 | 126];
     bytes.extend(len.to_be_bytes());
     if payload.len() < 126 {
-        bytes = vec![first, 0x80 | payload.len() as u8];
+        bytes = vec![first, 0x80 | len.to_be_bytes()[1]];
     }
     bytes.extend([0; 4]);
     bytes.extend(payload);

@@ -51,12 +51,22 @@ struct Progress {
     kind: MessageKind,
     limit: u64,
     total: u64,
-    /// Whether the message has not ended.
-    open: bool,
+    purpose: Use,
     /// Whether a piece has been told.
     begun: bool,
     by_itself: bool,
     text: Validator,
+}
+
+/// What is done with what is inflated of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// There is none in progress.
+    Nothing,
+    /// It is put together.
+    Whole,
+    /// It is told in pieces.
+    Pieces,
 }
 
 impl Progress {
@@ -64,7 +74,7 @@ impl Progress {
         kind: MessageKind::Binary,
         limit: 0,
         total: 0,
-        open: false,
+        purpose: Use::Nothing,
         begun: false,
         by_itself: false,
         text: Validator::new(),
@@ -104,7 +114,7 @@ impl Inflater {
     /// Whether it remembers nothing, and so can serve any connection.
     #[must_use]
     pub const fn is_idle(&self) -> bool {
-        !self.has_history && !self.progress.open
+        !self.has_history && matches!(self.progress.purpose, Use::Nothing)
     }
 
     /// The memory that it holds now, in bytes.
@@ -128,7 +138,7 @@ impl Inflater {
             self.ended &= taken == 0;
             len += made;
             if status == Status::StreamEnd {
-                self.begin_stream(output.get(..len).unwrap_or_default());
+                self.begin_stream();
             } else if taken == 0 && made == 0 {
                 break;
             }
@@ -173,28 +183,36 @@ impl Inflater {
         Ok((taken, moved(state.total_out(), before.1), status))
     }
 
-    /// A block was the last of its stream; another stream may follow, even in this message (RFC 7692 section 7.2.3.5).
-    ///
-    /// It may look back to `inflated`, what this call has inflated, and no further: whoever ends a stream begins anew.
-    fn begin_stream(&mut self, inflated: &[u8]) {
+    /// A block was the last of its stream; another stream may follow, even in this message (RFC 7692 section 7.2.3.5). It
+    /// begins anew, as compressors do.
+    fn begin_stream(&mut self) {
         self.ended = true;
         if let Some(state) = &mut self.state {
             state.reset(false);
-            let window = inflated.len().saturating_sub(1 << super::WindowBits::MAX.get());
-            // Refused only where there is nothing to look back to.
-            let _ = state.set_dictionary(inflated.get(window..).unwrap_or_default());
         }
     }
 
     /// Begins a message that is assembled or told in pieces here.
-    pub(crate) fn begin_message(&mut self, kind: MessageKind, limit: u64, no_context_takeover: bool) {
+    pub(crate) fn begin_message(
+        &mut self,
+        kind: MessageKind,
+        purpose: Use,
+        limit: u64,
+        no_context_takeover: bool,
+    ) {
         self.begin(no_context_takeover);
-        self.progress = Progress { kind, limit, open: true, by_itself: no_context_takeover, ..Progress::NONE };
+        self.progress = Progress { kind, limit, purpose, by_itself: no_context_takeover, ..Progress::NONE };
         self.len = 0;
+    }
+
+    /// A part is for what the message was begun for: hosts can mix up endpoints, inflaters, and ways to receive.
+    fn check_purpose(&self, purpose: Use) -> Result<(), Fault> {
+        if self.progress.purpose == purpose { Ok(()) } else { Err(Fault::Internal) }
     }
 
     /// Adds a part to the message; [`message`](Self::message) has it if the part is the last.
     pub(crate) fn add(&mut self, mut payload: &[u8], last: bool) -> Result<(), Fault> {
+        self.check_purpose(Use::Whole)?;
         loop {
             if self.len == self.message.len() {
                 self.grow();
@@ -209,6 +227,7 @@ impl Inflater {
     /// Inflates the next piece of a part, in the place of the piece before; which part of the message it is, and whether
     /// there are more. Nothing is told of a piece without content.
     pub(crate) fn next_piece(&mut self, payload: &mut &[u8], last: bool) -> Result<(Option<Part>, bool), Fault> {
+        self.check_purpose(Use::Pieces)?;
         self.len = 0;
         if self.message.len() < PIECE {
             self.message.resize(PIECE, 0);
@@ -257,7 +276,7 @@ impl Inflater {
 
     fn end(&mut self) -> Result<(), Fault> {
         self.finish()?;
-        self.progress.open = false;
+        self.progress.purpose = Use::Nothing;
         if self.progress.by_itself {
             self.forget();
         }

@@ -107,6 +107,32 @@ impl FrameHeader {
         Ok(Some((header, bytes.len() - rest.len())))
     }
 
+    /// The header of a whole message that is not big, with a mask or without as is expected; `None` if `bytes` don't start
+    /// with one: for [`decode`](Self::decode) to tell.
+    #[inline]
+    pub(crate) fn decode_common(bytes: &[u8], masked: bool) -> Option<(Self, usize)> {
+        let &[first, second, ..] = bytes else {
+            return None;
+        };
+        let opcode = match first ^ FIN {
+            0x1 => Opcode::Text,
+            0x2 => Opcode::Binary,
+            _ => return None,
+        };
+        // What has not the bit that is expected is beyond all lengths.
+        let (payload_len, len) = match second ^ if masked { MASKED } else { 0 } {
+            LEN_16 => {
+                let payload_len = u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?);
+                (u64::from(payload_len), if payload_len < u16::from(LEN_16) { return None } else { 4 })
+            }
+            short if short < LEN_16 => (u64::from(short), 2),
+            _ => return None,
+        };
+        let (masking_key, len) =
+            if masked { (Some(MaskingKey::new(*bytes.get(len..)?.first_chunk()?)), len + 4) } else { (None, len) };
+        Some((Self { fin: true, rsv: Rsv::NONE, opcode, masking_key, payload_len }, len))
+    }
+
     /// How many bytes [`encode`](Self::encode) writes.
     #[must_use]
     pub const fn encoded_len(&self) -> u64 {
