@@ -160,6 +160,8 @@ impl Inflater {
         while tail.len() > 1 {
             match self.step(&mut tail, &mut nothing, InflateFlush::Block)? {
                 (1.., 0, Status::Ok | Status::BufError) => {}
+                // The empty block was the last of its stream.
+                (1.., 0, Status::StreamEnd) if tail.len() == 1 => self.begin_stream(),
                 _ => return Err(Fault::InvalidPayload),
             }
         }
@@ -366,6 +368,9 @@ mod tests {
                 (&[0x00], b""),
                 // A final block that ends the message.
                 (&[0x03, 0x00], b""),
+                // A final block whose end was cut off.
+                (&[0x01], b""),
+                (&[0x00, 0x05, 0x00, 0xFA, 0xFF, 0x48, 0x65, 0x6C, 0x6C, 0x6F, 0x01], b"Hello"),
                 (&[0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00], b"Hello"),
             ] {
                 assert_eq!(inflated(&mut inflater, payload, room).as_deref(), Ok(message), "{payload:02X?}");
