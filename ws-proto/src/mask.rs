@@ -88,11 +88,16 @@ impl Mask {
 
 #[inline]
 fn apply(key: [u8; 4], payload: &mut [u8]) -> bool {
+    if payload.len() < portable::STEP { portable::apply_short(key, payload) } else { apply_long(key, payload) }
+}
+
+#[inline(never)]
+fn apply_long(key: [u8; 4], payload: &mut [u8]) -> bool {
     #[cfg(all(feature = "std", target_arch = "x86_64"))]
     if let Some(ascii) = x86_64::apply(key, payload) {
         return ascii;
     }
-    portable::apply(key, payload)
+    portable::apply_long(key, payload)
 }
 
 #[inline]
@@ -153,9 +158,9 @@ mod tests {
     #[cfg(all(feature = "std", target_arch = "x86_64"))]
     #[test]
     fn wide_vectors_agree_with_the_portable_code() {
-        for len in (0..400).chain([4_095, 4_096, 70_001]) {
+        for len in (64..400).chain([4_095, 4_096, 70_001]) {
             let (mut wide, mut plain) = (payload(len), payload(len));
-            let ascii = portable::apply(KEY.to_bytes(), &mut plain);
+            let ascii = portable::apply_long(KEY.to_bytes(), &mut plain);
             if let Some(wide_ascii) = x86_64::apply(KEY.to_bytes(), &mut wide) {
                 assert_eq!((&wide, wide_ascii), (&plain, ascii), "{len}");
                 let mut copy = vec![0; len];

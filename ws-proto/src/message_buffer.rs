@@ -441,6 +441,14 @@ impl<S: Storage> MessageBuffer<S> {
                     self.rewind_shared();
                     return self.check_room(endpoint, now, 0).map(|()| None);
                 }
+                Some(Step::Data(part))
+                    if part.part == Part::Whole
+                        && local.is_none()
+                        && self.message.is_none()
+                        && !part.content.is_compressed() =>
+                {
+                    break Found::InInput(Whole { kind: part.content.kind(), at: part.at });
+                }
                 #[cfg(feature = "deflate")]
                 Some(Step::Data(part)) if part.content.is_compressed() => {
                     let payload = buffer.get(part.at.clone()).unwrap_or_default();

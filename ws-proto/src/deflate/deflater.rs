@@ -17,10 +17,6 @@ use crate::{
 /// What a compressor ends a flush with, and a sender cuts off.
 const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
 
-/// The library's level 1 can't be reset in the middle of a message, which is what happens to one that does not become
-/// shorter.
-const FASTEST: u8 = 2;
-
 /// Compresses the messages to one peer, or those to many that don't take their context over.
 ///
 /// It takes no memory before the first message that it compresses.
@@ -77,7 +73,7 @@ impl Deflater {
         let payload = message.as_bytes();
         if self.is_worth(payload.len()) && self.can_keep_to(max_window_bits) {
             self.forget();
-            let mut out = alloc::vec![0; payload.len()];
+            let mut out = alloc::vec![0; Self::room(payload.len())];
             let len = self.compress_whole(payload, max_window_bits, &mut out);
             self.forget();
             if let Some(len) = len {
@@ -89,30 +85,33 @@ impl Deflater {
         Prepared::of_message(message.kind(), payload.to_vec())
     }
 
-    /// Compresses a whole message to the start of `out`; `None` if it does not become shorter than `out`, and then the
-    /// peer gets it as it is, and nothing that was compressed can be referred to.
+    /// The room that [`compress_whole`](Self::compress_whole) needs for a message of `len` bytes: what can't be compressed
+    /// grows by less than an eighth.
+    pub(crate) const fn room(len: usize) -> usize {
+        len.saturating_add(len / 8).saturating_add(64)
+    }
+
+    /// Compresses a whole message to the start of `out`, which has [`room`](Self::room) for it; `None` if it does not
+    /// become shorter: then the peer gets it as it is, and nothing that was compressed can be referred to.
     pub(crate) fn compress_whole(&mut self, payload: &[u8], bits: WindowBits, out: &mut [u8]) -> Option<usize> {
         let state = self.state(bits);
-        // The end that is cut off needs room too, for a moment: what is shorter by less is not worth it.
-        let before = state.total_out();
-        let mut input = payload;
-        let mut len = 0;
-        loop {
-            let taken_before = state.total_in();
-            let room = out.get_mut(len..).unwrap_or_default();
-            let status = state.compress(input, room, DeflateFlush::SyncFlush);
-            let taken = usize::try_from(state.total_in() - taken_before).unwrap_or_default();
-            input = input.get(taken..).unwrap_or_default();
-            len = usize::try_from(state.total_out() - before).unwrap_or_default();
-            if len == out.len() || !matches!(status, Ok(Status::Ok | Status::BufError)) {
-                self.forget();
-                return None;
-            }
-            if input.is_empty() {
-                break;
-            }
+        let before = (state.total_in(), state.total_out());
+        let status = state.compress(payload, out, DeflateFlush::SyncFlush);
+        let moved = |after: u64, before: u64| usize::try_from(after - before).unwrap_or_default();
+        let taken = moved(state.total_in(), before.0);
+        let made = moved(state.total_out(), before.1);
+        if status != Ok(Status::Ok) || taken < payload.len() || made == out.len() {
+            // Not all came out of it; the library can't be reset then.
+            self.state = None;
+            self.has_history = false;
+            return None;
         }
-        out.get(..len)?.strip_suffix(&TAIL).map(<[u8]>::len)
+        let len = out.get(..made)?.strip_suffix(&TAIL).map(<[u8]>::len);
+        let shorter = len.filter(|len| *len < payload.len());
+        if shorter.is_none() {
+            self.forget();
+        }
+        shorter
     }
 
     /// Appends what part of a message becomes to `out`; the end of the last part is cut off.
@@ -157,7 +156,7 @@ impl Deflater {
             let config = DeflateConfig {
                 window_bits: -i32::from(max.get()),
                 mem_level: i32::from(memory_level.clamp(1, 9)),
-                ..DeflateConfig::new(i32::from(level.clamp(FASTEST, 9)))
+                ..DeflateConfig::new(i32::from(level.clamp(1, 9)))
             };
             (Deflate::new_with_config(config), max)
         });

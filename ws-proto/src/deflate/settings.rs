@@ -21,7 +21,7 @@ pub struct Settings {
     pub server_max_window_bits: WindowBits,
     /// How far back the client's compressor may look (RFC 7692 section 7.1.2.2).
     pub client_max_window_bits: WindowBits,
-    /// How hard to compress: from 1 (the same as 2), fast, to 9, small. 0 does not compress at all.
+    /// How hard to compress: from 1, fast, to 9, small. 0 does not compress at all.
     pub level: u8,
     /// How much memory to use for speed and ratio, from 1 to 9.
     pub memory_level: u8,
@@ -39,7 +39,7 @@ impl Settings {
             client_no_context_takeover: true,
             server_max_window_bits: WindowBits(10),
             client_max_window_bits: WindowBits(10),
-            level: 2,
+            level: 1,
             memory_level: 1,
             threshold: 128,
         }

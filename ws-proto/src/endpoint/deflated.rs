@@ -40,7 +40,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         let start = out.len();
         // Behind the longest header that it can have; a shorter payload may have a shorter one.
         let at = start + EncodedHeader::new(&plain).as_bytes().len();
-        out.resize(at + payload.len(), 0);
+        out.resize(at + Deflater::room(payload.len()), 0);
         let Some(len) = deflater.compress_whole(payload, bits, out.get_mut(at..).unwrap_or_default()) else {
             out.truncate(start);
             append_frame(&plain, payload, out);

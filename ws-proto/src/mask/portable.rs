@@ -4,76 +4,107 @@
 //! overlaps the one before. They are read before anything is written.
 
 /// Bytes per step: a multiple of 4, so that the phase is the same at each.
-const STEP: usize = 64;
+pub(super) const STEP: usize = 64;
 
-/// The key, repeated; its first byte is for the first byte of `N`.
+/// The top bit of each byte.
+const TOPS: u64 = 0x8080_8080_8080_8080;
+
+/// The key as a word whose lowest byte is for the first byte of payload.
 #[inline(always)]
-fn spread<const N: usize>(key: [u8; 4]) -> [u8; N] {
-    let mut word = [0; N];
-    for (i, byte) in word.iter_mut().enumerate() {
-        *byte = key[i % 4];
-    }
-    word
+const fn word(key: [u8; 4]) -> u32 {
+    u32::from_le_bytes(key)
 }
 
 /// The key for bytes that begin `len` bytes behind the first.
 #[inline(always)]
-fn turned(key: [u8; 4], len: usize) -> [u8; 4] {
-    // Bit counts are at most 24.
+const fn turned(key: u32, len: usize) -> u32 {
+    // Only the last two bits of the length matter.
     #[allow(clippy::cast_possible_truncation)]
-    let bits = (len % 4) as u32 * 8;
-    u32::from_le_bytes(key).rotate_right(bits).to_le_bytes()
+    key.rotate_right((len as u32 & 3) * 8)
 }
 
+/// The key twice.
 #[inline(always)]
-fn xor<const N: usize>(bytes: [u8; N], mask: [u8; N]) -> [u8; N] {
-    let mut out = [0; N];
-    for i in 0..N {
-        out[i] = bytes[i] ^ mask[i];
+const fn twice(key: u32) -> u64 {
+    // Widening.
+    key as u64 | (key as u64) << 32
+}
+
+/// `bytes`, which are `8 * W`, as words.
+#[inline(always)]
+fn load<const W: usize>(bytes: &[u8]) -> [u64; W] {
+    let mut words = [0; W];
+    for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+        *word = u64::from_le_bytes(bytes.first_chunk().copied().unwrap_or_default());
     }
-    out
+    words
 }
 
-/// Every bit that is set in one of `bytes`.
+/// Writes `words` to `bytes`, which are `8 * W`.
 #[inline(always)]
-fn union<const N: usize>(seen: [u8; N], bytes: [u8; N]) -> [u8; N] {
-    let mut out = [0; N];
-    for i in 0..N {
-        out[i] = seen[i] | bytes[i];
+fn store<const W: usize>(bytes: &mut [u8], words: [u64; W]) {
+    for (word, bytes) in words.iter().zip(bytes.chunks_exact_mut(8)) {
+        bytes.copy_from_slice(&word.to_le_bytes());
     }
-    out
 }
 
-/// Whether no byte has its top bit set.
 #[inline(always)]
-fn is_ascii<const N: usize>(seen: [u8; N]) -> bool {
-    seen.iter().fold(0, |all, byte| all | byte) & 0x80 == 0
+fn xor<const W: usize>(words: [u64; W], mask: u64) -> [u64; W] {
+    words.map(|word| word ^ mask)
 }
 
-/// Two overlapping steps that cover `from`, which is `N` to `2 * N` bytes long; the result is in `to`, as long.
+/// Every bit that is set in one of `words`.
 #[inline(always)]
-fn two_steps<const N: usize>(key: [u8; 4], payload: &mut [u8]) -> bool {
+fn union<const W: usize>(words: [u64; W]) -> u64 {
+    words.iter().fold(0, |all, word| all | word)
+}
+
+/// Two overlapping steps of `N` bytes, or `W` words, that cover `payload`, which is `N` to `2 * N` bytes long.
+#[inline(always)]
+fn two_steps<const N: usize, const W: usize>(key: u32, payload: &mut [u8]) -> bool {
     let len = payload.len();
-    let (Some(first), Some(last)) = (payload.first_chunk::<N>().copied(), payload.last_chunk::<N>().copied())
-    else {
+    let (Some(first), Some(last)) = (payload.first_chunk::<N>(), payload.last_chunk::<N>()) else {
         return true;
     };
-    let first = xor(first, spread(key));
-    let last = xor(last, spread(turned(key, len.wrapping_sub(N))));
+    let first = xor(load::<W>(first), twice(key));
+    let last = xor(load::<W>(last), twice(turned(key, len.wrapping_sub(N))));
     if let Some(to) = payload.first_chunk_mut::<N>() {
-        *to = first;
+        store(to, first);
     }
     if let Some(to) = payload.last_chunk_mut::<N>() {
-        *to = last;
+        store(to, last);
     }
-    is_ascii(union(first, last))
+    (union(first) | union(last)) & TOPS == 0
 }
 
-/// XORs `payload` with `key`, whose first byte is for the first byte of `payload`; whether it is ASCII then.
+/// [`two_steps`] of 4 bytes.
 #[inline(always)]
-pub(super) fn apply(key: [u8; 4], payload: &mut [u8]) -> bool {
+fn two_halves(key: u32, payload: &mut [u8]) -> bool {
+    let len = payload.len();
+    let (Some(first), Some(last)) = (payload.first_chunk().copied(), payload.last_chunk().copied()) else {
+        return true;
+    };
+    let first = u32::from_le_bytes(first) ^ key;
+    let last = u32::from_le_bytes(last) ^ turned(key, len);
+    if let Some(to) = payload.first_chunk_mut() {
+        *to = first.to_le_bytes();
+    }
+    if let Some(to) = payload.last_chunk_mut() {
+        *to = last.to_le_bytes();
+    }
+    u64::from(first | last) & TOPS == 0
+}
+
+/// XORs fewer than [`STEP`] bytes with `key`, whose first byte is for the first of them; whether they are ASCII then.
+#[inline]
+pub(super) fn apply_short(key: [u8; 4], payload: &mut [u8]) -> bool {
+    let word = word(key);
     match payload.len() {
-        0..4 => {
+        32.. => two_steps::<32, 4>(word, payload),
+        16.. => two_steps::<16, 2>(word, payload),
+        8.. => two_steps::<8, 1>(word, payload),
+        4.. => two_halves(word, payload),
+        _ => {
             let mut seen = 0;
             for (byte, key) in payload.iter_mut().zip(key) {
                 *byte ^= key;
@@ -81,72 +112,67 @@ pub(super) fn apply(key: [u8; 4], payload: &mut [u8]) -> bool {
             }
             seen & 0x80 == 0
         }
-        4..8 => two_steps::<4>(key, payload),
-        8..16 => two_steps::<8>(key, payload),
-        16..32 => two_steps::<16>(key, payload),
-        32..64 => two_steps::<32>(key, payload),
-        _ => steps(key, payload),
     }
 }
 
-/// [`apply`] to at least one step.
+/// [`apply_short`] to [`STEP`] bytes or more.
 #[inline(always)]
-fn steps(key: [u8; 4], payload: &mut [u8]) -> bool {
+pub(super) fn apply_long(key: [u8; 4], payload: &mut [u8]) -> bool {
+    let key = word(key);
     let len = payload.len();
-    let Some(last) = payload.last_chunk::<STEP>().copied() else {
+    let Some(last) = payload.last_chunk::<STEP>() else {
         return true;
     };
-    let last = xor(last, spread(turned(key, len - STEP)));
-    let mask = spread::<STEP>(key);
+    let last = xor(load::<8>(last), twice(turned(key, len - STEP)));
     let mut seen = last;
     for chunk in payload.chunks_exact_mut(STEP) {
-        if let Some(word) = chunk.first_chunk_mut::<STEP>() {
-            *word = xor(*word, mask);
-            seen = union(seen, *word);
+        let words = xor(load::<8>(chunk), twice(key));
+        store(chunk, words);
+        for (seen, word) in seen.iter_mut().zip(words) {
+            *seen |= word;
         }
     }
-    if let Some(to) = payload.last_chunk_mut() {
-        *to = last;
+    if let Some(to) = payload.last_chunk_mut::<STEP>() {
+        store(to, last);
     }
-    is_ascii(seen)
+    union(seen) & TOPS == 0
 }
 
-/// Like [`apply`], from `payload` to `out` of the same length.
+/// Masks from `payload` to `out` of the same length.
 #[inline(always)]
 pub(super) fn apply_copy(key: [u8; 4], payload: &[u8], out: &mut [u8]) {
     let len = payload.len();
-    let (Some(last), Some(out)) = (payload.last_chunk::<STEP>(), out.get_mut(..len)) else {
+    let Some(last) = payload.last_chunk::<STEP>() else {
         out.copy_from_slice(payload);
-        apply(key, out);
+        apply_short(key, out);
         return;
     };
-    let mask = spread::<STEP>(key);
+    let key = word(key);
     for (from, to) in payload.chunks_exact(STEP).zip(out.chunks_exact_mut(STEP)) {
-        if let (Some(from), Some(to)) = (from.first_chunk::<STEP>(), to.first_chunk_mut::<STEP>()) {
-            *to = xor(*from, mask);
-        }
+        store(to, xor(load::<8>(from), twice(key)));
     }
-    if let Some(to) = out.last_chunk_mut() {
-        *to = xor(*last, spread(turned(key, len - STEP)));
+    if let Some(to) = out.last_chunk_mut::<STEP>() {
+        store(to, xor(load::<8>(last), twice(turned(key, len - STEP))));
     }
 }
 
-/// Like [`apply`], on `len` bytes at `from` that move to `to`, which is not behind `from`.
+/// Masks `len` bytes at `from` that move to `to`, which is not behind `from`.
 pub(super) fn apply_move(key: [u8; 4], buffer: &mut [u8], from: usize, to: usize, len: usize) {
-    let mask = spread::<STEP>(key);
+    let word = word(key);
     let distance = from.saturating_sub(to);
     let Some(window) = buffer.get_mut(to..from.saturating_add(len)) else {
         return;
     };
     let mut done = 0;
     // Each step reads all its bytes before it writes one, and none that an earlier step has written.
-    while let Some(word) = window.get(distance + done..).and_then(<[u8]>::first_chunk::<STEP>).copied() {
-        if let Some(to) = window.get_mut(done..).and_then(<[u8]>::first_chunk_mut) {
-            *to = xor(word, mask);
+    while let Some(from) = window.get(distance + done..).and_then(<[u8]>::first_chunk::<STEP>) {
+        let words = xor(load::<8>(from), twice(word));
+        if let Some(to) = window.get_mut(done..).and_then(<[u8]>::first_chunk_mut::<STEP>) {
+            store(to, words);
         }
         done += STEP;
     }
-    for (i, key) in (done..len).zip(mask) {
+    for (i, key) in (done..len).zip(key.into_iter().cycle()) {
         let byte = window.get(distance + i).copied().unwrap_or_default();
         if let Some(to) = window.get_mut(i) {
             *to = byte ^ key;

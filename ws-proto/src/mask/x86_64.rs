@@ -7,7 +7,7 @@ use super::portable;
 /// Below this it is the call that costs.
 const WORTH_IT: usize = 128;
 
-/// [`portable::apply`], if the processor has AVX2 and it pays.
+/// [`portable::apply_long`], if the processor has AVX2 and it pays.
 #[inline]
 pub(super) fn apply(key: [u8; 4], payload: &mut [u8]) -> Option<bool> {
     if payload.len() < WORTH_IT || !has_avx2() {
@@ -38,7 +38,7 @@ fn has_avx2() -> bool {
 /// The processor has AVX2.
 #[target_feature(enable = "avx2")]
 unsafe fn apply_avx2(key: [u8; 4], payload: &mut [u8]) -> bool {
-    portable::apply(key, payload)
+    portable::apply_long(key, payload)
 }
 
 /// # Safety
