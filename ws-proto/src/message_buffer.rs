@@ -45,6 +45,8 @@ pub struct MessageBuffer<S> {
     unread: Range<usize>,
     /// What was told last and lies in `storage`.
     told: Option<Told>,
+    /// How much of the storage is kept for the next message, in any case.
+    keep: usize,
     /// The last read took all the room that there was: more is probably waiting.
     flooded: bool,
     /// The next read is to the storage although the host has a buffer for all connections.
@@ -183,6 +185,7 @@ impl<S: Storage> MessageBuffer<S> {
             message: None,
             unread: 0..0,
             told: None,
+            keep: 0,
             flooded: false,
             direct: false,
             #[cfg(feature = "deflate")]
@@ -190,6 +193,17 @@ impl<S: Storage> MessageBuffer<S> {
             #[cfg(feature = "deflate")]
             deflated: None,
         }
+    }
+
+    /// This buffer, keeping up to `len` bytes of its storage when a message has been taken, for the next one.
+    ///
+    /// Otherwise what a big message took is given back at once, which is right for a connection that may be idle next.
+    /// For a stream of big messages, or a buffer that an event loop lends to whichever connection has something to
+    /// do, it is better kept: to allocate it anew costs more than to read the message.
+    #[must_use]
+    pub const fn keeping(mut self, len: usize) -> Self {
+        self.keep = len;
+        self
     }
 
     /// A buffer whose storage holds, in `received`, bytes that came behind the opening handshake's head.
@@ -585,7 +599,8 @@ impl<S: Storage> MessageBuffer<S> {
         if self.flooded && len < LARGEST_READ {
             self.storage.grow((2 * len).min(LARGEST_READ));
         } else {
-            self.storage.shrink(if self.flooded { LARGEST_READ } else { KEPT });
+            let kept = if self.flooded { LARGEST_READ } else { KEPT };
+            self.storage.shrink(kept.max(self.keep));
         }
         self.flooded = false;
     }
@@ -594,7 +609,7 @@ impl<S: Storage> MessageBuffer<S> {
     fn rewind_shared(&mut self) {
         if self.message.is_none() {
             self.unread = 0..0;
-            self.storage.shrink(0);
+            self.storage.shrink(self.keep);
         }
     }
 

@@ -40,7 +40,7 @@ pub enum Session<'a> {
 }
 
 /// What a [`Session`] needs while it has something to do.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Memory {
     /// What has been received of a message.
     pub buffer: MessageBuffer<alloc::vec::Vec<u8>>,
@@ -49,6 +49,20 @@ pub struct Memory {
     /// What compresses; `None` sends messages as they are.
     #[cfg(feature = "deflate")]
     pub deflater: Option<crate::deflate::Deflater>,
+}
+
+/// What is kept of a message's room while it is lent on.
+const KEPT: usize = 1 << 20;
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            buffer: MessageBuffer::default().keeping(KEPT),
+            output: Output::new(),
+            #[cfg(feature = "deflate")]
+            deflater: None,
+        }
+    }
 }
 
 impl Memory {
@@ -124,7 +138,7 @@ impl<'a> Session<'a> {
             *self = Self::Open(endpoint);
             // The first frames may have come with the request.
             let len = received.len();
-            *buffer = MessageBuffer::with_received(received, 0..len);
+            *buffer = MessageBuffer::with_received(received, 0..len).keeping(KEPT);
         }
         let Self::Open(endpoint) = self else { return };
         while let Ok(Some(incoming)) = buffer.next_in(endpoint, now, &mut input) {

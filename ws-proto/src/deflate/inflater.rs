@@ -16,7 +16,7 @@ use crate::{
 /// counted.
 ///
 /// The window has its full size whatever has been agreed on, so that peers may use any.
-pub const INFLATER_BYTES: usize = 40 * 1024;
+pub const INFLATER_BYTES: usize = 48 * 1024;
 
 /// What remains of a message's end when a sender has cut it off, and the first byte of another block, which is not
 /// taken if the message ends where a block does.
@@ -165,7 +165,14 @@ impl Inflater {
                 _ => return Err(Fault::InvalidPayload),
             }
         }
-        if tail.is_empty() { Err(Fault::InvalidPayload) } else { Ok(()) }
+        if tail.is_empty() {
+            return Err(Fault::InvalidPayload);
+        }
+        // The end of a stream may not have been told yet.
+        if let (_, _, Status::StreamEnd) = self.step(&mut &[][..], &mut nothing, InflateFlush::NoFlush)? {
+            self.begin_stream();
+        }
+        Ok(())
     }
 
     /// One call of the library; what it has taken and made.
@@ -389,6 +396,9 @@ mod tests {
                 assert_eq!(cut, Err(Fault::InvalidPayload), "{:02X?}", &whole[..end]);
             }
         }
+        let mut inflater = Inflater::new();
+        assert_eq!(inflated(&mut inflater, &[0x01], 9).as_deref(), Ok(&b""[..]));
+        assert_eq!(inflated(&mut inflater, &[], 9), Err(Fault::InvalidPayload));
         for corrupt in [&[0x07][..], &[0xFF, 0xFF], &[0xF2, 0x00, 0x11, 0x00, 0x00], b"Hello, world"] {
             assert_eq!(inflated(&mut Inflater::new(), corrupt, 100), Err(Fault::InvalidPayload), "{corrupt:02X?}");
         }

@@ -62,11 +62,22 @@ impl HeadFinder {
             if self.scanned >= MAX_HEAD_LEN {
                 return Err(HandshakeError::HeadTooLong);
             }
-            let Some(&byte) = received.get(self.scanned) else {
+            let rest = received.get(self.scanned..received.len().min(MAX_HEAD_LEN)).unwrap_or_default();
+            let Some(&byte) = rest.first() else {
                 return Ok(None);
             };
-            self.step(byte)?;
-            self.scanned += 1;
+            // What a line consists of, as far as it goes; a line's first byte is a matter of its own.
+            let run = match self.state {
+                State::Line => rest.iter().position(|&byte| !is_text(byte)).unwrap_or(rest.len()),
+                State::LineStart | State::CarriageReturn | State::Complete => 0,
+            };
+            if run > 0 {
+                self.extend_line(run)?;
+                self.scanned += run;
+            } else {
+                self.step(byte)?;
+                self.scanned += 1;
+            }
         }
         Ok(Some(self.scanned))
     }
@@ -82,23 +93,26 @@ impl HeadFinder {
             }
             // RFC 9112 §5.2: a folded line, or white space before the first field.
             (State::LineStart, b' ' | b'\t') => Err(HandshakeError::Syntax),
-            (_, b'\t' | 0x20..=0x7E | 0x80..) => self.extend_line(),
+            (_, byte) if is_text(byte) => self.extend_line(1),
             // Neither does an LF alone; NUL and the other controls stand nowhere.
             _ => Err(HandshakeError::Syntax),
         }
     }
 
-    fn extend_line(&mut self) -> Result<(), HandshakeError> {
+    /// Counts `len` bytes to the current line.
+    fn extend_line(&mut self, len: usize) -> Result<(), HandshakeError> {
         if usize::from(self.lines) > MAX_FIELDS {
             return Err(HandshakeError::TooManyFields);
         }
-        if usize::from(self.line_len) >= MAX_LINE_LEN {
+        let line_len = usize::from(self.line_len).saturating_add(len);
+        if line_len > MAX_LINE_LEN {
             return Err(match (self.message, self.lines) {
                 (Message::Request, 0) => HandshakeError::TargetTooLong,
                 _ => HandshakeError::LineTooLong,
             });
         }
-        self.line_len += 1;
+        // At most 8 KiB.
+        self.line_len = u16::try_from(line_len).unwrap_or(u16::MAX);
         self.state = State::Line;
         Ok(())
     }
@@ -119,6 +133,11 @@ impl HeadFinder {
         self.line_len = 0;
         Ok(())
     }
+}
+
+/// Whether `byte` may stand within a line.
+const fn is_text(byte: u8) -> bool {
+    byte == b'\t' || byte >= 0x20 && byte != 0x7F
 }
 
 /// The start line and the fields of the head that `bytes` start with, checked line by line.
