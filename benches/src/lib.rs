@@ -1,4 +1,16 @@
-//! What the benchmarks are fed: payloads of three kinds, and reads full of frames.
+//! What the benchmarks are fed: payloads of three kinds, and reads full of frames. And the comparison with other
+//! crates: `cargo run --release -p ws-benches --features peers --bin compare`.
+
+pub mod allocations;
+pub mod contender;
+pub mod groups;
+pub mod instructions;
+pub mod limits;
+pub mod measure;
+pub mod ours;
+pub mod peers;
+pub mod results;
+pub mod transport;
 
 use ws_proto::{
     MessageKind,
@@ -7,7 +19,7 @@ use ws_proto::{
 };
 
 /// What a payload consists of.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
     /// Any bytes.
     Binary,
@@ -51,16 +63,40 @@ impl Content {
 /// `count` messages of a client's, one frame each, as they come in one read.
 #[must_use]
 pub fn client_frames(content: Content, len: usize, count: usize) -> Vec<u8> {
-    let opcode = match content.kind() {
+    frames(content, len, count, contender::KEY)
+}
+
+/// [`client_frames`] with a key of the caller's.
+pub(crate) fn frames(content: Content, len: usize, count: usize, key: [u8; 4]) -> Vec<u8> {
+    frame(true, opcode(content), &content.payload(len), key).repeat(count)
+}
+
+/// A message of `len` bytes in fragments of `fragment_len`.
+pub(crate) fn fragments(content: Content, len: usize, fragment_len: usize) -> Vec<u8> {
+    let payload = content.payload(len);
+    let last = payload.chunks(fragment_len).count() - 1;
+    let mut wire = Vec::new();
+    for (at, fragment) in payload.chunks(fragment_len).enumerate() {
+        let opcode = if at == 0 { opcode(content) } else { Opcode::Continuation };
+        wire.extend(frame(at == last, opcode, fragment, contender::KEY));
+    }
+    wire
+}
+
+const fn opcode(content: Content) -> Opcode {
+    match content.kind() {
         MessageKind::Text => Opcode::Text,
         MessageKind::Binary => Opcode::Binary,
-    };
-    let key = MaskingKey::new([0x37, 0xFA, 0x21, 0x3D]);
+    }
+}
+
+fn frame(fin: bool, opcode: Opcode, payload: &[u8], key: [u8; 4]) -> Vec<u8> {
+    let key = MaskingKey::new(key);
     let header =
-        FrameHeader { fin: true, rsv: Rsv::NONE, opcode, masking_key: Some(key), payload_len: len as u64 };
+        FrameHeader { fin, rsv: Rsv::NONE, opcode, masking_key: Some(key), payload_len: payload.len() as u64 };
     let mut encoded = [0; FrameHeader::MAX_LEN];
     let header_len = header.encode(&mut encoded);
-    let mut masked = content.payload(len);
+    let mut masked = payload.to_vec();
     Mask::new(key).apply(&mut masked);
-    [&encoded[..header_len], &masked].concat().repeat(count)
+    [&encoded[..header_len], &masked].concat()
 }

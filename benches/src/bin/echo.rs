@@ -1,0 +1,190 @@
+//! Server CPU time per echoed message over loopback: `echo [--rounds N] [--out FILE.json] NAME=COMMAND…`
+//!
+//! Each command is a server that prints `listening on ws://ADDRESS/`, or `raw://ADDRESS/` if it echoes bytes without a
+//! handshake. All servers run at once; in each cell they are measured round by round. Linux only: the time is that of
+//! all threads of the server in `/proc`.
+
+use std::{
+    error::Error,
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::{Child, Command, ExitCode, Stdio},
+    time::{Duration, Instant},
+};
+
+use ws_benches::{
+    Content, client_frames,
+    contender::REQUEST,
+    results::{self, Cell, Results},
+};
+
+const CONNECTIONS: [usize; 3] = [1, 64, 1000];
+const DEPTHS: [usize; 3] = [1, 16, 128];
+const SIZES: [usize; 4] = [16, 1 << 10, 16 << 10, 256 << 10];
+/// What may be under way on a connection: all of it is sent before anything is read.
+const LARGEST_BATCH: usize = 128 << 10;
+/// A sample is at least so long.
+const SAMPLE: Duration = Duration::from_millis(200);
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+struct Server {
+    name: String,
+    child: Child,
+    address: String,
+    raw: bool,
+}
+
+impl Server {
+    fn start(name: &str, command: &str) -> Result<Self> {
+        let mut child =
+            Command::new("sh").arg("-c").arg(format!("exec {command}")).stdout(Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
+        let url =
+            line.trim_end().strip_prefix("listening on ").ok_or_else(|| format!("{name} printed {line:?}"))?;
+        let (scheme, rest) = url.split_once("://").ok_or("no scheme")?;
+        let address = rest.trim_end_matches('/').to_string();
+        Ok(Self { name: name.into(), child, address, raw: scheme == "raw" })
+    }
+
+    /// Time on a processor of all threads that live.
+    fn cpu_time(&self) -> Result<Duration> {
+        let mut time = Duration::ZERO;
+        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let stat = fs::read_to_string(task?.path().join("schedstat"))?;
+            let nanoseconds = stat.split(' ').next().unwrap_or_default().parse()?;
+            time += Duration::from_nanos(nanoseconds);
+        }
+        Ok(time)
+    }
+
+    fn connect(&self) -> Result<TcpStream> {
+        let mut stream = TcpStream::connect(&self.address)?;
+        stream.set_nodelay(true)?;
+        if self.raw {
+            return Ok(stream);
+        }
+        stream.write_all(REQUEST)?;
+        let mut response = Vec::new();
+        let mut byte = [0];
+        while !response.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte)?;
+            response.push(byte[0]);
+        }
+        Ok(stream)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The connections to one server in one cell.
+struct Load<'s> {
+    server: &'s Server,
+    streams: Vec<TcpStream>,
+    batch: Vec<u8>,
+    answer: Vec<u8>,
+    depth: usize,
+}
+
+impl<'s> Load<'s> {
+    fn new(server: &'s Server, connections: usize, depth: usize, len: usize) -> Result<Self> {
+        let batch = client_frames(Content::Binary, len, depth);
+        // A server's frames are without the 4 bytes of key.
+        let answer = vec![0; if server.raw { batch.len() } else { batch.len() - 4 * depth }];
+        let streams = (0..connections).map(|_| server.connect()).collect::<Result<_>>()?;
+        let mut load = Self { server, streams, batch, answer, depth };
+        load.round()?;
+        let payload = Content::Binary.payload(len);
+        let right = if server.raw { load.answer == load.batch } else { load.answer.ends_with(&payload) };
+        if right { Ok(load) } else { Err("the echo is wrong".into()) }
+    }
+
+    fn round(&mut self) -> Result<()> {
+        for stream in &mut self.streams {
+            stream.write_all(&self.batch)?;
+        }
+        for stream in &mut self.streams {
+            stream.read_exact(&mut self.answer)?;
+        }
+        Ok(())
+    }
+
+    /// Nanoseconds of the server's per message.
+    fn sample(&mut self) -> Result<f64> {
+        let (start, before) = (Instant::now(), self.server.cpu_time()?);
+        let mut rounds = 0_usize;
+        while start.elapsed() < SAMPLE {
+            self.round()?;
+            rounds += 1;
+        }
+        let messages = (rounds * self.streams.len() * self.depth) as f64;
+        Ok((self.server.cpu_time()? - before).as_secs_f64() * 1e9 / messages)
+    }
+}
+
+fn measure(servers: &[Server], connections: usize, depth: usize, len: usize, rounds: usize) -> Cell {
+    let column = format!("{connections} connections, depth {depth}, {len} B");
+    let mut cell = Cell { group: "echo".into(), column, entries: Vec::new(), left_out: Vec::new() };
+    let mut loads = Vec::new();
+    for server in servers {
+        match Load::new(server, connections, depth, len) {
+            Ok(load) => loads.push((load, Vec::new())),
+            Err(error) => cell.left_out.push((server.name.clone(), error.to_string())),
+        }
+    }
+    for _ in 0..rounds {
+        for (load, samples) in &mut loads {
+            samples.extend(load.sample());
+        }
+    }
+    for (load, samples) in loads.into_iter().filter(|(_, samples)| !samples.is_empty()) {
+        cell.entries.push(results::entry(&load.server.name, true, samples, 0.0));
+    }
+    cell
+}
+
+fn run() -> Result<()> {
+    let (mut rounds, mut out, mut servers) = (3, None, Vec::new());
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match (argument.as_str(), argument.split_once('=')) {
+            ("--rounds", _) => rounds = arguments.next().ok_or("--rounds needs a number")?.parse()?,
+            ("--out", _) => out = arguments.next(),
+            (_, Some((name, command))) => servers.push(Server::start(name, command)?),
+            _ => return Err(format!("'{argument}' is not NAME=COMMAND").into()),
+        }
+    }
+    let mut results = Results { environment: "loopback".into(), rounds, cells: Vec::new() };
+    for connections in CONNECTIONS {
+        for depth in DEPTHS {
+            for len in SIZES.into_iter().filter(|len| depth == 1 || depth * len <= LARGEST_BATCH) {
+                results.cells.push(measure(&servers, connections, depth, len, rounds));
+                if let Some(cell) = results.cells.last() {
+                    eprintln!("{}", cell.column);
+                }
+                if let Some(out) = &out {
+                    fs::write(out, serde_json::to_string_pretty(&results)?)?;
+                }
+            }
+        }
+    }
+    println!("{}\n{}", results.table("echo"), results.left_out("echo"));
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("echo: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! What a contender does in each group, and how it is checked before it is timed.
+
+use std::hint::black_box;
+
+use ws_proto::{
+    Side,
+    frame::{FrameHeader, Opcode},
+};
+
+use crate::transport::Transport;
+
+/// The masking key of all frames that the harness makes.
+pub const KEY: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
+
+/// Some code to time: runs as many passes as it is told.
+pub type Run = Box<dyn FnMut(u64)>;
+
+/// A server that takes whole messages out of what it reads.
+pub trait Decode {
+    /// A connection on `transport`, open already.
+    fn new(transport: Transport) -> Self;
+
+    /// Takes message after message, until the transport has no more.
+    fn decode(&mut self, each: &mut impl FnMut(&[u8]));
+}
+
+/// One end that sends a binary message again and again.
+pub trait Encode {
+    /// A connection on `transport`, open already. The contender may keep `payload` in the form it likes best.
+    fn new(transport: Transport, side: Side, payload: &'static [u8]) -> Self;
+
+    /// Sends the message; it need not have arrived before [`flush`](Self::flush).
+    fn send(&mut self);
+
+    /// Sends the message in the way that suits one message best, and flushes.
+    fn send_one(&mut self) {
+        self.send();
+        self.flush();
+    }
+
+    /// Hands what was sent to the transport.
+    fn flush(&mut self);
+}
+
+/// Masks in place.
+pub trait Masking {
+    /// Masks `payload`, whose first byte belongs to the key's first.
+    fn apply(payload: &mut [u8], key: [u8; 4]);
+}
+
+/// A server that answers a browser's request.
+pub trait Handshake {
+    /// A server that will find requests on `transport`.
+    fn new(transport: Transport) -> Self;
+
+    /// Reads a request, writes the response and makes a connection of it.
+    fn accept(&mut self);
+}
+
+/// Lets `D` decode `wire`, which carries `payload` `count` times.
+///
+/// # Errors
+///
+/// The first pass or the one after it, which meets what the first has left behind, gave something else.
+pub fn decode<D: Decode + 'static>(transport: Transport, payload: &[u8], count: usize) -> Result<Run, String> {
+    let mut contender = D::new(transport.clone());
+    for _ in 0..2 {
+        let mut seen = 0;
+        let mut wrong = None;
+        transport.rewind();
+        contender.decode(&mut |message| {
+            if message != payload && wrong.is_none() {
+                wrong = Some(format!("message {seen} is {} bytes that were not sent", message.len()));
+            }
+            seen += 1;
+        });
+        if let Some(wrong) = wrong {
+            return Err(wrong);
+        }
+        if seen != count || !transport.is_drained() {
+            return Err(format!("{seen} messages instead of {count}"));
+        }
+    }
+    Ok(Box::new(move |passes| {
+        for _ in 0..passes {
+            transport.rewind();
+            contender.decode(&mut |message| {
+                black_box(message);
+            });
+        }
+    }))
+}
+
+/// How messages are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sending {
+    /// Each is handed to the transport before the next.
+    OneByOne,
+    /// All of a pass are handed to the transport together.
+    Batch,
+}
+
+/// Lets `E` send `payload` `count` times a pass.
+///
+/// # Errors
+///
+/// What came out is not these messages.
+pub fn encode<E: Encode + 'static>(
+    side: Side,
+    sending: Sending,
+    payload: &'static [u8],
+    count: usize,
+) -> Result<Run, String> {
+    let transport = Transport::new(Vec::new(), usize::MAX);
+    let mut contender = E::new(transport.clone(), side, payload);
+    let mut pass = move |transport: &Transport| {
+        transport.clear_output();
+        match sending {
+            Sending::OneByOne => (0..count).for_each(|_| contender.send_one()),
+            Sending::Batch => {
+                (0..count).for_each(|_| contender.send());
+                contender.flush();
+            }
+        }
+    };
+    for _ in 0..2 {
+        pass(&transport);
+        check_frames(&transport.output(), side, payload, count)?;
+    }
+    Ok(Box::new(move |passes| {
+        for _ in 0..passes {
+            pass(&transport);
+        }
+    }))
+}
+
+fn check_frames(mut wire: &[u8], side: Side, payload: &[u8], count: usize) -> Result<(), String> {
+    for at in 0..count {
+        let Ok(Some((header, header_len))) = FrameHeader::decode(wire) else {
+            return Err(format!("frame {at} has no header"));
+        };
+        let masked = header.masking_key.is_some();
+        let len = usize::try_from(header.payload_len).unwrap_or(usize::MAX);
+        if !header.fin || header.opcode != Opcode::Binary || masked != (side == Side::Client) {
+            return Err(format!("frame {at} has the header {header:?}"));
+        }
+        let Some((sent, rest)) = wire[header_len..].split_at_checked(len) else {
+            return Err(format!("frame {at} is cut"));
+        };
+        let key = header.masking_key.map_or([0; 4], |key| key.to_bytes());
+        let unmasked: Vec<u8> = sent.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
+        if unmasked != payload {
+            return Err(format!("frame {at} has a payload of {len} bytes that was not sent"));
+        }
+        wire = rest;
+    }
+    if wire.is_empty() { Ok(()) } else { Err(format!("{} bytes too many", wire.len())) }
+}
+
+/// Lets `M` mask `len` bytes that begin `offset` bytes behind a cache line's first.
+///
+/// # Errors
+///
+/// The result is not the XOR with the key.
+pub fn mask<M: Masking>(len: usize, offset: usize) -> Result<Run, String> {
+    const LINE: usize = 64;
+    let mut memory = vec![0; len + 2 * LINE];
+    let start = memory.as_ptr().align_offset(LINE) + offset;
+    memory[start..][..len].iter_mut().zip((0..251).cycle()).for_each(|(byte, value)| *byte = value);
+    let expected: Vec<u8> =
+        memory[start..][..len].iter().zip(KEY.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
+    let rest = [memory[..start].to_vec(), memory[start + len..].to_vec()].concat();
+    M::apply(&mut memory[start..][..len], KEY);
+    if memory[start..][..len] != expected {
+        return Err("not the XOR with the key".into());
+    }
+    if [&memory[..start], &memory[start + len..]].concat() != rest {
+        return Err("wrote beside the payload".into());
+    }
+    Ok(Box::new(move |passes| {
+        for _ in 0..passes {
+            M::apply(black_box(&mut memory[start..][..len]), black_box(KEY));
+        }
+    }))
+}
+
+/// What Chrome sends when a page opens a WebSocket.
+pub const REQUEST: &[u8] = b"GET /chat?room=42 HTTP/1.1\r\n\
+    Host: server.example.com\r\n\
+    Connection: Upgrade\r\n\
+    Pragma: no-cache\r\n\
+    Cache-Control: no-cache\r\n\
+    User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 \
+    Safari/537.36\r\n\
+    Upgrade: websocket\r\n\
+    Origin: http://server.example.com\r\n\
+    Sec-WebSocket-Version: 13\r\n\
+    Accept-Encoding: gzip, deflate, br, zstd\r\n\
+    Accept-Language: en-US,en;q=0.9,de;q=0.8\r\n\
+    Cookie: session=8f14e45fceea167a5a36dedd4bea2543; theme=dark\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
+
+/// Lets `H` answer [`REQUEST`].
+///
+/// # Errors
+///
+/// The response is not the right 101.
+pub fn handshake<H: Handshake + 'static>() -> Result<Run, String> {
+    let transport = Transport::new(REQUEST.to_vec(), usize::MAX);
+    let mut contender = H::new(transport.clone());
+    for _ in 0..2 {
+        transport.rewind();
+        transport.clear_output();
+        contender.accept();
+        let response = String::from_utf8_lossy(&transport.output()).into_owned();
+        // RFC 6455 section 1.3 has this key's answer.
+        let right = response.starts_with("HTTP/1.1 101")
+            && response.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+            && response.ends_with("\r\n\r\n");
+        if !right {
+            return Err(format!("answered {response:?}"));
+        }
+    }
+    Ok(Box::new(move |passes| {
+        for _ in 0..passes {
+            transport.rewind();
+            transport.clear_output();
+            contender.accept();
+        }
+    }))
+}

@@ -1,0 +1,63 @@
+//! Workloads of our own crate whose instructions callgrind counts: unlike times, they do not move.
+
+use ws_proto::Side;
+
+use crate::{
+    Content, client_frames,
+    contender::{self, Run, Sending},
+    ours,
+    transport::Transport,
+};
+
+/// How many messages a pass of each workload has.
+pub const MESSAGES: usize = 64;
+
+/// Makes the workload of a name.
+pub type Make = fn(&str) -> Result<Run, String>;
+
+/// The workloads' names and what makes them.
+///
+/// Each includes the harness's own work, a copy of the bytes for the read or the write.
+#[must_use]
+pub fn workloads() -> Vec<(String, Make)> {
+    let mut workloads: Vec<(String, Make)> = Vec::new();
+    for len in [16, 125, 1024] {
+        for content in ["binary", "ascii"] {
+            workloads.push((format!("decode-{content}-{len}"), decode));
+        }
+        for side in ["server", "client"] {
+            workloads.push((format!("encode-{side}-{len}"), encode));
+        }
+    }
+    workloads.push(("handshake".into(), |_| contender::handshake::<ours::Accept>()));
+    workloads
+}
+
+/// The workload of this name.
+///
+/// # Errors
+///
+/// There is none, or it does not work.
+pub fn workload(name: &str) -> Result<Run, String> {
+    let found = workloads().into_iter().find(|(known, _)| known == name);
+    let (_, make) = found.ok_or_else(|| format!("no workload '{name}'"))?;
+    make(name)
+}
+
+fn decode(name: &str) -> Result<Run, String> {
+    let content = if name.contains("ascii") { Content::Ascii } else { Content::Binary };
+    let (len, count) = (len(name), MESSAGES);
+    let transport = Transport::new(client_frames(content, len, count), usize::MAX);
+    contender::decode::<ours::Shared<{ 128 << 10 }>>(transport, &content.payload(len), count)
+}
+
+fn encode(name: &str) -> Result<Run, String> {
+    let side = if name.contains("client") { Side::Client } else { Side::Server };
+    let payload = Vec::leak(Content::Binary.payload(len(name)));
+    contender::encode::<ours::Sender>(side, Sending::Batch, payload, MESSAGES)
+}
+
+/// The length that a workload's name ends in.
+fn len(name: &str) -> usize {
+    name.rsplit('-').next().and_then(|len| len.parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,191 @@
+//! Our own crate as a contender.
+
+use std::hint::black_box;
+
+use ws_proto::{
+    Client, Config, Endpoint, EntropyError, Incoming, Instant, Message, MessageBuffer, Negotiated, Server, Side,
+    mask::{Mask, MaskingKey},
+    server,
+};
+
+use crate::{
+    contender::{Decode, Encode, Handshake, Masking},
+    transport::Transport,
+};
+
+fn config() -> Config {
+    let mut config = Config::default();
+    config.max_message_len = 64 << 20;
+    config
+}
+
+/// As an event loop's thread: all connections read into one buffer of `LEN` bytes.
+pub struct Shared<const LEN: usize> {
+    transport: Transport,
+    endpoint: Endpoint<Server>,
+    messages: MessageBuffer<Vec<u8>>,
+    buffer: Vec<u8>,
+}
+
+impl<const LEN: usize> Decode for Shared<LEN> {
+    fn new(transport: Transport) -> Self {
+        let endpoint = Endpoint::new(Server, &config(), Negotiated::default(), Instant::ZERO);
+        Self {
+            transport,
+            endpoint,
+            messages: MessageBuffer::new(Vec::new()).keeping(1 << 20),
+            buffer: vec![0; LEN],
+        }
+    }
+
+    fn decode(&mut self, each: &mut impl FnMut(&[u8])) {
+        loop {
+            let room = self.messages.unfilled_or(&self.endpoint, &mut self.buffer);
+            let len = self.transport.receive(room);
+            if len == 0 {
+                return;
+            }
+            let mut input = self.messages.filled_or(len, &mut self.buffer);
+            while let Ok(Some(incoming)) = self.messages.next_in(&mut self.endpoint, Instant::ZERO, &mut input) {
+                if let Incoming::Message(message) = incoming {
+                    each(message.as_bytes());
+                }
+            }
+        }
+    }
+}
+
+/// As a connection with storage of its own.
+pub struct Own {
+    transport: Transport,
+    endpoint: Endpoint<Server>,
+    messages: MessageBuffer<Vec<u8>>,
+}
+
+impl Decode for Own {
+    fn new(transport: Transport) -> Self {
+        let endpoint = Endpoint::new(Server, &config(), Negotiated::default(), Instant::ZERO);
+        Self { transport, endpoint, messages: MessageBuffer::new(Vec::new()).keeping(1 << 20) }
+    }
+
+    fn decode(&mut self, each: &mut impl FnMut(&[u8])) {
+        loop {
+            let len = self.transport.receive(self.messages.unfilled(&self.endpoint));
+            if len == 0 {
+                return;
+            }
+            self.messages.filled(len);
+            while let Ok(Some(incoming)) = self.messages.next(&mut self.endpoint, Instant::ZERO) {
+                if let Incoming::Message(message) = incoming {
+                    each(message.as_bytes());
+                }
+            }
+        }
+    }
+}
+
+/// Keys that cost next to nothing, so that not the random source is measured.
+fn keys() -> impl FnMut(&mut [u8]) -> Result<(), EntropyError> {
+    let mut word = 0_u32;
+    move |bytes| {
+        word = word.wrapping_add(0x9E37_79B9);
+        bytes.chunks_mut(4).for_each(|key| key.copy_from_slice(&word.to_ne_bytes()[..key.len()]));
+        Ok(())
+    }
+}
+
+type Keys = Box<dyn FnMut(&mut [u8]) -> Result<(), EntropyError>>;
+
+enum Role {
+    Server(Endpoint<Server>),
+    Client(Endpoint<Client<Keys>>),
+}
+
+/// As a sender with a buffer that it uses again and again.
+pub struct Sender {
+    transport: Transport,
+    role: Role,
+    payload: &'static [u8],
+    out: Vec<u8>,
+}
+
+impl Encode for Sender {
+    fn new(transport: Transport, side: Side, payload: &'static [u8]) -> Self {
+        let (config, negotiated) = (config(), Negotiated::default());
+        let role = match side {
+            Side::Server => Role::Server(Endpoint::new(Server, &config, negotiated, Instant::ZERO)),
+            Side::Client => {
+                let client = Client::new(Box::new(keys()) as Keys);
+                Role::Client(Endpoint::new(client, &config, negotiated, Instant::ZERO))
+            }
+        };
+        Self { transport, role, payload, out: Vec::new() }
+    }
+
+    fn send(&mut self) {
+        let message = Message::Binary(black_box(self.payload));
+        let sent = match &mut self.role {
+            Role::Server(endpoint) => endpoint.write_to(message, &mut self.out),
+            Role::Client(endpoint) => endpoint.write_to(message, &mut self.out),
+        };
+        assert_eq!(sent, Ok(()));
+    }
+
+    fn send_one(&mut self) {
+        let Role::Server(endpoint) = &mut self.role else {
+            self.send();
+            return self.flush();
+        };
+        if let Ok(frame) = endpoint.send_shared(Message::Binary(black_box(self.payload))) {
+            self.transport.send_vectored(frame.slices());
+        }
+    }
+
+    fn flush(&mut self) {
+        self.transport.send(&self.out);
+        self.out.clear();
+    }
+}
+
+/// [`Mask`] in place.
+pub struct InPlace;
+
+impl Masking for InPlace {
+    fn apply(payload: &mut [u8], key: [u8; 4]) {
+        Mask::new(MaskingKey::new(key)).apply(payload);
+    }
+}
+
+/// A server's handshake, with buffers that it uses again and again.
+pub struct Accept {
+    transport: Transport,
+    config: Config,
+    received: Vec<u8>,
+    out: Vec<u8>,
+}
+
+impl Handshake for Accept {
+    fn new(transport: Transport) -> Self {
+        Self { transport, config: config(), received: vec![0; 4096], out: vec![0; 512] }
+    }
+
+    fn accept(&mut self) {
+        let len = self.transport.receive(&mut self.received);
+        let received = &self.received[..len];
+        let mut handshake = server::Handshake::new(Instant::ZERO, &self.config);
+        let Ok(Some(head_len)) = handshake.poll_head(Instant::ZERO, received) else {
+            return;
+        };
+        let head = &received[..head_len];
+        let Ok(server::Head::Upgrade(request)) = server::Request::parse(head, server::OriginPolicy::SameHost)
+        else {
+            return;
+        };
+        let answer = server::Accept::new();
+        let accepted = request.upgrade().accept(&answer, &self.config, Instant::ZERO, &mut self.out);
+        if let Ok((len, endpoint)) = accepted {
+            black_box(endpoint);
+            self.transport.send(&self.out[..len]);
+        }
+    }
+}

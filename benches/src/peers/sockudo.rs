@@ -1,0 +1,88 @@
+//! sockudo-ws' protocol core, which its streams are built on.
+
+use bytes::{Bytes, BytesMut};
+use sockudo_ws::{Message, Role, handshake, mask, protocol::Protocol};
+use ws_proto::Side;
+
+use super::{LONGEST, READ_LEN};
+use crate::{
+    contender::{Decode, Encode, Handshake, Masking},
+    transport::{Transport, poll_now},
+};
+
+pub(super) struct Connection {
+    transport: Transport,
+    protocol: Protocol,
+    buffer: BytesMut,
+    messages: Vec<Message>,
+    payload: Message,
+}
+
+impl Connection {
+    fn open(transport: Transport, role: Role, payload: &'static [u8]) -> Self {
+        Self {
+            transport,
+            protocol: Protocol::new(role, LONGEST, LONGEST),
+            buffer: BytesMut::new(),
+            messages: Vec::new(),
+            payload: Message::Binary(Bytes::from_static(payload)),
+        }
+    }
+}
+
+impl Decode for Connection {
+    fn new(transport: Transport) -> Self {
+        Self::open(transport, Role::Server, &[])
+    }
+
+    fn decode(&mut self, each: &mut impl FnMut(&[u8])) {
+        while self.transport.receive_to(&mut self.buffer, READ_LEN) > 0 {
+            if self.protocol.process_into(&mut self.buffer, &mut self.messages).is_err() {
+                return;
+            }
+            for message in self.messages.drain(..) {
+                each(message.as_bytes());
+            }
+        }
+    }
+}
+
+impl Encode for Connection {
+    fn new(transport: Transport, side: Side, payload: &'static [u8]) -> Self {
+        let role = match side {
+            Side::Server => Role::Server,
+            Side::Client => Role::Client,
+        };
+        Self::open(transport, role, payload)
+    }
+
+    fn send(&mut self) {
+        self.protocol.encode_message(&self.payload, &mut self.buffer).expect("it is open");
+    }
+
+    fn flush(&mut self) {
+        self.transport.send(&self.buffer);
+        self.buffer.clear();
+    }
+}
+
+pub(super) struct ApplyMask;
+
+impl Masking for ApplyMask {
+    fn apply(payload: &mut [u8], key: [u8; 4]) {
+        mask::apply_mask(payload, key);
+    }
+}
+
+pub(super) struct Accept(Transport);
+
+impl Handshake for Accept {
+    fn new(transport: Transport) -> Self {
+        Self(transport)
+    }
+
+    fn accept(&mut self) {
+        let accepted = poll_now(handshake::server_handshake(&mut self.0));
+        std::hint::black_box((accepted.is_some(), Protocol::new(Role::Server, LONGEST, LONGEST)));
+    }
+}

@@ -1,0 +1,194 @@
+//! What a comparison has measured, as it is kept in a file, and as a table.
+
+use std::fmt::Write;
+
+use serde::{Deserialize, Serialize};
+
+/// One run of the comparison.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Results {
+    /// The machine and the compiler.
+    pub environment: String,
+    /// How many rounds each cell was measured in.
+    pub rounds: usize,
+    /// What was measured.
+    pub cells: Vec<Cell>,
+}
+
+/// One workload, all contenders.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Cell {
+    /// The group, such as `decode`.
+    pub group: String,
+    /// The workload, such as `16 B binary`.
+    pub column: String,
+    /// Who took part.
+    pub entries: Vec<Entry>,
+    /// Who could not, and why.
+    pub left_out: Vec<(String, String)>,
+}
+
+/// One contender in one cell; times are per message.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    /// The contender's name.
+    pub contender: String,
+    /// Whether it does all that the others do; `false` for text that is not validated.
+    pub comparable: bool,
+    /// The median of all rounds, in ns.
+    pub median: f64,
+    /// The fastest round, in ns.
+    pub min: f64,
+    /// The distance between the quartiles in parts of the median.
+    pub spread: f64,
+    /// Allocations per message.
+    pub allocations: f64,
+}
+
+impl Cell {
+    /// The entry of `contender`.
+    #[must_use]
+    pub fn entry(&self, contender: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.contender == contender)
+    }
+
+    /// The fastest contender that does all the work and is neither a limit nor ours.
+    #[must_use]
+    pub fn fastest_peer(&self) -> Option<&Entry> {
+        let peers = self.entries.iter().filter(|entry| entry.comparable && is_peer(&entry.contender));
+        peers.min_by(|a, b| a.median.total_cmp(&b.median))
+    }
+
+    /// The fastest of ours.
+    #[must_use]
+    pub fn ours(&self) -> Option<&Entry> {
+        let ours = self.entries.iter().filter(|entry| entry.contender.starts_with("ours"));
+        ours.min_by(|a, b| a.median.total_cmp(&b.median))
+    }
+}
+
+/// Sums up `samples`, which are times per message in ns.
+#[must_use]
+pub fn entry(contender: &str, comparable: bool, mut samples: Vec<f64>, allocations: f64) -> Entry {
+    samples.sort_by(f64::total_cmp);
+    let quantile = |quarters: usize| samples[(samples.len() - 1) * quarters / 4];
+    let median = quantile(2);
+    let spread = (quantile(3) - quantile(1)) / median;
+    Entry { contender: contender.into(), comparable, median, min: samples[0], spread, allocations }
+}
+
+/// Whether `contender` is neither a limit nor ours.
+#[must_use]
+pub fn is_peer(contender: &str) -> bool {
+    !contender.starts_with("limit") && !contender.starts_with("ours")
+}
+
+impl Results {
+    /// The groups, in the order in which they were measured.
+    #[must_use]
+    pub fn groups(&self) -> Vec<&str> {
+        let mut groups: Vec<&str> = self.cells.iter().map(|cell| cell.group.as_str()).collect();
+        groups.dedup();
+        groups
+    }
+
+    /// The cells of `group`.
+    pub fn group<'a>(&'a self, group: &'a str) -> impl Iterator<Item = &'a Cell> {
+        self.cells.iter().filter(move |cell| cell.group == group)
+    }
+
+    /// The contenders of `group`, in the order in which they took part.
+    #[must_use]
+    pub fn contenders<'a>(&'a self, group: &'a str) -> Vec<&'a str> {
+        let mut contenders = Vec::new();
+        for entry in self.group(group).flat_map(|cell| &cell.entries) {
+            if !contenders.contains(&entry.contender.as_str()) {
+                contenders.push(&entry.contender);
+            }
+        }
+        contenders
+    }
+
+    /// A Markdown table of `group`: a row for each contender, a column for each workload; ns per message and, in
+    /// brackets, the ratio to the fastest peer. A star marks who does less: does not validate text.
+    #[must_use]
+    pub fn table(&self, group: &str) -> String {
+        let columns: Vec<&Cell> = self.group(group).collect();
+        let mut out = String::from("| contender |");
+        columns.iter().for_each(|cell| out.push_str(&format!(" {} |", cell.column)));
+        out.push_str("\n|---|");
+        out.push_str(&"--:|".repeat(columns.len()));
+        for contender in self.contenders(group) {
+            out.push_str(&format!("\n| {contender} |"));
+            for cell in &columns {
+                let _ = match (cell.entry(contender), cell.fastest_peer()) {
+                    (None, _) => write!(out, " – |"),
+                    (Some(entry), Some(fastest)) if entry.comparable => {
+                        write!(out, " {} ({:.2}) |", nanoseconds(entry.median), entry.median / fastest.median)
+                    }
+                    (Some(entry), _) => {
+                        let star = if entry.comparable { "" } else { "*" };
+                        write!(out, " {}{star} |", nanoseconds(entry.median))
+                    }
+                };
+            }
+        }
+        out.push('\n');
+        out
+    }
+
+    /// A Markdown table of `group`: a row for each workload with ours, the fastest peer and the fused limit.
+    #[must_use]
+    pub fn summary(&self, group: &str, limit: &str) -> String {
+        let mut out = format!(
+            "| {group} | ours | fastest peer | ours ÷ peer | {limit} | ours ÷ limit | spread | allocations |\n\
+             |---|--:|---|--:|--:|--:|--:|--:|\n"
+        );
+        for cell in self.group(group) {
+            let Some(ours) = cell.ours() else {
+                continue;
+            };
+            let peer = cell.fastest_peer();
+            let limit = cell.entry(limit);
+            let ratio = |other: Option<&Entry>| {
+                other.map_or("–".into(), |other| format!("{:.2}", ours.median / other.median))
+            };
+            let _ = writeln!(
+                out,
+                "| {} | {} | {} | {} | {} | {} | {:.0} % | {:.2} |",
+                cell.column,
+                nanoseconds(ours.median),
+                peer.map_or("–".into(), |peer| format!("{} {}", nanoseconds(peer.median), peer.contender)),
+                ratio(peer),
+                limit.map_or("–".into(), |limit| nanoseconds(limit.median)),
+                ratio(limit),
+                ours.spread * 100.0,
+                ours.allocations,
+            );
+        }
+        out
+    }
+
+    /// Who was left out of `group`, and why.
+    #[must_use]
+    pub fn left_out(&self, group: &str) -> String {
+        let mut lines: Vec<String> = Vec::new();
+        for cell in self.group(group) {
+            for (contender, reason) in &cell.left_out {
+                lines.push(format!("- {contender}, {}: {reason}\n", cell.column));
+            }
+        }
+        lines.concat()
+    }
+}
+
+/// Three digits and a unit.
+#[must_use]
+pub fn nanoseconds(time: f64) -> String {
+    match time {
+        ..10.0 => format!("{time:.2} ns"),
+        10.0..100.0 => format!("{time:.1} ns"),
+        100.0..10_000.0 => format!("{time:.0} ns"),
+        _ => format!("{:.1} µs", time / 1000.0),
+    }
+}

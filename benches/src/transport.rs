@@ -1,0 +1,236 @@
+//! A connection in memory: gives what it has at once, takes what it is given, never waits.
+
+#![allow(unsafe_code)]
+
+use std::{
+    cell::{Cell, RefCell},
+    io::{self, IoSlice},
+    rc::Rc,
+};
+
+/// One end of a connection whose other end is the harness. Clones are the same end.
+#[derive(Clone)]
+pub struct Transport(Rc<Wire>);
+
+struct Wire {
+    input: Vec<u8>,
+    read: Cell<usize>,
+    longest_read: usize,
+    output: RefCell<Vec<u8>>,
+}
+
+// SAFETY: some contenders ask for streams that can be sent to other threads. The harness has one thread, and so
+// have they when they are polled by `poll_now`.
+unsafe impl Send for Transport {}
+// SAFETY: as above.
+unsafe impl Sync for Transport {}
+
+impl Transport {
+    /// A transport on which `input` has arrived and is read at most `longest_read` bytes at a time.
+    #[must_use]
+    pub fn new(input: Vec<u8>, longest_read: usize) -> Self {
+        let output = RefCell::new(Vec::with_capacity(4 << 20));
+        Self(Rc::new(Wire { input, read: Cell::new(0), longest_read, output }))
+    }
+
+    /// Lets the same input arrive once more.
+    pub fn rewind(&self) {
+        self.0.read.set(0);
+    }
+
+    /// Whether all of the input has been read.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.0.read.get() == self.0.input.len()
+    }
+
+    /// Reads what has arrived and fits; 0 bytes if nothing is left.
+    #[inline]
+    pub fn receive(&self, buffer: &mut [u8]) -> usize {
+        let arrived = &self.0.input[self.0.read.get()..];
+        let len = arrived.len().min(buffer.len()).min(self.0.longest_read);
+        buffer[..len].copy_from_slice(&arrived[..len]);
+        self.0.read.set(self.0.read.get() + len);
+        len
+    }
+
+    /// Reads at most `len` bytes behind what `buffer` holds, without filling it with zeros first.
+    #[cfg(feature = "bytes")]
+    #[inline]
+    pub fn receive_to(&self, buffer: &mut bytes::BytesMut, len: usize) -> usize {
+        let arrived = &self.0.input[self.0.read.get()..];
+        let len = arrived.len().min(len).min(self.0.longest_read);
+        buffer.extend_from_slice(&arrived[..len]);
+        self.0.read.set(self.0.read.get() + len);
+        len
+    }
+
+    /// Takes all of `bytes`.
+    #[inline]
+    pub fn send(&self, bytes: &[u8]) {
+        self.0.output.borrow_mut().extend_from_slice(bytes);
+    }
+
+    /// Takes all of `slices`, in this order, as one vectored write does.
+    #[inline]
+    pub fn send_vectored(&self, slices: [&[u8]; 2]) {
+        let mut output = self.0.output.borrow_mut();
+        output.extend_from_slice(slices[0]);
+        output.extend_from_slice(slices[1]);
+    }
+
+    /// Forgets what was sent; the memory stays.
+    pub fn clear_output(&self) {
+        self.0.output.borrow_mut().clear();
+    }
+
+    /// What was sent.
+    #[must_use]
+    pub fn output(&self) -> Vec<u8> {
+        self.0.output.borrow().clone()
+    }
+
+    fn send_slices(&self, slices: &[IoSlice<'_>]) -> usize {
+        let mut output = self.0.output.borrow_mut();
+        let before = output.len();
+        for slice in slices {
+            output.extend_from_slice(slice);
+        }
+        output.len() - before
+    }
+}
+
+impl io::Read for Transport {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.receive(buffer) {
+            0 if !buffer.is_empty() => Err(io::ErrorKind::WouldBlock.into()),
+            len => Ok(len),
+        }
+    }
+}
+
+impl io::Write for Transport {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.send(bytes);
+        Ok(bytes.len())
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(self.send_slices(slices))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(feature = "tokio")]
+mod for_tokio {
+    use std::{
+        io::{self, IoSlice},
+        pin::Pin,
+        task::{Context, Poll},
+    };
+
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+    use super::Transport;
+
+    impl AsyncRead for Transport {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            // `put_slice` instead of a slice to read to: it need not be initialised.
+            let wire = &self.0;
+            let arrived = &wire.input[wire.read.get()..];
+            let len = arrived.len().min(buffer.remaining()).min(wire.longest_read);
+            if len == 0 && buffer.remaining() > 0 {
+                return Poll::Pending;
+            }
+            buffer.put_slice(&arrived[..len]);
+            wire.read.set(wire.read.get() + len);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Transport {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            self.send(bytes);
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_write_vectored(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            slices: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(self.send_slices(slices)))
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            true
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+}
+
+#[cfg(feature = "futures")]
+mod for_futures {
+    use std::{
+        io::{self, IoSlice},
+        pin::Pin,
+        task::{Context, Poll},
+    };
+
+    use futures::io::{AsyncRead, AsyncWrite};
+
+    use super::Transport;
+
+    impl AsyncRead for Transport {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+            match self.receive(buffer) {
+                0 if !buffer.is_empty() => Poll::Pending,
+                len => Poll::Ready(Ok(len)),
+            }
+        }
+    }
+
+    impl AsyncWrite for Transport {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            self.send(bytes);
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_write_vectored(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            slices: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(self.send_slices(slices)))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+}
+
+/// Polls once; `None` if the future waits, which here means that the input is used up.
+#[inline]
+pub fn poll_now<F: Future>(future: F) -> Option<F::Output> {
+    use std::task::{Context, Poll, Waker};
+    let mut future = std::pin::pin!(future);
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
