@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads a socket, a clock or a random source, so every test runs the same way every time.
 
+mod deflate;
 mod head;
 mod host;
 mod hostile;
@@ -10,6 +11,10 @@ mod pair;
 mod say;
 mod wire;
 
+pub use deflate::{
+    Compressor, RSV1, agreed, answer_to, deflating_client, deflating_server, inflated, is_alone, symmetric,
+    understood,
+};
 pub use head::{Edit, edited_head};
 pub use host::{Host, Outcome, bare_config, client, on_both, server};
 pub use hostile::hostile_inputs;

@@ -73,6 +73,51 @@ fn our_client_converses_with_fastapi() {
     our_client_converses(fastapi(), &[]);
 }
 
+// R7692-7.1.1.1 R7692-7.1.1.2 R7692-7.1.2.1 R7692-7.1.2.2 R7692-7.2.1 R7692-7.2.2
+#[test]
+fn chromium_exchanges_compressed_messages_with_our_server() {
+    exchanges_compressed_messages_with_our_server(chromium(), "small");
+    exchanges_compressed_messages_with_our_server(chromium(), "balanced");
+}
+
+#[test]
+fn node_exchanges_compressed_messages_with_our_server() {
+    exchanges_compressed_messages_with_our_server(node(), "best");
+}
+
+#[test]
+fn python_exchanges_compressed_messages_with_our_server() {
+    exchanges_compressed_messages_with_our_server(python(), "best");
+}
+
+#[test]
+fn our_client_echoes_what_node_sends_compressed() {
+    our_client_echoes_what_is_compressed(node());
+}
+
+#[test]
+fn our_client_echoes_what_python_sends_compressed() {
+    our_client_echoes_what_is_compressed(python());
+}
+
+fn exchanges_compressed_messages_with_our_server(peer: Option<Command>, profile: &str) {
+    let Some(peer) = peer else { return };
+    let deflate = format!("--deflate={profile}");
+    let server = Program::start(with(example("echo_server"), &["127.0.0.1:0", &deflate]));
+    Program::start(with(peer, &["visit-compressed", &server.url()])).succeeds();
+}
+
+/// The windows that a peer has for its servers, each with context takeover and without.
+fn our_client_echoes_what_is_compressed(peer: Option<Command>) {
+    let Some(peer) = peer else { return };
+    let server = Program::start(with(peer, &["drive-compressed"]));
+    for _ in 0..14 {
+        let client = Program::start(with(example("echo_client"), &[&server.url(), "--deflate=best"]));
+        client.succeeds();
+    }
+    server.succeeds();
+}
+
 fn exchanges_messages_with_our_server(peer: Option<Command>) {
     let Some(peer) = peer else { return };
     let server = our_server();

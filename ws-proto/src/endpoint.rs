@@ -14,7 +14,7 @@ use crate::{
     message::{Content, Data, Message, MessageKind, Part},
     negotiated::Negotiated,
     prepared::Prepared,
-    receive::{Receiver, Step},
+    receive::{DataStep, Receiver, Step},
     role::{EntropyError, Role, Server, Side},
     send::Sender,
     time::Instant,
@@ -124,18 +124,32 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         unread: &mut Range<usize>,
         gather_to: Option<usize>,
     ) -> Result<Option<Step>, ReceiveError> {
-        if self.closing.is_open() {
-            if let Some(step) = self.receiver.whole_message::<R>(buffer, unread, &mut self.trace) {
-                self.clock.heard(now);
-                self.clock.data_received();
-                return Ok(Some(Step::Data(step)));
-            }
+        match self.whole_message(now, buffer, unread) {
+            Some(step) => Ok(Some(Step::Data(step))),
+            None => self.advance_slowly(now, buffer, unread, gather_to),
         }
-        self.advance_slowly(now, buffer, unread, gather_to)
     }
 
-    /// [`advance`](Self::advance) to anything but a whole message.
-    fn advance_slowly(
+    /// [`advance`](Self::advance) over a whole message that lies in `buffer[unread]`; `None`, and nothing has changed, if
+    /// anything else comes.
+    #[inline]
+    pub(crate) fn whole_message(
+        &mut self,
+        now: Instant,
+        buffer: &mut [u8],
+        unread: &mut Range<usize>,
+    ) -> Option<DataStep> {
+        if !self.closing.is_open() {
+            return None;
+        }
+        let step = self.receiver.whole_message::<R>(buffer, unread, &mut self.trace)?;
+        self.clock.heard(now);
+        self.clock.data_received();
+        Some(step)
+    }
+
+    /// [`advance`](Self::advance) over whatever comes.
+    pub(crate) fn advance_slowly(
         &mut self,
         now: Instant,
         buffer: &mut [u8],

@@ -88,7 +88,7 @@ impl Mask {
 
 #[inline]
 fn apply(key: [u8; 4], payload: &mut [u8]) -> bool {
-    if payload.len() < portable::STEP { portable::apply_short(key, payload) } else { apply_long(key, payload) }
+    if payload.len() < 2 * portable::STEP { portable::apply_short(key, payload) } else { apply_long(key, payload) }
 }
 
 #[inline(never)]

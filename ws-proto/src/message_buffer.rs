@@ -441,11 +441,20 @@ impl<S: Storage> MessageBuffer<S> {
         self.forget_told();
         let buffer = core::mem::take(input);
         let mut unread = 0..buffer.len();
+        if let Some(step) = endpoint.whole_message(now, buffer, &mut unread) {
+            if self.message.is_none() {
+                let (taken, rest) = buffer.split_at_mut(unread.start);
+                *input = rest;
+                let whole = Whole { kind: step.content.kind(), at: step.at };
+                return Ok(Some(Incoming::Message(whole.message(taken))));
+            }
+            return Err(self.give_up(endpoint.fail(now, Fault::Internal)));
+        }
         // The message in progress, if it began in this input.
         let mut local = None;
         let found = loop {
             let gather_to = local.as_ref().map(|message: &Assembly| message.at.end);
-            let step = match endpoint.advance(now, buffer, &mut unread, gather_to) {
+            let step = match endpoint.advance_slowly(now, buffer, &mut unread, gather_to) {
                 Ok(step) => step,
                 Err(error) => return Err(self.give_up(error)),
             };
@@ -454,14 +463,6 @@ impl<S: Storage> MessageBuffer<S> {
                     self.keep(local.take(), buffer, endpoint, now)?;
                     self.rewind_shared();
                     return self.check_room(endpoint, now, 0).map(|()| None);
-                }
-                Some(Step::Data(part))
-                    if part.part == Part::Whole
-                        && local.is_none()
-                        && self.message.is_none()
-                        && !part.content.is_compressed() =>
-                {
-                    break Found::InInput(Whole { kind: part.content.kind(), at: part.at });
                 }
                 #[cfg(feature = "deflate")]
                 Some(Step::Data(part)) if part.content.is_compressed() => {

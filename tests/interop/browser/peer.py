@@ -43,8 +43,8 @@ class Pages(BaseHTTPRequestHandler):
         pass
 
 
-if sys.argv[1:2] not in (["visit"], ["await-close"]):
-    sys.exit("usage: peer.py visit URL | await-close URL CODE")
+if sys.argv[1:2] not in (["visit"], ["visit-compressed"], ["await-close"]):
+    sys.exit("usage: peer.py visit URL | visit-compressed URL | await-close URL CODE")
 if not shutil.which("chromium"):
     sys.exit("no chromium")
 

@@ -9,6 +9,22 @@ const TEXTS = ["", "hello", MULTILINGUAL, MULTILINGUAL.repeat(1_000)];
 const BINARY_LENGTHS = [0, 1, 125, 126, 127, 65_535, 65_536, 1 << 20];
 const CLOSES = [[1000, ""], [4001, "bye – 再见"]];
 
+// Every way to compress: windows, with and without context takeover.
+const COMPRESSIONS = [9, 10, 11, 12, 13, 14, 15].flatMap((bits) =>
+  [false, true].map((alone) => ({
+    threshold: 0,
+    serverMaxWindowBits: bits,
+    clientMaxWindowBits: bits,
+    // `false` would forbid it.
+    serverNoContextTakeover: alone || undefined,
+    clientNoContextTakeover: alone || undefined,
+  })),
+);
+// Messages that resemble each other, and some that can't be compressed.
+const RESEMBLING = [...TEXTS.slice(0, 3), ...TEXTS.slice(0, 3), Array.from({ length: 500 }, (_, i) => `{"id": ${i}, "ok": true}`).join()];
+
+const noise = (length) => Buffer.from(Uint8Array.from({ length }, (_, i) => (Math.imul(i + 1, 0x9e3779b1) >>> 13) ^ (i * i)));
+
 const binary = (length) => Buffer.from(Uint8Array.from({ length }, (_, i) => (i * 31) % 251));
 
 // Every message of `ws` in order, kept while nobody waits for it.
@@ -49,13 +65,28 @@ async function exchange(ws, receive) {
   }
 }
 
+// Sends what compression may stumble on to an echoing peer and compares what comes back.
+async function exchangeCompressed(ws, receive) {
+  deepStrictEqual(ws.extensions.startsWith("permessage-deflate"), true);
+  for (const message of [...RESEMBLING, noise(20_000), binary(70_000), noise(20_000), ...RESEMBLING]) {
+    ws.send(message);
+    deepStrictEqual(await receive(), message);
+  }
+  const bytes = Buffer.from(MULTILINGUAL);
+  for (const byte of bytes) ws.send(Buffer.of(byte), { binary: false, fin: false });
+  ws.send("", { binary: false, fin: true });
+  deepStrictEqual(await receive(), MULTILINGUAL);
+  ws.send("secret", { compress: false });
+  deepStrictEqual(await receive(), "secret");
+}
+
 async function close(ws, code, reason) {
   ws.close(code, reason);
   deepStrictEqual((await once(ws, "close"))[0], code);
 }
 
-async function listen() {
-  const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+async function listen(perMessageDeflate = false) {
+  const server = new WebSocketServer({ host: "127.0.0.1", port: 0, perMessageDeflate });
   await once(server, "listening");
   console.log(`listening on ws://127.0.0.1:${server.address().port}/`);
   return server;
@@ -82,6 +113,26 @@ const roles = {
       await once(ws, "open");
       await exchange(ws, receive);
       await close(ws, code, reason);
+    }
+  },
+
+  async "drive-compressed"() {
+    for (const compression of COMPRESSIONS) {
+      const server = await listen(compression);
+      const [ws] = await once(server, "connection");
+      server.close();
+      await exchangeCompressed(ws, incoming(ws));
+      await close(ws, 1000, "");
+    }
+  },
+
+  async "visit-compressed"(url) {
+    for (const perMessageDeflate of COMPRESSIONS) {
+      const ws = new WebSocket(url, { perMessageDeflate });
+      const receive = incoming(ws);
+      await once(ws, "open");
+      await exchangeCompressed(ws, receive);
+      await close(ws, 1000, "");
     }
   },
 

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import random
 import sys
 
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory, ServerPerMessageDeflateFactory
 
 MULTILINGUAL = "Grüße, 世界! Привет, мир. שלום עולם 🦀👩‍👩‍👧‍👦 \0 \uffff"
 TEXTS = ["", "hello", MULTILINGUAL, MULTILINGUAL * 1_000]
@@ -14,6 +16,21 @@ BINARY_LENGTHS = [0, 1, 125, 126, 127, 65_535, 65_536, 1 << 20]
 TEXT_FRAGMENTS = ["", "Grüße, ", "", "世界", "! 🦀", ""]
 BINARY_FRAGMENTS = [b"", bytes(70_000), b"\x00\xff", b""]
 CLOSES = [(1000, ""), (4001, "bye – 再见")]
+
+# Every way to compress: windows, with and without context takeover.
+COMPRESSIONS = [
+    dict(
+        server_no_context_takeover=alone,
+        client_no_context_takeover=alone,
+        server_max_window_bits=bits,
+        client_max_window_bits=bits,
+    )
+    for bits in range(9, 16)
+    for alone in (False, True)
+]
+# Messages that resemble each other, and some that can't be compressed.
+RESEMBLING = [*TEXTS[:3], *TEXTS[:3], ",".join(f'{{"id": {i}, "ok": true}}' for i in range(500))]
+NOISE = random.Random(7692).randbytes(20_000)
 
 
 def binary(length):
@@ -48,6 +65,17 @@ async def exchange(ws):
         await (await ws.ping(payload))
 
 
+async def exchange_compressed(ws):
+    """Sends what compression may stumble on to an echoing peer and compares what comes back."""
+    expect("extensions", [extension.name for extension in ws.protocol.extensions], ["permessage-deflate"])
+    for message in [*RESEMBLING, NOISE, binary(70_000), NOISE, *RESEMBLING]:
+        await ws.send(message)
+        expect(f"echo of {type(message).__name__} of {len(message)}", await ws.recv(), message)
+    for fragments in TEXT_FRAGMENTS, BINARY_FRAGMENTS:
+        await ws.send(fragments)
+        expect("echo of a fragmented message", await ws.recv(), type(fragments[0])().join(fragments))
+
+
 async def send_all(ws, messages):
     for message in messages:
         await ws.send(message)
@@ -78,7 +106,7 @@ async def serve_echo():
         await server.serve_forever()
 
 
-async def drive(code, reason):
+async def drive(code, reason, exchange=exchange, **options):
     """Serves one connection, which has to echo."""
     outcome = asyncio.get_running_loop().create_future()
 
@@ -90,7 +118,7 @@ async def drive(code, reason):
         except Exception as error:
             outcome.set_exception(error)
 
-    async with serve(script, "127.0.0.1", 0) as server, asyncio.timeout(60):
+    async with serve(script, "127.0.0.1", 0, **options) as server, asyncio.timeout(60):
         listening(server)
         await outcome
 
@@ -100,6 +128,20 @@ async def visit(url):
         async with asyncio.timeout(60), connect(url) as ws:
             await exchange(ws)
             await close(ws, code, reason)
+
+
+async def drive_compressed():
+    for compression in COMPRESSIONS:
+        factory = ServerPerMessageDeflateFactory(**compression)
+        await drive(1000, "", exchange_compressed, extensions=[factory], compression=None)
+
+
+async def visit_compressed(url):
+    for compression in COMPRESSIONS:
+        factory = ClientPerMessageDeflateFactory(**compression)
+        async with asyncio.timeout(60), connect(url, extensions=[factory], compression=None) as ws:
+            await exchange_compressed(ws)
+            await close(ws, 1000, "")
 
 
 async def await_close(url, code):
@@ -118,7 +160,11 @@ match sys.argv[1:]:
         asyncio.run(drive(int(code), reason))
     case ["visit", url]:
         asyncio.run(visit(url))
+    case ["drive-compressed"]:
+        asyncio.run(drive_compressed())
+    case ["visit-compressed", url]:
+        asyncio.run(visit_compressed(url))
     case ["await-close", url, code]:
         asyncio.run(await_close(url, int(code)))
     case _:
-        sys.exit("usage: peer.py serve | drive CODE REASON | visit URL | await-close URL CODE")
+        sys.exit("usage: peer.py serve | drive CODE REASON | drive-compressed | visit URL | visit-compressed URL | await-close URL CODE")

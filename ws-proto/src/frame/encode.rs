@@ -97,8 +97,11 @@ pub(crate) fn append_frame(header: &FrameHeader, payload: &[u8], out: &mut alloc
     // A quarter of the smallest first-level cache in use.
     const PIECE: usize = 8 * 1024;
     let encoded = EncodedHeader::new(header);
-    out.reserve(encoded.as_bytes().len() + payload.len());
-    out.extend_from_slice(encoded.as_bytes());
+    let start = out.len();
+    out.reserve(FrameHeader::MAX_LEN + payload.len());
+    // A copy of fixed length takes no call.
+    out.extend_from_slice(&encoded.bytes);
+    out.truncate(start + usize::from(encoded.len));
     let Some(key) = header.masking_key else {
         out.extend_from_slice(payload);
         return;

@@ -54,7 +54,7 @@ impl Plain {
                 _ => return Err(Wrong::Corrupt),
             }
             if last {
-                bits.to_byte();
+                bits.skip_to_byte();
                 self.from = self.history.len();
             }
             // A final block may end the message before what was cut off is put back.
@@ -64,20 +64,24 @@ impl Plain {
         }
     }
 
-    fn push(&mut self, byte: u8, most: usize) -> Result<(), Wrong> {
+    /// A byte of the message, which what was cut off has none of.
+    fn push(&mut self, byte: u8, most: usize, bits: &Bits<'_>) -> Result<(), Wrong> {
+        if bits.taken > (bits.bytes.len() - 4) * 8 {
+            return Err(Wrong::Corrupt);
+        }
         self.history.push(byte);
         if self.history.len() > most { Err(Wrong::TooBig) } else { Ok(()) }
     }
 
     fn stored(&mut self, bits: &mut Bits<'_>, most: usize) -> Result<(), Wrong> {
-        bits.to_byte();
+        bits.skip_to_byte();
         let len = bits.take(16)?;
         if bits.take(16)? != len ^ 0xFFFF {
             return Err(Wrong::Corrupt);
         }
         for _ in 0..len {
             let byte = bits.take(8)?;
-            self.push(byte.to_le_bytes()[0], most)?;
+            self.push(byte.to_le_bytes()[0], most, bits)?;
         }
         Ok(())
     }
@@ -115,7 +119,7 @@ impl Plain {
         loop {
             let symbol = literals.symbol(bits)?;
             if symbol < 256 {
-                self.push(symbol.to_le_bytes()[0], most)?;
+                self.push(symbol.to_le_bytes()[0], most, bits)?;
                 continue;
             }
             if symbol == 256 {
@@ -130,7 +134,7 @@ impl Plain {
             for _ in 0..len {
                 let at = self.history.len().checked_sub(distance).filter(|at| *at >= self.from);
                 let at = at.ok_or(Wrong::Corrupt)?;
-                self.push(self.history[at], most)?;
+                self.push(self.history[at], most, bits)?;
             }
         }
     }
@@ -153,7 +157,7 @@ impl Bits<'_> {
         Ok(value)
     }
 
-    fn to_byte(&mut self) {
+    fn skip_to_byte(&mut self) {
         self.taken = self.taken.next_multiple_of(8);
     }
 }

@@ -95,11 +95,12 @@ fn two_halves(key: u32, payload: &mut [u8]) -> bool {
     u64::from(first | last) & TOPS == 0
 }
 
-/// XORs fewer than [`STEP`] bytes with `key`, whose first byte is for the first of them; whether they are ASCII then.
+/// XORs fewer than two [`STEP`]s of bytes with `key`, whose first byte is for the first of them; whether they are ASCII then.
 #[inline]
 pub(super) fn apply_short(key: [u8; 4], payload: &mut [u8]) -> bool {
     let word = word(key);
     match payload.len() {
+        64.. => two_steps::<STEP, 8>(word, payload),
         32.. => two_steps::<32, 4>(word, payload),
         16.. => two_steps::<16, 2>(word, payload),
         8.. => two_steps::<8, 1>(word, payload),

@@ -1,0 +1,144 @@
+use ws_proto::{
+    Client, Config, Endpoint, Fault, Instant, MessageKind, Negotiated, Part, Role, SendError, Server, Side,
+    client,
+    deflate::{Deflater, Inflater, Parameters, Settings, WindowBits},
+    server::{self, OriginPolicy},
+};
+
+use crate::{Host, Keys, TestClient};
+
+/// The bit that a compressed message's first frame has.
+pub const RSV1: u8 = 0x40;
+
+/// The field that extensions are named in.
+const FIELD: &str = "sec-websocket-extensions";
+
+/// What a server with these settings makes of the values of Sec-WebSocket-Extensions.
+///
+/// # Panics
+///
+/// They are not by the grammar.
+#[must_use]
+pub fn answer_to(settings: &Settings, offers: &[&str]) -> Option<Parameters> {
+    let fields = || {
+        let fixed = [("sec-websocket-version", "13")];
+        let offers = offers.iter().map(|offer| (FIELD, *offer));
+        fixed.into_iter().chain(offers).map(|(name, value)| (name, value.as_bytes()))
+    };
+    let offer = server::negotiate_extended_connect("example.com", fields, OriginPolicy::AllowAny);
+    offer.expect("extensions by the grammar").deflate(settings)
+}
+
+/// What a client that has offered these settings makes of an answer's Sec-WebSocket-Extensions; `None`: it fails.
+#[must_use]
+pub fn understood(settings: &Settings, answers: &[&str]) -> Option<Negotiated> {
+    let request = client::Request::new("example.com", "/").deflate(Some(*settings));
+    let fields = || answers.iter().map(|answer| (FIELD, answer.as_bytes()));
+    request.answer_extended_connect(fields).ok().map(|(_, negotiated)| negotiated)
+}
+
+/// What both sides know after a client with these settings has opened a connection to a server with those.
+///
+/// # Panics
+///
+/// They can't agree.
+#[must_use]
+pub fn agreed(client: &Settings, server: &Settings) -> [Negotiated; 2] {
+    let parameters = answer_to(server, &[&client.to_string()]).expect("the offer can be accepted");
+    let understood = understood(client, &[&parameters.to_string()]).expect("the answer is within the offer");
+    [understood, Negotiated::new().with_deflate(Some(parameters))]
+}
+
+/// Settings that compress everything, with this window and context takeover or not, both ways.
+///
+/// # Panics
+///
+/// There is no such window.
+#[must_use]
+pub fn symmetric(window_bits: u8, takeover: bool) -> Settings {
+    let mut settings = Settings::best_ratio();
+    let bits = WindowBits::new(window_bits).expect("a window");
+    (settings.server_max_window_bits, settings.client_max_window_bits) = (bits, bits);
+    (settings.server_no_context_takeover, settings.client_no_context_takeover) = (!takeover, !takeover);
+    settings
+}
+
+/// A server to which messages may come compressed.
+#[must_use]
+pub fn deflating_server(config: &Config, settings: &Settings) -> Host<Server> {
+    let [_, negotiated] = agreed(settings, settings);
+    Host::new(Endpoint::new(Server, config, negotiated, Instant::ZERO))
+}
+
+/// A client to which messages may come compressed.
+#[must_use]
+pub fn deflating_client(config: &Config, settings: &Settings) -> Host<TestClient> {
+    let [negotiated, _] = agreed(settings, settings);
+    Host::new(Endpoint::new(Client::new(Keys::Counted(7)), config, negotiated, Instant::ZERO))
+}
+
+/// Compresses messages as a peer does, through the public API alone.
+#[derive(Debug)]
+pub struct Compressor {
+    host: Host<Server>,
+    deflater: Deflater,
+}
+
+impl Compressor {
+    /// One that compresses all it is given by these settings.
+    #[must_use]
+    pub fn new(settings: &Settings) -> Self {
+        Self { host: deflating_server(&crate::bare_config(), settings), deflater: Deflater::new(*settings) }
+    }
+
+    /// The payloads of the frames of a message in these parts.
+    ///
+    /// # Panics
+    ///
+    /// It is not a message.
+    pub fn frames(&mut self, kind: MessageKind, parts: &[&[u8]]) -> Vec<Vec<u8>> {
+        for (index, payload) in parts.iter().enumerate() {
+            let part = match (index == 0, index + 1 == parts.len()) {
+                (true, true) => Part::Whole,
+                (true, false) => Part::First,
+                (false, false) => Part::Middle,
+                (false, true) => Part::Last,
+            };
+            let (endpoint, out) = (&mut self.host.endpoint, &mut self.host.output);
+            let sent = endpoint.write_part_deflated_to(kind, part, payload, &mut self.deflater, out);
+            assert_eq!(sent, Ok::<(), SendError>(()));
+        }
+        self.host.sent().into_iter().map(|frame| frame.payload).collect()
+    }
+
+    /// The payload of a message of zeros and ones.
+    pub fn payload(&mut self, message: &[u8]) -> Vec<u8> {
+        self.frames(MessageKind::Binary, &[message]).concat()
+    }
+}
+
+/// Inflates a whole payload through room for `room` bytes at a time.
+///
+/// # Errors
+///
+/// It is not what a compressor makes.
+pub fn inflated(inflater: &mut Inflater, alone: bool, mut payload: &[u8], room: usize) -> Result<Vec<u8>, Fault> {
+    let (mut message, mut out) = (Vec::new(), vec![0; room]);
+    inflater.begin(alone);
+    loop {
+        let len = inflater.inflate(&mut payload, &mut out)?;
+        message.extend_from_slice(&out[..len]);
+        if len < room {
+            break;
+        }
+    }
+    assert!(payload.is_empty(), "all is taken unless the room is filled");
+    inflater.finish()?;
+    Ok(message)
+}
+
+/// Whether messages of this side are compressed by themselves.
+#[must_use]
+pub fn is_alone<R: Role>(host: &Host<R>, side: Side) -> bool {
+    host.endpoint.deflate().expect("compression is on").no_context_takeover(side)
+}
