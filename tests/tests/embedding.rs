@@ -4,8 +4,8 @@
 use core::time::Duration;
 
 use ws_proto::{
-    Cause, CloseCode, Config, Endpoint, HandshakeError, Incoming, Instant, Message, MessageBuffer, Negotiated,
-    Output, Pending, Prepared, ReceiveError, SendError, Server, State, client,
+    Cause, CloseCode, Config, Endpoint, HandshakeError, Incoming, Instant, Memory, Message, MessageBuffer,
+    Negotiated, Output, Pending, Prepared, ReceiveError, SendError, Server, Session, State, client,
     server::{self, Accept, Opening, OriginPolicy},
 };
 use ws_tests::{BINARY, CONTINUATION, FIN, PING, TEXT, TestClient, frame, masked, noise, two_way_splits};
@@ -51,6 +51,8 @@ fn what_a_host_holds_may_move_between_threads() {
     is_send_and_sync::<server::Handshake>();
     is_send_and_sync::<server::Request<'_>>();
     is_send_and_sync::<Opening<'_>>();
+    is_send_and_sync::<Session<'_>>();
+    is_send_and_sync::<Memory>();
     is_send_and_sync::<client::Handshake<'_>>();
     is_send_and_sync::<(ReceiveError, SendError, HandshakeError)>();
 }
@@ -252,4 +254,96 @@ fn a_big_frame_is_read_to_its_place_beside_a_shared_buffer() {
         assert!(messages == expected, "reads of {len}");
         assert!(direct > 0, "reads of {len}");
     }
+}
+
+fn session() -> Session<'static> {
+    Session::new(&Config::default(), OriginPolicy::SameHost, Instant::ZERO)
+}
+
+/// Gives `session` what has been received, and echoes messages.
+fn receive(session: &mut Session<'_>, memory: &mut Memory, bytes: &[u8]) {
+    let mut bytes = bytes.to_vec();
+    session.receive(
+        Instant::ZERO,
+        &mut bytes,
+        memory,
+        |_| Ok(Accept::new()),
+        |message, mut reply| {
+            let _ = reply.send(message);
+        },
+    );
+}
+
+#[test]
+fn a_session_echoes_from_the_first_byte_to_the_last() {
+    let bytes = [
+        REQUEST,
+        &masked(FIN | TEXT, b"one"),
+        &masked(BINARY, b"tw"),
+        &masked(PING, b"p"),
+        &masked(FIN | CONTINUATION, b"o"),
+        &masked(0x88, b"\x03\xE8"),
+    ]
+    .concat();
+    for [first, second] in two_way_splits(&bytes) {
+        let (mut session, mut memory) = (session(), Memory::default());
+        for part in [first, second] {
+            receive(&mut session, &mut memory, part);
+            session.handle_timeout(Instant::ZERO, &mut memory);
+        }
+        let mut sent = Vec::new();
+        while let Some(Pending::Bytes(more)) = memory.output.pending() {
+            let len = more.len();
+            sent.extend_from_slice(more);
+            memory.output.written(len);
+        }
+        let frames =
+            [frame(FIN | TEXT, b"one"), frame(0x8A, b"p"), frame(FIN | BINARY, b"two"), frame(0x88, b"\x03\xE8")]
+                .concat();
+        assert!(sent.starts_with(b"HTTP/1.1 101 ") && sent.ends_with(&frames));
+        assert_eq!(memory.output.pending(), Some(Pending::Shutdown));
+        memory.output.shut_down();
+        assert!(memory.is_empty());
+        session.receive_eof(Instant::ZERO);
+        session.handle_timeout(Instant::ZERO, &mut memory);
+        assert!(matches!(session, Session::Closed(_)));
+    }
+}
+
+#[test]
+fn a_session_keeps_its_memory_only_for_what_is_unfinished() {
+    let (mut session, mut memory) = (session(), Memory::default());
+    receive(&mut session, &mut memory, &REQUEST[..50]);
+    assert!(memory.is_empty(), "a cut head is the session's own");
+    receive(&mut session, &mut memory, &REQUEST[50..]);
+    memory.output.take_bytes();
+    assert!(memory.is_empty());
+    let message = masked(FIN | TEXT, b"message");
+    receive(&mut session, &mut memory, &message[..3]);
+    assert!(memory.is_empty(), "a cut header is the endpoint's");
+    receive(&mut session, &mut memory, &message[3..9]);
+    assert!(!memory.is_empty());
+    receive(&mut session, &mut memory, &message[9..]);
+    assert!(!memory.is_empty(), "the echo is not written");
+    assert_eq!(memory.output.take_bytes(), frame(FIN | TEXT, b"message"));
+    assert!(memory.is_empty());
+}
+
+#[test]
+fn a_session_that_is_refused_or_late_or_left_ends() {
+    let late = Instant::from_millis(10_000);
+    let (mut session_, mut memory) = (session(), Memory::default());
+    assert_eq!(session_.poll_timeout(), Some(late));
+    session_.handle_timeout(late, &mut memory);
+    assert!(written(&mut memory.output).0.starts_with("HTTP/1.1 408 "));
+    assert_eq!(session_.poll_timeout(), Some(Instant::from_millis(11_000)));
+    session_.handle_timeout(Instant::from_millis(11_000), &mut memory);
+    // What can't be written is waited for, but not for ever.
+    assert_eq!(session_.poll_timeout(), Some(Instant::from_millis(21_000)));
+    assert!(matches!(session_, Session::Closed(end) if end == Instant::from_millis(21_000)));
+    let (mut left, mut memory) = (session(), Memory::default());
+    left.receive_eof(Instant::ZERO);
+    assert!(matches!(left, Session::Closed(Instant::ZERO)));
+    receive(&mut left, &mut memory, REQUEST);
+    assert!(memory.is_empty(), "nothing is heard any more");
 }

@@ -68,7 +68,7 @@ impl HeadFinder {
             };
             // What a line consists of, as far as it goes; a line's first byte is a matter of its own.
             let run = match self.state {
-                State::Line => rest.iter().position(|&byte| !is_text(byte)).unwrap_or(rest.len()),
+                State::Line => text_run(rest),
                 State::LineStart | State::CarriageReturn | State::Complete => 0,
             };
             if run > 0 {
@@ -138,6 +138,28 @@ impl HeadFinder {
 /// Whether `byte` may stand within a line.
 const fn is_text(byte: u8) -> bool {
     byte == b'\t' || byte >= 0x20 && byte != 0x7F
+}
+
+/// How many bytes at the start of `bytes` may stand within a line; a tab may end the run.
+fn text_run(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const TOPS: u64 = ONES << 7;
+    let mut words = bytes.chunks_exact(8);
+    let mut run = 0;
+    for word in &mut words {
+        let word = u64::from_le_bytes(word.first_chunk().copied().unwrap_or_default());
+        // The top bit of each byte that is below a space, or that is DEL; right up to the first of them.
+        let control = word.wrapping_sub(ONES * 0x20) & !word & TOPS;
+        let not_delete = word ^ (ONES * 0x7F);
+        let stop = control | (not_delete.wrapping_sub(ONES) & !not_delete & TOPS);
+        if stop != 0 {
+            // At most 7.
+            return run + usize::try_from(stop.trailing_zeros() / 8).unwrap_or_default();
+        }
+        run += 8;
+    }
+    let rest = words.remainder();
+    run + rest.iter().position(|&byte| !is_text(byte)).unwrap_or(rest.len())
 }
 
 /// The start line and the fields of the head that `bytes` start with, checked line by line.
@@ -244,6 +266,22 @@ mod tests {
             let early = finder.find(&bytes[..split]);
             assert_eq!(early, Ok(Some(HEAD.len()).filter(|_| split >= HEAD.len())));
             assert_eq!(finder.find(&bytes), Ok(Some(HEAD.len())));
+        }
+    }
+
+    #[test]
+    fn a_run_ends_where_a_line_may() {
+        for len in 0..40 {
+            for at in 0..len {
+                for byte in 0..=u8::MAX {
+                    let mut bytes: Vec<u8> = (0..len).map(|i| [b' ', b'~', 0x80, 0xFF, b'a'][i % 5]).collect();
+                    bytes[at] = byte;
+                    let run = text_run(&bytes);
+                    let expected = if is_text(byte) { len } else { at };
+                    // Behind a tab the run is taken up again.
+                    assert!(run == expected || byte == b'\t' && run == at, "{len} {at} {byte}: {run}");
+                }
+            }
         }
     }
 
