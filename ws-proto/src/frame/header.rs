@@ -149,29 +149,31 @@ impl FrameHeader {
     ///
     /// The header is written as it stands: it is the caller's to make one that a peer accepts (no peer
     /// takes a payload of 2⁶³ bytes or more).
+    #[inline]
     pub fn encode(&self, out: &mut [u8; Self::MAX_LEN]) -> usize {
-        let masked = if self.masking_key.is_some() { MASKED } else { 0 };
-        let fin = if self.fin { FIN } else { 0 };
-        out[0] = fin | self.rsv.0 | self.opcode.bits();
-        let mut len = 2;
-        match (u8::try_from(self.payload_len), u16::try_from(self.payload_len)) {
-            (Ok(short), _) if short < LEN_16 => out[1] = masked | short,
-            (_, Ok(medium)) => {
-                out[1] = masked | LEN_16;
-                out[2..4].copy_from_slice(&medium.to_be_bytes());
-                len = 4;
-            }
-            _ => {
-                out[1] = masked | LEN_64;
-                out[2..10].copy_from_slice(&self.payload_len.to_be_bytes());
-                len = 10;
-            }
-        }
-        if let Some(key) = self.masking_key {
-            out[len..len + 4].copy_from_slice(&key.to_bytes());
-            len += 4;
+        let (word, len) = self.to_word();
+        // One store: what is put together of small ones has to wait before it can be copied on.
+        if let Some(bytes) = word.to_le_bytes().first_chunk() {
+            *out = *bytes;
         }
         len
+    }
+
+    /// The header's bytes, the first lowest, and how many they are.
+    #[inline]
+    fn to_word(self) -> (u128, usize) {
+        let fin = if self.fin { FIN } else { 0 };
+        let masked = if self.masking_key.is_some() { MASKED } else { 0 };
+        let start = u128::from(fin | self.rsv.0 | self.opcode.bits()) | u128::from(masked) << 8;
+        let (word, len) = match (u8::try_from(self.payload_len), u16::try_from(self.payload_len)) {
+            (Ok(short), _) if short < LEN_16 => (start | u128::from(short) << 8, 2),
+            (_, Ok(medium)) => (start | u128::from(LEN_16) << 8 | u128::from(medium.swap_bytes()) << 16, 4),
+            _ => (start | u128::from(LEN_64) << 8 | u128::from(self.payload_len.swap_bytes()) << 16, 10),
+        };
+        match self.masking_key {
+            Some(key) => (word | u128::from(u32::from_le_bytes(key.to_bytes())) << (8 * len), len + 4),
+            None => (word, len),
+        }
     }
 }
 
