@@ -103,12 +103,15 @@
 //! the same way with [`Endpoint::refused`]. A server that stops sends 1001 with
 //! [`write_close`](Endpoint::write_close) and goes on as before.
 //!
+//! A server on a heap need not put these together: a `Session` (feature `alloc`) is a connection from the first byte of
+//! its request to the last of the close, and says what it needs lent and when it wants to be woken.
+//!
 //! The hosts in `tests/hosts/examples` of the repository are programs to copy from:
 //!
 //! | host | buffer | output | clock |
 //! |---|---|---|---|
 //! | `mio_echo` | one for all connections of a thread | lent, kept while unfinished | a heap of deadlines |
-//! | `io_uring_echo` | owned by the operation in flight | two, swapped | the wait's own timeout |
+//! | `io_uring_echo` | the kernel's choice of a group | taken out, owned by the operation | the wait's own timeout |
 //! | `tokio_echo`, `tokio_client`, `axum_upgrade` | the connection's own | shared by two tasks | `sleep_until` |
 //! | `h2_connect` | the frames of HTTP/2 | flow-controlled `Bytes` | `sleep_until` |
 //! | `embedded_io` | `&mut [u8]` | `&mut [u8]` | a counter |
@@ -127,6 +130,7 @@
 //! | 6: sending and receiving | [`Endpoint::write`], [`Endpoint::send`], [`Endpoint::receive`], [`Prepared`] |
 //! | 7: closing | [`write_close`](Endpoint::write_close), [`fail`](Endpoint::fail), [`State`], [`CloseCode`] |
 //! | 8.1: UTF-8 | [`utf8`] |
+//! | 9.1: extensions | [`server::Request::extensions`]; RFC 7692: the module `deflate` |
 //! | 10: security | [`Config`], [`server::OriginPolicy`] |
 //!
 //! # Memory
@@ -141,7 +145,8 @@
 //! |---|---|
 //! | `std` (default) | implies `alloc`; CPU detection for `simdutf8` |
 //! | `simdutf8` (default) | validation of text at SIMD speed |
-//! | `alloc` | `Vec<u8>` as storage of a [`MessageBuffer`], `Endpoint::write_to` and its like, `Output`, `server::Opening` |
+//! | `alloc` | `Vec<u8>` as storage of a [`MessageBuffer`], `Endpoint::write_to` and its like, `Output`, `server::Opening`, `Session` |
+//! | `deflate` | permessage-deflate: the module `deflate`; implies `std` as long as zlib-rs does |
 //!
 //! Without features the crate needs no heap. A feature adds API or speed and never changes behaviour.
 #![no_std]
