@@ -5,14 +5,14 @@ use ws_proto::Side;
 use crate::{
     Content, client_frames,
     contender::{self, Decode, Encode, Handshake, Masking, Sending},
-    fragments, limits,
+    deflate, fragments, limits,
     measure::Cell,
     ours, peers,
     transport::Transport,
 };
 
 /// All groups, in the order in which they are measured.
-pub const GROUPS: [&str; 6] = ["decode", "encode", "mask", "handshake", "decode_split", "fragments"];
+pub const GROUPS: [&str; 7] = ["decode", "encode", "mask", "handshake", "decode_split", "fragments", "deflate"];
 
 /// Sizes of messages, in bytes.
 const SIZES: [usize; 6] = [16, 125, 1 << 10, 16 << 10, 256 << 10, 1 << 20];
@@ -31,6 +31,7 @@ pub fn cells(group: &str) -> Vec<Box<dyn FnOnce() -> Cell>> {
         "handshake" => vec![Box::new(handshake)],
         "decode_split" => decode_split(),
         "fragments" => fragmented(),
+        "deflate" => deflate::cells(),
         _ => Vec::new(),
     }
 }
@@ -73,6 +74,7 @@ fn decode_cell(group: &'static str, content: Content, len: usize, longest_read: 
         payload: content.payload(len),
         count,
         longest_read,
+        fragmented: false,
     };
     let wire = std::mem::replace(&mut decoders.wire, limits::unmasked_frames(content, len, count));
     decoders.enter::<limits::Reader<limits::Copy>>("limit-copy");
@@ -96,6 +98,7 @@ fn fragmented() -> Cells {
                     payload: content.payload(LEN),
                     count: 1,
                     longest_read: usize::MAX,
+                    fragmented: fragment_len < LEN,
                 };
                 if fragment_len == LEN {
                     decoders.enter_limits();
@@ -116,6 +119,7 @@ pub struct Decoders {
     payload: Vec<u8>,
     count: usize,
     longest_read: usize,
+    fragmented: bool,
 }
 
 impl Decoders {
@@ -130,6 +134,15 @@ impl Decoders {
         self.enter::<D>(name);
         if self.content != Content::Binary {
             self.cell.mark_incomparable(name);
+        }
+    }
+
+    /// Lets `D` take part if messages are whole, for `reason`. It does not validate text.
+    pub fn enter_whole_unvalidated<D: Decode + 'static>(&mut self, name: &'static str, reason: &str) {
+        if self.fragmented {
+            self.cell.leave_out(name, reason);
+        } else {
+            self.enter_unvalidated::<D>(name);
         }
     }
 

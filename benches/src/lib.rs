@@ -3,6 +3,7 @@
 
 pub mod allocations;
 pub mod contender;
+pub mod deflate;
 pub mod groups;
 pub mod instructions;
 pub mod limits;

@@ -23,13 +23,22 @@ pub struct Cell {
     entrants: Vec<(&'static str, Run)>,
     left_out: Vec<(String, String)>,
     incomparable: Vec<&'static str>,
+    echoed: Vec<(&'static str, results::Echoed)>,
 }
 
 impl Cell {
     /// A workload of so many messages a pass.
     #[must_use]
     pub const fn new(group: &'static str, column: String, messages: u32) -> Self {
-        Self { group, column, messages, entrants: Vec::new(), left_out: Vec::new(), incomparable: Vec::new() }
+        Self {
+            group,
+            column,
+            messages,
+            entrants: Vec::new(),
+            left_out: Vec::new(),
+            incomparable: Vec::new(),
+            echoed: Vec::new(),
+        }
     }
 
     /// Lets a contender take part; `run` makes and checks it, and may panic.
@@ -48,6 +57,16 @@ impl Cell {
     /// Tells that `contender` does less here than the others.
     pub fn mark_incomparable(&mut self, contender: &'static str) {
         self.incomparable.push(contender);
+    }
+
+    /// Tells why `contender` does not take part.
+    pub fn leave_out(&mut self, contender: &str, reason: &str) {
+        self.left_out.push((contender.into(), reason.into()));
+    }
+
+    /// Tells what `contender` sends and holds.
+    pub fn mark_echoed(&mut self, contender: &'static str, echoed: results::Echoed) {
+        self.echoed.push((contender, echoed));
     }
 
     /// Times all entrants `rounds` times.
@@ -72,7 +91,9 @@ impl Cell {
         let entries = self.entrants.iter().zip(samples).zip(allocations);
         let entries = entries.map(|(((contender, _), samples), allocations)| {
             let allocations = allocations as f64 / 8.0 / f64::from(self.messages);
-            results::entry(contender, !self.incomparable.contains(contender), samples, allocations)
+            let echoed = self.echoed.iter().find(|(name, _)| name == contender).map(|(_, echoed)| *echoed);
+            let comparable = !self.incomparable.contains(contender);
+            results::Entry { echoed, ..results::entry(contender, comparable, samples, allocations) }
         });
         results::Cell {
             group: self.group.into(),

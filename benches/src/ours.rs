@@ -96,9 +96,16 @@ fn keys() -> impl FnMut(&mut [u8]) -> Result<(), EntropyError> {
 
 type Keys = Box<dyn FnMut(&mut [u8]) -> Result<(), EntropyError>>;
 
+/// A client with [`keys`].
+pub(crate) type KeyedClient = Client<Keys>;
+
+pub(crate) fn client() -> KeyedClient {
+    Client::new(Box::new(keys()) as Keys)
+}
+
 enum Role {
     Server(Endpoint<Server>),
-    Client(Endpoint<Client<Keys>>),
+    Client(Endpoint<KeyedClient>),
 }
 
 /// As a sender with a buffer that it uses again and again.
@@ -114,10 +121,7 @@ impl Encode for Sender {
         let (config, negotiated) = (config(), Negotiated::default());
         let role = match side {
             Side::Server => Role::Server(Endpoint::new(Server, &config, negotiated, Instant::ZERO)),
-            Side::Client => {
-                let client = Client::new(Box::new(keys()) as Keys);
-                Role::Client(Endpoint::new(client, &config, negotiated, Instant::ZERO))
-            }
+            Side::Client => Role::Client(Endpoint::new(client(), &config, negotiated, Instant::ZERO)),
         };
         Self { transport, role, payload, out: Vec::new() }
     }

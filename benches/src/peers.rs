@@ -2,7 +2,10 @@
 
 use ws_proto::Side;
 
-use crate::groups::{Decoders, Encoders, Handshakes, Masks};
+use crate::{
+    deflate::Echoes,
+    groups::{Decoders, Encoders, Handshakes, Masks},
+};
 
 #[cfg(feature = "actix-http")]
 mod actix_http;
@@ -68,7 +71,11 @@ pub fn enter_decoders(cell: &mut Decoders) {
     #[cfg(feature = "websocket-sans-io")]
     cell.enter_unvalidated::<websocket_sans_io::Reader>("websocket-sans-io");
     #[cfg(feature = "embedded-websocket")]
-    cell.enter_unvalidated::<embedded_websocket::Connection>("embedded-websocket");
+    cell.enter_whole_unvalidated::<embedded_websocket::Connection>(
+        "embedded-websocket",
+        // Its `read_frame` forgets a frame that came in pieces only if that was the message's last.
+        "a fragment cut by a read never ends if another follows",
+    );
     #[cfg(feature = "actix-http")]
     cell.enter_unvalidated::<actix_http::Connection>("actix-http");
     #[cfg(feature = "shiguredo")]
@@ -132,6 +139,17 @@ pub fn enter_masks(cell: &mut Masks) {
     cell.enter::<yawc::ApplyMask>("yawc");
     #[cfg(feature = "nago-wss")]
     cell.enter::<nago_wss::Apply>("nago-wss");
+    let _ = cell;
+}
+
+/// Lets every peer that is built in and compresses echo.
+pub fn enter_echoes(cell: &mut Echoes) {
+    #[cfg(feature = "yawc")]
+    cell.enter::<yawc::Deflating>("yawc");
+    #[cfg(feature = "sockudo")]
+    cell.enter::<sockudo::Deflating>("sockudo-ws");
+    #[cfg(feature = "ratchet-deflate")]
+    cell.enter_unvalidated::<ratchet::Deflating>("ratchet");
     let _ = cell;
 }
 

@@ -43,6 +43,20 @@ pub struct Entry {
     pub spread: f64,
     /// Allocations per message.
     pub allocations: f64,
+    /// What an echo of compressed messages sends and holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub echoed: Option<Echoed>,
+}
+
+/// What an echo of compressed messages sends and holds.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Echoed {
+    /// Bytes sent, frame headers included, for 1024 bytes of payload.
+    pub bytes_per_kib: f64,
+    /// Bytes on the heap for one connection between two messages.
+    pub held_bytes: u64,
+    /// Bytes of the connection's object itself.
+    pub object_bytes: u64,
 }
 
 impl Cell {
@@ -74,7 +88,7 @@ pub fn entry(contender: &str, comparable: bool, mut samples: Vec<f64>, allocatio
     let quantile = |quarters: usize| samples[(samples.len() - 1) * quarters / 4];
     let median = quantile(2);
     let spread = (quantile(3) - quantile(1)) / median;
-    Entry { contender: contender.into(), comparable, median, min: samples[0], spread, allocations }
+    Entry { contender: contender.into(), comparable, median, min: samples[0], spread, allocations, echoed: None }
 }
 
 /// Whether `contender` is neither a limit nor ours.
@@ -165,6 +179,38 @@ impl Results {
                 ours.spread * 100.0,
                 ours.allocations,
             );
+        }
+        out
+    }
+
+    /// A Markdown table of those in `group` that echo compressed messages; empty if there are none.
+    #[must_use]
+    pub fn echoed(&self, group: &str) -> String {
+        let mut out = String::new();
+        for cell in self.group(group) {
+            for entry in &cell.entries {
+                let Some(echoed) = entry.echoed else {
+                    continue;
+                };
+                if out.is_empty() {
+                    out.push_str(
+                        "| workload | contender | time | sent per 1024 bytes | heap | object | allocations |\n",
+                    );
+                    out.push_str("|---|---|--:|--:|--:|--:|--:|\n");
+                }
+                let _ = writeln!(
+                    out,
+                    "| {} | {}{} | {} | {:.1} | {} | {} | {:.2} |",
+                    cell.column,
+                    entry.contender,
+                    if entry.comparable { "" } else { "*" },
+                    nanoseconds(entry.median),
+                    echoed.bytes_per_kib,
+                    echoed.held_bytes,
+                    echoed.object_bytes,
+                    entry.allocations,
+                );
+            }
         }
         out
     }

@@ -54,6 +54,7 @@ fn compare(arguments: &Arguments) -> Result<(), String> {
         eprintln!(" {group}");
         println!("## {group}\n\n{}", results.table(group));
         println!("{}", results.summary(group, "limit-fused"));
+        println!("{}", results.echoed(group));
         println!("{}", results.left_out(group));
         if let Some(out) = &arguments.out {
             let json = serde_json::to_string_pretty(&results).map_err(|error| error.to_string())?;

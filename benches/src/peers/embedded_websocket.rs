@@ -44,6 +44,9 @@ impl Decode for Connection {
                 let Ok(read) = self.socket.read(&self.buffer[at..self.filled], room) else {
                     break; // a header that a read has cut
                 };
+                if read.len_from == 0 {
+                    return; // it would go on like this for ever
+                }
                 at += read.len_from;
                 self.message_len += read.len_to;
                 if read.end_of_message {

@@ -60,6 +60,50 @@ impl Encode for Connection {
     }
 }
 
+#[cfg(feature = "ratchet-deflate")]
+pub(super) struct Deflating {
+    socket: WebSocket<Transport, ratchet_rs::deflate::Deflate>,
+    message: BytesMut,
+}
+
+#[cfg(feature = "ratchet-deflate")]
+impl crate::deflate::Echo for Deflating {
+    type Thread = ();
+
+    fn new(transport: Transport) -> Self {
+        use ratchet_rs::{
+            ExtensionProvider, HeaderMap, HeaderValue,
+            deflate::{Compression, DeflateConfig, DeflateExtProvider},
+        };
+        let provider = DeflateExtProvider::with_config(DeflateConfig {
+            request_server_no_context_takeover: false,
+            request_client_no_context_takeover: false,
+            // Otherwise it does without even if nobody asks.
+            accept_no_context_takeover: false,
+            compression_level: Compression::new(6),
+            ..DeflateConfig::default()
+        });
+        let mut headers = HeaderMap::new();
+        headers.insert("sec-websocket-extensions", HeaderValue::from_static("permessage-deflate"));
+        let (extension, _) = provider.negotiate_server(&headers).expect("a good offer").expect("an offer");
+        let socket = WebSocket::from_upgraded(CONFIG, transport, Some(extension), BytesMut::new(), Role::Server);
+        Self { socket, message: BytesMut::new() }
+    }
+
+    fn echo(&mut self, (): &mut (), count: usize) {
+        // It counts, since a read that is given up leaves zeros behind in ratchet's buffer.
+        for _ in 0..count {
+            self.message.clear();
+            let Some(Ok(Message::Text)) = poll_now(self.socket.read(&mut self.message)) else {
+                return;
+            };
+            let sent = poll_now(self.socket.write(&self.message, PayloadType::Text));
+            sent.expect("memory takes all").expect("it is open");
+            poll_now(self.socket.flush()).expect("memory takes all").expect("it is open");
+        }
+    }
+}
+
 pub(super) struct Accept(Transport);
 
 impl Handshake for Accept {

@@ -1,12 +1,18 @@
 //! sockudo-ws' protocol core, which its streams are built on.
 
 use bytes::{Bytes, BytesMut};
-use sockudo_ws::{Message, Role, handshake, mask, protocol::Protocol};
+use sockudo_ws::{
+    Message, Role,
+    deflate::DeflateConfig,
+    handshake, mask,
+    protocol::{CompressedProtocol, Protocol},
+};
 use ws_proto::Side;
 
 use super::{LONGEST, READ_LEN};
 use crate::{
     contender::{Decode, Encode, Handshake, Masking},
+    deflate::Echo,
     transport::{Transport, poll_now},
 };
 
@@ -63,6 +69,37 @@ impl Encode for Connection {
     fn flush(&mut self) {
         self.transport.send(&self.buffer);
         self.buffer.clear();
+    }
+}
+
+pub(super) struct Deflating {
+    transport: Transport,
+    protocol: CompressedProtocol,
+    buffer: BytesMut,
+    messages: Vec<Message>,
+    out: BytesMut,
+}
+
+impl Echo for Deflating {
+    type Thread = ();
+
+    fn new(transport: Transport) -> Self {
+        // Level 6, windows of 32 KiB, context takeover.
+        let protocol = CompressedProtocol::server(LONGEST, LONGEST, DeflateConfig::default());
+        Self { transport, protocol, buffer: BytesMut::new(), messages: Vec::new(), out: BytesMut::new() }
+    }
+
+    fn echo(&mut self, (): &mut (), _: usize) {
+        while self.transport.receive_to(&mut self.buffer, READ_LEN) > 0 {
+            if self.protocol.process_into(&mut self.buffer, &mut self.messages).is_err() {
+                return;
+            }
+            for message in self.messages.drain(..) {
+                self.protocol.encode_message(&message, &mut self.out).expect("it is open");
+                self.transport.send(&self.out);
+                self.out.clear();
+            }
+        }
     }
 }
 

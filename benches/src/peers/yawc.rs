@@ -1,11 +1,12 @@
 use bytes::Bytes;
 use futures::SinkExt;
 use ws_proto::Side;
-use yawc::{Options, Role, WebSocket, frame::Frame, mask};
+use yawc::{CompressionLevel, Options, Role, WebSocket, frame::Frame, mask};
 
 use super::LONGEST;
 use crate::{
     contender::{Decode, Encode, Masking},
+    deflate::Echo,
     transport::{Transport, poll_now},
 };
 
@@ -50,6 +51,27 @@ impl Encode for Connection {
 
     fn flush(&mut self) {
         poll_now(self.socket.flush()).expect("memory takes all").expect("it is open");
+    }
+}
+
+pub(super) struct Deflating(WebSocket<Transport>);
+
+impl Echo for Deflating {
+    type Thread = ();
+
+    fn new(transport: Transport) -> Self {
+        let options = Options::default().with_compression_level(CompressionLevel::new(6)).with_utf8();
+        let options = options.with_limits(LONGEST, 2 * LONGEST);
+        let agreed = Some("permessage-deflate");
+        let socket = WebSocket::from_stream_with_extensions(transport, Role::Server, agreed, options);
+        Self(socket.expect("the extension is wanted"))
+    }
+
+    fn echo(&mut self, (): &mut (), _: usize) {
+        while let Some(Ok(frame)) = poll_now(self.0.next_frame()) {
+            let answer = Frame::text(frame.into_payload());
+            poll_now(self.0.send(answer)).expect("memory takes all").expect("it is open");
+        }
     }
 }
 
