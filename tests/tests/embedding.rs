@@ -6,6 +6,7 @@ use core::time::Duration;
 use ws_proto::{
     Cause, CloseCode, Config, Endpoint, HandshakeError, Incoming, Instant, Memory, Message, MessageBuffer,
     Negotiated, Output, Pending, Prepared, ReceiveError, SendError, Server, Session, State, client,
+    deflate::{Deflater, Settings},
     server::{self, Accept, Opening, OriginPolicy},
 };
 use ws_tests::{BINARY, CONTINUATION, FIN, PING, TEXT, TestClient, frame, masked, noise, two_way_splits};
@@ -346,4 +347,27 @@ fn a_session_that_is_refused_or_late_or_left_ends() {
     assert!(matches!(left, Session::Closed(Instant::ZERO)));
     receive(&mut left, &mut memory, REQUEST);
     assert!(memory.is_empty(), "nothing is heard any more");
+}
+
+#[test]
+fn a_session_whose_memory_compresses_accepts_offers_of_it() {
+    let offer = b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+    let request = [&REQUEST[..REQUEST.len() - 2], offer].concat();
+    for (request, settings, expected) in [
+        (&request[..], Some(Settings::small()), true),
+        (&request[..], None, false),
+        (REQUEST, Some(Settings::small()), false),
+    ] {
+        let (mut session, mut memory) = (session(), Memory::default());
+        memory.deflater = settings.map(Deflater::new);
+        receive(&mut session, &mut memory, request);
+        let Session::Open(endpoint) = &session else { panic!("{session:?}") };
+        assert_eq!(endpoint.deflate().is_some(), expected);
+        memory.output.take_bytes();
+        receive(&mut session, &mut memory, &masked(FIN | TEXT, "again ".repeat(100).as_bytes()));
+        let echo = memory.output.take_bytes();
+        assert_eq!(echo[0] & 0x40 != 0, expected);
+        assert_eq!(echo.len() < 100, expected);
+        assert!(memory.is_empty(), "nothing is taken over");
+    }
 }

@@ -100,6 +100,18 @@ pub enum IncomingPart {
     Close,
 }
 
+/// What has been found, free of the borrow; `Data` for a message, which [`MessageBuffer::message`] lends.
+impl From<Incoming<'_>> for IncomingPart {
+    fn from(incoming: Incoming<'_>) -> Self {
+        match incoming {
+            Incoming::Message(_) => Self::Data,
+            Incoming::Ping => Self::Ping,
+            Incoming::Pong => Self::Pong,
+            Incoming::Close => Self::Close,
+        }
+    }
+}
+
 /// The parts of a message that have been put together.
 #[derive(Clone, Debug)]
 struct Assembly {

@@ -46,7 +46,7 @@ pub struct Memory {
     pub buffer: MessageBuffer<alloc::vec::Vec<u8>>,
     /// What is to be written.
     pub output: Output,
-    /// What compresses; `None` sends messages as they are.
+    /// What compresses; with one, a client's offer of compression is accepted as its settings say.
     #[cfg(feature = "deflate")]
     pub deflater: Option<crate::deflate::Deflater>,
 }
@@ -130,6 +130,10 @@ impl<'a> Session<'a> {
         answer: impl FnOnce(&Request<'_>) -> Result<Accept<'s>, u16>,
         mut on_message: impl FnMut(Message<'_>, Reply<'_>),
     ) {
+        #[cfg(feature = "deflate")]
+        let settings = memory.deflater.as_ref().map(crate::deflate::Deflater::settings);
+        #[cfg(feature = "deflate")]
+        let answer = |request: &Request<'_>| Ok(answer(request)?.deflate_as(settings, request));
         let Memory { buffer, output, .. } = memory;
         if let Self::Opening(opening) = self {
             let Some((endpoint, received)) = opening.receive(now, &*mem::take(&mut input), output, answer) else {

@@ -3,8 +3,7 @@
 use core::ops::Range;
 
 use ws_proto::{
-    Closed, Endpoint, HandshakeError, Incoming, IncomingPart, Instant, MessageBuffer, ReceiveError, Role, State,
-    Transmit,
+    Closed, Endpoint, HandshakeError, IncomingPart, Instant, MessageBuffer, ReceiveError, Role, State, Transmit,
 };
 
 use crate::{
@@ -54,14 +53,7 @@ impl<R: Role, C: Channel> Connection<'_, R, C> {
 
     /// The next whole message, which `buffer` then has, or control frame; `None` at the end of the connection.
     pub fn next(&mut self) -> Result<Option<IncomingPart>, Failure> {
-        self.wait_for(|buffer, endpoint| {
-            Ok(buffer.next(endpoint, now())?.map(|incoming| match incoming {
-                Incoming::Ping => IncomingPart::Ping,
-                Incoming::Pong => IncomingPart::Pong,
-                Incoming::Close => IncomingPart::Close,
-                _ => IncomingPart::Data,
-            }))
-        })
+        self.wait_for(|buffer, endpoint| Ok(buffer.next(endpoint, now())?.map(IncomingPart::from)))
     }
 
     /// The next part of a message, which `buffer` then has, or control frame; `None` at the end of the connection.

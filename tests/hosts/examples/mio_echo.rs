@@ -26,12 +26,9 @@ use ws_hosts::deadlines::Deadlines;
 use ws_proto::{
     Config, Instant, Memory, Message, Output, Pending, Reply, Session,
     deflate::{Deflater, Settings},
-    server::{Accept, OriginPolicy, Request},
+    server::{Accept, OriginPolicy},
 };
 
-const LISTENER: Token = Token(usize::MAX);
-/// For so many connections address space is reserved; there may be more.
-const CONNECTIONS: usize = 1 << 16;
 /// After so many reads it is another connection's turn.
 const TURN: usize = 16;
 
@@ -51,6 +48,9 @@ struct Host {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    const LISTENER: Token = Token(usize::MAX);
+    // For so many address space is reserved; there may be more.
+    const CONNECTIONS: usize = 1 << 16;
     let (options, values): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|value| value.starts_with("--"));
     let address = values.first().map_or("127.0.0.1:9001", String::as_str);
     let deflate = options.iter().any(|option| option == "--deflate").then(Settings::small);
@@ -106,14 +106,12 @@ impl Host {
         let memory = connection.unfinished.take().or_else(|| self.memory.take());
         let new = || Box::new(Memory { deflater: self.deflate.map(Deflater::new), ..Memory::default() });
         let mut memory = memory.unwrap_or_else(new);
-        let result = connection.run(&mut memory, &mut self.input, self.deflate, now).map_err(|error| error.kind());
-        let deadline = match (&connection.session, result) {
-            (Session::Closed(end), Err(ErrorKind::WouldBlock)) if *end > now => Some(*end),
-            (Session::Opening(_) | Session::Open(_), Err(ErrorKind::WouldBlock)) => {
-                connection.session.poll_timeout()
-            }
+        let result = connection.run(&mut memory, &mut self.input, now).map_err(|error| error.kind());
+        let over = matches!(connection.session, Session::Closed(end) if end <= now);
+        let deadline = match result {
+            Err(ErrorKind::WouldBlock) if !over => connection.session.poll_timeout(),
             // In the next round, behind all who have events.
-            (_, Err(ErrorKind::Interrupted)) => Some(now.saturating_add(Duration::from_nanos(1))),
+            Err(ErrorKind::Interrupted) => Some(now.saturating_add(Duration::from_nanos(1))),
             _ => {
                 self.deadlines.arm(id, None);
                 self.connections.remove(id);
@@ -132,30 +130,15 @@ impl Host {
 impl Connection {
     /// Reads and writes until one of them would block. `Ok`: the connection is over. [`ErrorKind::Interrupted`]:
     /// there is more to do.
-    fn run(
-        &mut self,
-        memory: &mut Memory,
-        input: &mut [u8],
-        deflate: Option<Settings>,
-        now: Instant,
-    ) -> io::Result<()> {
-        let result = self.pump(memory, input, deflate, now);
+    fn run(&mut self, memory: &mut Memory, input: &mut [u8], now: Instant) -> io::Result<()> {
+        let result = self.pump(memory, input, now);
         self.session.handle_timeout(now, memory);
         self.write(&mut memory.output)?;
         if let Session::Closed(_) = self.session { Ok(()) } else { result }
     }
 
     /// A peer that does not take its replies is not read from.
-    fn pump(
-        &mut self,
-        memory: &mut Memory,
-        input: &mut [u8],
-        deflate: Option<Settings>,
-        now: Instant,
-    ) -> io::Result<()> {
-        let accept = |request: &Request<'_>| {
-            Ok(Accept::new().deflate(deflate.and_then(|settings| request.deflate(&settings))))
-        };
+    fn pump(&mut self, memory: &mut Memory, input: &mut [u8], now: Instant) -> io::Result<()> {
         for _ in 0..TURN {
             self.write(&mut memory.output)?;
             let room = match &self.session {
@@ -169,7 +152,7 @@ impl Connection {
                 return Ok(());
             }
             let input = memory.buffer.filled_or(len, input);
-            self.session.receive(now, input, memory, accept, echo);
+            self.session.receive(now, input, memory, |_| Ok(Accept::new()), echo);
         }
         Err(ErrorKind::Interrupted.into())
     }

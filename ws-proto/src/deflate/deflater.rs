@@ -34,6 +34,12 @@ impl Deflater {
         Self { settings, state: None, has_history: false }
     }
 
+    /// What it was made with.
+    #[must_use]
+    pub const fn settings(&self) -> Settings {
+        self.settings
+    }
+
     /// Forgets all that it has compressed: it can serve another connection, and what follows can be understood
     /// without what came before.
     pub fn forget(&mut self) {

@@ -45,6 +45,19 @@ impl<'a> Accept<'a> {
         Self { negotiated: self.negotiated.with_deflate(deflate), ..self }
     }
 
+    /// With messages compressed as `settings` say, unless the application has decided that already.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn deflate_as(
+        self,
+        settings: Option<crate::deflate::Settings>,
+        request: &super::Request<'_>,
+    ) -> Self {
+        match settings {
+            Some(settings) if self.negotiated.deflate.is_none() => self.deflate(request.deflate(&settings)),
+            _ => self,
+        }
+    }
+
     /// Further fields, in this order. Those of the handshake itself, and those that announce a body, are
     /// refused.
     #[must_use]
