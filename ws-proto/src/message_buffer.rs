@@ -789,6 +789,15 @@ impl From<Foreign> for Fault {
     }
 }
 
+/// A buffer that holds bytes which came behind the opening handshake.
+#[cfg(feature = "alloc")]
+impl From<alloc::vec::Vec<u8>> for MessageBuffer<alloc::vec::Vec<u8>> {
+    fn from(received: alloc::vec::Vec<u8>) -> Self {
+        let len = received.len();
+        Self::with_received(received, 0..len)
+    }
+}
+
 impl<S: Storage + Default> Default for MessageBuffer<S> {
     fn default() -> Self {
         Self::new(S::default())

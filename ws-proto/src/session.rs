@@ -141,8 +141,7 @@ impl<'a> Session<'a> {
             };
             *self = Self::Open(endpoint);
             // The first frames may have come with the request.
-            let len = received.len();
-            *buffer = MessageBuffer::with_received(received, 0..len).keeping(KEPT);
+            *buffer = MessageBuffer::from(received).keeping(KEPT);
         }
         let Self::Open(endpoint) = self else { return };
         while let Ok(Some(incoming)) = buffer.next_in(endpoint, now, &mut input) {

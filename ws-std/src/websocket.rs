@@ -174,8 +174,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     pub fn from_handshake(role: R, transport: T, received: Vec<u8>, config: &ws_proto::Config) -> Self {
         let clock = Clock::new();
         let endpoint = Endpoint::new(role, config, ws_proto::Negotiated::default(), clock.now());
-        let unread = 0..received.len();
-        let buffer = MessageBuffer::with_received(received, unread);
+        let buffer = MessageBuffer::from(received);
         Self::new(endpoint, Compression::default(), transport, buffer, clock, crate::DEFAULT_WRITE_TIMEOUT)
     }
 

@@ -58,8 +58,7 @@ pub fn split<R: Role, S: AsyncRead + AsyncWrite>(
     let (source, sink) = tokio::io::split(stream);
     let (core, sink) = (Mutex::new(Core { endpoint, output }), tokio::sync::Mutex::new(sink));
     let shared = Arc::new(Shared { core, sink, rearm: Notify::new(), epoch });
-    let len = received.len();
-    let buffer = MessageBuffer::with_received(received, 0..len);
+    let buffer = MessageBuffer::from(received);
     (Reader { shared: shared.clone(), source, buffer }, Writer(shared))
 }
 

@@ -4,7 +4,7 @@ use core::fmt;
 
 use alloc::vec::Vec;
 
-use zlib_rs::{Deflate, DeflateConfig, DeflateFlush, Status};
+use zlib_rs::{Deflate, DeflateConfig, DeflateError, DeflateFlush, Status};
 
 use super::{Settings, WindowBits};
 use crate::{
@@ -72,7 +72,7 @@ impl Deflater {
     }
 
     /// Encodes a message once for many connections that have agreed on compression without context takeover for the
-    /// server, and on its window being at least `max_window_bits`, or bigger.
+    /// server, and on a window for it of `max_window_bits` or more.
     ///
     /// A message that is not worth compressing is prepared as it is; it may go to any connection.
     pub fn prepare(&mut self, message: Message<'_>, max_window_bits: WindowBits) -> Prepared<Vec<u8>> {
@@ -100,12 +100,7 @@ impl Deflater {
     /// Compresses a whole message to the start of `out`, which has [`room`](Self::room) for it; `None` if it does not
     /// become shorter: then the peer gets it as it is, and nothing that was compressed can be referred to.
     pub(crate) fn compress_whole(&mut self, payload: &[u8], bits: WindowBits, out: &mut [u8]) -> Option<usize> {
-        let state = self.state(bits);
-        let before = (state.total_in(), state.total_out());
-        let status = state.compress(payload, out, DeflateFlush::SyncFlush);
-        let moved = |after: u64, before: u64| usize::try_from(after - before).unwrap_or_default();
-        let taken = moved(state.total_in(), before.0);
-        let made = moved(state.total_out(), before.1);
+        let (taken, made, status) = step(self.state(bits), payload, out);
         if status != Ok(Status::Ok) || taken < payload.len() || made == out.len() {
             // Not all came out of it; the library can't be reset then.
             self.state = None;
@@ -128,12 +123,8 @@ impl Deflater {
         loop {
             let len = out.len();
             out.resize(len + PIECE, 0);
-            let (taken_before, made_before) = (state.total_in(), state.total_out());
-            let room = out.get_mut(len..).unwrap_or_default();
             // It has room and a valid state, so that it can't fail.
-            let _ = state.compress(payload, room, DeflateFlush::SyncFlush);
-            let taken = usize::try_from(state.total_in() - taken_before).unwrap_or_default();
-            let made = usize::try_from(state.total_out() - made_before).unwrap_or_default();
+            let (taken, made, _) = step(state, payload, out.get_mut(len..).unwrap_or_default());
             payload = payload.get(taken..).unwrap_or_default();
             out.truncate(len + made);
             if made < PIECE {
@@ -170,6 +161,14 @@ impl Deflater {
     }
 }
 
+/// One call of the library; what it has taken and made.
+fn step(state: &mut Deflate, payload: &[u8], out: &mut [u8]) -> (usize, usize, Result<Status, DeflateError>) {
+    let before = (state.total_in(), state.total_out());
+    let status = state.compress(payload, out, DeflateFlush::SyncFlush);
+    let moved = |after: u64, before: u64| usize::try_from(after - before).unwrap_or_default();
+    (moved(state.total_in(), before.0), moved(state.total_out(), before.1), status)
+}
+
 impl fmt::Debug for Deflater {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Deflater").field("has_history", &self.has_history).finish_non_exhaustive()
@@ -186,8 +185,9 @@ impl Settings {
         })
     }
 
-    /// The most that a connection of `side` takes with these settings, in bytes, beside its endpoint: a compressor, an
-    /// inflater, a message on its way in, and the host's `output`.
+    /// The most that a connection of `side` takes with these settings to receive and to compress, in bytes, beside its
+    /// endpoint: a compressor, an inflater, a read, and a message on its way in. What the host lets wait to be written is
+    /// the host's.
     #[must_use]
     pub fn connection_bytes(&self, side: Side, config: &crate::Config) -> usize {
         let message = usize::try_from(config.max_message_len).unwrap_or(usize::MAX).saturating_add(1);
