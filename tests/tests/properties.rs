@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::{collection::vec, prelude::*, sample::Index};
-use ws_proto::{Config, Fault, Instant, MessageBuffer, MessageKind, Part, Role, Side};
+use ws_proto::{Config, Deadlines, Fault, Instant, MessageBuffer, MessageKind, Part, Role, Side};
 use ws_tests::{
     BINARY, CLOSE, CONTINUATION, FIN, Host, Outcome, PING, PONG, Pair, Say, TEXT, bare_config, client, from_peer,
     hostile_inputs, noise, server, told_of, two_way_splits,
@@ -290,4 +290,47 @@ proptest! {
         happen(client(&config), &happenings);
         happen(server(&config), &happenings);
     }
+}
+
+/// What may be done with the deadlines of eight connections, one millisecond after the other.
+fn armings() -> impl Strategy<Value = Vec<(usize, Option<u64>)>> {
+    vec((0..8_usize, proptest::option::of(0..50_u64)), 0..600)
+}
+
+proptest! {
+    #![proptest_config(cases(200))]
+
+    #[test]
+    fn each_deadline_comes_up_in_time_once_and_not_after_it_was_disarmed(armings in armings()) {
+        let mut deadlines = Deadlines::new();
+        let mut armed = [None; 8];
+        for (millis, (id, after)) in armings.into_iter().enumerate() {
+            let now = Instant::from_millis(millis as u64);
+            armed[id] = after.map(|after| now.saturating_add(Duration::from_millis(after)));
+            deadlines.arm(id, armed[id]);
+            let first = armed.iter().flatten().min();
+            prop_assert!(first.is_none_or(|first| deadlines.wait(now) <= Some(first.saturating_duration_since(now))));
+            while let Some(id) = deadlines.pop(now) {
+                match armed[id] {
+                    Some(deadline) if deadline <= now => armed[id] = None,
+                    // Too early, because it was moved to later.
+                    Some(deadline) => deadlines.arm(id, Some(deadline)),
+                    None => prop_assert!(false, "{id} is not armed"),
+                }
+            }
+            prop_assert!(armed.iter().flatten().all(|deadline| *deadline > now), "missed");
+        }
+    }
+}
+
+#[test]
+fn connections_that_come_and_go_leave_no_deadlines_behind() {
+    let mut deadlines = Deadlines::with_capacity(64);
+    let before = format!("{deadlines:?}").len();
+    for millis in 0..100_000 {
+        deadlines.arm(0, Some(Instant::from_millis(200_000 - millis)));
+        deadlines.arm(0, None);
+    }
+    assert!(format!("{deadlines:?}").len() < before + 64 * 100);
+    assert_eq!(deadlines.pop(Instant::from_millis(u64::MAX / 1_000_000)), None);
 }

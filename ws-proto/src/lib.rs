@@ -90,8 +90,9 @@
 //! **Which clock?** Any that is monotonic: an [`Instant`] counts from an epoch of yours and is made of a
 //! [`Duration`](core::time::Duration). Give the time of the read to all that it brought. There is one number to wait
 //! for, [`poll_timeout`](Endpoint::poll_timeout); it moves to later with every read, so that an event loop need not
-//! move its timer each time: arm it for the first deadline, and when it fires ask again. Read what has arrived
-//! before [`handle_timeout`](Endpoint::handle_timeout), or a busy moment of the host's counts against the peer.
+//! move its timer each time: arm it for the first deadline, and when it fires ask again; `Deadlines` (feature `alloc`)
+//! does that for many connections. Read what has arrived before [`handle_timeout`](Endpoint::handle_timeout), or a
+//! busy moment of the host's counts against the peer.
 //!
 //! **Which entropy?** Servers need none. Clients need masking keys that no script can predict (RFC 6455 section
 //! 10.3): implement [`Entropy`] with the operating system's source, `crypto.getRandomValues`, or a hardware
@@ -110,11 +111,11 @@
 //!
 //! | host | buffer | output | clock |
 //! |---|---|---|---|
-//! | `mio_echo` | one for all connections of a thread | lent, kept while unfinished | a heap of deadlines |
-//! | `io_uring_echo` | the kernel's choice of a group | taken out, owned by the operation | the wait's own timeout |
+//! | `mio_echo` | one for all connections of a thread | lent, kept while unfinished | `Deadlines` |
+//! | `io_uring_echo` | the kernel's choice of a group | taken out, owned by the operation | `timeout_at` |
 //! | `tokio_echo`, `tokio_client`, `axum_upgrade` | the connection's own | shared by two tasks | `sleep_until` |
 //! | `h2_connect` | the frames of HTTP/2 | flow-controlled `Bytes` | `sleep_until` |
-//! | `embedded_io` | `&mut [u8]` | `&mut [u8]` | a counter |
+//! | `embedded_io` | `&mut [u8]`, messages in parts | `&mut [u8]` | a counter |
 //! | `tests/bare-metal` | static, no heap | static | the board's timer |
 //! | `tests/wasm` | linear memory | linear memory | `performance.now()` |
 //! | the crate `ws-std` | the connection's own | shared by threads | a deadline for each call |
@@ -171,6 +172,8 @@ mod close;
 mod closing;
 mod config;
 mod control;
+#[cfg(feature = "alloc")]
+mod deadlines;
 mod endpoint;
 mod error;
 mod message;
@@ -193,6 +196,8 @@ pub use close::{CloseCode, MAX_REASON_LEN};
 pub use closing::{Cause, Closed, State};
 pub use config::Config;
 pub use control::{ControlFrame, Transmit};
+#[cfg(feature = "alloc")]
+pub use deadlines::Deadlines;
 pub use endpoint::{Endpoint, Event};
 pub use error::{Fault, ReceiveError, ReceiveErrorKind, SendError};
 pub use handshake::{HandshakeError, client, server};

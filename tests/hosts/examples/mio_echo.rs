@@ -22,9 +22,8 @@ use mio::{
     net::{TcpListener, TcpStream},
 };
 use slab::Slab;
-use ws_hosts::deadlines::Deadlines;
 use ws_proto::{
-    Config, Instant, Memory, Message, Output, Pending, Reply, Session,
+    Config, Deadlines, Instant, Memory, Message, Output, Pending, Reply, Session,
     deflate::{Deflater, Settings},
     server::{Accept, OriginPolicy},
 };

@@ -1,21 +1,17 @@
-//! What a connection needs of a board, and a board made of an operating system: a socket that is asked until it has
-//! something.
+//! What a connection needs of a board, and a board made of an operating system.
 
 use std::{
     io,
     net::{Shutdown, TcpStream},
-    thread,
     time::Duration,
 };
 
 use embedded_io::{ErrorType, Read, ReadReady, Write};
 use ws_proto::Instant;
 
-/// A byte stream, a clock, and something to do until the next interrupt.
+/// A byte stream and a clock.
 pub(crate) trait Board: Read + ReadReady + Write {
     fn now(&self) -> Instant;
-
-    fn idle(&mut self);
 
     /// Ends our direction of the stream, for which `embedded-io` has no word.
     fn half_close(&mut self) -> Result<(), Self::Error>;
@@ -26,13 +22,11 @@ pub(crate) trait Board: Read + ReadReady + Write {
             if deadline.is_some_and(|deadline| deadline <= self.now()) {
                 return Ok(None);
             }
-            self.idle();
         }
         self.read(room).map(Some)
     }
 }
 
-/// A board made of an operating system.
 pub(crate) struct Desk {
     stream: TcpStream,
     epoch: std::time::Instant,
@@ -41,6 +35,8 @@ pub(crate) struct Desk {
 impl Desk {
     pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_millis(1)))?;
+        stream.set_write_timeout(Some(Duration::from_secs(10)))?;
         Ok(Self { stream, epoch: std::time::Instant::now() })
     }
 }
@@ -56,11 +52,12 @@ impl Read for Desk {
 }
 
 impl ReadReady for Desk {
+    /// Within a millisecond: a device would sleep until the next interrupt.
     fn read_ready(&mut self) -> io::Result<bool> {
-        self.stream.set_nonblocking(true)?;
-        let peeked = self.stream.peek(&mut [0]);
-        self.stream.set_nonblocking(false)?;
-        Ok(!peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock))
+        match self.stream.peek(&mut [0]) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Ok(false),
+            result => result.map(|_| true),
+        }
     }
 }
 
@@ -70,17 +67,13 @@ impl Write for Desk {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::Write::flush(&mut self.stream)
+        Ok(())
     }
 }
 
 impl Board for Desk {
     fn now(&self) -> Instant {
         self.epoch.elapsed().into()
-    }
-
-    fn idle(&mut self) {
-        thread::sleep(Duration::from_millis(1));
     }
 
     fn half_close(&mut self) -> io::Result<()> {

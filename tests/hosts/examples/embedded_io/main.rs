@@ -1,198 +1,113 @@
-//! No runtime and no heap: both roles polled by hand over the traits of `embedded-io`.
+//! No runtime and no heap: an echo server polled by hand over the traits of `embedded-io`, one connection at a time.
 //!
-//! All that a connection needs is an endpoint and two buffers of fixed size. What is here is what a firmware would
-//! have, but for `main`.
+//! All that a connection needs is an endpoint and two buffers of fixed size. A message can be longer than they are,
+//! and as long as it likes: it is echoed in the parts that it comes in. But for `main` this is what a firmware would
+//! have, which would forbid panics too; `tests/bare-metal` shows that.
 //!
 //! ```sh
-//! cargo run -p ws-hosts --example embedded_io
+//! cargo run -p ws-hosts --example embedded_io 127.0.0.1:9001
 //! ```
 
 mod board;
 
-use std::{
-    error,
-    net::{TcpListener, TcpStream},
-    ops::Range,
-    thread,
-};
+use std::{io, net::TcpListener, ops::Range};
 
 use board::{Board, Desk};
 use ws_proto::{
-    Client, CloseCode, Config, Endpoint, Entropy, EntropyError, Incoming, Instant, Message, MessageBuffer,
-    MessageKind, Part, Role, SendError, State, Transmit,
-    client::{self, Answer},
-    handshake::{HandshakeError, WriteError},
-    server::{self, Accept, Head, OriginPolicy},
+    Closed, Config, Endpoint, HandshakeError, IncomingPart, MessageBuffer, SendError, Server, State, Transmit,
+    server::{Accept, Handshake, Head, OriginPolicy, Request},
 };
 
-/// The longest message and the longest head that are taken, and what it takes to send such a message.
-const MESSAGE_LEN: usize = 1024;
-const FRAME_LEN: usize = MESSAGE_LEN + 14;
+/// The longest head, and the longest part of a message; what it takes to send such a part, or to answer.
+const INPUT_LEN: usize = 1024;
+const OUTPUT_LEN: usize = INPUT_LEN + 14;
 
-/// Why a connection was not opened, or ended before its time.
-#[derive(Debug)]
-#[expect(dead_code, reason = "to be shown")]
-enum Error<E> {
-    Io(E),
-    Handshake(HandshakeError),
-    Write(WriteError),
-    Send(SendError),
-}
-
-/// An endpoint and what it sends to.
-struct Link<'m, R: Role, B> {
-    endpoint: Endpoint<R>,
-    board: &'m mut B,
-    output: &'m mut [u8],
-}
-
-impl<R: Role, B: Board> Link<'_, R, B> {
-    /// Waits for what comes next; `None` when the connection is closed.
-    fn next<'b>(
-        &mut self,
-        buffer: &'b mut MessageBuffer<&mut [u8]>,
-    ) -> Result<Option<Incoming<'b>>, Error<B::Error>> {
-        loop {
-            // An error has become a Close that is owed: until the end, nothing is told any more.
-            let told = buffer.next(&mut self.endpoint, self.board.now()).ok().flatten();
-            self.transmit().map_err(Error::Io)?;
-            match told {
-                Some(Incoming::Message(_)) => return Ok(buffer.message().map(Incoming::Message)),
-                Some(Incoming::Pong) => return Ok(Some(Incoming::Pong)),
-                Some(_) => continue,
-                None if matches!(self.endpoint.state(), State::Closed(_)) => return Ok(None),
-                None => {}
-            }
-            let (room, deadline) = (buffer.unfilled(&self.endpoint), self.endpoint.poll_timeout());
-            match self.board.read_until(room, deadline).map_err(Error::Io)? {
-                Some(0) => self.endpoint.receive_eof(),
-                Some(len) => buffer.filled(len),
-                None => self.endpoint.handle_timeout(self.board.now()),
-            }
-        }
-    }
-
-    /// Writes what the endpoint owes.
-    fn transmit(&mut self) -> Result<(), B::Error> {
-        while let Some(transmit) = self.endpoint.poll_transmit() {
-            match transmit {
-                Transmit::Control(frame) => self.board.write_all(frame.as_bytes())?,
-                Transmit::Shutdown => self.board.half_close()?,
-            }
-        }
-        self.board.flush()
-    }
-
-    /// Writes one frame.
-    fn send(
-        &mut self,
-        encode: impl FnOnce(&mut Endpoint<R>, Instant, &mut [u8]) -> Result<usize, SendError>,
-    ) -> Result<(), Error<B::Error>> {
-        let len = encode(&mut self.endpoint, self.board.now(), self.output).map_err(Error::Send)?;
-        self.board.write_all(&self.output[..len]).map_err(Error::Io)
-    }
-}
-
-/// Waits for the end of the head of a request or a response, where `poll_head` finds it; the first bytes of frames
-/// are in the range then.
-fn receive_head<B: Board>(
-    board: &mut B,
-    input: &mut [u8],
-    deadline: Option<Instant>,
-    mut poll_head: impl FnMut(Instant, &[u8]) -> Result<Option<usize>, HandshakeError>,
-) -> Result<Range<usize>, Error<B::Error>> {
-    let mut received = 0;
+fn main() -> io::Result<()> {
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
+    let listener = TcpListener::bind(address)?;
+    println!("listening on ws://{}/", listener.local_addr()?);
+    let (mut input, mut output) = ([0; INPUT_LEN], [0; OUTPUT_LEN]);
     loop {
-        let (read, room) = input.split_at_mut(received);
-        if let Some(len) = poll_head(board.now(), read).map_err(Error::Handshake)? {
-            return Ok(len..received);
-        }
-        if room.is_empty() {
-            return Err(Error::Handshake(HandshakeError::HeadTooLong));
-        }
-        match board.read_until(room, deadline).map_err(Error::Io)? {
-            Some(0) => return Err(Error::Handshake(HandshakeError::Syntax)),
-            // At the deadline the next look at the head fails.
-            len => received += len.unwrap_or_default(),
-        }
+        let ended = Desk::new(listener.accept()?.0).and_then(|mut desk| serve(&mut desk, &mut input, &mut output));
+        println!("{ended:?}");
     }
 }
 
 /// Accepts a connection and echoes until it ends.
-fn serve<B: Board>(board: &mut B, input: &mut [u8], output: &mut [u8]) -> Result<State, Error<B::Error>> {
-    let config = Config::default();
-    let mut handshake = server::Handshake::new(board.now(), &config);
-    let deadline = handshake.poll_timeout();
-    let head = receive_head(board, input, deadline, |now, received| handshake.poll_head(now, received));
-    let opened = head.and_then(|received| {
-        let head = server::Request::parse(&input[..received.start], OriginPolicy::SameHost);
-        let upgrade = head.and_then(Head::into_request).map_err(Error::Handshake)?.upgrade();
-        let accepted = upgrade.accept(&Accept::new(), &config, board.now(), output).map_err(Error::Write);
-        accepted.map(|(len, endpoint)| (len, endpoint, received))
-    });
-    let (len, endpoint, received) = match opened {
-        Err(Error::Handshake(error)) => {
-            let len = error.write_response(output).map_err(Error::Write)?;
-            (len, Endpoint::refused(&config, board.now()), 0..0)
-        }
-        opened => opened?,
-    };
-    board.write_all(&output[..len]).map_err(Error::Io)?;
+fn serve<B: Board>(board: &mut B, input: &mut [u8], output: &mut [u8]) -> Result<Closed, B::Error> {
+    let mut config = Config::default();
+    config.max_message_len = u64::MAX;
+    let (mut endpoint, received) = open(board, &config, input, output)?;
     let mut buffer = MessageBuffer::with_received(input, received);
-    let mut link = Link { endpoint, board, output };
-    while let Some(incoming) = link.next(&mut buffer)? {
-        if let Incoming::Message(message) = incoming {
-            match link.send(|endpoint, _, output| endpoint.write(message, output)) {
-                // Nobody waits for an echo any more.
-                Ok(()) | Err(Error::Send(SendError::Closing)) => {}
-                Err(error) => return Err(error),
+    loop {
+        let found = buffer.next_part(&mut endpoint, board.now());
+        while let Some(transmit) = endpoint.poll_transmit() {
+            match transmit {
+                Transmit::Control(frame) => board.write_all(frame.as_bytes())?,
+                Transmit::Shutdown => board.half_close()?,
+            }
+        }
+        match (found, endpoint.state()) {
+            (Ok(Some(IncomingPart::Data)), _) => {
+                if let Some(part) = buffer.take_part() {
+                    match endpoint.write_part(part.kind(), part.part(), part.as_bytes(), output) {
+                        Ok(len) => board.write_all(&output[..len])?,
+                        Err(SendError::Closing) => {} // nobody waits for an echo any more
+                        Err(error) => unreachable!("parts are echoed in order, in room enough: {error}"),
+                    }
+                }
+            }
+            (Ok(Some(_)), _) => {}
+            (Ok(None) | Err(_), State::Closed(closed)) => return Ok(closed),
+            // An error has become a Close, and the peer may read that.
+            (Ok(None) | Err(_), _) => {
+                board.flush()?;
+                match board.read_until(buffer.unfilled(&endpoint), endpoint.poll_timeout())? {
+                    Some(0) => endpoint.receive_eof(),
+                    Some(len) => buffer.filled(len),
+                    None => endpoint.handle_timeout(board.now()),
+                }
             }
         }
     }
-    Ok(link.endpoint.state())
 }
 
-/// Opens a connection, sends a text in two parts with a Ping between, and a Close, and expects the answers.
-fn visit<B: Board>(board: &mut B, input: &mut [u8], output: &mut [u8]) -> Result<State, Error<B::Error>> {
-    let mut entropy = |bytes: &mut [u8]| getrandom::fill(bytes).map_err(|_| EntropyError);
-    let mut nonce = [0; 16];
-    entropy.fill(&mut nonce).map_err(|error| Error::Send(error.into()))?;
-    let (config, request) = (Config::default(), client::Request::new("board", "/"));
-    let mut handshake = client::Handshake::new(request, nonce, board.now(), &config).map_err(Error::Write)?;
-    let len = handshake.write_request(output).map_err(Error::Write)?;
-    board.write_all(&output[..len]).and_then(|()| board.flush()).map_err(Error::Io)?;
-    let deadline = handshake.poll_timeout();
-    let received = receive_head(board, input, deadline, |now, received| handshake.poll_head(now, received))?;
-    let endpoint = match handshake.answer(&input[..received.start]).map_err(Error::Handshake)? {
-        Answer::Open(response) => response.open(Client::new(entropy), &config, board.now()),
-        Answer::Refused(refusal) => panic!("refused: {refusal:?}"),
+/// Answers the request, and tells where in `input` the first frames are.
+fn open<B: Board>(
+    board: &mut B,
+    config: &Config,
+    input: &mut [u8],
+    output: &mut [u8],
+) -> Result<(Endpoint<Server>, Range<usize>), B::Error> {
+    let mut handshake = Handshake::new(board.now(), config);
+    let mut received = 0;
+    let head = loop {
+        let (head, room) = input.split_at_mut(received);
+        match handshake.poll_head(board.now(), head) {
+            Ok(None) if room.is_empty() => break Err(HandshakeError::HeadTooLong),
+            Ok(None) => match board.read_until(room, handshake.poll_timeout())? {
+                Some(0) => break Err(HandshakeError::Syntax),
+                // At the deadline the next look at the head fails.
+                read => received += read.unwrap_or_default(),
+            },
+            Ok(Some(len)) => break Ok(len),
+            Err(error) => break Err(error),
+        }
     };
-    let mut buffer = MessageBuffer::with_received(input, received);
-    let mut link = Link { endpoint, board, output };
-
-    link.send(|endpoint, _, output| endpoint.write_part(MessageKind::Text, Part::First, b"in two ", output))?;
-    link.send(|endpoint, _, output| endpoint.write_ping(b"there?", output))?;
-    link.send(|endpoint, _, output| endpoint.write_part(MessageKind::Text, Part::Last, b"parts", output))?;
-    assert_eq!(link.next(&mut buffer)?, Some(Incoming::Pong));
-    assert_eq!(link.endpoint.control_payload(), b"there?");
-    assert_eq!(link.next(&mut buffer)?, Some(Incoming::Message(Message::Text("in two parts"))));
-    link.send(|endpoint, now, output| endpoint.write_close(now, CloseCode::NORMAL, "bye", output))?;
-    assert_eq!(link.next(&mut buffer)?, None);
-    Ok(link.endpoint.state())
-}
-
-fn main() -> Result<(), Box<dyn error::Error>> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let address = listener.local_addr()?;
-    let server = thread::spawn(move || {
-        let mut board = listener.accept().and_then(|(stream, _)| Desk::new(stream)).map_err(Error::Io)?;
-        serve(&mut board, &mut [0; MESSAGE_LEN], &mut [0; FRAME_LEN])
+    let request = head.and_then(|len| {
+        Ok((len, Request::parse(&input[..len], OriginPolicy::AllowAny).and_then(Head::into_request)?.upgrade()))
     });
-    let mut board = Desk::new(TcpStream::connect(address)?)?;
-    let state =
-        visit(&mut board, &mut [0; MESSAGE_LEN], &mut [0; FRAME_LEN]).map_err(|error| format!("{error:?}"))?;
-    println!("the client's end: {state:?}");
-    let state = server.join().expect("the server does not panic").map_err(|error| format!("{error:?}"))?;
-    println!("the server's end: {state:?}");
-    Ok(())
+    let (len, endpoint, first) = match request {
+        Ok((first, upgrade)) => {
+            let answer = upgrade.accept(&Accept::new(), config, board.now(), output);
+            let (len, endpoint) = answer.expect("the output has room for the answer");
+            (len, endpoint, first..received)
+        }
+        Err(error) => {
+            let len = error.write_response(output).expect("the output has room for the answer");
+            (len, Endpoint::refused(config, board.now()), 0..0)
+        }
+    };
+    board.write_all(&output[..len])?;
+    Ok((endpoint, first))
 }

@@ -20,11 +20,12 @@ use h2::{
     ext::Protocol,
     server::{self, SendResponse},
 };
-use http::{HeaderValue, Request, Response};
-use tokio::net::TcpListener;
-use tunnel::{Halves, Tunnel, fields};
+use http::{Request, Response};
+use tokio::{net::TcpListener, time::Instant as Epoch};
+use tunnel::{Tunnel, fields};
+use ws_hosts::tokio_websocket::split;
 use ws_proto::{
-    Negotiated, Server,
+    Config, Endpoint, Instant, Negotiated, Output, Server,
     server::{OriginPolicy, negotiate_extended_connect},
 };
 
@@ -52,10 +53,8 @@ async fn serve(address: &str) -> Result<(), AnyError> {
             while let Some((request, respond)) = connection.accept().await.transpose()? {
                 tokio::spawn(async move {
                     let path = request.uri().path().to_owned();
-                    match echo(request, respond).await {
-                        Ok(()) => println!("{path}: closed"),
-                        Err(error) => println!("{path}: {error}"),
-                    }
+                    let end = echo(request, respond).await.unwrap_or_else(|error| error.to_string());
+                    println!("{path}: {end}");
                 });
             }
             Ok::<_, h2::Error>(())
@@ -63,37 +62,35 @@ async fn serve(address: &str) -> Result<(), AnyError> {
     }
 }
 
-async fn echo(request: Request<RecvStream>, respond: SendResponse<Bytes>) -> Result<(), AnyError> {
-    let (mut reader, writer) = accept(request, respond)?;
-    while let Some(message) = reader.read().await? {
-        // Refused once the connection is closing: then nobody waits for an echo.
-        let _ = writer.queue(message);
-    }
-    Ok(())
-}
-
-fn accept(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) -> Result<Halves<Server>, AnyError> {
+/// Echoes until the end, and tells which that is.
+async fn echo(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) -> Result<String, AnyError> {
     let (head, receiver) = request.into_parts();
     let authority = head.uri.authority().map_or("", |authority| authority.as_str());
     let offer = match head.extensions.get::<Protocol>().map(Protocol::as_str) {
         Some("websocket") => {
             negotiate_extended_connect(authority, || fields(&head.headers), OriginPolicy::SameHost)
-                .map_err(|error| (error.status(), error.into()))
+                .map_err(|error| (error.status(), error.to_string()))
         }
-        _ => Err((501, AnyError::from("neither a WebSocket nor anything else that is served"))),
+        _ => Err((501, "neither a WebSocket nor anything else that is served".to_owned())),
     };
-    match offer {
-        Ok(offer) => {
-            let mut response = Response::new(());
-            if let Some(subprotocol) = offer.select(&["echo"]) {
-                let name = HeaderValue::from_str(subprotocol.as_str())?;
-                response.headers_mut().insert("sec-websocket-protocol", name);
-            }
-            Ok(Tunnel::open(respond.send_response(response, false)?, receiver, Server, Negotiated::default()))
-        }
+    let offer = match offer {
+        Ok(offer) => offer,
         Err((status, error)) => {
             respond.send_response(Response::builder().status(status).body(())?, true)?;
-            Err(error)
+            return Err(error.into());
         }
+    };
+    let mut response = Response::builder();
+    if let Some(subprotocol) = offer.select(&["echo"]) {
+        response = response.header("sec-websocket-protocol", subprotocol.as_str());
     }
+    let sender = respond.send_response(response.body(())?, false)?;
+    let endpoint = Endpoint::new(Server, &Config::default(), Negotiated::default(), Instant::ZERO);
+    let (mut reader, writer) =
+        split(Tunnel::new(sender, receiver), endpoint, Output::new(), Vec::new(), Epoch::now());
+    while let Some(message) = reader.read().await? {
+        // Refused once the connection is closing: then nobody waits for an echo.
+        let _ = writer.queue(message);
+    }
+    Ok("closed".to_owned())
 }

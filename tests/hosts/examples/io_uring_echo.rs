@@ -1,0 +1,144 @@
+//! Completions instead of readiness: an echo server on io_uring (Linux), one thread, one ring, by `compio`.
+//!
+//! The kernel receives to buffers of its choice out of a few that all connections share, so that waiting for a
+//! peer costs no memory. What is being sent belongs to the ring until that is complete; what is owed meanwhile
+//! waits in the connection's output, and nothing more is received as long as that has anything. A deadline
+//! interrupts no operation: that goes on, and is waited for again.
+//!
+//! ```sh
+//! cargo run --release -p ws-hosts --example io_uring_echo 127.0.0.1:9001
+//! ```
+
+use std::{
+    future::Future,
+    io,
+    num::NonZero,
+    pin::{Pin, pin},
+    time::{Duration, Instant},
+};
+
+use compio::{
+    buf::BufResult,
+    driver::{BufferRef, ProactorBuilder},
+    io::{AsyncReadManaged, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    runtime::Runtime,
+    time::{sleep, timeout_at},
+};
+use ws_proto::{
+    Config, Memory, Message, Pending, Reply, Session,
+    server::{Accept, OriginPolicy},
+};
+
+const BUFFERS: NonZero<u16> = NonZero::new(64).unwrap();
+const BUFFER_LEN: usize = 64 * 1024;
+
+struct Connection {
+    session: Session<'static>,
+    memory: Memory,
+    epoch: Instant,
+}
+
+fn main() -> io::Result<()> {
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
+    let mut ring = ProactorBuilder::new();
+    ring.buffer_pool_size(BUFFERS).buffer_pool_buffer_len(BUFFER_LEN);
+    Runtime::builder().with_proactor(ring).build()?.block_on(async {
+        let listener = TcpListener::bind(address).await?;
+        println!("listening on ws://{}/", listener.local_addr()?);
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => compio::runtime::spawn(serve(stream)).detach(),
+                // Out of files, say.
+                Err(_) => sleep(Duration::from_millis(100)).await,
+            }
+        }
+    })
+}
+
+async fn serve(stream: TcpStream) -> io::Result<()> {
+    // Replies are sent together as it is.
+    stream.set_nodelay(true)?;
+    let mut config = Config::default();
+    config.max_message_len = 64 << 20;
+    let session = Session::new(&config, OriginPolicy::AllowAny, ws_proto::Instant::ZERO);
+    let mut connection = Connection { session, memory: Memory::default(), epoch: Instant::now() };
+    let mut reading = pin!(read(&stream));
+    loop {
+        if let Some(bytes) = connection.wait(reading.as_mut()).await {
+            connection.receive(bytes?);
+            connection.flush(&stream).await?;
+            reading.set(read(&stream));
+        } else {
+            connection.flush(&stream).await?;
+        }
+        if let Session::Closed(_) = connection.session {
+            return Ok(());
+        }
+    }
+}
+
+async fn read(mut stream: &TcpStream) -> io::Result<Option<BufferRef>> {
+    loop {
+        match stream.read_managed(0).await {
+            // All buffers are in use, each until a task has had its turn.
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => sleep(Duration::from_millis(1)).await,
+            result => return result,
+        }
+    }
+}
+
+fn echo(message: Message<'_>, mut reply: Reply<'_>) {
+    // Refused once the connection is closing: then nobody waits for an echo.
+    let _ = reply.send(message);
+}
+
+impl Connection {
+    fn now(&self) -> ws_proto::Instant {
+        self.epoch.elapsed().into()
+    }
+
+    /// Waits for an operation, which is still under way if a deadline comes first: `None`.
+    async fn wait<T>(&mut self, operation: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        let Some(deadline) = self.session.poll_timeout() else { return Some(operation.await) };
+        let done = timeout_at(self.epoch + Duration::from(deadline), operation).await.ok();
+        if done.is_none() {
+            self.session.handle_timeout(self.now(), &mut self.memory);
+        }
+        done
+    }
+
+    /// Takes what has been read; nothing is the end.
+    fn receive(&mut self, bytes: Option<BufferRef>) {
+        let now = self.now();
+        match bytes {
+            Some(mut bytes) => {
+                self.session.receive(now, &mut bytes, &mut self.memory, |_| Ok(Accept::new()), echo);
+            }
+            None => self.session.receive_eof(now),
+        }
+        self.session.handle_timeout(now, &mut self.memory);
+    }
+
+    /// Writes all that is owed.
+    async fn flush(&mut self, mut stream: &TcpStream) -> io::Result<()> {
+        while let Some(pending) = self.memory.output.pending() {
+            if let Pending::Shutdown = pending {
+                // A peer that is gone needs no farewell.
+                let _ = stream.shutdown().await;
+                self.memory.output.shut_down();
+                continue;
+            }
+            let mut writing = pin!(stream.write_all(self.memory.output.take_bytes()));
+            let BufResult(written, _) = loop {
+                match self.wait(writing.as_mut()).await {
+                    Some(done) => break done,
+                    None if matches!(self.session, Session::Closed(end) if end <= self.now()) => return Ok(()),
+                    None => {}
+                }
+            };
+            written?;
+        }
+        Ok(())
+    }
+}
