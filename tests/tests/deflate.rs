@@ -509,6 +509,25 @@ fn a_message_that_was_begun_in_parts_can_not_be_had_as_a_whole() {
 }
 
 #[test]
+fn a_frame_of_which_parts_are_still_to_be_taken_is_not_left_for_the_next_message() {
+    let long = vec![b'a'; 200_000];
+    let frames = Compressor::new(&takeover()).frames(MessageKind::Binary, &[&long]);
+    let whole = masked(FIN | RSV1 | BINARY, &frames[0]);
+    let begun = || {
+        let mut host = deflating_server(&bare_config(), &takeover());
+        let mut buffer = MessageBuffer::new(Vec::new());
+        read(&mut host, &mut buffer, &whole);
+        assert_eq!(buffer.next_part(&mut host.endpoint, Instant::ZERO), Ok(Some(IncomingPart::Data)));
+        assert!(buffer.take_part().unwrap().as_bytes().len() < long.len());
+        (host, buffer)
+    };
+    let (mut host, mut buffer) = begun();
+    internal(buffer.next(&mut host.endpoint, Instant::ZERO));
+    let (mut host, mut buffer) = begun();
+    internal(buffer.next_in(&mut host.endpoint, Instant::ZERO, &mut &mut masked(FIN | BINARY, b"next")[..]));
+}
+
+#[test]
 fn a_message_that_was_begun_as_a_whole_can_not_be_had_in_parts() {
     let mut host = deflating_server(&bare_config(), &takeover());
     let frames = Compressor::new(&takeover()).frames(MessageKind::Text, &[b"abc", b"def"]);

@@ -296,6 +296,7 @@ impl<S: Storage> MessageBuffer<S> {
         now: Instant,
     ) -> Result<Option<Incoming<'_>>, ReceiveError> {
         self.forget_told();
+        self.check_pieces(endpoint, now)?;
         let whole = loop {
             let gather_to = self.message.as_ref().map(|message| message.at.end);
             let step = match endpoint.advance(now, self.storage.bytes_mut(), &mut self.unread, gather_to) {
@@ -386,6 +387,21 @@ impl<S: Storage> MessageBuffer<S> {
         }
     }
 
+    /// Fails if [`next_part`](Self::next_part) has not told all of what has been received: the rest would be lost.
+    #[inline]
+    fn check_pieces<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+    ) -> Result<(), ReceiveError> {
+        #[cfg(feature = "deflate")]
+        if self.deflated.is_some() {
+            return Err(self.give_up(endpoint.fail(now, Fault::Internal)));
+        }
+        let _ = (endpoint, now);
+        Ok(())
+    }
+
     /// What a step is to a host that takes parts; `None` if it has to be inflated first.
     fn tell_part<R: Role, T: Trace>(&mut self, endpoint: &Endpoint<R, T>, step: Step) -> Option<IncomingPart> {
         match step {
@@ -451,6 +467,7 @@ impl<S: Storage> MessageBuffer<S> {
             }
         }
         self.forget_told();
+        self.check_pieces(endpoint, now)?;
         let buffer = core::mem::take(input);
         let mut unread = 0..buffer.len();
         if let Some(step) = endpoint.whole_message(now, buffer, &mut unread) {
