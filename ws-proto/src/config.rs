@@ -23,7 +23,7 @@ pub struct Config {
     /// The longest frame accepted, in bytes of payload; `None`, the default, is as long as a message.
     pub max_frame_len: Option<u64>,
     /// The most frames a message may come in; more fail with 1008. `None`, the default, allows one for each 64 bytes
-    /// of `max_message_len`: smaller fragments cost more to handle than to send.
+    /// of `max_message_len`: smaller fragments cost more to handle than to send. 0 counts as 1.
     pub max_fragments: Option<u32>,
     /// The most frames of a message that may be empty without ending it; more fail with 1008. 64: they
     /// carry nothing, no sender needs many.
@@ -122,7 +122,7 @@ impl Limits {
         Self {
             frame_len: config.max_frame_len.unwrap_or(message_len),
             message_len,
-            fragments: config.max_fragments.unwrap_or(u32::try_from(derived).unwrap_or(u32::MAX)),
+            fragments: config.max_fragments.unwrap_or(u32::try_from(derived).unwrap_or(u32::MAX)).max(1),
             empty_fragments: config.max_empty_fragments,
             negotiated,
         }

@@ -14,7 +14,7 @@ use crate::{
     message::{Content, Data, Message, MessageKind, Part},
     negotiated::Negotiated,
     prepared::Prepared,
-    receive::{DataStep, Receiver, Step},
+    receive::{DataStep, Receiver, Step, Whole},
     role::{EntropyError, Role, Server, Side},
     send::Sender,
     time::Instant,
@@ -87,32 +87,35 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     ///
     /// The peer broke the protocol or the host called [`fail`](Self::fail). All of `input` is taken and a
     /// Close is owed. Further calls discard their input and return the same error.
+    #[inline]
     pub fn receive<'b>(
         &mut self,
         now: Instant,
         input: &mut &'b mut [u8],
     ) -> Result<Option<Event<'b>>, ReceiveError> {
         let buffer = core::mem::take(input);
-        let mut unread = 0..buffer.len();
-        let Some(step) = self.advance(now, buffer, &mut unread, None)? else {
-            return Ok(None);
-        };
-        let (taken, rest) = buffer.split_at_mut(unread.start);
-        *input = rest;
-        Ok(Some(match step {
-            Step::Data(step) => Event::Data({
-                let payload = taken.get_mut(step.at).unwrap_or_default();
-                // SAFETY: the receiver has taken exactly this payload, if its content is text, through its
-                // validator, and for a whole text it did so from a new one to a complete one.
-                #[allow(unsafe_code)]
-                unsafe {
-                    Data::new(step.content, step.part, payload)
+        let (content, part, at, end) = match self.whole_message(now, buffer) {
+            Some(Whole { kind, at }) => (Content::of(kind), Part::Whole, at.clone(), at.end),
+            None => {
+                let mut unread = 0..buffer.len();
+                match self.advance_slowly(now, buffer, &mut unread, None)? {
+                    None => return Ok(None),
+                    Some(Step::Data(step)) => (step.content, step.part, step.at, unread.start),
+                    Some(control) => {
+                        *input = buffer.get_mut(unread).unwrap_or_default();
+                        return Ok(Some(control.into_event()));
+                    }
                 }
-            }),
-            Step::Ping => Event::Ping,
-            Step::Pong => Event::Pong,
-            Step::Close(_) => Event::Close,
-        }))
+            }
+        };
+        let (taken, rest) = buffer.split_at_mut(end);
+        *input = rest;
+        let payload = taken.get_mut(at).unwrap_or_default();
+        // SAFETY: the receiver has taken exactly this payload, if its content is text, through its validator, and for a
+        // whole text it did so from a new one to a complete one.
+        #[allow(unsafe_code)]
+        let data = unsafe { Data::new(content, part, payload) };
+        Ok(Some(Event::Data(data)))
     }
 
     /// [`receive`](Self::receive) on offsets: takes `buffer[unread]`, moves payload to `gather_to` if given.
@@ -124,28 +127,24 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         unread: &mut Range<usize>,
         gather_to: Option<usize>,
     ) -> Result<Option<Step>, ReceiveError> {
-        match self.whole_message(now, buffer, unread) {
-            Some(step) => Ok(Some(Step::Data(step))),
-            None => self.advance_slowly(now, buffer, unread, gather_to),
-        }
+        let whole = buffer.get_mut(unread.clone()).and_then(|input| self.whole_message(now, input));
+        let Some(whole) = whole else {
+            return self.advance_slowly(now, buffer, unread, gather_to);
+        };
+        let step = DataStep::whole(&whole, unread.start);
+        unread.start += whole.at.end;
+        Ok(Some(Step::Data(step)))
     }
 
-    /// [`advance`](Self::advance) over a whole message that lies in `buffer[unread]`; `None`, and nothing has changed, if
-    /// anything else comes.
-    #[inline]
-    pub(crate) fn whole_message(
-        &mut self,
-        now: Instant,
-        buffer: &mut [u8],
-        unread: &mut Range<usize>,
-    ) -> Option<DataStep> {
+    /// Takes a whole message that lies at the start of `input`; `None`, and nothing has changed, if anything else comes.
+    #[inline(always)]
+    pub(crate) fn whole_message(&mut self, now: Instant, input: &mut [u8]) -> Option<Whole> {
         if !self.closing.is_open() {
             return None;
         }
-        let step = self.receiver.whole_message::<R>(buffer, unread, &mut self.trace)?;
-        self.clock.heard(now);
-        self.clock.data_received();
-        Some(step)
+        let whole = self.receiver.whole_message::<R>(input, &mut self.trace)?;
+        self.clock.message_received(now);
+        Some(whole)
     }
 
     /// [`advance`](Self::advance) over whatever comes.

@@ -4,10 +4,27 @@
 //! This file is the one place that chooses an implementation.
 
 mod portable;
-#[cfg(all(feature = "std", target_arch = "x86_64"))]
-mod x86_64;
+#[cfg(any(
+    target_arch = "x86_64",
+    all(target_arch = "aarch64", target_endian = "little"),
+    all(target_arch = "wasm32", target_feature = "simd128")
+))]
+mod vector;
 
 use core::fmt;
+
+#[cfg(not(any(
+    target_arch = "x86_64",
+    all(target_arch = "aarch64", target_endian = "little"),
+    all(target_arch = "wasm32", target_feature = "simd128")
+)))]
+use portable as chosen;
+#[cfg(any(
+    target_arch = "x86_64",
+    all(target_arch = "aarch64", target_endian = "little"),
+    all(target_arch = "wasm32", target_feature = "simd128")
+))]
+use vector as chosen;
 
 /// The key of one frame: fresh and unpredictable for each (RFC 6455 section 10.3).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -48,15 +65,15 @@ impl Mask {
     }
 
     /// Masks the next `payload.len()` bytes in place.
-    #[inline]
+    #[inline(always)]
     pub fn apply(&mut self, payload: &mut [u8]) {
         self.apply_ascii(payload);
     }
 
     /// [`apply`](Self::apply); whether what has become of `payload` is ASCII.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn apply_ascii(&mut self, payload: &mut [u8]) -> bool {
-        let ascii = apply(self.key, payload);
+        let ascii = chosen::apply(self.key, payload);
         self.advance(payload.len());
         ascii
     }
@@ -69,14 +86,16 @@ impl Mask {
         let (Some(payload), Some(out)) = (payload.get(..len), out.get_mut(..len)) else {
             return 0;
         };
-        apply_copy(self.key, payload, out);
+        chosen::apply_copy(self.key, payload, out);
         self.advance(len);
         len
     }
 
     /// Masks the next `len` bytes at `buffer[from..]` while moving them to `buffer[to..]`, where `to ≤ from`.
     pub(crate) fn apply_move(&mut self, buffer: &mut [u8], from: usize, to: usize, len: usize) {
-        portable::apply_move(self.key, buffer, from, to, len);
+        if let Some(window) = buffer.get_mut(to..from.saturating_add(len)) {
+            chosen::apply_move(self.key, window, from - to);
+        }
         self.advance(len);
     }
 
@@ -84,29 +103,6 @@ impl Mask {
     fn advance(&mut self, len: usize) {
         self.key.rotate_left(len % 4);
     }
-}
-
-#[inline]
-fn apply(key: [u8; 4], payload: &mut [u8]) -> bool {
-    if payload.len() < 2 * portable::STEP { portable::apply_short(key, payload) } else { apply_long(key, payload) }
-}
-
-#[inline(never)]
-fn apply_long(key: [u8; 4], payload: &mut [u8]) -> bool {
-    #[cfg(all(feature = "std", target_arch = "x86_64"))]
-    if let Some(ascii) = x86_64::apply(key, payload) {
-        return ascii;
-    }
-    portable::apply_long(key, payload)
-}
-
-#[inline]
-fn apply_copy(key: [u8; 4], payload: &[u8], out: &mut [u8]) {
-    #[cfg(all(feature = "std", target_arch = "x86_64"))]
-    if x86_64::apply_copy(key, payload, out) {
-        return;
-    }
-    portable::apply_copy(key, payload, out);
 }
 
 #[cfg(test)]
@@ -155,17 +151,21 @@ mod tests {
         }
     }
 
-    #[cfg(all(feature = "std", target_arch = "x86_64"))]
     #[test]
-    fn wide_vectors_agree_with_the_portable_code() {
-        for len in (64..400).chain([4_095, 4_096, 70_001]) {
-            let (mut wide, mut plain) = (payload(len), payload(len));
-            let ascii = portable::apply_long(KEY.to_bytes(), &mut plain);
-            if let Some(wide_ascii) = x86_64::apply(KEY.to_bytes(), &mut wide) {
-                assert_eq!((&wide, wide_ascii), (&plain, ascii), "{len}");
+    fn what_was_chosen_agrees_with_the_portable_code() {
+        for len in (0..400).chain([4_095, 4_096, 4_097, 70_001]) {
+            for offset in [0, 1, 7, 8, 31, 33, 63] {
+                let mut plain = payload(offset + len);
+                let ascii = portable::apply(KEY.to_bytes(), &mut plain[offset..]);
+                let mut chosen = payload(offset + len);
+                assert_eq!(chosen::apply(KEY.to_bytes(), &mut chosen[offset..]), ascii, "{len}");
+                assert_eq!(chosen, plain, "{len}");
                 let mut copy = vec![0; len];
-                assert!(x86_64::apply_copy(KEY.to_bytes(), &payload(len), &mut copy));
-                assert_eq!(copy, plain, "{len}");
+                chosen::apply_copy(KEY.to_bytes(), &payload(offset + len)[offset..], &mut copy);
+                assert_eq!(copy, plain[offset..], "{len}");
+                let mut moved = payload(offset + len);
+                chosen::apply_move(KEY.to_bytes(), &mut moved, offset);
+                assert_eq!(moved[..len], plain[offset..], "{len}");
             }
         }
     }

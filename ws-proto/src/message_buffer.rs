@@ -10,7 +10,7 @@ use crate::{
     endpoint::Endpoint,
     error::{Fault, ReceiveError},
     message::{Content, Data, Message, MessageKind, Part},
-    receive::{DataStep, Step},
+    receive::{DataStep, Step, Whole},
     role::Role,
     storage::Storage,
     time::Instant,
@@ -121,13 +121,6 @@ struct Assembly {
     text: Validator,
 }
 
-/// Where the whole of a message lies, its parts put together.
-#[derive(Clone, Debug)]
-struct Whole {
-    kind: MessageKind,
-    at: Range<usize>,
-}
-
 /// What lies in the storage for its user to look at.
 #[derive(Clone, Debug)]
 enum Told {
@@ -142,12 +135,13 @@ enum Told {
 }
 
 impl Whole {
-    /// The message in `buffer`, which its parts were put together in.
+    /// The message in `buffer`, which it was received in or its parts were put together in.
+    #[inline]
     fn message<'m>(&self, buffer: &'m [u8]) -> Message<'m> {
         let payload = buffer.get(self.at.clone()).unwrap_or_default();
-        // SAFETY: `Assembly::add` has taken these parts one behind the other, each validated from the state
-        // that the one before it ended in, the first from a new one; the receiver gives out a last part
-        // only where that state is complete.
+        // SAFETY: either the receiver has taken this payload as a whole text, or `Assembly::add` has taken these parts one
+        // behind the other, each validated from the state that the one before it ended in, the first from a new one; the
+        // receiver gives out a last part only where that state is complete.
         #[allow(unsafe_code)]
         unsafe {
             Message::new_validated(self.kind, payload)
@@ -290,16 +284,36 @@ impl<S: Storage> MessageBuffer<S> {
     /// # Errors
     ///
     /// Those of [`Endpoint::receive`]. Drain [`Endpoint::poll_transmit`], write, then give up.
+    #[inline]
     pub fn next<R: Role, T: Trace>(
         &mut self,
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
     ) -> Result<Option<Incoming<'_>>, ReceiveError> {
         self.forget_told();
+        if self.message.is_none() && !self.has_pieces() {
+            let start = self.unread.start;
+            let input = self.storage.bytes_mut().get_mut(self.unread.clone()).unwrap_or_default();
+            if let Some(Whole { kind, at }) = endpoint.whole_message(now, input) {
+                self.unread.start += at.end;
+                self.told = Some(Told::Message(Whole { kind, at: start + at.start..start + at.end }));
+                return Ok(self.message().map(Incoming::Message));
+            }
+        }
+        self.next_slowly(endpoint, now)
+    }
+
+    /// [`next`](Self::next), whatever comes.
+    #[inline(never)]
+    fn next_slowly<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+    ) -> Result<Option<Incoming<'_>>, ReceiveError> {
         self.check_pieces(endpoint, now)?;
         let whole = loop {
             let gather_to = self.message.as_ref().map(|message| message.at.end);
-            let step = match endpoint.advance(now, self.storage.bytes_mut(), &mut self.unread, gather_to) {
+            let step = match endpoint.advance_slowly(now, self.storage.bytes_mut(), &mut self.unread, gather_to) {
                 Ok(Some(step)) => step,
                 Ok(None) => {
                     self.rewind();
@@ -387,18 +401,24 @@ impl<S: Storage> MessageBuffer<S> {
         }
     }
 
-    /// Fails if [`next_part`](Self::next_part) has not told all of what has been received: the rest would be lost.
-    #[inline]
+    /// Whether [`next_part`](Self::next_part) has not told all of what has been received.
+    #[inline(always)]
+    const fn has_pieces(&self) -> bool {
+        #[cfg(feature = "deflate")]
+        return self.deflated.is_some();
+        #[cfg(not(feature = "deflate"))]
+        false
+    }
+
+    /// Fails if there are pieces left: they would be lost.
     fn check_pieces<R: Role, T: Trace>(
         &mut self,
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
     ) -> Result<(), ReceiveError> {
-        #[cfg(feature = "deflate")]
-        if self.deflated.is_some() {
+        if self.has_pieces() {
             return Err(self.give_up(endpoint.fail(now, Fault::Internal)));
         }
-        let _ = (endpoint, now);
         Ok(())
     }
 
@@ -453,7 +473,34 @@ impl<S: Storage> MessageBuffer<S> {
     /// # Errors
     ///
     /// As [`next`](Self::next).
+    #[inline]
     pub fn next_in<'s, 'b: 's, R: Role, T: Trace>(
+        &'s mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        input: &mut &'b mut [u8],
+    ) -> Result<Option<Incoming<'s>>, ReceiveError> {
+        if self.is_clear() {
+            let buffer = core::mem::take(input);
+            if let Some(whole) = endpoint.whole_message(now, buffer) {
+                let (taken, rest) = buffer.split_at_mut(whole.at.end);
+                *input = rest;
+                return Ok(Some(Incoming::Message(whole.message(taken))));
+            }
+            *input = buffer;
+        }
+        self.next_in_slowly(endpoint, now, input)
+    }
+
+    /// Whether nothing that has been told or received is left.
+    #[inline(always)]
+    fn is_clear(&self) -> bool {
+        self.told.is_none() && self.message.is_none() && self.unread.is_empty() && !self.has_pieces()
+    }
+
+    /// [`next_in`](Self::next_in), whatever comes.
+    #[inline(never)]
+    fn next_in_slowly<'s, 'b: 's, R: Role, T: Trace>(
         &'s mut self,
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
@@ -470,15 +517,6 @@ impl<S: Storage> MessageBuffer<S> {
         self.check_pieces(endpoint, now)?;
         let buffer = core::mem::take(input);
         let mut unread = 0..buffer.len();
-        if let Some(step) = endpoint.whole_message(now, buffer, &mut unread) {
-            if self.message.is_none() {
-                let (taken, rest) = buffer.split_at_mut(unread.start);
-                *input = rest;
-                let whole = Whole { kind: step.content.kind(), at: step.at };
-                return Ok(Some(Incoming::Message(whole.message(taken))));
-            }
-            return Err(self.give_up(endpoint.fail(now, Fault::Internal)));
-        }
         // The message in progress, if it began in this input.
         let mut local = None;
         let found = loop {
@@ -698,6 +736,7 @@ impl<S: Storage> MessageBuffer<S> {
     }
 
     /// What was told last has been seen.
+    #[inline]
     fn forget_told(&mut self) {
         #[cfg(feature = "deflate")]
         if let (Some(Told::Inflated), Some(inflater)) = (&self.told, &mut self.inflater) {

@@ -8,13 +8,14 @@ use crate::{
     close::{self, BodyError, CloseCode},
     config::Limits,
     control::ControlSlot,
+    endpoint::Event,
     error::ReceiveErrorKind,
-    frame::{Decoder, FrameHeader, Opcode, Rsv},
+    frame::{CommonHeader, Decoder, FrameHeader, Opcode, Rsv},
     mask::Mask,
     message::{Content, MessageKind, Part},
     role::{Role, Side},
     trace::Trace,
-    utf8::{InvalidUtf8, Validator},
+    utf8::{self, InvalidUtf8, Validator},
 };
 
 /// Progress of the peer's frames. It holds a cut header and one control payload, never data.
@@ -33,9 +34,21 @@ pub(crate) struct Receiver {
 /// What the next byte belongs to.
 #[derive(Debug)]
 enum Phase {
+    /// The first byte of a frame that begins a message, or stands between two of them.
+    Start,
     Header(Decoder),
-    Data { mask: Option<Mask>, fin: bool, remaining: u64 },
-    Control { mask: Option<Mask>, opcode: Opcode, len: u8, remaining: u8, kept: bool },
+    Data {
+        mask: Option<Mask>,
+        fin: bool,
+        remaining: u64,
+    },
+    Control {
+        mask: Option<Mask>,
+        opcode: Opcode,
+        len: u8,
+        remaining: u8,
+        kept: bool,
+    },
 }
 
 const HEADER: Phase = Phase::Header(Decoder::new());
@@ -60,6 +73,14 @@ pub(crate) enum Step {
     Close(CloseCode),
 }
 
+/// A whole message, unmasked and checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Whole {
+    pub(crate) kind: MessageKind,
+    /// Where it lies; what follows begins at its end.
+    pub(crate) at: Range<usize>,
+}
+
 /// Payload of a message, unmasked and checked.
 #[derive(Debug)]
 pub(crate) struct DataStep {
@@ -69,6 +90,26 @@ pub(crate) struct DataStep {
     pub(crate) at: Range<usize>,
     /// The state of the text validator before and after this payload; not moved by binary messages.
     pub(crate) text: [Validator; 2],
+}
+
+impl Step {
+    /// What a control frame is to the host.
+    pub(crate) const fn into_event(self) -> Event<'static> {
+        match self {
+            Self::Ping => Event::Ping,
+            Self::Close(_) => Event::Close,
+            Self::Pong | Self::Data(_) => Event::Pong,
+        }
+    }
+}
+
+impl DataStep {
+    /// A whole message that begins at `start`.
+    pub(crate) const fn whole(whole: &Whole, start: usize) -> Self {
+        let at = start + whole.at.start..start + whole.at.end;
+        let text = [Validator::new(), Validator::new()];
+        Self { content: Content::of(whole.kind), part: Part::Whole, at, text }
+    }
 }
 
 impl Progress {
@@ -81,7 +122,7 @@ impl Receiver {
     pub(crate) const fn new(limits: Limits) -> Self {
         Self {
             limits,
-            phase: HEADER,
+            phase: Phase::Start,
             message: None,
             text: Validator::new(),
             offset: 0,
@@ -105,7 +146,7 @@ impl Receiver {
     pub(crate) const fn payload_remaining(&self) -> u64 {
         match self.phase {
             Phase::Data { remaining, .. } => remaining,
-            Phase::Header(_) | Phase::Control { .. } => 0,
+            Phase::Start | Phase::Header(_) | Phase::Control { .. } => 0,
         }
     }
 
@@ -132,50 +173,35 @@ impl Receiver {
         self.phase = HEADER;
     }
 
-    /// Takes a whole message in one frame that lies whole in `buffer[unread]`, which most do; `None` if what comes is
+    /// Takes a whole message in one frame that lies whole at the start of `input`, which most do; `None` if what comes is
     /// anything else, and then nothing has changed.
-    #[inline]
-    pub(crate) fn whole_message<R: Role>(
-        &mut self,
-        buffer: &mut [u8],
-        unread: &mut Range<usize>,
-        trace: &mut impl Trace,
-    ) -> Option<DataStep> {
-        if self.message.is_some() || !matches!(&self.phase, Phase::Header(decoder) if decoder.is_at_start()) {
+    #[inline(always)]
+    pub(crate) fn whole_message<R: Role>(&mut self, input: &mut [u8], trace: &mut impl Trace) -> Option<Whole> {
+        if !matches!(self.phase, Phase::Start) {
             return None;
         }
-        let input = buffer.get_mut(unread.clone())?;
-        let (header, header_len) = FrameHeader::decode_common(input, R::SIDE == Side::Server)?;
-        let limit = self.limits.frame_len.min(self.limits.message_len);
-        if header.payload_len > limit || self.limits.fragments == 0 {
+        let masked = R::SIDE == Side::Server;
+        let header = CommonHeader::decode(input, masked)?;
+        let end = header.len + header.payload_len;
+        let payload = input.get_mut(header.len..end)?;
+        if to_u64(payload.len()) > self.limits.frame_len.min(self.limits.message_len) {
             return None;
         }
-        let len = usize::try_from(header.payload_len).ok()?;
-        let payload = input.get_mut(header_len..)?.get_mut(..len)?;
-        let content = if header.opcode == Opcode::Text { Content::Text } else { Content::Binary };
-        let mut mask = header.masking_key.map(Mask::new);
-        match content {
-            Content::Text => {
-                let mut text = Validator::new();
-                let valid = unmask_text(mask.as_mut(), payload, &mut text);
-                if valid.is_err() || !text.is_complete() {
+        let mut mask = masked.then(|| Mask::new(header.masking_key));
+        match (header.kind, &mut mask) {
+            (MessageKind::Binary, None) => {}
+            (MessageKind::Binary, Some(mask)) => mask.apply(payload),
+            (MessageKind::Text, mask) => {
+                if !unmask_whole_text(mask.as_mut(), payload) {
                     // As it was, for the way that can tell where the fault is.
-                    restore(&header, payload);
+                    mask.iter_mut().for_each(|_| Mask::new(header.masking_key).apply(payload));
                     return None;
                 }
             }
-            _ => {
-                if let Some(mask) = &mut mask {
-                    mask.apply(payload);
-                }
-            }
         }
-        trace.frame_received(&header);
-        let start = unread.start + header_len;
-        unread.start = start + len;
-        self.pass(to_u64(header_len + len));
-        let text = [Validator::new(), Validator::new()];
-        Some(DataStep { content, part: Part::Whole, at: start..start + len, text })
+        trace.frame_received(&FrameHeader::from(&header));
+        self.offset = self.offset.wrapping_add(to_u64(end));
+        Some(Whole { kind: header.kind, at: header.len..end })
     }
 
     /// Takes frames from `buffer[unread]` until something is to be told; `None` when all is taken.
@@ -191,6 +217,10 @@ impl Receiver {
     ) -> Result<Option<Step>, ReceiveErrorKind> {
         loop {
             let step = match &mut self.phase {
+                Phase::Start => {
+                    self.phase = HEADER;
+                    None
+                }
                 Phase::Header(decoder) => {
                     let input = buffer.get(unread.clone()).unwrap_or_default();
                     let Some((header, len)) = decoder.decode(input).map_err(ReceiveErrorKind::Frame)? else {
@@ -243,6 +273,11 @@ impl Receiver {
         self.limits.negotiated.compression()
             && header.rsv == Rsv::RSV1
             && matches!(header.opcode, Opcode::Text | Opcode::Binary)
+    }
+
+    /// A frame has ended.
+    const fn next_frame(&mut self) {
+        self.phase = if self.message.is_none() { Phase::Start } else { HEADER };
     }
 
     /// Moves the offset on; 2⁶⁴ bytes don't pass in a lifetime.
@@ -328,7 +363,7 @@ impl Receiver {
             self.message = None;
         }
         if frame_ends {
-            self.phase = HEADER;
+            self.next_frame();
         }
         let step = DataStep { content, part: Part::new(first, last), at, text: [before, self.text] };
         Ok(told.then_some(step))
@@ -364,7 +399,7 @@ impl Receiver {
         // §5.5: the short form of the length always suffices.
         let header_len = if mask.is_some() { 6 } else { 2 };
         let frame_len = header_len + u64::from(*frame_len);
-        self.phase = HEADER;
+        self.next_frame();
         self.pass(frame_len);
         Ok(Some(step))
     }
@@ -396,19 +431,24 @@ fn to_u64(len: usize) -> u64 {
     u64::try_from(len).unwrap_or(u64::MAX)
 }
 
-/// Masks again what has been unmasked.
-#[cold]
-fn restore(header: &FrameHeader, payload: &mut [u8]) {
-    if let Some(key) = header.masking_key {
-        Mask::new(key).apply(payload);
-    }
-}
-
 /// Moves `len` bytes of `buffer` at `from` to `to`, and unmasks them on the way.
 fn move_unmasked(mask: &mut Option<Mask>, buffer: &mut [u8], from: usize, to: usize, len: usize) {
     match mask {
         Some(mask) => mask.apply_move(buffer, from, to, len),
         None => buffer.copy_within(from..from + len, to),
+    }
+}
+
+/// Unmasks a whole text; whether it is one. Most are short, and ASCII.
+#[inline(always)]
+fn unmask_whole_text(mask: Option<&mut Mask>, payload: &mut [u8]) -> bool {
+    const SHORT: usize = 128;
+    match mask {
+        Some(mask) if payload.len() < SHORT => mask.apply_ascii(payload) || utf8::is_valid(payload),
+        mask => {
+            let mut text = Validator::new();
+            unmask_text(mask, payload, &mut text).is_ok() && text.is_complete()
+        }
     }
 }
 

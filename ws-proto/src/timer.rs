@@ -71,6 +71,13 @@ impl Clock {
         self.awaited = None;
     }
 
+    /// A message has arrived on an open connection.
+    #[inline]
+    pub(crate) const fn message_received(&mut self, now: Instant) {
+        self.heard(now);
+        self.data_received();
+    }
+
     /// What was heard is data.
     pub(crate) const fn data_received(&mut self) {
         self.active = self.heard;

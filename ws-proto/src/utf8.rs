@@ -90,24 +90,29 @@ impl Validator {
     }
 }
 
-/// Whether `bytes` are UTF-8, or else where the first code point that isn't complete and valid starts.
-#[cfg(not(feature = "simdutf8"))]
-fn valid_up_to(bytes: &[u8]) -> Result<(), usize> {
-    core::str::from_utf8(bytes).map(drop).map_err(|error| error.valid_up_to())
+/// Whether `bytes` are UTF-8.
+#[inline]
+pub(crate) fn is_valid(bytes: &[u8]) -> bool {
+    // The variant that can't tell the position is the faster one.
+    #[cfg(feature = "simdutf8")]
+    return simdutf8::basic::from_utf8(bytes).is_ok();
+    #[cfg(not(feature = "simdutf8"))]
+    core::str::from_utf8(bytes).is_ok()
 }
 
 /// Whether `bytes` are UTF-8, or else where the first code point that isn't complete and valid starts.
-#[cfg(feature = "simdutf8")]
 #[inline]
 fn valid_up_to(bytes: &[u8]) -> Result<(), usize> {
-    // The variant that can't tell the position is the faster one; what is not valid is looked at once more.
-    if simdutf8::basic::from_utf8(bytes).is_ok() { Ok(()) } else { valid_prefix(bytes) }
+    if is_valid(bytes) { Ok(()) } else { valid_prefix(bytes) }
 }
 
-#[cfg(feature = "simdutf8")]
 #[cold]
 fn valid_prefix(bytes: &[u8]) -> Result<(), usize> {
-    simdutf8::compat::from_utf8(bytes).map(drop).map_err(|error| error.valid_up_to())
+    #[cfg(not(feature = "simdutf8"))]
+    use core::str::from_utf8;
+    #[cfg(feature = "simdutf8")]
+    use simdutf8::compat::from_utf8;
+    from_utf8(bytes).map(drop).map_err(|error| error.valid_up_to())
 }
 
 /// The text in `bytes`.

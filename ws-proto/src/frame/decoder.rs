@@ -16,11 +16,6 @@ impl Decoder {
         Self { bytes: [0; FrameHeader::MAX_LEN], len: 0 }
     }
 
-    /// Whether nothing of a header has been taken.
-    pub(crate) const fn is_at_start(&self) -> bool {
-        self.len == 0
-    }
-
     /// Takes the next bytes of the header; tells the header and how many of `input`'s bytes belong to it.
     ///
     /// `None` means that all of `input` was taken and more is needed. After a header the decoder is at the

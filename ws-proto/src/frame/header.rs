@@ -1,7 +1,7 @@
 use core::fmt;
 
 use super::Opcode;
-use crate::mask::MaskingKey;
+use crate::{mask::MaskingKey, message::MessageKind};
 
 const FIN: u8 = 0b1000_0000;
 const MASKED: u8 = 0b1000_0000;
@@ -107,32 +107,6 @@ impl FrameHeader {
         Ok(Some((header, bytes.len() - rest.len())))
     }
 
-    /// The header of a whole message that is not big, with a mask or without as is expected; `None` if `bytes` don't start
-    /// with one: for [`decode`](Self::decode) to tell.
-    #[inline]
-    pub(crate) fn decode_common(bytes: &[u8], masked: bool) -> Option<(Self, usize)> {
-        let &[first, second, ..] = bytes else {
-            return None;
-        };
-        let opcode = match first ^ FIN {
-            0x1 => Opcode::Text,
-            0x2 => Opcode::Binary,
-            _ => return None,
-        };
-        // What has not the bit that is expected is beyond all lengths.
-        let (payload_len, len) = match second ^ if masked { MASKED } else { 0 } {
-            LEN_16 => {
-                let payload_len = u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?);
-                (u64::from(payload_len), if payload_len < u16::from(LEN_16) { return None } else { 4 })
-            }
-            short if short < LEN_16 => (u64::from(short), 2),
-            _ => return None,
-        };
-        let (masking_key, len) =
-            if masked { (Some(MaskingKey::new(*bytes.get(len..)?.first_chunk()?)), len + 4) } else { (None, len) };
-        Some((Self { fin: true, rsv: Rsv::NONE, opcode, masking_key, payload_len }, len))
-    }
-
     /// How many bytes [`encode`](Self::encode) writes.
     #[must_use]
     pub const fn encoded_len(&self) -> u64 {
@@ -173,6 +147,61 @@ impl FrameHeader {
         match self.masking_key {
             Some(key) => (word | u128::from(u32::from_le_bytes(key.to_bytes())) << (8 * len), len + 4),
             None => (word, len),
+        }
+    }
+}
+
+/// The header of a whole message that is not big, as nearly all frames have it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CommonHeader {
+    pub(crate) kind: MessageKind,
+    /// 0 if the frame is not masked.
+    pub(crate) masking_key: MaskingKey,
+    /// The header's own length.
+    pub(crate) len: usize,
+    pub(crate) payload_len: usize,
+}
+
+impl CommonHeader {
+    /// Decodes the header that `bytes` starts with, masked or not as is expected; `None` if it is none such or `bytes` are
+    /// too few to tell: for [`FrameHeader::decode`] then.
+    #[inline(always)]
+    pub(crate) fn decode(bytes: &[u8], masked: bool) -> Option<Self> {
+        // A masked one has 6 or 8 bytes, another one 2 or 4.
+        let word = if masked {
+            u64::from_le_bytes(*bytes.first_chunk()?)
+        } else {
+            u64::from(u32::from_le_bytes(*bytes.first_chunk()?))
+        };
+        let [first, second, third, fourth, ..] = word.to_le_bytes();
+        let kind = match first ^ FIN {
+            0x1 => MessageKind::Text,
+            0x2 => MessageKind::Binary,
+            _ => return None,
+        };
+        // What has not the bit that is expected is beyond all lengths.
+        let short = second ^ if masked { MASKED } else { 0 };
+        let (payload_len, start) = match short {
+            LEN_16 => (u16::from_be_bytes([third, fourth]), 4),
+            _ => (u16::from(short), 2),
+        };
+        if short > LEN_16 || (short == LEN_16 && payload_len < u16::from(LEN_16)) {
+            return None;
+        }
+        let (key, len) = if masked { (word >> (8 * start), start + 4) } else { (0, start) };
+        let [key @ .., _, _, _, _] = key.to_le_bytes();
+        Some(Self { kind, masking_key: MaskingKey::new(key), len, payload_len: usize::from(payload_len) })
+    }
+}
+
+impl From<&CommonHeader> for FrameHeader {
+    fn from(header: &CommonHeader) -> Self {
+        Self {
+            fin: true,
+            rsv: Rsv::NONE,
+            opcode: header.kind.opcode(),
+            masking_key: (header.len > 4).then_some(header.masking_key),
+            payload_len: u64::try_from(header.payload_len).unwrap_or(u64::MAX),
         }
     }
 }

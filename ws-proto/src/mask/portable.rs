@@ -4,7 +4,7 @@
 //! overlaps the one before. They are read before anything is written.
 
 /// Bytes per step: a multiple of 4, so that the phase is the same at each.
-pub(super) const STEP: usize = 64;
+const STEP: usize = 64;
 
 /// The top bit of each byte.
 const TOPS: u64 = 0x8080_8080_8080_8080;
@@ -95,9 +95,15 @@ fn two_halves(key: u32, payload: &mut [u8]) -> bool {
     u64::from(first | last) & TOPS == 0
 }
 
-/// XORs fewer than two [`STEP`]s of bytes with `key`, whose first byte is for the first of them; whether they are ASCII then.
+/// XORs `payload` with `key`, whose first byte is for its first one; whether it is ASCII then.
+#[inline(always)]
+pub(super) fn apply(key: [u8; 4], payload: &mut [u8]) -> bool {
+    if payload.len() < 2 * STEP { apply_short(key, payload) } else { apply_long(key, payload) }
+}
+
+/// [`apply`] to fewer than two [`STEP`]s.
 #[inline]
-pub(super) fn apply_short(key: [u8; 4], payload: &mut [u8]) -> bool {
+fn apply_short(key: [u8; 4], payload: &mut [u8]) -> bool {
     let word = word(key);
     match payload.len() {
         64.. => two_steps::<STEP, 8>(word, payload),
@@ -116,9 +122,9 @@ pub(super) fn apply_short(key: [u8; 4], payload: &mut [u8]) -> bool {
     }
 }
 
-/// [`apply_short`] to [`STEP`] bytes or more.
-#[inline(always)]
-pub(super) fn apply_long(key: [u8; 4], payload: &mut [u8]) -> bool {
+/// [`apply`] to [`STEP`] bytes or more.
+#[inline(never)]
+fn apply_long(key: [u8; 4], payload: &mut [u8]) -> bool {
     let key = word(key);
     let len = payload.len();
     let Some(last) = payload.last_chunk::<STEP>() else {
@@ -140,7 +146,6 @@ pub(super) fn apply_long(key: [u8; 4], payload: &mut [u8]) -> bool {
 }
 
 /// Masks from `payload` to `out` of the same length.
-#[inline(always)]
 pub(super) fn apply_copy(key: [u8; 4], payload: &[u8], out: &mut [u8]) {
     let len = payload.len();
     let Some(last) = payload.last_chunk::<STEP>() else {
@@ -157,13 +162,10 @@ pub(super) fn apply_copy(key: [u8; 4], payload: &[u8], out: &mut [u8]) {
     }
 }
 
-/// Masks `len` bytes at `from` that move to `to`, which is not behind `from`.
-pub(super) fn apply_move(key: [u8; 4], buffer: &mut [u8], from: usize, to: usize, len: usize) {
+/// Moves all but the first `distance` bytes of `window` to its start, masked.
+pub(super) fn apply_move(key: [u8; 4], window: &mut [u8], distance: usize) {
     let word = word(key);
-    let distance = from.saturating_sub(to);
-    let Some(window) = buffer.get_mut(to..from.saturating_add(len)) else {
-        return;
-    };
+    let len = window.len().saturating_sub(distance);
     let mut done = 0;
     // Each step reads all its bytes before it writes one, and none that an earlier step has written.
     while let Some(from) = window.get(distance + done..).and_then(<[u8]>::first_chunk::<STEP>) {

@@ -1,0 +1,66 @@
+//! 32 bytes: AVX2, which has to be asked for.
+
+#![allow(unsafe_code)]
+
+use core::arch::x86_64::{
+    __m256i, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi32, _mm256_storeu_si256,
+    _mm256_xor_si256,
+};
+
+use super::{Vector, Way};
+
+#[inline]
+pub(super) fn is_there() -> bool {
+    std::is_x86_feature_detected!("avx2")
+}
+
+/// [`all`](super::all) with AVX2.
+///
+/// # Safety
+///
+/// The processor has AVX2, and there are 32 bytes or more.
+#[target_feature(enable = "avx2")]
+pub(super) unsafe fn all(key: u32, way: &Way<'_>) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { super::all::<__m256i>(key, way) }
+}
+
+impl Vector for __m256i {
+    const LEN: usize = 32;
+
+    #[inline(always)]
+    unsafe fn splat(key: u32) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_set1_epi32(i32::from_ne_bytes(key.to_ne_bytes())) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const u8) -> Self {
+        // SAFETY: the caller's promise; the address need not be aligned.
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut u8) {
+        // SAFETY: the caller's promise; the address need not be aligned.
+        unsafe { _mm256_storeu_si256(to.cast(), self) }
+    }
+
+    #[inline(always)]
+    unsafe fn xor(self, other: Self) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_xor_si256(self, other) }
+    }
+
+    #[inline(always)]
+    unsafe fn or(self, other: Self) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_or_si256(self, other) }
+    }
+
+    #[inline(always)]
+    unsafe fn is_ascii(self) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_movemask_epi8(self) == 0 }
+    }
+}

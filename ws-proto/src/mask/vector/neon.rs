@@ -1,0 +1,49 @@
+//! 16 bytes: NEON, which every AArch64 has.
+
+#![allow(unsafe_code)]
+
+use core::arch::aarch64::{
+    uint8x16_t, vdupq_n_u32, veorq_u8, vld1q_u8, vmaxvq_u8, vorrq_u8, vreinterpretq_u8_u32, vst1q_u8,
+};
+
+use super::Vector;
+
+impl Vector for uint8x16_t {
+    const LEN: usize = 16;
+
+    #[inline(always)]
+    unsafe fn splat(key: u32) -> Self {
+        // SAFETY: NEON is there.
+        unsafe { vreinterpretq_u8_u32(vdupq_n_u32(key)) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const u8) -> Self {
+        // SAFETY: the caller's promise; the address need not be aligned.
+        unsafe { vld1q_u8(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut u8) {
+        // SAFETY: the caller's promise; the address need not be aligned.
+        unsafe { vst1q_u8(to, self) }
+    }
+
+    #[inline(always)]
+    unsafe fn xor(self, other: Self) -> Self {
+        // SAFETY: NEON is there.
+        unsafe { veorq_u8(self, other) }
+    }
+
+    #[inline(always)]
+    unsafe fn or(self, other: Self) -> Self {
+        // SAFETY: NEON is there.
+        unsafe { vorrq_u8(self, other) }
+    }
+
+    #[inline(always)]
+    unsafe fn is_ascii(self) -> bool {
+        // SAFETY: NEON is there.
+        unsafe { vmaxvq_u8(self) < 0x80 }
+    }
+}
