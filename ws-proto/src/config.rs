@@ -120,7 +120,7 @@ impl Limits {
         let message_len = config.max_message_len;
         let derived = message_len.div_ceil(Self::FRAGMENT_LEN).max(1);
         Self {
-            frame_len: config.max_frame_len.unwrap_or(message_len),
+            frame_len: config.max_frame_len.unwrap_or(message_len).min(message_len),
             message_len,
             fragments: config.max_fragments.unwrap_or(u32::try_from(derived).unwrap_or(u32::MAX)).max(1),
             empty_fragments: config.max_empty_fragments,

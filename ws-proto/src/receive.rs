@@ -11,7 +11,7 @@ use crate::{
     endpoint::Event,
     error::ReceiveErrorKind,
     frame::{CommonHeader, Decoder, FrameHeader, Opcode, Rsv},
-    mask::Mask,
+    mask::{Mask, MaskingKey},
     message::{Content, MessageKind, Part},
     role::{Role, Side},
     trace::Trace,
@@ -184,20 +184,8 @@ impl Receiver {
         let header = CommonHeader::decode(input, masked)?;
         let end = header.len + header.payload_len;
         let payload = input.get_mut(header.len..end)?;
-        if to_u64(payload.len()) > self.limits.frame_len.min(self.limits.message_len) {
+        if to_u64(payload.len()) > self.limits.frame_len || !unmask_whole(&header, masked, payload) {
             return None;
-        }
-        let mut mask = masked.then(|| Mask::new(header.masking_key));
-        match (header.kind, &mut mask) {
-            (MessageKind::Binary, None) => {}
-            (MessageKind::Binary, Some(mask)) => mask.apply(payload),
-            (MessageKind::Text, mask) => {
-                if !unmask_whole_text(mask.as_mut(), payload) {
-                    // As it was, for the way that can tell where the fault is.
-                    mask.iter_mut().for_each(|_| Mask::new(header.masking_key).apply(payload));
-                    return None;
-                }
-            }
         }
         trace.frame_received(&FrameHeader::from(&header));
         self.offset = self.offset.wrapping_add(to_u64(end));
@@ -439,24 +427,47 @@ fn move_unmasked(mask: &mut Option<Mask>, buffer: &mut [u8], from: usize, to: us
     }
 }
 
-/// Unmasks a whole text; whether it is one. Most are short, and ASCII.
+/// Texts are validated in pieces of this size, while they are in the nearest cache.
+const PIECE: usize = 8 * 1024;
+
+/// Unmasks a whole message; if that is not the text that it should be, it is left masked.
 #[inline(always)]
-fn unmask_whole_text(mask: Option<&mut Mask>, payload: &mut [u8]) -> bool {
-    const SHORT: usize = 128;
-    match mask {
-        Some(mask) if payload.len() < SHORT => mask.apply_ascii(payload) || utf8::is_valid(payload),
-        mask => {
-            let mut text = Validator::new();
-            unmask_text(mask, payload, &mut text).is_ok() && text.is_complete()
+fn unmask_whole(header: &CommonHeader, masked: bool, payload: &mut [u8]) -> bool {
+    let mut mask = Mask::new(header.masking_key);
+    match header.kind {
+        MessageKind::Text if !masked => utf8::is_valid(payload),
+        MessageKind::Text if payload.len() > PIECE => unmask_long_text(mask, payload),
+        kind => {
+            let ascii = !masked || mask.apply_ascii(payload);
+            kind == MessageKind::Binary || ascii || is_text_or_masked(header.masking_key, payload)
         }
     }
 }
 
-/// Unmasks part of a text and validates it: only the pieces that are not ASCII are looked at twice, while they are in the
-/// nearest cache. All of it is unmasked in any case.
+/// Whether `payload` is a text; otherwise it is masked again, for the way that can tell where the fault is.
+#[inline(never)]
+fn is_text_or_masked(key: MaskingKey, payload: &mut [u8]) -> bool {
+    let valid = utf8::is_valid(payload);
+    if !valid {
+        Mask::new(key).apply(payload);
+    }
+    valid
+}
+
+/// [`unmask_whole`] of a text that is better validated in pieces.
+#[inline(never)]
+fn unmask_long_text(mask: Mask, payload: &mut [u8]) -> bool {
+    let (mut there, mut back, mut text) = (mask, mask, Validator::new());
+    let valid = unmask_text(Some(&mut there), payload, &mut text).is_ok() && text.is_complete();
+    if !valid {
+        back.apply(payload);
+    }
+    valid
+}
+
+/// Unmasks part of a text and validates it: only the pieces that are not ASCII are looked at twice. All of it is unmasked in any case.
 #[inline]
 fn unmask_text(mask: Option<&mut Mask>, payload: &mut [u8], text: &mut Validator) -> Result<(), InvalidUtf8> {
-    const PIECE: usize = 8 * 1024;
     let Some(mask) = mask else {
         return text.update(payload);
     };

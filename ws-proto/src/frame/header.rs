@@ -174,9 +174,9 @@ impl CommonHeader {
             u64::from(u32::from_le_bytes(*bytes.first_chunk()?))
         };
         let [first, second, third, fourth, ..] = word.to_le_bytes();
-        let kind = match first ^ FIN {
-            0x1 => MessageKind::Text,
-            0x2 => MessageKind::Binary,
+        let kind = match first.wrapping_sub(FIN | Opcode::Text.bits()) {
+            0 => MessageKind::Text,
+            1 => MessageKind::Binary,
             _ => return None,
         };
         // What has not the bit that is expected is beyond all lengths.

@@ -18,8 +18,6 @@ mod simd128;
 #[cfg(target_arch = "x86_64")]
 mod sse2;
 
-use core::marker::PhantomData;
-
 use super::portable;
 
 /// What every processor of the target has.
@@ -41,57 +39,69 @@ pub(super) fn apply(key: [u8; 4], payload: &mut [u8]) -> bool {
     if payload.len() < LEAST {
         return portable::apply(key, payload);
     }
-    mask(key, &Way::in_place(payload))
+    let at = payload.as_mut_ptr();
+    // SAFETY: these bytes are lent to us, and enough.
+    unsafe { mask(key, at, at, payload.len()) }
 }
 
 /// Masks from `payload` to `out` of the same length.
 #[inline(always)]
 pub(super) fn apply_copy(key: [u8; 4], payload: &[u8], out: &mut [u8]) {
-    if payload.len() < LEAST {
+    let len = payload.len().min(out.len());
+    if len < LEAST {
         return portable::apply_copy(key, payload, out);
     }
-    mask(key, &Way::copy(payload, out));
+    // SAFETY: both have so many bytes, which are enough.
+    unsafe { mask(key, payload.as_ptr(), out.as_mut_ptr(), len) };
 }
 
 /// Moves all but the first `distance` bytes of `window` to its start, masked.
 pub(super) fn apply_move(key: [u8; 4], window: &mut [u8], distance: usize) {
-    match Way::down(window, distance) {
-        Some(way) if way.len >= LEAST => {
-            mask(key, &way);
-        }
-        _ => portable::apply_move(key, window, distance),
+    let len = window.len().saturating_sub(distance);
+    if len < LEAST {
+        return portable::apply_move(key, window, distance);
     }
+    let to = window.as_mut_ptr();
+    // SAFETY: the bytes from `distance` on are in the window, and enough.
+    unsafe { mask(key, to.add(distance), to, len) };
 }
 
-/// Masks `way`, which is [`LEAST`] bytes long or longer; whether what has become of it is ASCII.
+/// Masks `len` bytes, whose place is that of [`ends`] and [`all`]; whether what has become of them is ASCII.
+///
+/// # Safety
+///
+/// They are [`LEAST`] or more; `from` can be read and `to` be written as far, and does not lie behind `from` where they
+/// overlap.
 #[inline(always)]
-fn mask(key: [u8; 4], way: &Way<'_>) -> bool {
+unsafe fn mask(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> bool {
     let key = u32::from_le_bytes(key);
-    if way.len <= 2 * LEAST {
-        // SAFETY: every processor of the target can; the length is between one and two vectors.
-        return unsafe { ends::<Baseline, 1>(key, way) };
+    // SAFETY: every processor of the target can; the lengths are compared, the rest is the caller's promise.
+    unsafe {
+        if len <= 2 * LEAST { ends::<Baseline, 1>(key, from, to, len) } else { mask_longer(key, from, to, len) }
     }
-    mask_longer(key, way)
 }
 
+/// [`mask`] of more than two vectors.
+///
+/// # Safety
+///
+/// [`mask`]'s.
 #[inline(never)]
-fn mask_longer(key: u32, way: &Way<'_>) -> bool {
-    // SAFETY: every processor of the target can, here and below; the lengths are compared.
+unsafe fn mask_longer(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
+    // SAFETY: every processor of the target can, or is asked; the lengths are compared, the rest is the caller's promise.
     unsafe {
-        if way.len <= 4 * LEAST {
-            return ends::<Baseline, 2>(key, way);
+        if len <= 4 * LEAST {
+            return ends::<Baseline, 2>(key, from, to, len);
         }
-        if way.len <= 8 * LEAST {
-            return ends::<Baseline, 4>(key, way);
+        if len <= 8 * LEAST {
+            return ends::<Baseline, 4>(key, from, to, len);
         }
+        #[cfg(all(target_arch = "x86_64", feature = "std"))]
+        if avx2::is_there() {
+            return avx2::all(key, from, to, len);
+        }
+        all::<Baseline>(key, from, to, len)
     }
-    #[cfg(all(target_arch = "x86_64", feature = "std"))]
-    if avx2::is_there() {
-        // SAFETY: the processor has AVX2, and there are more than 128 bytes.
-        return unsafe { avx2::all(key, way) };
-    }
-    // SAFETY: as above.
-    unsafe { all::<Baseline>(key, way) }
 }
 
 /// Bytes in one register.
@@ -134,38 +144,6 @@ trait Vector: Copy {
     unsafe fn is_ascii(self) -> bool;
 }
 
-/// Where bytes are read from and where they go, masked: the same place, one that does not overlap, or one before.
-struct Way<'a> {
-    from: *const u8,
-    to: *mut u8,
-    len: usize,
-    bytes: PhantomData<&'a mut [u8]>,
-}
-
-impl<'a> Way<'a> {
-    /// Nowhere else.
-    #[inline(always)]
-    const fn in_place(payload: &'a mut [u8]) -> Self {
-        let to = payload.as_mut_ptr();
-        Self { from: to, to, len: payload.len(), bytes: PhantomData }
-    }
-
-    /// As many bytes as both have.
-    #[inline(always)]
-    fn copy(from: &'a [u8], to: &'a mut [u8]) -> Self {
-        Self { from: from.as_ptr(), to: to.as_mut_ptr(), len: from.len().min(to.len()), bytes: PhantomData }
-    }
-
-    /// All but the first `distance` bytes of `window`, to its start; `None` if it is not that long.
-    fn down(window: &'a mut [u8], distance: usize) -> Option<Self> {
-        let len = window.len().checked_sub(distance)?;
-        let to = window.as_mut_ptr();
-        // SAFETY: within the window.
-        let from = unsafe { to.add(distance) };
-        Some(Self { from, to, len, bytes: PhantomData })
-    }
-}
-
 /// The key for bytes that begin `len` bytes behind the first.
 #[inline(always)]
 const fn turned(key: u32, len: usize) -> u32 {
@@ -174,29 +152,31 @@ const fn turned(key: u32, len: usize) -> u32 {
     key.rotate_right((len as u32 & 3) * 8)
 }
 
-/// Masks `way`, which is `N` to `2 * N` vectors long; whether what has become of it is ASCII.
+/// Masks `len` bytes, which are `N` to `2 * N` vectors; whether what has become of them is ASCII.
+///
+/// They may stay where they are, move down or be copied: all are read before any is written.
 ///
 /// # Safety
 ///
-/// [`Vector::splat`]'s, and the length is as said.
+/// [`Vector::splat`]'s, the length is as said, `from` can be read and `to` be written as far.
 #[inline(always)]
-unsafe fn ends<V: Vector, const N: usize>(key: u32, way: &Way<'_>) -> bool {
-    let behind = way.len - N * V::LEN;
+unsafe fn ends<V: Vector, const N: usize>(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
+    let behind = len - N * V::LEN;
     // SAFETY: the caller's promise, here and below.
     let (first_key, last_key) = unsafe { (V::splat(key), V::splat(turned(key, behind))) };
     // SAFETY: each reads a vector of the first, then of the last `N`, which all lie within the length.
     let (first, last) = unsafe {
         (
-            core::array::from_fn::<V, N, _>(|i| V::load(way.from.add(i * V::LEN)).xor(first_key)),
-            core::array::from_fn::<V, N, _>(|i| V::load(way.from.add(behind + i * V::LEN)).xor(last_key)),
+            core::array::from_fn::<V, N, _>(|i| V::load(from.add(i * V::LEN)).xor(first_key)),
+            core::array::from_fn::<V, N, _>(|i| V::load(from.add(behind + i * V::LEN)).xor(last_key)),
         )
     };
     let mut seen = first[0];
     for i in 0..N {
         // SAFETY: where it was read from, in the other place.
         unsafe {
-            first[i].store(way.to.add(i * V::LEN));
-            last[i].store(way.to.add(behind + i * V::LEN));
+            first[i].store(to.add(i * V::LEN));
+            last[i].store(to.add(behind + i * V::LEN));
             seen = seen.or(first[i]).or(last[i]);
         }
     }
@@ -204,52 +184,52 @@ unsafe fn ends<V: Vector, const N: usize>(key: u32, way: &Way<'_>) -> bool {
     unsafe { seen.is_ascii() }
 }
 
-/// Masks `way`, which is one vector long or longer; whether what has become of it is ASCII.
+/// Masks `len` bytes, one vector or more; whether what has become of them is ASCII.
+///
+/// They may stay where they are, move down or be copied: the first and the last vector are read before anything is
+/// written, and of the others none is written that is still to be read.
 ///
 /// # Safety
 ///
-/// [`Vector::splat`]'s, and the length is as said.
+/// As [`ends`]', and `to` does not lie behind `from` where they overlap.
 #[inline(always)]
-unsafe fn all<V: Vector>(key: u32, way: &Way<'_>) -> bool {
+unsafe fn all<V: Vector>(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
     // From here on, vectors that are written across the borders of cache lines cost more than to find these borders.
     const ALIGNED: usize = 4096;
-    let behind = way.len - V::LEN;
+    let behind = len - V::LEN;
     // SAFETY: the first and the last vector, within the length.
     let (first, last) = unsafe {
-        (
-            V::load(way.from).xor(V::splat(key)),
-            V::load(way.from.add(behind)).xor(V::splat(turned(key, behind))),
-        )
+        (V::load(from).xor(V::splat(key)), V::load(from.add(behind)).xor(V::splat(turned(key, behind))))
     };
-    let mut done = if way.len < ALIGNED { 0 } else { V::LEN - (way.to.addr() & (V::LEN - 1)) };
+    let mut done = if len < ALIGNED { 0 } else { V::LEN - (to.addr() & (V::LEN - 1)) };
     // SAFETY: the caller's promise.
     let (key, mut seen) = unsafe { (V::splat(turned(key, done)), first.or(last)) };
-    while done + 4 * V::LEN <= way.len {
+    while done + 4 * V::LEN <= len {
         // SAFETY: four vectors more are within the length.
         unsafe {
-            let vectors: [V; 4] = core::array::from_fn(|i| V::load(way.from.add(done + i * V::LEN)).xor(key));
+            let vectors: [V; 4] = core::array::from_fn(|i| V::load(from.add(done + i * V::LEN)).xor(key));
             for (i, vector) in vectors.into_iter().enumerate() {
-                vector.store(way.to.add(done + i * V::LEN));
+                vector.store(to.add(done + i * V::LEN));
             }
             seen = seen.or(vectors[0].or(vectors[1]).or(vectors[2].or(vectors[3])));
         }
         done += 4 * V::LEN;
     }
-    while done + V::LEN <= way.len {
+    while done + V::LEN <= len {
         // SAFETY: one vector more is within the length.
         unsafe {
-            let vector = V::load(way.from.add(done)).xor(key);
-            vector.store(way.to.add(done));
+            let vector = V::load(from.add(done)).xor(key);
+            vector.store(to.add(done));
             seen = seen.or(vector);
         }
         done += V::LEN;
     }
     // SAFETY: where they were read from, in the other place.
     unsafe {
-        if way.len >= ALIGNED {
-            first.store(way.to);
+        if len >= ALIGNED {
+            first.store(to);
         }
-        last.store(way.to.add(behind));
+        last.store(to.add(behind));
         seen.is_ascii()
     }
 }

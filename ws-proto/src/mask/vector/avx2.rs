@@ -7,7 +7,7 @@ use core::arch::x86_64::{
     _mm256_xor_si256,
 };
 
-use super::{Vector, Way};
+use super::Vector;
 
 #[inline]
 pub(super) fn is_there() -> bool {
@@ -18,11 +18,11 @@ pub(super) fn is_there() -> bool {
 ///
 /// # Safety
 ///
-/// The processor has AVX2, and there are 32 bytes or more.
+/// The processor has AVX2; [`all`](super::all)'s.
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn all(key: u32, way: &Way<'_>) -> bool {
+pub(super) unsafe fn all(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
     // SAFETY: the caller's promise.
-    unsafe { super::all::<__m256i>(key, way) }
+    unsafe { super::all::<__m256i>(key, from, to, len) }
 }
 
 impl Vector for __m256i {
