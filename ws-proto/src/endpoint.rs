@@ -87,7 +87,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     ///
     /// The peer broke the protocol or the host called [`fail`](Self::fail). All of `input` is taken and a
     /// Close is owed. Further calls discard their input and return the same error.
-    #[inline]
+    #[inline(always)]
     pub fn receive<'b>(
         &mut self,
         now: Instant,

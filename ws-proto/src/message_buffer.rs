@@ -284,7 +284,7 @@ impl<S: Storage> MessageBuffer<S> {
     /// # Errors
     ///
     /// Those of [`Endpoint::receive`]. Drain [`Endpoint::poll_transmit`], write, then give up.
-    #[inline]
+    #[inline(always)]
     pub fn next<R: Role, T: Trace>(
         &mut self,
         endpoint: &mut Endpoint<R, T>,
@@ -473,7 +473,7 @@ impl<S: Storage> MessageBuffer<S> {
     /// # Errors
     ///
     /// As [`next`](Self::next).
-    #[inline]
+    #[inline(always)]
     pub fn next_in<'s, 'b: 's, R: Role, T: Trace>(
         &'s mut self,
         endpoint: &mut Endpoint<R, T>,

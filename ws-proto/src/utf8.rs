@@ -73,11 +73,13 @@ impl Validator {
             done += 1;
         }
         let rest = bytes.get(done..).unwrap_or_default();
-        let Err(valid) = valid_up_to(rest) else {
-            return Ok(());
+        // Pieces are cut anywhere: what may be the beginning of a code point is not for the fast way.
+        let whole = rest.len() - unfinished_len(rest);
+        done += match valid_up_to(rest.get(..whole).unwrap_or_default()) {
+            Ok(()) => whole,
+            Err(valid) => valid,
         };
-        // What is left is the code point that the bytes end in, at most 3 bytes of it, or the offence.
-        for (at, &byte) in bytes.iter().enumerate().skip(done + valid) {
+        for (at, &byte) in bytes.iter().enumerate().skip(done) {
             self.expected = self.expected.next(byte).ok_or(InvalidUtf8 { position: at })?;
         }
         Ok(())
@@ -88,6 +90,21 @@ impl Validator {
     pub const fn is_complete(self) -> bool {
         matches!(self.expected, Expected::CodePoint)
     }
+}
+
+/// How many bytes at the end are the beginning of a code point that goes on, if anything.
+fn unfinished_len(bytes: &[u8]) -> usize {
+    for (index, byte) in bytes.iter().rev().take(3).enumerate() {
+        let expected = match byte {
+            0x80..=0xBF => continue,
+            0xC0..=0xDF => 2,
+            0xE0..=0xEF => 3,
+            0xF0..=0xFF => 4,
+            _ => 1,
+        };
+        return if expected > index + 1 { index + 1 } else { 0 };
+    }
+    0
 }
 
 /// Whether `bytes` are UTF-8.

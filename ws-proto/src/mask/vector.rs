@@ -93,12 +93,12 @@ unsafe fn mask_longer(key: u32, from: *const u8, to: *mut u8, len: usize) -> boo
         if len <= 4 * LEAST {
             return ends::<Baseline, 2>(key, from, to, len);
         }
-        if len <= 8 * LEAST {
-            return ends::<Baseline, 4>(key, from, to, len);
-        }
         #[cfg(all(target_arch = "x86_64", feature = "std"))]
         if avx2::is_there() {
-            return avx2::all(key, from, to, len);
+            return avx2::mask(key, from, to, len);
+        }
+        if len <= 8 * LEAST {
+            return ends::<Baseline, 4>(key, from, to, len);
         }
         all::<Baseline>(key, from, to, len)
     }

@@ -1,6 +1,7 @@
 //! 32 bytes: AVX2, which has to be asked for.
 
 #![allow(unsafe_code)]
+#![allow(clippy::multiple_unsafe_ops_per_block, reason = "one of two, on one premise")]
 
 use core::arch::x86_64::{
     __m256i, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi32, _mm256_storeu_si256,
@@ -14,15 +15,21 @@ pub(super) fn is_there() -> bool {
     std::is_x86_feature_detected!("avx2")
 }
 
-/// [`all`](super::all) with AVX2.
+/// [`mask`](super::mask) with AVX2.
 ///
 /// # Safety
 ///
-/// The processor has AVX2; [`all`](super::all)'s.
+/// The processor has AVX2, there are 64 bytes or more, and [`mask`](super::mask)'s.
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn all(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
-    // SAFETY: the caller's promise.
-    unsafe { super::all::<__m256i>(key, from, to, len) }
+pub(super) unsafe fn mask(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
+    // SAFETY: the caller's promise; the lengths are compared.
+    unsafe {
+        if len <= 128 {
+            super::ends::<__m256i, 2>(key, from, to, len)
+        } else {
+            super::all::<__m256i>(key, from, to, len)
+        }
+    }
 }
 
 impl Vector for __m256i {
