@@ -51,6 +51,8 @@ pub struct MessageBuffer<S> {
     flooded: bool,
     /// The next read is to the storage although the host has a buffer for all connections.
     direct: bool,
+    /// Nothing that has been told or received is left, as far as that has been looked at.
+    clear: bool,
     #[cfg(feature = "deflate")]
     inflater: Option<Box<Inflater>>,
     /// What lies in the storage of a part that is being inflated piece by piece, and whether it is the last.
@@ -194,6 +196,7 @@ impl<S: Storage> MessageBuffer<S> {
             keep: 0,
             flooded: false,
             direct: false,
+            clear: false,
             #[cfg(feature = "deflate")]
             inflater: None,
             #[cfg(feature = "deflate")]
@@ -244,6 +247,7 @@ impl<S: Storage> MessageBuffer<S> {
         let room = self.storage.bytes().len().saturating_sub(self.unread.end);
         self.unread.end += len.min(room);
         self.flooded = len >= room;
+        self.clear = false;
     }
 
     /// What has been read and not been received yet.
@@ -291,6 +295,7 @@ impl<S: Storage> MessageBuffer<S> {
         now: Instant,
     ) -> Result<Option<Incoming<'_>>, ReceiveError> {
         self.forget_told();
+        self.clear = false;
         if self.message.is_none() && !self.has_pieces() {
             let start = self.unread.start;
             let input = self.storage.bytes_mut().get_mut(self.unread.clone()).unwrap_or_default();
@@ -379,6 +384,7 @@ impl<S: Storage> MessageBuffer<S> {
         now: Instant,
     ) -> Result<Option<IncomingPart>, ReceiveError> {
         self.forget_told();
+        self.clear = false;
         if self.message.is_some() {
             return Err(self.give_up(endpoint.fail(now, Fault::Internal)));
         }
@@ -480,27 +486,38 @@ impl<S: Storage> MessageBuffer<S> {
         now: Instant,
         input: &mut &'b mut [u8],
     ) -> Result<Option<Incoming<'s>>, ReceiveError> {
-        if self.is_clear() {
-            let buffer = core::mem::take(input);
+        let buffer = core::mem::take(input);
+        if self.clear {
             if let Some(whole) = endpoint.whole_message(now, buffer) {
                 let (taken, rest) = buffer.split_at_mut(whole.at.end);
                 *input = rest;
                 return Ok(Some(Incoming::Message(whole.message(taken))));
             }
-            *input = buffer;
         }
-        self.next_in_slowly(endpoint, now, input)
+        let (found, rest) = self.next_in_slowly(endpoint, now, buffer);
+        *input = rest;
+        found
     }
 
     /// Whether nothing that has been told or received is left.
-    #[inline(always)]
-    fn is_clear(&self) -> bool {
-        self.told.is_none() && self.message.is_none() && self.unread.is_empty() && !self.has_pieces()
+    const fn is_clear(&self) -> bool {
+        self.told.is_none() && self.message.is_none() && self.unread.start >= self.unread.end && !self.has_pieces()
     }
 
-    /// [`next_in`](Self::next_in), whatever comes.
+    /// [`next_in`](Self::next_in), whatever comes; what is left of `input` is returned, so that the loop around it can keep
+    /// that in registers.
     #[inline(never)]
     fn next_in_slowly<'s, 'b: 's, R: Role, T: Trace>(
+        &'s mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        mut input: &'b mut [u8],
+    ) -> (Result<Option<Incoming<'s>>, ReceiveError>, &'b mut [u8]) {
+        let found = self.next_in_any(endpoint, now, &mut input);
+        (found, input)
+    }
+
+    fn next_in_any<'s, 'b: 's, R: Role, T: Trace>(
         &'s mut self,
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
@@ -513,6 +530,7 @@ impl<S: Storage> MessageBuffer<S> {
                 None => {}
             }
         }
+        self.clear = false;
         self.forget_told();
         self.check_pieces(endpoint, now)?;
         let buffer = core::mem::take(input);
@@ -529,6 +547,7 @@ impl<S: Storage> MessageBuffer<S> {
                 None => {
                     self.keep(local.take(), buffer, endpoint, now)?;
                     self.rewind_shared();
+                    self.clear = self.is_clear();
                     return self.check_room(endpoint, now, 0).map(|()| None);
                 }
                 #[cfg(feature = "deflate")]
@@ -559,12 +578,14 @@ impl<S: Storage> MessageBuffer<S> {
         };
         let (taken, rest) = buffer.split_at_mut(unread.start);
         *input = rest;
+        self.clear = self.is_clear();
         Ok(Some(match found {
             Found::InInput(whole) => Incoming::Message(whole.message(taken)),
             Found::InStorage(whole) => Incoming::Message(whole.message(self.storage.bytes())),
             #[cfg(feature = "deflate")]
             Found::Inflated => {
                 self.told = Some(Told::Inflated);
+                self.clear = false;
                 return Ok(self.message().map(Incoming::Message));
             }
             Found::Control(Step::Close(_)) => Incoming::Close,

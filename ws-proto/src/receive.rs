@@ -445,7 +445,7 @@ fn unmask_whole(header: &CommonHeader, masked: bool, payload: &mut [u8]) -> bool
 }
 
 /// Whether `payload` is a text; otherwise it is masked again, for the way that can tell where the fault is.
-#[inline(never)]
+#[inline]
 fn is_text_or_masked(key: MaskingKey, payload: &mut [u8]) -> bool {
     let valid = utf8::is_valid(payload);
     if !valid {

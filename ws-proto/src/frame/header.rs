@@ -174,11 +174,10 @@ impl CommonHeader {
             u64::from(u32::from_le_bytes(*bytes.first_chunk()?))
         };
         let [first, second, third, fourth, ..] = word.to_le_bytes();
-        let kind = match first.wrapping_sub(FIN | Opcode::Text.bits()) {
-            0 => MessageKind::Text,
-            1 => MessageKind::Binary,
-            _ => return None,
-        };
+        if first.wrapping_sub(FIN | Opcode::Text.bits()) > 1 {
+            return None;
+        }
+        let kind = if first & 1 == 1 { MessageKind::Text } else { MessageKind::Binary };
         // What has not the bit that is expected is beyond all lengths.
         let short = second ^ if masked { MASKED } else { 0 };
         let (payload_len, start) = match short {
