@@ -67,13 +67,14 @@ impl Mask {
     /// Masks the next `payload.len()` bytes in place.
     #[inline(always)]
     pub fn apply(&mut self, payload: &mut [u8]) {
-        self.apply_ascii(payload);
+        chosen::apply::<false>(self.key, payload);
+        self.advance(payload.len());
     }
 
     /// [`apply`](Self::apply); whether what has become of `payload` is ASCII.
     #[inline(always)]
     pub(crate) fn apply_ascii(&mut self, payload: &mut [u8]) -> bool {
-        let ascii = chosen::apply(self.key, payload);
+        let ascii = chosen::apply::<true>(self.key, payload);
         self.advance(payload.len());
         ascii
     }
@@ -156,9 +157,9 @@ mod tests {
         for len in (0..400).chain([4_095, 4_096, 4_097, 70_001]) {
             for offset in [0, 1, 7, 8, 31, 33, 63] {
                 let mut plain = payload(offset + len);
-                let ascii = portable::apply(KEY.to_bytes(), &mut plain[offset..]);
+                let ascii = portable::apply::<true>(KEY.to_bytes(), &mut plain[offset..]);
                 let mut chosen = payload(offset + len);
-                assert_eq!(chosen::apply(KEY.to_bytes(), &mut chosen[offset..]), ascii, "{len}");
+                assert_eq!(chosen::apply::<true>(KEY.to_bytes(), &mut chosen[offset..]), ascii, "{len}");
                 assert_eq!(chosen, plain, "{len}");
                 let mut copy = vec![0; len];
                 chosen::apply_copy(KEY.to_bytes(), &payload(offset + len)[offset..], &mut copy);

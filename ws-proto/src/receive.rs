@@ -437,9 +437,12 @@ fn unmask_whole(header: &CommonHeader, masked: bool, payload: &mut [u8]) -> bool
     match header.kind {
         MessageKind::Text if !masked => utf8::is_valid(payload),
         MessageKind::Text if payload.len() > PIECE => unmask_long_text(mask, payload),
-        kind => {
-            let ascii = !masked || mask.apply_ascii(payload);
-            kind == MessageKind::Binary || ascii || is_text_or_masked(header.masking_key, payload)
+        MessageKind::Text => mask.apply_ascii(payload) || is_text_or_masked(header.masking_key, payload),
+        MessageKind::Binary => {
+            if masked {
+                mask.apply(payload);
+            }
+            true
         }
     }
 }

@@ -95,9 +95,9 @@ fn two_halves(key: u32, payload: &mut [u8]) -> bool {
     u64::from(first | last) & TOPS == 0
 }
 
-/// XORs `payload` with `key`, whose first byte is for its first one; whether it is ASCII then.
+/// XORs `payload` with `key`, whose first byte is for its first one; whether it is ASCII then, which is found out in any case.
 #[inline(always)]
-pub(super) fn apply(key: [u8; 4], payload: &mut [u8]) -> bool {
+pub(super) fn apply<const TEXT: bool>(key: [u8; 4], payload: &mut [u8]) -> bool {
     if payload.len() < 2 * STEP { apply_short(key, payload) } else { apply_long(key, payload) }
 }
 

@@ -33,15 +33,15 @@ type Baseline = core::arch::wasm32::v128;
 /// Fewer bytes than a vector are not masked here.
 const LEAST: usize = Baseline::LEN;
 
-/// XORs `payload` with `key`, whose first byte is for its first one; whether it is ASCII then.
+/// XORs `payload` with `key`, whose first byte is for its first one; whether it is ASCII then, if `TEXT` asks for that.
 #[inline(always)]
-pub(super) fn apply(key: [u8; 4], payload: &mut [u8]) -> bool {
+pub(super) fn apply<const TEXT: bool>(key: [u8; 4], payload: &mut [u8]) -> bool {
     if payload.len() < LEAST {
-        return portable::apply(key, payload);
+        return portable::apply::<TEXT>(key, payload);
     }
     let at = payload.as_mut_ptr();
     // SAFETY: these bytes are lent to us, and enough.
-    unsafe { mask(key, at, at, payload.len()) }
+    unsafe { mask::<TEXT>(key, at, at, payload.len()) }
 }
 
 /// Masks from `payload` to `out` of the same length.
@@ -52,7 +52,7 @@ pub(super) fn apply_copy(key: [u8; 4], payload: &[u8], out: &mut [u8]) {
         return portable::apply_copy(key, payload, out);
     }
     // SAFETY: both have so many bytes, which are enough.
-    unsafe { mask(key, payload.as_ptr(), out.as_mut_ptr(), len) };
+    unsafe { mask::<false>(key, payload.as_ptr(), out.as_mut_ptr(), len) };
 }
 
 /// Moves all but the first `distance` bytes of `window` to its start, masked.
@@ -63,21 +63,26 @@ pub(super) fn apply_move(key: [u8; 4], window: &mut [u8], distance: usize) {
     }
     let to = window.as_mut_ptr();
     // SAFETY: the bytes from `distance` on are in the window, and enough.
-    unsafe { mask(key, to.add(distance), to, len) };
+    unsafe { mask::<false>(key, to.add(distance), to, len) };
 }
 
-/// Masks `len` bytes, whose place is that of [`ends`] and [`all`]; whether what has become of them is ASCII.
+/// Masks `len` bytes, whose place is that of [`ends`] and [`all`]; whether what has become of them is ASCII, if `TEXT` asks
+/// for that.
 ///
 /// # Safety
 ///
 /// They are [`LEAST`] or more; `from` can be read and `to` be written as far, and does not lie behind `from` where they
 /// overlap.
 #[inline(always)]
-unsafe fn mask(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> bool {
+unsafe fn mask<const TEXT: bool>(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> bool {
     let key = u32::from_le_bytes(key);
     // SAFETY: every processor of the target can; the lengths are compared, the rest is the caller's promise.
     unsafe {
-        if len <= 2 * LEAST { ends::<Baseline, 1>(key, from, to, len) } else { mask_longer(key, from, to, len) }
+        if len <= 2 * LEAST {
+            ends::<Baseline, 1, TEXT>(key, from, to, len)
+        } else {
+            mask_longer::<TEXT>(key, from, to, len)
+        }
     }
 }
 
@@ -87,20 +92,20 @@ unsafe fn mask(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> bool {
 ///
 /// [`mask`]'s.
 #[inline(never)]
-unsafe fn mask_longer(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
+unsafe fn mask_longer<const TEXT: bool>(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
     // SAFETY: every processor of the target can, or is asked; the lengths are compared, the rest is the caller's promise.
     unsafe {
         if len <= 4 * LEAST {
-            return ends::<Baseline, 2>(key, from, to, len);
+            return ends::<Baseline, 2, TEXT>(key, from, to, len);
         }
         #[cfg(all(target_arch = "x86_64", feature = "std"))]
         if avx2::is_there() {
-            return avx2::mask(key, from, to, len);
+            return avx2::mask::<TEXT>(key, from, to, len);
         }
         if len <= 8 * LEAST {
-            return ends::<Baseline, 4>(key, from, to, len);
+            return ends::<Baseline, 4, TEXT>(key, from, to, len);
         }
-        all::<Baseline>(key, from, to, len)
+        all::<Baseline, 4, TEXT>(key, from, to, len)
     }
 }
 
@@ -160,7 +165,12 @@ const fn turned(key: u32, len: usize) -> u32 {
 ///
 /// [`Vector::splat`]'s, the length is as said, `from` can be read and `to` be written as far.
 #[inline(always)]
-unsafe fn ends<V: Vector, const N: usize>(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
+unsafe fn ends<V: Vector, const N: usize, const TEXT: bool>(
+    key: u32,
+    from: *const u8,
+    to: *mut u8,
+    len: usize,
+) -> bool {
     let behind = len - N * V::LEN;
     // SAFETY: the caller's promise, here and below.
     let (first_key, last_key) = unsafe { (V::splat(key), V::splat(turned(key, behind))) };
@@ -177,41 +187,54 @@ unsafe fn ends<V: Vector, const N: usize>(key: u32, from: *const u8, to: *mut u8
         unsafe {
             first[i].store(to.add(i * V::LEN));
             last[i].store(to.add(behind + i * V::LEN));
-            seen = seen.or(first[i]).or(last[i]);
+            if TEXT {
+                seen = seen.or(first[i]).or(last[i]);
+            }
         }
     }
     // SAFETY: the caller's promise.
-    unsafe { seen.is_ascii() }
+    TEXT && unsafe { seen.is_ascii() }
 }
 
-/// Masks `len` bytes, one vector or more; whether what has become of them is ASCII.
+/// Masks `len` bytes, one vector or more, of which `N` fill a cache line; whether what has become of them is ASCII.
 ///
-/// They may stay where they are, move down or be copied: the first and the last vector are read before anything is
-/// written, and of the others none is written that is still to be read.
+/// They may stay where they are, move down or be copied: what is written is never still to be read.
 ///
 /// # Safety
 ///
 /// As [`ends`]', and `to` does not lie behind `from` where they overlap.
 #[inline(always)]
-unsafe fn all<V: Vector>(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
-    // From here on, vectors that are written across the borders of cache lines cost more than to find these borders.
+unsafe fn all<V: Vector, const N: usize, const TEXT: bool>(
+    key: u32,
+    from: *const u8,
+    to: *mut u8,
+    len: usize,
+) -> bool {
+    // From here on it pays to write a cache line after the other.
     const ALIGNED: usize = 4096;
+    let line = N * V::LEN;
+    let head = if len < ALIGNED { 0 } else { 2 * line - (to.addr() & (line - 1)) };
+    // SAFETY: the head is one to two lines long.
+    let ascii = head == 0 || unsafe { ends::<V, N, TEXT>(key, from, to, head) };
+    // SAFETY: the head is within the length.
+    let (key, from, to, len) = unsafe { (turned(key, head), from.add(head), to.add(head), len - head) };
     let behind = len - V::LEN;
-    // SAFETY: the first and the last vector, within the length.
-    let (first, last) = unsafe {
-        (V::load(from).xor(V::splat(key)), V::load(from.add(behind)).xor(V::splat(turned(key, behind))))
-    };
-    let mut done = if len < ALIGNED { 0 } else { V::LEN - (to.addr() & (V::LEN - 1)) };
+    // SAFETY: the last vector, within the length.
+    let last = unsafe { V::load(from.add(behind)).xor(V::splat(turned(key, behind))) };
     // SAFETY: the caller's promise.
-    let (key, mut seen) = unsafe { (V::splat(turned(key, done)), first.or(last)) };
+    let key = unsafe { V::splat(key) };
+    // Each of its own: one for all would be a chain that is longer than the loop's other work.
+    let (mut seen, mut done) = ([last; 4], 0);
     while done + 4 * V::LEN <= len {
         // SAFETY: four vectors more are within the length.
         unsafe {
             let vectors: [V; 4] = core::array::from_fn(|i| V::load(from.add(done + i * V::LEN)).xor(key));
             for (i, vector) in vectors.into_iter().enumerate() {
                 vector.store(to.add(done + i * V::LEN));
+                if TEXT {
+                    seen[i] = seen[i].or(vector);
+                }
             }
-            seen = seen.or(vectors[0].or(vectors[1]).or(vectors[2].or(vectors[3])));
         }
         done += 4 * V::LEN;
     }
@@ -220,16 +243,15 @@ unsafe fn all<V: Vector>(key: u32, from: *const u8, to: *mut u8, len: usize) -> 
         unsafe {
             let vector = V::load(from.add(done)).xor(key);
             vector.store(to.add(done));
-            seen = seen.or(vector);
+            if TEXT {
+                seen[0] = seen[0].or(vector);
+            }
         }
         done += V::LEN;
     }
-    // SAFETY: where they were read from, in the other place.
+    // SAFETY: where it was read from, in the other place.
     unsafe {
-        if len >= ALIGNED {
-            first.store(to);
-        }
         last.store(to.add(behind));
-        seen.is_ascii()
+        TEXT && ascii & seen[0].or(seen[1]).or(seen[2].or(seen[3])).is_ascii()
     }
 }

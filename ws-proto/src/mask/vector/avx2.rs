@@ -21,13 +21,13 @@ pub(super) fn is_there() -> bool {
 ///
 /// The processor has AVX2, there are 64 bytes or more, and [`mask`](super::mask)'s.
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn mask(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
+pub(super) unsafe fn mask<const TEXT: bool>(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
     // SAFETY: the caller's promise; the lengths are compared.
     unsafe {
         if len <= 128 {
-            super::ends::<__m256i, 2>(key, from, to, len)
+            super::ends::<__m256i, 2, TEXT>(key, from, to, len)
         } else {
-            super::all::<__m256i>(key, from, to, len)
+            super::all::<__m256i, 2, TEXT>(key, from, to, len)
         }
     }
 }
