@@ -224,30 +224,35 @@ unsafe fn all<V: Vector, const N: usize, const TEXT: bool>(
     // SAFETY: the caller's promise.
     let key = unsafe { V::splat(key) };
     // Each of its own: one for all would be a chain that is longer than the loop's other work.
-    let (mut seen, mut done) = ([last; 4], 0);
-    while done + 4 * V::LEN <= len {
+    let mut seen = [last; 4];
+    let (mut from, mut at) = (from, to);
+    // SAFETY: within the length.
+    let end = unsafe { to.add(len) };
+    while end.addr() - at.addr() >= 4 * V::LEN {
         // SAFETY: four vectors more are within the length.
         unsafe {
-            let vectors: [V; 4] = core::array::from_fn(|i| V::load(from.add(done + i * V::LEN)).xor(key));
-            for (i, vector) in vectors.into_iter().enumerate() {
-                vector.store(to.add(done + i * V::LEN));
+            for (i, seen) in seen.iter_mut().enumerate() {
+                let vector = V::load(from.add(i * V::LEN)).xor(key);
+                vector.store(at.add(i * V::LEN));
                 if TEXT {
-                    seen[i] = seen[i].or(vector);
+                    *seen = seen.or(vector);
                 }
             }
+            from = from.add(4 * V::LEN);
+            at = at.add(4 * V::LEN);
         }
-        done += 4 * V::LEN;
     }
-    while done + V::LEN <= len {
+    while end.addr() - at.addr() >= V::LEN {
         // SAFETY: one vector more is within the length.
         unsafe {
-            let vector = V::load(from.add(done)).xor(key);
-            vector.store(to.add(done));
+            let vector = V::load(from).xor(key);
+            vector.store(at);
             if TEXT {
                 seen[0] = seen[0].or(vector);
             }
+            from = from.add(V::LEN);
+            at = at.add(V::LEN);
         }
-        done += V::LEN;
     }
     // SAFETY: where it was read from, in the other place.
     unsafe {
