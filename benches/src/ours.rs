@@ -4,6 +4,7 @@ use std::hint::black_box;
 
 use ws_proto::{
     Client, Config, Endpoint, EntropyError, Incoming, Instant, Message, MessageBuffer, Negotiated, Server, Side,
+    frame::Frame,
     mask::{Mask, MaskingKey},
     server,
 };
@@ -89,7 +90,7 @@ fn keys() -> impl FnMut(&mut [u8]) -> Result<(), EntropyError> {
     let mut word = 0_u32;
     move |bytes| {
         word = word.wrapping_add(0x9E37_79B9);
-        bytes.chunks_mut(4).for_each(|key| key.copy_from_slice(&word.to_ne_bytes()[..key.len()]));
+        bytes.chunks_exact_mut(4).for_each(|key| key.copy_from_slice(&word.to_ne_bytes()));
         Ok(())
     }
 }
@@ -108,13 +109,18 @@ enum Role {
     Client(Endpoint<KeyedClient>),
 }
 
-/// As a sender with a buffer that it uses again and again.
+/// As a sender with a buffer that it uses again and again. A server's payloads from [`GATHERED`] on are written from where
+/// they are, all in one vectored write.
 pub struct Sender {
     transport: Transport,
     role: Role,
     payload: &'static [u8],
     out: Vec<u8>,
+    frames: Vec<Frame<'static>>,
 }
+
+/// From here on, to copy a payload costs more than to name it in a vectored write.
+const GATHERED: usize = 1 << 10;
 
 impl Encode for Sender {
     fn new(transport: Transport, side: Side, payload: &'static [u8]) -> Self {
@@ -123,12 +129,15 @@ impl Encode for Sender {
             Side::Server => Role::Server(Endpoint::new(Server, &config, negotiated, Instant::ZERO)),
             Side::Client => Role::Client(Endpoint::new(client(), &config, negotiated, Instant::ZERO)),
         };
-        Self { transport, role, payload, out: Vec::new() }
+        Self { transport, role, payload, out: Vec::new(), frames: Vec::new() }
     }
 
     fn send(&mut self) {
         let message = Message::Binary(black_box(self.payload));
         let sent = match &mut self.role {
+            Role::Server(endpoint) if self.payload.len() >= GATHERED => {
+                endpoint.send_shared(message).map(|frame| self.frames.push(frame))
+            }
             Role::Server(endpoint) => endpoint.write_to(message, &mut self.out),
             Role::Client(endpoint) => endpoint.write_to(message, &mut self.out),
         };
@@ -148,6 +157,9 @@ impl Encode for Sender {
     fn flush(&mut self) {
         self.transport.send(&self.out);
         self.out.clear();
+        for frame in self.frames.drain(..) {
+            self.transport.send_vectored(frame.slices());
+        }
     }
 }
 

@@ -347,6 +347,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     ///
     /// As [`send`](Self::send). `out` is as before then.
     #[cfg(feature = "alloc")]
+    #[inline(always)]
     pub fn write_to(&mut self, message: Message<'_>, out: &mut alloc::vec::Vec<u8>) -> Result<(), SendError> {
         let (sender, header) = self.admit_message(message)?;
         crate::frame::append_frame(&header, message.as_bytes(), out);
@@ -373,6 +374,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         Ok(())
     }
 
+    #[inline]
     fn admit_message(&mut self, message: Message<'_>) -> Result<(Sender, FrameHeader), SendError> {
         self.check_between_messages()?;
         let header = self.data_header(message.kind().opcode(), Part::Whole, message.as_bytes().len())?;
@@ -390,20 +392,24 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         Ok((sender, self.data_header(opcode, part, payload.len())?))
     }
 
+    #[inline]
     fn data_header(&mut self, opcode: Opcode, part: Part, len: usize) -> Result<FrameHeader, SendError> {
         let masking_key = self.role.masking_key()?;
         Ok(FrameHeader { fin: part.is_last(), ..header(opcode, masking_key, len) })
     }
 
+    #[inline]
     fn commit(&mut self, sender: Sender, header: &FrameHeader) {
         self.sender = sender;
         self.trace.frame_sent(header);
     }
 
+    #[inline]
     fn check_open(&self) -> Result<(), SendError> {
         if self.closing.is_open() { Ok(()) } else { Err(SendError::Closing) }
     }
 
+    #[inline]
     fn check_between_messages(&self) -> Result<(), SendError> {
         self.check_open()?;
         if self.sender.is_between_messages() { Ok(()) } else { Err(SendError::MessageInProgress) }

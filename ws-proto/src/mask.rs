@@ -3,6 +3,14 @@
 //! [`Mask`] carries its phase, so a payload can be masked in any pieces. Masking is its own inverse.
 //! This file is the one place that chooses an implementation.
 
+#[cfg(any(
+    test,
+    not(any(
+        target_arch = "x86_64",
+        all(target_arch = "aarch64", target_endian = "little"),
+        all(target_arch = "wasm32", target_feature = "simd128")
+    ))
+))]
 mod portable;
 #[cfg(any(
     target_arch = "x86_64",
@@ -12,6 +20,8 @@ mod portable;
 mod vector;
 
 use core::fmt;
+#[cfg(feature = "alloc")]
+use core::mem::MaybeUninit;
 
 #[cfg(not(any(
     target_arch = "x86_64",
@@ -92,6 +102,13 @@ impl Mask {
         len
     }
 
+    /// [`apply_copy`](Self::apply_copy) of a whole payload to where nothing is yet; afterwards as much of it is initialised.
+    #[cfg(feature = "alloc")]
+    #[inline(always)]
+    pub(crate) fn fill(self, payload: &[u8], out: &mut [MaybeUninit<u8>]) {
+        chosen::fill(self.key, payload, out);
+    }
+
     /// Masks the next `len` bytes at `buffer[from..]` while moving them to `buffer[to..]`, where `to ≤ from`.
     pub(crate) fn apply_move(&mut self, buffer: &mut [u8], from: usize, to: usize, len: usize) {
         if let Some(window) = buffer.get_mut(to..from.saturating_add(len)) {
@@ -164,6 +181,12 @@ mod tests {
                 let mut copy = vec![0; len];
                 chosen::apply_copy(KEY.to_bytes(), &payload(offset + len)[offset..], &mut copy);
                 assert_eq!(copy, plain[offset..], "{len}");
+                let mut filled = vec![MaybeUninit::new(0); len];
+                chosen::fill(KEY.to_bytes(), &payload(offset + len)[offset..], &mut filled);
+                // SAFETY: all of them were initialised before.
+                #[allow(unsafe_code)]
+                let filled: Vec<u8> = filled.iter().map(|byte| unsafe { byte.assume_init() }).collect();
+                assert_eq!(filled, plain[offset..], "{len}");
                 let mut moved = payload(offset + len);
                 chosen::apply_move(KEY.to_bytes(), &mut moved, offset);
                 assert_eq!(moved[..len], plain[offset..], "{len}");

@@ -46,6 +46,7 @@ pub struct Server;
 impl Role for Server {
     const SIDE: Side = Side::Server;
 
+    #[inline]
     fn masking_key(&mut self) -> Result<Option<MaskingKey>, EntropyError> {
         Ok(None)
     }
@@ -72,6 +73,7 @@ impl<E: Entropy> Client<E> {
 impl<E: Entropy> Role for Client<E> {
     const SIDE: Side = Side::Client;
 
+    #[inline]
     fn masking_key(&mut self) -> Result<Option<MaskingKey>, EntropyError> {
         if self.left == 0 {
             self.entropy.fill(&mut self.pool)?;

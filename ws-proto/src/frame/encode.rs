@@ -1,4 +1,6 @@
 use core::fmt;
+#[cfg(feature = "alloc")]
+use core::mem::MaybeUninit;
 
 use super::{FrameHeader, Opcode, Rsv};
 use crate::{
@@ -66,6 +68,7 @@ impl EncodedHeader {
 }
 
 /// The header of an unfragmented frame without reserved bits.
+#[inline]
 pub(crate) fn header(opcode: Opcode, masking_key: Option<MaskingKey>, payload_len: usize) -> FrameHeader {
     // No target has a usize of more than 64 bits.
     let payload_len = u64::try_from(payload_len).unwrap_or(u64::MAX);
@@ -73,6 +76,7 @@ pub(crate) fn header(opcode: Opcode, masking_key: Option<MaskingKey>, payload_le
 }
 
 /// Writes a frame to the start of `out`, masking while copying; returns its length.
+#[inline]
 pub(crate) fn encode_frame(header: &FrameHeader, payload: &[u8], out: &mut [u8]) -> Result<usize, SendError> {
     let encoded = EncodedHeader::new(header);
     let head = encoded.as_bytes();
@@ -91,26 +95,43 @@ pub(crate) fn encode_frame(header: &FrameHeader, payload: &[u8], out: &mut [u8])
     Ok(needed)
 }
 
-/// Appends a frame to `out`, masking what has just been copied while it is in the cache.
+/// Appends a frame to `out`, masking while copying.
 #[cfg(feature = "alloc")]
+#[inline(always)]
 pub(crate) fn append_frame(header: &FrameHeader, payload: &[u8], out: &mut alloc::vec::Vec<u8>) {
-    // A quarter of the smallest first-level cache in use.
-    const PIECE: usize = 8 * 1024;
-    let encoded = EncodedHeader::new(header);
-    let start = out.len();
-    out.reserve(FrameHeader::MAX_LEN + payload.len());
-    // A copy of fixed length takes no call.
-    out.extend_from_slice(&encoded.bytes);
-    out.truncate(start + usize::from(encoded.len));
-    let Some(key) = header.masking_key else {
-        out.extend_from_slice(payload);
-        return;
-    };
-    let mut mask = Mask::new(key);
-    for piece in payload.chunks(PIECE) {
-        let start = out.len();
-        out.extend_from_slice(piece);
-        mask.apply(out.get_mut(start..).unwrap_or_default());
+    let (word, header_len) = header.to_word();
+    let head = word.to_le_bytes();
+    out.reserve(head.len() + payload.len());
+    let room = out.spare_capacity_mut();
+    // All of the word: its length is known, so that this is a store and not a call.
+    let Some(to) = room.first_chunk_mut() else { return };
+    *to = head.map(MaybeUninit::new);
+    let end = header_len + payload.len();
+    let Some(to) = room.get_mut(header_len..end) else { return };
+    copy(header.masking_key, payload, to);
+    // SAFETY: so many bytes of the reserved room have been written, the header's and then the payload's.
+    #[allow(unsafe_code)]
+    unsafe {
+        out.set_len(out.len() + end);
+    }
+}
+
+/// Copies `payload` to `out`, which is as long, masked if there is a key; afterwards all of it is initialised.
+#[cfg(feature = "alloc")]
+#[inline(always)]
+fn copy(key: Option<MaskingKey>, payload: &[u8], out: &mut [MaybeUninit<u8>]) {
+    // Up to here two stores are less than a call; a mask of zeros is none.
+    const SHORT: usize = 32;
+    match key {
+        Some(key) => Mask::new(key).fill(payload, out),
+        None if payload.len() <= SHORT => Mask::new(MaskingKey::new([0; 4])).fill(payload, out),
+        None => {
+            // SAFETY: both are of this length, and what is lent mutably overlaps with nothing.
+            #[allow(unsafe_code)]
+            unsafe {
+                payload.as_ptr().copy_to_nonoverlapping(out.as_mut_ptr().cast(), payload.len().min(out.len()));
+            }
+        }
     }
 }
 

@@ -134,8 +134,8 @@ impl FrameHeader {
     }
 
     /// The header's bytes, the first lowest, and how many they are.
-    #[inline]
-    fn to_word(self) -> (u128, usize) {
+    #[inline(always)]
+    pub(crate) fn to_word(self) -> (u128, usize) {
         let fin = if self.fin { FIN } else { 0 };
         let masked = if self.masking_key.is_some() { MASKED } else { 0 };
         let start = u128::from(fin | self.rsv.0 | self.opcode.bits()) | u128::from(masked) << 8;

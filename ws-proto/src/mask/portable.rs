@@ -3,6 +3,9 @@
 //! What is left behind the last whole step is not a loop: the last bytes of the payload are taken as one more step that
 //! overlaps the one before. They are read before anything is written.
 
+#[cfg(feature = "alloc")]
+use core::mem::MaybeUninit;
+
 /// Bytes per step: a multiple of 4, so that the phase is the same at each.
 const STEP: usize = 64;
 
@@ -159,6 +162,16 @@ pub(super) fn apply_copy(key: [u8; 4], payload: &[u8], out: &mut [u8]) {
     }
     if let Some(to) = out.last_chunk_mut::<STEP>() {
         store(to, xor(load::<8>(last), twice(turned(key, len - STEP))));
+    }
+}
+
+/// [`apply_copy`] to where nothing is yet; afterwards as much of it is initialised.
+#[cfg(feature = "alloc")]
+pub(super) fn fill(key: [u8; 4], payload: &[u8], out: &mut [MaybeUninit<u8>]) {
+    for (out, bytes) in out.chunks_mut(4).zip(payload.chunks(4)) {
+        for ((out, byte), key) in out.iter_mut().zip(bytes).zip(key) {
+            out.write(byte ^ key);
+        }
     }
 }
 

@@ -17,8 +17,10 @@ mod neon;
 mod simd128;
 #[cfg(target_arch = "x86_64")]
 mod sse2;
+mod word;
 
-use super::portable;
+#[cfg(feature = "alloc")]
+use core::mem::MaybeUninit;
 
 /// What every processor of the target has.
 #[cfg(target_arch = "x86_64")]
@@ -30,40 +32,38 @@ type Baseline = core::arch::aarch64::uint8x16_t;
 #[cfg(target_arch = "wasm32")]
 type Baseline = core::arch::wasm32::v128;
 
-/// Fewer bytes than a vector are not masked here.
+/// Fewer bytes than a vector are masked in words.
 const LEAST: usize = Baseline::LEN;
 
 /// XORs `payload` with `key`, whose first byte is for its first one; whether it is ASCII then, if `TEXT` asks for that.
 #[inline(always)]
 pub(super) fn apply<const TEXT: bool>(key: [u8; 4], payload: &mut [u8]) -> bool {
-    if payload.len() < LEAST {
-        return portable::apply::<TEXT>(key, payload);
-    }
     let at = payload.as_mut_ptr();
-    // SAFETY: these bytes are lent to us, and enough.
+    // SAFETY: these bytes are lent to us.
     unsafe { mask::<TEXT>(key, at, at, payload.len()) }
 }
 
-/// Masks from `payload` to `out` of the same length.
+/// Masks from `payload` to `out`, as many bytes as both have.
 #[inline(always)]
 pub(super) fn apply_copy(key: [u8; 4], payload: &[u8], out: &mut [u8]) {
-    let len = payload.len().min(out.len());
-    if len < LEAST {
-        return portable::apply_copy(key, payload, out);
-    }
-    // SAFETY: both have so many bytes, which are enough.
-    unsafe { mask::<false>(key, payload.as_ptr(), out.as_mut_ptr(), len) };
+    // SAFETY: both have so many bytes.
+    unsafe { mask::<false>(key, payload.as_ptr(), out.as_mut_ptr(), payload.len().min(out.len())) };
+}
+
+/// [`apply_copy`] to where nothing is yet; afterwards as much of it is initialised.
+#[cfg(feature = "alloc")]
+#[inline(always)]
+pub(super) fn fill(key: [u8; 4], payload: &[u8], out: &mut [MaybeUninit<u8>]) {
+    // SAFETY: both have so many bytes.
+    unsafe { mask::<false>(key, payload.as_ptr(), out.as_mut_ptr().cast(), payload.len().min(out.len())) };
 }
 
 /// Moves all but the first `distance` bytes of `window` to its start, masked.
 pub(super) fn apply_move(key: [u8; 4], window: &mut [u8], distance: usize) {
     let len = window.len().saturating_sub(distance);
-    if len < LEAST {
-        return portable::apply_move(key, window, distance);
-    }
     let to = window.as_mut_ptr();
-    // SAFETY: the bytes from `distance` on are in the window, and enough.
-    unsafe { mask::<false>(key, to.add(distance), to, len) };
+    // SAFETY: if there are bytes from `distance` on, they are in the window.
+    unsafe { mask::<false>(key, to.wrapping_add(distance), to, len) };
 }
 
 /// Masks `len` bytes, whose place is that of [`ends`] and [`all`]; whether what has become of them is ASCII, if `TEXT` asks
@@ -71,17 +71,28 @@ pub(super) fn apply_move(key: [u8; 4], window: &mut [u8], distance: usize) {
 ///
 /// # Safety
 ///
-/// They are [`LEAST`] or more; `from` can be read and `to` be written as far, and does not lie behind `from` where they
-/// overlap.
+/// So many bytes at `from` can be read and at `to` be written, which does not lie behind `from` where they overlap.
 #[inline(always)]
 unsafe fn mask<const TEXT: bool>(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> bool {
-    let key = u32::from_le_bytes(key);
+    let word = u32::from_le_bytes(key);
     // SAFETY: every processor of the target can; the lengths are compared, the rest is the caller's promise.
     unsafe {
-        if len <= 2 * LEAST {
-            ends::<Baseline, 1, TEXT>(key, from, to, len)
+        if len > 2 * LEAST {
+            mask_longer::<TEXT>(word, from, to, len)
+        } else if len >= LEAST {
+            ends::<Baseline, 1, TEXT>(word, from, to, len)
+        } else if len >= 8 {
+            ends::<u64, 1, TEXT>(word, from, to, len)
+        } else if len >= 4 {
+            ends::<u32, 1, TEXT>(word, from, to, len)
         } else {
-            mask_longer::<TEXT>(key, from, to, len)
+            let mut seen = 0;
+            for (i, key) in key.into_iter().enumerate().take(len) {
+                let byte = from.add(i).read() ^ key;
+                to.add(i).write(byte);
+                seen |= byte;
+            }
+            seen < 0x80
         }
     }
 }
