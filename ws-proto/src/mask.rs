@@ -171,25 +171,44 @@ mod tests {
 
     #[test]
     fn what_was_chosen_agrees_with_the_portable_code() {
+        let key = KEY.to_bytes();
         for len in (0..400).chain([4_095, 4_096, 4_097, 70_001]) {
             for offset in [0, 1, 7, 8, 31, 33, 63] {
-                let mut plain = payload(offset + len);
-                let ascii = portable::apply::<true>(KEY.to_bytes(), &mut plain[offset..]);
-                let mut chosen = payload(offset + len);
-                assert_eq!(chosen::apply::<true>(KEY.to_bytes(), &mut chosen[offset..]), ascii, "{len}");
+                let payload = payload(offset + len);
+                let [mut chosen, mut plain] = [payload.clone(), payload.clone()];
+                let ascii = portable::apply::<true>(key, &mut plain[offset..]);
+                assert_eq!(chosen::apply::<true>(key, &mut chosen[offset..]), ascii, "{len}");
                 assert_eq!(chosen, plain, "{len}");
-                let mut copy = vec![0; len];
-                chosen::apply_copy(KEY.to_bytes(), &payload(offset + len)[offset..], &mut copy);
-                assert_eq!(copy, plain[offset..], "{len}");
-                let mut filled = vec![MaybeUninit::new(0); len];
-                chosen::fill(KEY.to_bytes(), &payload(offset + len)[offset..], &mut filled);
-                // SAFETY: all of them were initialised before.
+
+                let [mut chosen, mut plain] = [payload.clone(), payload.clone()];
+                chosen::apply::<false>(key, &mut chosen[offset..]);
+                portable::apply::<false>(key, &mut plain[offset..]);
+                assert_eq!(chosen, plain, "{len}");
+
+                let [mut chosen, mut plain] = [vec![0; len], vec![0; len]];
+                chosen::apply_copy(key, &payload[offset..], &mut chosen);
+                portable::apply_copy(key, &payload[offset..], &mut plain);
+                assert_eq!(chosen, plain, "{len}");
+
+                let [mut chosen, mut plain] = [payload.clone(), payload.clone()];
+                chosen::apply_move(key, &mut chosen, offset);
+                portable::apply_move(key, &mut plain, offset);
+                assert_eq!(chosen[..len], plain[..len], "{len}");
+            }
+        }
+    }
+
+    #[cfg(feature = "alloc")]
+    #[test]
+    fn what_is_filled_is_masked() {
+        for len in 0..300 {
+            for fill in [chosen::fill, portable::fill] {
+                let mut out = vec![MaybeUninit::new(0xEE); len];
+                fill(KEY.to_bytes(), &payload(len), &mut out);
+                // SAFETY: all of them were initialised from the beginning.
                 #[allow(unsafe_code)]
-                let filled: Vec<u8> = filled.iter().map(|byte| unsafe { byte.assume_init() }).collect();
-                assert_eq!(filled, plain[offset..], "{len}");
-                let mut moved = payload(offset + len);
-                chosen::apply_move(KEY.to_bytes(), &mut moved, offset);
-                assert_eq!(moved[..len], plain[offset..], "{len}");
+                let out: Vec<u8> = out.iter().map(|byte| unsafe { byte.assume_init() }).collect();
+                assert_eq!(out, oracle(&payload(len)));
             }
         }
     }

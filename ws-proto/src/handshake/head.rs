@@ -66,17 +66,22 @@ impl HeadFinder {
             let Some(&byte) = rest.first() else {
                 return Ok(None);
             };
-            // What a line consists of, as far as it goes; a line's first byte is a matter of its own.
+            // What a line consists of, as far as it goes.
             let run = match self.state {
                 State::Line => text_run(rest),
+                State::LineStart if !is_space(byte) => text_run(rest),
                 State::LineStart | State::CarriageReturn | State::Complete => 0,
             };
-            if run > 0 {
-                self.extend_line(run)?;
-                self.scanned += run;
-            } else {
+            if run == 0 {
                 self.step(byte)?;
                 self.scanned += 1;
+                continue;
+            }
+            self.extend_line(run)?;
+            self.scanned += run;
+            if let Some([b'\r', b'\n', ..]) = rest.get(run..) {
+                self.end_line()?;
+                self.scanned += 2;
             }
         }
         Ok(Some(self.scanned))
@@ -92,7 +97,7 @@ impl HeadFinder {
                 Ok(())
             }
             // RFC 9112 §5.2: a folded line, or white space before the first field.
-            (State::LineStart, b' ' | b'\t') => Err(HandshakeError::Syntax),
+            (State::LineStart, byte) if is_space(byte) => Err(HandshakeError::Syntax),
             (_, byte) if is_text(byte) => self.extend_line(1),
             // Neither does an LF alone; NUL and the other controls stand nowhere.
             _ => Err(HandshakeError::Syntax),
@@ -135,6 +140,10 @@ impl HeadFinder {
     }
 }
 
+const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
 /// Whether `byte` may stand within a line.
 const fn is_text(byte: u8) -> bool {
     byte == b'\t' || byte >= 0x20 && byte != 0x7F
@@ -171,24 +180,35 @@ fn split(bytes: &[u8], message: Message) -> Result<&[u8], HandshakeError> {
     Ok(head.strip_prefix(b"\r\n").unwrap_or(head))
 }
 
-pub(super) struct RequestHead<'h> {
+/// Room for the parser to note where each field line is.
+pub(super) type Lines<'h> = [MaybeUninit<httparse::Header<'h>>; MAX_FIELDS];
+
+/// Nothing noted yet.
+pub(super) const NO_LINES: Lines<'_> = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+
+pub(super) struct RequestHead<'l, 'h> {
     pub(super) method: &'h str,
     pub(super) target: &'h str,
+    /// The field lines, as the parser has noted them.
+    pub(super) lines: &'l [httparse::Header<'h>],
+    /// The same, to be found again without notes.
     pub(super) fields: Fields<'h>,
 }
 
-impl<'h> RequestHead<'h> {
-    pub(super) fn parse(bytes: &'h [u8]) -> Result<Self, HandshakeError> {
+impl<'l, 'h> RequestHead<'l, 'h> {
+    pub(super) fn parse(bytes: &'h [u8], room: &'l mut Lines<'h>) -> Result<Self, HandshakeError> {
         let head = split(bytes, Message::Request)?;
-        let mut headers = [const { MaybeUninit::uninit() }; MAX_FIELDS];
         let mut request = httparse::Request::new(&mut []);
-        match request.parse_with_uninit_headers(head, &mut headers) {
+        match request.parse_with_uninit_headers(head, room) {
             Ok(httparse::Status::Complete(_)) => {}
             Err(httparse::Error::Version) => return Err(version_error(start_line(head).nth(2))),
             Ok(httparse::Status::Partial) | Err(_) => return Err(HandshakeError::Syntax),
         }
+        let lines = request.headers;
         match (request.version, request.method, request.path) {
-            (Some(1), Some(method), Some(target)) => Ok(Self { method, target, fields: Fields::of_head(head) }),
+            (Some(1), Some(method), Some(target)) => {
+                Ok(Self { method, target, lines, fields: Fields::of_head(head) })
+            }
             (Some(0), ..) => Err(HandshakeError::Http10),
             _ => Err(HandshakeError::Syntax),
         }
@@ -228,7 +248,7 @@ pub(super) enum HttpVersion {
 impl<'h> ResponseHead<'h> {
     pub(super) fn parse(bytes: &'h [u8]) -> Result<Self, HandshakeError> {
         let head = split(bytes, Message::Response)?;
-        let mut headers = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+        let mut headers = NO_LINES;
         let mut response = httparse::Response::new(&mut []);
         let config = httparse::ParserConfig::default();
         match config.parse_response_with_uninit_headers(&mut response, head, &mut headers) {

@@ -72,7 +72,7 @@ use super::{
     Fields, HandshakeError,
     authority::Authority,
     extension::{self, Extension},
-    head::{Message, RequestHead},
+    head::{Message, NO_LINES, RequestHead},
     progress::Progress,
     target::Target,
 };
@@ -241,17 +241,18 @@ impl<'h> Request<'h> {
     /// The request breaks a rule, or `origin` does not admit the page it comes from. Answer with
     /// [`HandshakeError::write_response`].
     pub fn parse(head: &'h [u8], origin: OriginPolicy<'_>) -> Result<Head<'h>, HandshakeError> {
-        let RequestHead { method, target, fields } = RequestHead::parse(head)?;
+        let mut room = NO_LINES;
+        let RequestHead { method, target, lines, fields } = RequestHead::parse(head, &mut room)?;
         check_method(method)?;
         let target = Target::parse(method, target)?;
-        let facts = Facts::gather(fields)?;
+        let facts = Facts::gather(lines.iter().map(|line| (line.name, line.value)))?;
         let authority = facts.authority(target.authority)?;
         let head = PlainRequest { method, target, authority, fields };
         if facts.is_plain(method)? {
             return Ok(Head::Plain(head));
         }
         let upgrade = facts.upgrade(method)?;
-        let origin = facts.admit(fields, &authority, origin)?;
+        let origin = facts.admit(&authority, origin)?;
         Ok(Head::Upgrade(Self { head, origin, upgrade }))
     }
 

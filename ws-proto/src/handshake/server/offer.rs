@@ -140,7 +140,7 @@ pub fn negotiate<'h, F: Fn() -> I, I: Iterator<Item = (&'h str, &'h [u8])>>(
         return Err(HandshakeError::UpgradeRequired);
     }
     let upgrade = facts.upgrade(method)?;
-    let origin = facts.admit(fields(), &authority, origin)?;
+    let origin = facts.admit(&authority, origin)?;
     Ok((Offer { fields, origin }, upgrade))
 }
 
@@ -162,7 +162,7 @@ pub fn negotiate_extended_connect<'h, F: Fn() -> I, I: Iterator<Item = (&'h str,
     let facts = Facts::gather(fields())?;
     let authority = parse_authority(authority)?;
     facts.check_version()?;
-    let origin = facts.admit(fields(), &authority, origin)?;
+    let origin = facts.admit(&authority, origin)?;
     Ok(Offer { fields, origin })
 }
 
@@ -174,23 +174,21 @@ pub(super) fn check_method(method: &str) -> Result<(), HandshakeError> {
     if METHODS.contains(&method) { Ok(()) } else { Err(HandshakeError::UnknownMethod) }
 }
 
-/// The grammar of the lists that are walked over again and again later.
-fn check_lists<'h>(mut fields: impl Iterator<Item = (&'h str, &'h [u8])>) -> Result<(), HandshakeError> {
-    fields.try_for_each(|(name, value)| match name {
-        _ if name.eq_ignore_ascii_case("sec-websocket-protocol") => {
-            let mut subprotocols = elements(value).peekable();
-            let valid = subprotocols.peek().is_some() && subprotocols.all(is_token);
-            if valid { Ok(()) } else { Err(HandshakeError::Subprotocol) }
-        }
-        _ if name.eq_ignore_ascii_case("sec-websocket-extensions") && !is_extension_list(value) => {
-            Err(HandshakeError::Extensions)
-        }
-        _ => Ok(()),
-    })
+/// The grammar of a list that is walked over again and again later.
+fn check_list(name: &str, value: &[u8]) -> Result<(), HandshakeError> {
+    if name.eq_ignore_ascii_case("sec-websocket-protocol") {
+        let mut subprotocols = elements(value).peekable();
+        let valid = subprotocols.peek().is_some() && subprotocols.all(is_token);
+        return if valid { Ok(()) } else { Err(HandshakeError::Subprotocol) };
+    }
+    if name.eq_ignore_ascii_case("sec-websocket-extensions") && !is_extension_list(value) {
+        return Err(HandshakeError::Extensions);
+    }
+    Ok(())
 }
 
 /// What one walk over the fields has found.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Facts<'h> {
     host: Once<'h>,
     origin: Once<'h>,
@@ -201,11 +199,23 @@ pub(super) struct Facts<'h> {
     names_upgrade: bool,
     /// Whether there are fields that only a WebSocket has.
     speaks_websocket: bool,
+    /// What is wrong with the lists of subprotocols and extensions.
+    lists: Result<(), HandshakeError>,
 }
 
 impl<'h> Facts<'h> {
     pub(super) fn gather(fields: impl Iterator<Item = (&'h str, &'h [u8])>) -> Result<Self, HandshakeError> {
-        let mut facts = Self::default();
+        let mut facts = Self {
+            host: Once::Absent,
+            origin: Once::Absent,
+            key: Once::Absent,
+            version: Once::Absent,
+            content_length: Once::Absent,
+            names_websocket: false,
+            names_upgrade: false,
+            speaks_websocket: false,
+            lists: Ok(()),
+        };
         for (name, value) in fields {
             facts.add(name, trim(value))?;
         }
@@ -215,7 +225,10 @@ impl<'h> Facts<'h> {
 
     fn add(&mut self, name: &str, value: &'h [u8]) -> Result<(), HandshakeError> {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
-        self.speaks_websocket |= is_websocket_name(name);
+        if is_websocket_name(name) {
+            self.speaks_websocket = true;
+            self.lists = self.lists.and_then(|()| check_list(name, value));
+        }
         match name.len() {
             4 if is("host") => self.host.add(value),
             6 if is("origin") => self.origin.add(value),
@@ -279,22 +292,13 @@ impl<'h> Facts<'h> {
         }
     }
 
-    /// The origin of the page that asks, if `policy` admits it and the lists in `fields` are well-formed.
+    /// The origin of the page that asks, if `policy` admits it and the lists are well-formed.
     pub(super) fn admit(
         &self,
-        fields: impl Iterator<Item = (&'h str, &'h [u8])>,
         authority: &Authority<'_>,
         policy: OriginPolicy<'_>,
     ) -> Result<Option<&'h str>, HandshakeError> {
-        check_lists(fields)?;
-        self.origin(authority, policy)
-    }
-
-    fn origin(
-        &self,
-        authority: &Authority<'_>,
-        policy: OriginPolicy<'_>,
-    ) -> Result<Option<&'h str>, HandshakeError> {
+        self.lists?;
         let value = match self.origin {
             Once::Absent => return Ok(None),
             Once::One(value) => value,
