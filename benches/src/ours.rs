@@ -189,12 +189,11 @@ impl Handshake for Accept {
         let len = self.transport.receive(&mut self.received);
         let received = &self.received[..len];
         let mut handshake = server::Handshake::new(Instant::ZERO, &self.config);
-        let Ok(Some(head_len)) = handshake.poll_head(Instant::ZERO, received) else {
+        if !matches!(handshake.poll_head(Instant::ZERO, received), Ok(Some(_))) {
             return;
-        };
-        let head = &received[..head_len];
-        let Ok(server::Head::Upgrade(request)) = server::Request::parse(head, server::OriginPolicy::SameHost)
-        else {
+        }
+        let head = handshake.request(received, server::OriginPolicy::SameHost);
+        let Ok(server::Head::Upgrade(request)) = head else {
             return;
         };
         let answer = server::Accept::new();

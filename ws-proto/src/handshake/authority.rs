@@ -2,6 +2,8 @@
 
 use core::{net::Ipv6Addr, str};
 
+use super::field::ByteSet;
+
 /// `uri-host [ ":" port ]`, as Host, targets and origins have it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Authority<'h> {
@@ -28,7 +30,8 @@ impl<'h> Authority<'h> {
                 (Host::Ipv6(address.parse().ok()?), port)
             }
             None => {
-                let (name, port) = text.split_at_checked(text.find(':').unwrap_or(text.len()))?;
+                let (name, port) =
+                    text.split_at_checked(text.bytes().position(|byte| byte == b':').unwrap_or(text.len()))?;
                 (Host::Name(Some(name).filter(|name| is_reg_name(name))?), port)
             }
         };
@@ -63,12 +66,13 @@ fn parse_port(text: &str) -> Option<Option<u16>> {
 
 /// A registered name (RFC 3986 section 3.2.2) that is not empty; IPv4 addresses are among them.
 fn is_reg_name(name: &str) -> bool {
+    const NAME: ByteSet = ByteSet::alphanumeric().with(b"-._~!$&'()*+,;=");
     let mut rest = name.as_bytes();
     loop {
         rest = match rest {
             [] => return !name.is_empty(),
             [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest,
-            [byte, rest @ ..] if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(byte) => rest,
+            [byte, rest @ ..] if NAME.contains(*byte) => rest,
             _ => return false,
         };
     }

@@ -66,14 +66,41 @@ pub(super) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().copied().all(is_token_byte)
 }
 
-pub(super) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+pub(super) const fn is_token_byte(byte: u8) -> bool {
+    const TOKEN: ByteSet = ByteSet::alphanumeric().with(b"!#$%&'*+-.^_`|~");
+    TOKEN.contains(byte)
+}
+
+/// A set of bytes that is asked about every byte of a head.
+pub(super) struct ByteSet([u32; 8]);
+
+impl ByteSet {
+    /// The letters and digits of ASCII.
+    pub(super) const fn alphanumeric() -> Self {
+        Self([0; 8]).with(b"0123456789").with(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ").with(b"abcdefghijklmnopqrstuvwxyz")
+    }
+
+    /// These bytes too.
+    pub(super) const fn with(mut self, mut bytes: &[u8]) -> Self {
+        while let [byte, rest @ ..] = bytes {
+            self.0[(*byte >> 5) as usize] |= 1 << (*byte & 31);
+            bytes = rest;
+        }
+        self
+    }
+
+    #[inline]
+    pub(super) const fn contains(&self, byte: u8) -> bool {
+        self.0[(byte >> 5) as usize] >> (byte & 31) & 1 == 1
+    }
 }
 
 /// Whether only the handshake has fields of this name (RFC 6455 section 11.3).
 pub(super) fn is_websocket_name(name: &str) -> bool {
-    const PREFIX: &str = "sec-websocket-";
-    name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+    const PREFIX: &[u8] = b"sec-websocket-";
+    // Few names begin with this letter.
+    matches!(name.as_bytes(), [b'S' | b's', ..])
+        && name.as_bytes().get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
 }
 
 /// Whether `byte` may stand in the value of a field (RFC 9110 section 5.5).

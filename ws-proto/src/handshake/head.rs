@@ -56,6 +56,12 @@ impl HeadFinder {
         self.state == State::Complete
     }
 
+    /// The head that has been found in `received`, without an empty line before it.
+    pub(super) fn head<'h>(&self, received: &'h [u8]) -> Result<&'h [u8], HandshakeError> {
+        let head = received.get(..self.scanned).filter(|_| self.is_complete()).ok_or(HandshakeError::Syntax)?;
+        Ok(head.strip_prefix(b"\r\n").unwrap_or(head))
+    }
+
     /// Looks at the bytes of `received` that are new, and tells where the head ends.
     pub(super) fn find(&mut self, received: &[u8]) -> Result<Option<usize>, HandshakeError> {
         while !self.is_complete() {
@@ -171,13 +177,13 @@ fn text_run(bytes: &[u8]) -> usize {
     run + rest.iter().position(|&byte| !is_text(byte)).unwrap_or(rest.len())
 }
 
-/// The start line and the fields of the head that `bytes` start with, checked line by line.
+/// The head that `bytes` start with, from its start line on.
 ///
-/// The head has been through a finder once, but not necessarily by the hands of this caller.
-fn split(bytes: &[u8], message: Message) -> Result<&[u8], HandshakeError> {
-    let len = HeadFinder::new(message).find(bytes)?.ok_or(HandshakeError::Syntax)?;
-    let head = bytes.get(..len).unwrap_or_default();
-    Ok(head.strip_prefix(b"\r\n").unwrap_or(head))
+/// It has been through a finder once, but not necessarily by the hands of this caller.
+pub(super) fn split(bytes: &[u8], message: Message) -> Result<&[u8], HandshakeError> {
+    let mut finder = HeadFinder::new(message);
+    finder.find(bytes)?;
+    finder.head(bytes)
 }
 
 /// Room for the parser to note where each field line is.
@@ -196,8 +202,8 @@ pub(super) struct RequestHead<'l, 'h> {
 }
 
 impl<'l, 'h> RequestHead<'l, 'h> {
-    pub(super) fn parse(bytes: &'h [u8], room: &'l mut Lines<'h>) -> Result<Self, HandshakeError> {
-        let head = split(bytes, Message::Request)?;
+    /// Parses a head that a finder has found.
+    pub(super) fn parse(head: &'h [u8], room: &'l mut Lines<'h>) -> Result<Self, HandshakeError> {
         let mut request = httparse::Request::new(&mut []);
         match request.parse_with_uninit_headers(head, room) {
             Ok(httparse::Status::Complete(_)) => {}

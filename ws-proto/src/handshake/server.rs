@@ -72,7 +72,7 @@ use super::{
     Fields, HandshakeError,
     authority::Authority,
     extension::{self, Extension},
-    head::{Message, NO_LINES, RequestHead},
+    head::{Message, NO_LINES, RequestHead, split},
     progress::Progress,
     target::Target,
 };
@@ -113,6 +113,16 @@ impl Handshake {
     /// [`HandshakeError::write_response`]; a later call gives the same error.
     pub fn poll_head(&mut self, now: Instant, received: &[u8]) -> Result<Option<usize>, HandshakeError> {
         self.progress.poll_head(now, received)
+    }
+
+    /// Parses the head that [`poll_head`](Self::poll_head) has found at the start of `received`, which have to be the same
+    /// bytes: they are not looked through once more, as [`Request::parse`] would.
+    ///
+    /// # Errors
+    ///
+    /// As [`Request::parse`]; [`HandshakeError::Syntax`] as long as no head has been found.
+    pub fn request<'h>(&self, received: &'h [u8], origin: OriginPolicy<'_>) -> Result<Head<'h>, HandshakeError> {
+        Request::parse_found(self.progress.finder.head(received)?, origin)
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout); `None` once the head has been found, or with
@@ -241,6 +251,11 @@ impl<'h> Request<'h> {
     /// The request breaks a rule, or `origin` does not admit the page it comes from. Answer with
     /// [`HandshakeError::write_response`].
     pub fn parse(head: &'h [u8], origin: OriginPolicy<'_>) -> Result<Head<'h>, HandshakeError> {
+        Self::parse_found(split(head, Message::Request)?, origin)
+    }
+
+    /// [`parse`](Self::parse) of a head that a finder has found.
+    fn parse_found(head: &'h [u8], origin: OriginPolicy<'_>) -> Result<Head<'h>, HandshakeError> {
         let mut room = NO_LINES;
         let RequestHead { method, target, lines, fields } = RequestHead::parse(head, &mut room)?;
         check_method(method)?;

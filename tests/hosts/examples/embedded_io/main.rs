@@ -15,7 +15,7 @@ use std::{io, net::TcpListener, ops::Range};
 use board::{Board, Desk};
 use ws_proto::{
     Closed, Config, Endpoint, HandshakeError, IncomingPart, MessageBuffer, SendError, Server, State, Transmit,
-    server::{Accept, Handshake, Head, OriginPolicy, Request},
+    server::{Accept, Handshake, Head, OriginPolicy},
 };
 
 /// The longest head, and the longest part of a message; what it takes to send such a part, or to answer.
@@ -95,7 +95,7 @@ fn open<B: Board>(
         }
     };
     let request = head.and_then(|len| {
-        Ok((len, Request::parse(&input[..len], OriginPolicy::AllowAny).and_then(Head::into_request)?.upgrade()))
+        Ok((len, handshake.request(input, OriginPolicy::AllowAny).and_then(Head::into_request)?.upgrade()))
     });
     let (len, endpoint, first) = match request {
         Ok((first, upgrade)) => {

@@ -79,7 +79,7 @@ impl<'a> Opening<'a> {
         let Some(len) = self.handshake.poll_head(now, &self.head).map_err(HandshakeError::status)? else {
             return Ok(None);
         };
-        let head = Request::parse(&self.head, self.origin).and_then(Head::into_request);
+        let head = self.handshake.request(&self.head, self.origin).and_then(Head::into_request);
         let request = head.map_err(HandshakeError::status)?;
         let accept = answer(&request)?;
         // A field that can't be sent is a fault of this server too.
