@@ -55,7 +55,7 @@ impl<'h> Origin<'h> {
         let mut bytes = scheme.bytes();
         let valid = bytes.next()?.is_ascii_alphabetic()
             && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-        Some(Self { scheme: Some(scheme).filter(|_| valid)?, authority: Authority::parse(authority.as_bytes())? })
+        Some(Self { scheme: Some(scheme).filter(|_| valid)?, authority: Authority::parse(authority)? })
     }
 
     fn port(&self) -> Option<u16> {
@@ -84,7 +84,7 @@ impl<'h> Origin<'h> {
                 && self.port() == entry.port()
                 && self.authority.same_host(&entry.authority);
         }
-        Authority::parse(entry.as_bytes()).is_some_and(|host| self.is_at(&host))
+        Authority::parse(entry).is_some_and(|host| self.is_at(&host))
     }
 }
 
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     fn admits(policy: OriginPolicy<'_>, origin: &str, host: &str) -> bool {
-        policy.admits(origin, &Authority::parse(host.as_bytes()).unwrap())
+        policy.admits(origin, &Authority::parse(host).unwrap())
     }
 
     #[test]

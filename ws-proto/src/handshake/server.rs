@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use ws_proto::{Config, Endpoint, Instant, Server};
-//! use ws_proto::server::{Accept, Handshake, Head, OriginPolicy, Request};
+//! use ws_proto::server::{Accept, Handshake, Head, OriginPolicy};
 //!
 //! /// Stands for a transport: gives the next bytes, takes the answer.
 //! # struct Socket(Vec<&'static [u8]>, Vec<u8>);
@@ -32,7 +32,7 @@
 //!             }
 //!         }
 //!     };
-//!     let request = match Request::parse(&buf[..head_len], OriginPolicy::SameHost) {
+//!     let request = match handshake.request(&buf[..received], OriginPolicy::SameHost) {
 //!         Ok(Head::Upgrade(request)) => request,
 //!         Ok(Head::Plain(request)) => return Err(format!("a page is asked for: {}", request.path()).into()),
 //!         Err(error) => {

@@ -1,6 +1,6 @@
 //! Request targets and resource names (RFC 9112 section 3.2, RFC 6455 section 3).
 
-use super::{HandshakeError, MAX_TARGET_LEN, authority::Authority};
+use super::{HandshakeError, MAX_TARGET_LEN, authority::Authority, field::ByteSet};
 
 /// A request target.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +45,7 @@ impl<'h> Target<'h> {
             _ => return None,
         };
         let (host, resource) = rest.split_at_checked(rest.find(['/', '?']).unwrap_or(rest.len()))?;
-        let mut authority = Authority::parse(host.as_bytes())?;
+        let mut authority = Authority::parse(host)?;
         authority.port.get_or_insert(default_port);
         Some(Self::origin_form(text, resource, Some(authority)))
     }
@@ -58,8 +58,9 @@ pub(super) fn is_resource_name(text: &str) -> bool {
 
 /// Every visible character but those that both RFC 3986 and browsers encode. Browsers leave some characters
 /// as they are that RFC 3986 does not have, such as `|` and a `%` that encodes nothing; they are opaque here.
-fn is_target_byte(byte: u8) -> bool {
-    byte.is_ascii_graphic() && !b"#\"<>".contains(&byte)
+const fn is_target_byte(byte: u8) -> bool {
+    const TARGET: ByteSet = ByteSet::alphanumeric().with(b"!$%&'()*+,-./:;=?@[\\]^_`{|}~");
+    TARGET.contains(byte)
 }
 
 #[cfg(test)]

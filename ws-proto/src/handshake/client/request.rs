@@ -116,7 +116,7 @@ impl<'a> Request<'a> {
     }
 
     pub(super) fn check(&self) -> Result<(), WriteError> {
-        if Authority::parse(self.host.as_bytes()).is_none() {
+        if Authority::parse(self.host).is_none() {
             return Err(WriteError::InvalidHost);
         }
         if !is_resource_name(self.resource) {

@@ -167,7 +167,7 @@ pub fn negotiate_extended_connect<'h, F: Fn() -> I, I: Iterator<Item = (&'h str,
 }
 
 fn parse_authority(text: &str) -> Result<Authority<'_>, HandshakeError> {
-    Authority::parse(text.as_bytes()).ok_or(HandshakeError::Host)
+    Authority::parse(text).ok_or(HandshakeError::Host)
 }
 
 pub(super) fn check_method(method: &str) -> Result<(), HandshakeError> {
@@ -258,7 +258,7 @@ impl<'h> Facts<'h> {
     /// The host that the request is for. Host has to be valid even where the target overrides it.
     pub(super) fn authority(&self, absolute: Option<Authority<'h>>) -> Result<Authority<'h>, HandshakeError> {
         let host = self.host.required(HandshakeError::Host)?;
-        let host = Authority::parse(host).ok_or(HandshakeError::Host)?;
+        let host = parse_authority(str::from_utf8(host).map_err(|_| HandshakeError::Host)?)?;
         Ok(absolute.unwrap_or(host))
     }
 
