@@ -137,9 +137,7 @@ mod tests {
 
     #[test]
     fn hosts_are_compared_as_names_or_addresses() {
-        let same = |a: &str, b: &str| {
-            Authority::parse(a).unwrap().same_host(&Authority::parse(b).unwrap())
-        };
+        let same = |a: &str, b: &str| Authority::parse(a).unwrap().same_host(&Authority::parse(b).unwrap());
         assert!(same("Example.COM", "example.com.:80"));
         assert!(same("[0:0::1]", "[::1]:1"));
         assert!(!same("example.com..", "example.com"));

@@ -96,11 +96,13 @@ impl ByteSet {
 }
 
 /// Whether only the handshake has fields of this name (RFC 6455 section 11.3).
+#[inline]
 pub(super) fn is_websocket_name(name: &str) -> bool {
     const PREFIX: &[u8] = b"sec-websocket-";
-    // Few names begin with this letter.
-    matches!(name.as_bytes(), [b'S' | b's', ..])
-        && name.as_bytes().get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+    // Few names have this letter at their end.
+    name.as_bytes()
+        .first_chunk::<14>()
+        .is_some_and(|start| start[13] == b'-' && start.eq_ignore_ascii_case(PREFIX))
 }
 
 /// Whether `byte` may stand in the value of a field (RFC 9110 section 5.5).

@@ -157,24 +157,35 @@ const fn is_text(byte: u8) -> bool {
 
 /// How many bytes at the start of `bytes` may stand within a line; a tab may end the run.
 fn text_run(bytes: &[u8]) -> usize {
+    let mut run = 0;
+    // Two words at a time: one branch for both.
+    while let Some([first, second]) = bytes.get(run..).and_then(<[u8]>::first_chunk::<16>).map(words) {
+        let stops = [stops(first), stops(second)];
+        if stops[0] | stops[1] != 0 {
+            let (index, at) = if stops[0] == 0 { (8, stops[1]) } else { (0, stops[0]) };
+            // At most 7 more.
+            return run + index + usize::try_from(at.trailing_zeros() / 8).unwrap_or_default();
+        }
+        run += 16;
+    }
+    let rest = bytes.get(run..).unwrap_or_default();
+    run + rest.iter().position(|&byte| !is_text(byte)).unwrap_or(rest.len())
+}
+
+/// 16 bytes as two words, the first byte lowest in the first.
+fn words(bytes: &[u8; 16]) -> [u64; 2] {
+    [0, 8].map(|at| {
+        u64::from_le_bytes(bytes.get(at..).and_then(|half| half.first_chunk()).copied().unwrap_or_default())
+    })
+}
+
+/// The top bit of each byte in `word` that is below a space, or that is DEL; right up to the first of them.
+const fn stops(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const TOPS: u64 = ONES << 7;
-    let mut words = bytes.chunks_exact(8);
-    let mut run = 0;
-    for word in &mut words {
-        let word = u64::from_le_bytes(word.first_chunk().copied().unwrap_or_default());
-        // The top bit of each byte that is below a space, or that is DEL; right up to the first of them.
-        let control = word.wrapping_sub(ONES * 0x20) & !word & TOPS;
-        let not_delete = word ^ (ONES * 0x7F);
-        let stop = control | (not_delete.wrapping_sub(ONES) & !not_delete & TOPS);
-        if stop != 0 {
-            // At most 7.
-            return run + usize::try_from(stop.trailing_zeros() / 8).unwrap_or_default();
-        }
-        run += 8;
-    }
-    let rest = words.remainder();
-    run + rest.iter().position(|&byte| !is_text(byte)).unwrap_or(rest.len())
+    let control = word.wrapping_sub(ONES * 0x20) & !word & TOPS;
+    let not_delete = word ^ (ONES * 0x7F);
+    control | (not_delete.wrapping_sub(ONES) & !not_delete & TOPS)
 }
 
 /// The head that `bytes` start with, from its start line on.
