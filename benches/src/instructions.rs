@@ -5,11 +5,11 @@ use ws_proto::Side;
 use crate::{
     Content, client_frames,
     contender::{self, Run, Sending},
-    ours,
+    fragments, ours,
     transport::Transport,
 };
 
-/// How many messages a pass of each workload has.
+/// How many messages a pass of each workload has, or fragments of one.
 pub const MESSAGES: usize = 64;
 
 /// Makes the workload of a name.
@@ -29,6 +29,8 @@ pub fn workloads() -> Vec<(String, Make)> {
             workloads.push((format!("encode-{side}-{len}"), encode));
         }
     }
+    workloads.push(("fragments-binary-64".into(), decode_fragments));
+    workloads.push(("cut-binary-125".into(), decode_cut));
     workloads.push(("handshake".into(), |_| contender::handshake::<ours::Accept>()));
     workloads
 }
@@ -49,6 +51,21 @@ fn decode(name: &str) -> Result<Run, String> {
     let (len, count) = (len(name), MESSAGES);
     let transport = Transport::new(client_frames(content, len, count), usize::MAX);
     contender::decode::<ours::Shared<{ 128 << 10 }>>(transport, &content.payload(len), count)
+}
+
+/// One message in as many fragments as others have messages.
+fn decode_fragments(name: &str) -> Result<Run, String> {
+    let fragment_len = len(name);
+    let total = fragment_len * MESSAGES;
+    let transport = Transport::new(fragments(Content::Binary, total, fragment_len), usize::MAX);
+    contender::decode::<ours::Shared<{ 128 << 10 }>>(transport, &Content::Binary.payload(total), 1)
+}
+
+/// Messages in reads that cut them, as segments of TCP do.
+fn decode_cut(name: &str) -> Result<Run, String> {
+    let (len, count) = (len(name), MESSAGES);
+    let transport = Transport::new(client_frames(Content::Binary, len, count), 1460);
+    contender::decode::<ours::Shared<{ 128 << 10 }>>(transport, &Content::Binary.payload(len), count)
 }
 
 fn encode(name: &str) -> Result<Run, String> {

@@ -9,6 +9,7 @@ use crate::deflate::{Inflater, Use};
 use crate::{
     endpoint::Endpoint,
     error::{Fault, ReceiveError},
+    frame::FrameHeader,
     message::{Content, Data, Message, MessageKind, Part},
     receive::{DataStep, Step, Whole},
     role::Role,
@@ -211,7 +212,8 @@ impl<S: Storage> MessageBuffer<S> {
     /// do, it is better kept: to allocate it anew costs more than to read the message.
     #[must_use]
     pub const fn keeping(mut self, len: usize) -> Self {
-        self.keep = len;
+        // A message of that length comes with its header.
+        self.keep = if len == 0 { 0 } else { len.saturating_add(FrameHeader::MAX_LEN) };
         self
     }
 
