@@ -183,6 +183,7 @@ mod negotiated;
 mod output;
 mod prepared;
 mod receive;
+mod retention;
 mod role;
 mod send;
 #[cfg(feature = "alloc")]
@@ -207,6 +208,7 @@ pub use negotiated::Negotiated;
 #[cfg(feature = "alloc")]
 pub use output::{Output, Pending};
 pub use prepared::Prepared;
+pub use retention::Retention;
 pub use role::{Client, Entropy, EntropyError, Role, Server, Side};
 #[cfg(feature = "alloc")]
 pub use session::{Memory, Reply, Session};

@@ -12,6 +12,7 @@ use crate::{
     frame::FrameHeader,
     message::{Content, Data, Message, MessageKind, Part},
     receive::{DataStep, Step, Whole},
+    retention::Retention,
     role::Role,
     storage::Storage,
     time::Instant,
@@ -48,6 +49,8 @@ pub struct MessageBuffer<S> {
     told: Option<Told>,
     /// How much of the storage is kept for the next message, in any case.
     keep: usize,
+    /// What else of it is kept.
+    retention: Retention,
     /// The last read took all the room that there was: more is probably waiting.
     flooded: bool,
     /// The next read is to the storage although the host has a buffer for all connections.
@@ -195,6 +198,7 @@ impl<S: Storage> MessageBuffer<S> {
             unread: 0..0,
             told: None,
             keep: 0,
+            retention: Retention::new(),
             flooded: false,
             direct: false,
             clear: false,
@@ -207,9 +211,8 @@ impl<S: Storage> MessageBuffer<S> {
 
     /// This buffer, keeping up to `len` bytes of its storage when a message has been taken, for the next one.
     ///
-    /// Otherwise what a big message took is given back at once, which is right for a connection that may be idle next.
-    /// For a stream of big messages, or a buffer that an event loop lends to whichever connection has something to
-    /// do, it is better kept: to allocate it anew costs more than to read the message.
+    /// Otherwise what a big message took is given back as [`Retention`] says, which is right for a connection that may be
+    /// idle next. In a buffer that an event loop lends to whichever connection has something to do it is better kept.
     #[must_use]
     pub const fn keeping(mut self, len: usize) -> Self {
         // A message of that length comes with its header.
@@ -250,6 +253,17 @@ impl<S: Storage> MessageBuffer<S> {
         self.unread.end += len.min(room);
         self.flooded = len >= room;
         self.clear = false;
+    }
+
+    /// Gives back what the storage has grown by, unless a message is in progress: for a connection that has become idle,
+    /// as when its [`poll_timeout`](Endpoint::poll_timeout) passes.
+    pub fn release(&mut self) {
+        if self.is_empty() {
+            self.forget_told();
+            self.unread = 0..0;
+            self.retention = Retention::new();
+            self.storage.shrink(KEPT.max(self.keep));
+        }
     }
 
     /// What has been read and not been received yet.
@@ -681,19 +695,16 @@ impl<S: Storage> MessageBuffer<S> {
 
     /// All that was read has been taken: what follows is read right behind the message in progress.
     fn rewind(&mut self) {
-        if let Some(message) = &self.message {
-            self.unread = message.at.end..message.at.end;
-            return;
-        }
-        self.unread = 0..0;
+        let used = self.unread.end;
+        let start = self.message.as_ref().map_or(0, |message| message.at.end);
+        self.unread = start..start;
         let len = self.storage.bytes().len();
-        if self.flooded && len < LARGEST_READ {
+        if core::mem::take(&mut self.flooded) && len < LARGEST_READ {
             self.storage.grow((2 * len).min(LARGEST_READ));
-        } else {
-            let kept = if self.flooded { LARGEST_READ } else { KEPT };
+        } else if self.message.is_none() {
+            let kept = self.retention.kept(used, KEPT);
             self.storage.shrink(kept.max(self.keep));
         }
-        self.flooded = false;
     }
 
     /// [`rewind`](Self::rewind) where the storage is only for what is unfinished.

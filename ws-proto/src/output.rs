@@ -10,6 +10,7 @@ use crate::{
     endpoint::Endpoint,
     error::SendError,
     message::Message,
+    retention::Retention,
     role::Role,
     time::Instant,
     trace::Trace,
@@ -48,6 +49,7 @@ pub struct Output {
     bytes: Vec<u8>,
     written: usize,
     shutdown_owed: bool,
+    retention: Retention,
 }
 
 /// What is to be done next with the transport.
@@ -59,14 +61,14 @@ pub enum Pending<'o> {
     Shutdown,
 }
 
-/// What an output buffer keeps when all of it has been written.
+/// What an output buffer keeps in any case when all of it has been written.
 const KEPT: usize = 64 * 1024;
 
 impl Output {
     /// Nothing to write, and no memory held.
     #[must_use]
     pub const fn new() -> Self {
-        Self { bytes: Vec::new(), written: 0, shutdown_owed: false }
+        Self { bytes: Vec::new(), written: 0, shutdown_owed: false, retention: Retention::new() }
     }
 
     /// Takes over all that `endpoint` owes the peer: the [one law](crate#the-one-law)'s drain.
@@ -148,8 +150,17 @@ impl Output {
     pub fn written(&mut self, len: usize) {
         self.written = self.written.saturating_add(len);
         if self.written >= self.bytes.len() {
+            let kept = self.retention.kept(self.bytes.len(), KEPT);
             self.written = 0;
             self.bytes.clear();
+            self.bytes.shrink_to(kept);
+        }
+    }
+
+    /// Gives back what the buffer has grown by, unless something is pending: for a connection that has become idle.
+    pub fn release(&mut self) {
+        if self.bytes.is_empty() {
+            self.retention = Retention::new();
             self.bytes.shrink_to(KEPT);
         }
     }

@@ -148,6 +148,11 @@ impl Incoming {
                 if !watched {
                     link.core().endpoint.handle_timeout(self.now);
                 }
+                if timeout.is_some_and(|timeout| timeout <= Instant::now()) {
+                    // Whatever is due, the connection has been idle.
+                    link.core().release();
+                    self.buffer.release();
+                }
                 if limit.is_some_and(|limit| limit <= Instant::now()) {
                     // A Ping that has become due goes out all the same.
                     self.flush(link)?;

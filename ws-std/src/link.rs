@@ -13,8 +13,8 @@ use std::{
 };
 
 use ws_proto::{
-    CloseCode, Closed, ControlFrame, Endpoint, Message, MessageKind, Part, Prepared, SendError, Server, State,
-    Transmit, frame::Frame,
+    CloseCode, Closed, ControlFrame, Endpoint, Message, MessageKind, Part, Prepared, Retention, SendError, Server,
+    State, Transmit, frame::Frame,
 };
 
 use crate::{
@@ -40,6 +40,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Core<R: Role> {
     pub(crate) endpoint: Endpoint<R>,
     output: Vec<u8>,
+    /// How much of it was taken last to be written.
+    taken_len: usize,
+    retention: Retention,
     compression: Compression,
     writing: Writing,
     /// Since when the transport has taken nothing, if the last write ended so.
@@ -170,6 +173,8 @@ impl<R: Role, T> Shared<R, T> {
         let core = Core {
             endpoint,
             output: Vec::new(),
+            taken_len: 0,
+            retention: Retention::new(),
             compression,
             writing: Writing::Nobody,
             stalled: None,
@@ -222,6 +227,14 @@ impl<R: Role> Core<R> {
         self.endpoint.close_frame().map(|(code, reason)| (code, reason.to_owned()))
     }
 
+    /// Gives back what the output has grown by: the connection is idle.
+    pub(crate) fn release(&mut self) {
+        if self.output.is_empty() {
+            self.retention = Retention::new();
+            self.output.shrink_to(OUTPUT_KEPT);
+        }
+    }
+
     /// Bytes of memory in use for output, compressing it included.
     pub(crate) fn held_bytes(&self) -> usize {
         self.output.capacity() + self.compression.held_bytes()
@@ -239,6 +252,7 @@ impl<R: Role> Core<R> {
     /// Takes the output to be written, as the one who writes.
     fn take_output(&mut self, whom: Writing) -> Vec<u8> {
         self.writing = whom;
+        self.taken_len = self.output.len();
         core::mem::take(&mut self.output)
     }
 
@@ -247,7 +261,8 @@ impl<R: Role> Core<R> {
         self.writing = Writing::Nobody;
         if unwritten.is_empty() {
             if self.output.is_empty() {
-                unwritten.shrink_to(OUTPUT_KEPT);
+                let kept = self.retention.kept(self.taken_len, OUTPUT_KEPT);
+                unwritten.shrink_to(kept);
                 self.output = unwritten;
             }
         } else {

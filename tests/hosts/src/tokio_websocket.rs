@@ -123,6 +123,9 @@ impl<R: Role, S: AsyncRead + AsyncWrite> Reader<R, S> {
             () = until(shared.epoch, deadline) => {
                 let Core { endpoint, output } = &mut *shared.core();
                 endpoint.handle_timeout(since(shared.epoch));
+                // Whatever is due, the connection has been idle.
+                output.release();
+                buffer.release();
                 output.drain(endpoint);
             }
             () = shared.rearm.notified() => {}
