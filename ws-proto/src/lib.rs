@@ -138,15 +138,16 @@
 //!
 //! An [`Endpoint<Server>`] is 256 bytes and owns nothing else; a client's is bigger by 64 bytes of masking keys and
 //! its source of entropy. Nothing a peer sends makes it allocate. A [`MessageBuffer`] on a `Vec` holds at most
-//! twice the bytes that have arrived of the message in progress, or 64 KiB if that is more.
+//! twice the bytes that have arrived of the message in progress, or 64 KiB if that is more; as long as big messages
+//! follow one another, what they needed ([`Retention`]), until [`MessageBuffer::release`].
 //!
 //! # Features
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `std` (default) | implies `alloc`; CPU detection for `simdutf8` |
+//! | `std` (default) | implies `alloc`; asks the processor what `simdutf8` and [`mask`] may use |
 //! | `simdutf8` (default) | validation of text at SIMD speed |
-//! | `alloc` | `Vec<u8>` as storage of a [`MessageBuffer`], `Endpoint::write_to` and its like, `Output`, `server::Opening`, `Session` |
+//! | `alloc` | `Vec<u8>` as storage of a [`MessageBuffer`], `Endpoint::write_to` and its like, `Output`, `server::Opening`, `Session`, `Deadlines` |
 //! | `deflate` | permessage-deflate: the module `deflate`; implies `std` as long as zlib-rs does |
 //!
 //! Without features the crate needs no heap. A feature adds API or speed and never changes behaviour.

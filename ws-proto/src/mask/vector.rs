@@ -22,13 +22,13 @@ mod word;
 #[cfg(feature = "alloc")]
 use core::mem::MaybeUninit;
 
-/// What every processor of the target has.
+/// What every processor of the target has; without it this module is not used.
 #[cfg(target_arch = "x86_64")]
 type Baseline = core::arch::x86_64::__m128i;
-/// What every processor of the target has.
+/// What every processor of the target has; without it this module is not used.
 #[cfg(target_arch = "aarch64")]
 type Baseline = core::arch::aarch64::uint8x16_t;
-/// What every processor of the target has.
+/// What every processor of the target has; without it this module is not used.
 #[cfg(target_arch = "wasm32")]
 type Baseline = core::arch::wasm32::v128;
 

@@ -1,4 +1,4 @@
-//! 16 bytes: NEON, which every AArch64 has.
+//! 16 bytes: NEON, which every AArch64 has but those of some kernels.
 
 #![allow(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! 16 bytes: SSE2, which every x86-64 has.
+//! 16 bytes: SSE2, which every x86-64 has but those of some kernels.
 
 #![allow(unsafe_code)]
 
