@@ -54,9 +54,10 @@ impl Deadlines {
 
     /// [`pop`](Self::pop) will give out `id` at its deadline or before; never if that is `None`.
     ///
-    /// To be called after everything that was done with a connection, and with `None` when it is dropped.
+    /// To be called after everything that was done with a connection, and with `None` when it is dropped. The table is as
+    /// long as the biggest id.
     pub fn arm(&mut self, id: usize, deadline: Option<Instant>) {
-        if id >= self.armed.len() {
+        if deadline.is_some() && id >= self.armed.len() {
             self.armed.resize(id.saturating_add(1), None);
         }
         let Some(armed) = self.armed.get_mut(id) else { return };
