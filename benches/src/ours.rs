@@ -109,7 +109,7 @@ enum Role {
     Client(Endpoint<KeyedClient>),
 }
 
-/// As a sender with a buffer that it uses again and again. A server's payloads from [`GATHERED`] on are written from where
+/// As a sender with a buffer that it uses again and again. A server's payloads of 1 KiB and more are written from where
 /// they are, all in one vectored write.
 pub struct Sender {
     transport: Transport,

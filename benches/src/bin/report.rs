@@ -21,6 +21,7 @@ fn main() -> ExitCode {
 }
 
 fn report(results: &str, directory: &Path) -> Result<(), Box<dyn Error>> {
+    fs::create_dir_all(directory)?;
     let results: Results = serde_json::from_str(&fs::read_to_string(results)?)?;
     let mut page = format!("{}; medians of {} rounds.\n", results.environment, results.rounds);
     for group in results.groups() {
@@ -37,49 +38,73 @@ fn report(results: &str, directory: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Six workloads side by side, the time of each contender as a multiple of the fastest peer's.
+/// Dark enough on white, and told apart by most.
+const COLORS: [RGBColor; 9] = [
+    RGBColor(0x1F, 0x77, 0xB4),
+    RGBColor(0xFF, 0x7F, 0x0E),
+    RGBColor(0x2C, 0xA0, 0x2C),
+    RGBColor(0x94, 0x67, 0xBD),
+    RGBColor(0x8C, 0x56, 0x4B),
+    RGBColor(0xE3, 0x77, 0xC2),
+    RGBColor(0x17, 0xBE, 0xCF),
+    RGBColor(0xBC, 0xBD, 0x22),
+    RGBColor(0x50, 0x50, 0x50),
+];
+
+/// Six workloads side by side, the time of each contender as a multiple of the fastest peer's: ours, the limits, and the
+/// nearest peers.
 fn plot(path: &Path, group: &str, columns: &[&Cell], contenders: &[&str]) -> Result<(), Box<dyn Error>> {
-    let root = SVGBackend::new(path, (1100, 520)).into_drawing_area();
+    let ratios = |contender: &str| -> Vec<(f64, f64)> {
+        let ratio = |cell: &&Cell| Some(cell.entry(contender)?.median / cell.fastest_peer()?.median);
+        columns
+            .iter()
+            .enumerate()
+            .filter_map(|(at, cell)| Some((at as f64, ratio(cell)?.clamp(0.2, 32.0))))
+            .collect()
+    };
+    let mean = |contender: &str| {
+        let ratios = ratios(contender);
+        ratios.iter().map(|(_, ratio)| ratio.ln()).sum::<f64>() / ratios.len().max(1) as f64
+    };
+    let (mut peers, mut shown): (Vec<&str>, Vec<&str>) =
+        contenders.iter().partition(|contender| is_peer(contender));
+    peers.retain(|peer| ratios(peer).len() == columns.len());
+    peers.sort_by(|a, b| mean(a).total_cmp(&mean(b)));
+    peers.truncate(COLORS.len());
+    shown.extend(&peers);
+
+    let root = SVGBackend::new(path, (1000, 480)).into_drawing_area();
     root.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&root)
-        .caption(format!("{group}: time ÷ fastest peer"), ("sans-serif", 20))
+    let (left, right) = root.split_horizontally(800);
+    let mut chart = ChartBuilder::on(&left)
+        .caption(format!("{group}: time ÷ fastest peer"), ("sans-serif", 18))
         .margin(12)
-        .margin_right(180)
         .x_label_area_size(36)
-        .y_label_area_size(48)
-        .build_cartesian_2d(-0.5..columns.len() as f64 - 0.5, (0.2..16.0).log_scale())?;
+        .y_label_area_size(40)
+        .build_cartesian_2d(-0.5..columns.len() as f64 - 0.5, (0.25..32.0).log_scale())?;
     let label = |at: &f64| {
         let near = at.fract().abs() < 0.01 && *at >= 0.0;
         let column = columns.iter().enumerate().find(|(index, _)| near && (*index as f64 - at).abs() < 0.01);
-        column.map_or(String::new(), |(_, cell)| cell.column.clone())
+        column.map_or(String::new(), |(_, cell)| cell.column.replace(" connections, depth ", "×"))
     };
-    chart.configure_mesh().disable_x_mesh().x_labels(2 * columns.len()).x_label_formatter(&label).draw()?;
-    for (index, contender) in contenders.iter().enumerate() {
-        let points: Vec<(f64, f64)> = columns
-            .iter()
-            .enumerate()
-            .filter_map(|(at, cell)| {
-                let fastest = cell.fastest_peer()?.median;
-                Some((at as f64, (cell.entry(contender)?.median / fastest).clamp(0.2, 16.0)))
-            })
-            .collect();
-        let color = match *contender {
-            ours if ours.starts_with("ours") => RED.to_rgba(),
-            peer if is_peer(peer) => Palette99::pick(index).to_rgba(),
-            _ => BLACK.mix(0.4),
-        };
-        let line =
-            LineSeries::new(points, color.stroke_width(if is_peer(contender) { 1 } else { 2 })).point_size(3);
-        chart
-            .draw_series(line)?
-            .label(*contender)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color.stroke_width(2)));
-    }
     chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::Coordinate(860, 0))
-        .background_style(WHITE.mix(0.8))
+        .configure_mesh()
+        .disable_x_mesh()
+        .light_line_style(TRANSPARENT)
+        .x_labels(2 * columns.len())
+        .x_label_formatter(&label)
         .draw()?;
+    for (index, contender) in shown.iter().enumerate() {
+        let style = match peers.iter().position(|peer| peer == contender) {
+            Some(peer) => COLORS[peer].stroke_width(1),
+            None if contender.starts_with("ours") => RED.stroke_width(3),
+            None => BLACK.mix(0.3).stroke_width(2),
+        };
+        chart.draw_series(LineSeries::new(ratios(contender), style).point_size(3))?;
+        let y = 48 + 20 * i32::try_from(index)?;
+        right.draw(&PathElement::new([(0, y + 6), (22, y + 6)], style))?;
+        right.draw(&Text::new((*contender).to_string(), (28, y), ("sans-serif", 13)))?;
+    }
     root.present()?;
     Ok(())
 }
