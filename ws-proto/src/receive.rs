@@ -468,7 +468,8 @@ fn unmask_long_text(mask: Mask, payload: &mut [u8]) -> bool {
     valid
 }
 
-/// Unmasks part of a text and validates it: only the pieces that are not ASCII are looked at twice. All of it is unmasked in any case.
+/// Unmasks part of a text and validates it: only the pieces that are not ASCII are looked at twice. All of it is unmasked
+/// in any case.
 #[inline]
 fn unmask_text(mask: Option<&mut Mask>, payload: &mut [u8], text: &mut Validator) -> Result<(), InvalidUtf8> {
     let Some(mask) = mask else {

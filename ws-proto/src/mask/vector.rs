@@ -1,7 +1,7 @@
 //! Masking in vectors: one way through the bytes, whatever a vector is.
 //!
 //! The last bytes of a payload are not a loop of their own: they are one more vector that overlaps the one before. It is
-//! read before anything is written, as is the first one, so that a payload may lie where it goes.
+//! read before anything is written, so that a payload may lie where it goes.
 
 #![allow(unsafe_code)]
 #![allow(
