@@ -128,6 +128,7 @@ const HOST: &[Case] = &[
     (400, "R9112-6: zone", &[Set("Host: [fe80::1%25eth0]")]),
     (400, "R9112-6: percent-encoding cut short", &[Set("Host: example%2")]),
     (400, "R9112-6, R8.1-1: not ASCII", &[Set("Host: exämple.com")]),
+    (400, "R9112-6: not UTF-8", &[AddBytes(b"Host: ex\xFFmple.com"), Without("Host")]),
 ];
 
 const UPGRADE: &[Case] = &[

@@ -188,7 +188,7 @@ impl Receiver {
             return None;
         }
         trace.frame_received(&FrameHeader::from(&header));
-        self.offset = self.offset.wrapping_add(to_u64(end));
+        self.pass(to_u64(end));
         Some(Whole { kind: header.kind, at: header.len..end })
     }
 
@@ -268,9 +268,9 @@ impl Receiver {
         self.phase = if self.message.is_none() { Phase::Start } else { HEADER };
     }
 
-    /// Moves the offset on; 2⁶⁴ bytes don't pass in a lifetime.
+    /// Moves the offset on. It does not wrap: 2⁶³ bytes don't pass in a lifetime, and no frame is longer (section 5.2).
     const fn pass(&mut self, len: u64) {
-        self.offset = self.offset.saturating_add(len);
+        self.offset = self.offset.wrapping_add(len);
     }
 
     /// The message as it is with this frame.

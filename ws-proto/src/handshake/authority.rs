@@ -66,18 +66,14 @@ fn parse_port(text: &str) -> Option<Option<u16>> {
 /// A registered name (RFC 3986 section 3.2.2) that is not empty; IPv4 addresses are among them.
 fn is_reg_name(name: &str) -> bool {
     const NAME: ByteSet = ByteSet::alphanumeric().with(b"-._~!$&'()*+,;=");
-    if name.bytes().all(|byte| NAME.contains(byte)) {
-        return !name.is_empty();
+    let mut bytes = name.bytes();
+    let is_hex = |bytes: &mut core::str::Bytes<'_>| bytes.next().is_some_and(|byte| byte.is_ascii_hexdigit());
+    while let Some(byte) = bytes.next() {
+        if !(NAME.contains(byte) || byte == b'%' && is_hex(&mut bytes) && is_hex(&mut bytes)) {
+            return false;
+        }
     }
-    let mut rest = name.as_bytes();
-    loop {
-        rest = match rest {
-            [] => return !name.is_empty(),
-            [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest,
-            [byte, rest @ ..] if NAME.contains(*byte) => rest,
-            _ => return false,
-        };
-    }
+    !name.is_empty()
 }
 
 #[cfg(test)]
