@@ -34,7 +34,7 @@ impl<const LEN: usize> Decode for Shared<LEN> {
         Self {
             transport,
             endpoint,
-            messages: MessageBuffer::new(Vec::new()).keeping(1 << 20),
+            messages: MessageBuffer::new(Vec::new()).keeping(4 << 20),
             buffer: vec![0; LEN],
         }
     }
@@ -66,7 +66,7 @@ pub struct Own {
 impl Decode for Own {
     fn new(transport: Transport) -> Self {
         let endpoint = Endpoint::new(Server, &config(), Negotiated::default(), Instant::ZERO);
-        Self { transport, endpoint, messages: MessageBuffer::new(Vec::new()).keeping(1 << 20) }
+        Self { transport, endpoint, messages: MessageBuffer::new(Vec::new()).keeping(4 << 20) }
     }
 
     fn decode(&mut self, each: &mut impl FnMut(&[u8])) {

@@ -8,7 +8,7 @@ mod opcode;
 #[cfg(feature = "alloc")]
 pub(crate) use encode::append_frame;
 pub(crate) use encode::{EncodedHeader, encode_frame, header};
-pub(crate) use header::{CommonHeader, MAX_CONTROL_LEN};
+pub(crate) use header::{CommonHeader, Continuation, MAX_CONTROL_LEN};
 
 pub use decoder::Decoder;
 pub use encode::Frame;

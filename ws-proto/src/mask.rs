@@ -110,6 +110,7 @@ impl Mask {
     }
 
     /// Masks the next `len` bytes at `buffer[from..]` while moving them to `buffer[to..]`, where `to ≤ from`.
+    #[inline]
     pub(crate) fn apply_move(&mut self, buffer: &mut [u8], from: usize, to: usize, len: usize) {
         if let Some(window) = buffer.get_mut(to..from.saturating_add(len)) {
             chosen::apply_move(self.key, window, from - to);

@@ -552,9 +552,13 @@ impl<S: Storage> MessageBuffer<S> {
         let buffer = core::mem::take(input);
         let mut unread = 0..buffer.len();
         // The message in progress, if it began in this input.
-        let mut local = None;
+        let mut local: Option<Assembly> = None;
         let found = loop {
-            let gather_to = local.as_ref().map(|message: &Assembly| message.at.end);
+            // What belongs to a message in the storage is put together here, to be copied there at once.
+            let gather_to = match &local {
+                None => self.message.is_some().then_some(unread.start),
+                Some(Assembly { at, .. }) => Some(at.end),
+            };
             let step = match endpoint.advance_slowly(now, buffer, &mut unread, gather_to) {
                 Ok(step) => step,
                 Err(error) => return Err(self.give_up(error)),

@@ -10,7 +10,7 @@ use crate::{
     control::ControlSlot,
     endpoint::Event,
     error::ReceiveErrorKind,
-    frame::{CommonHeader, Decoder, FrameHeader, Opcode, Rsv},
+    frame::{CommonHeader, Continuation, Decoder, FrameHeader, Opcode, Rsv},
     mask::{Mask, MaskingKey},
     message::{Content, MessageKind, Part},
     role::{Role, Side},
@@ -116,6 +116,31 @@ impl Progress {
     const fn new(content: Content) -> Self {
         Self { len: 0, fragments: 0, empty_fragments: 0, content, begun: false }
     }
+
+    /// What the message is with one frame more, if that is within the limits.
+    #[inline]
+    fn with(mut self, header: &FrameHeader, limits: &Limits) -> Result<Self, ReceiveErrorKind> {
+        let compressed = self.content.is_compressed();
+        let limit = |limit: u64| if compressed { with_slack(limit) } else { limit };
+        if header.payload_len > limit(limits.frame_len) {
+            return Err(ReceiveErrorKind::FrameTooBig);
+        }
+        self.len = self.len.saturating_add(header.payload_len);
+        if self.len > limit(limits.message_len) {
+            return Err(ReceiveErrorKind::MessageTooBig);
+        }
+        self.fragments = self.fragments.saturating_add(1);
+        if self.fragments > limits.fragments {
+            return Err(ReceiveErrorKind::TooManyFragments);
+        }
+        if header.payload_len == 0 && !header.fin {
+            self.empty_fragments = self.empty_fragments.saturating_add(1);
+            if self.empty_fragments > limits.empty_fragments {
+                return Err(ReceiveErrorKind::TooManyEmptyFragments);
+            }
+        }
+        Ok(self)
+    }
 }
 
 impl Receiver {
@@ -210,6 +235,14 @@ impl Receiver {
                     None
                 }
                 Phase::Header(decoder) => {
+                    if decoder.is_empty() {
+                        if let Some(step) = self.fragments::<R>(buffer, unread, gather_to, trace)? {
+                            return Ok(Some(Step::Data(step)));
+                        }
+                    }
+                    let Phase::Header(decoder) = &mut self.phase else {
+                        continue;
+                    };
                     let input = buffer.get(unread.clone()).unwrap_or_default();
                     let Some((header, len)) = decoder.decode(input).map_err(ReceiveErrorKind::Frame)? else {
                         unread.start = unread.end;
@@ -275,32 +308,61 @@ impl Receiver {
 
     /// The message as it is with this frame.
     fn admit_data(&self, header: &FrameHeader) -> Result<Progress, ReceiveErrorKind> {
-        let mut message = match (self.message, header.opcode) {
+        let message = match (self.message, header.opcode) {
             (Some(message), Opcode::Continuation) => message,
             (None, Opcode::Text) => Progress::new(content(header, MessageKind::Text)),
             (None, Opcode::Binary) => Progress::new(content(header, MessageKind::Binary)),
             (None, _) => return Err(ReceiveErrorKind::UnexpectedContinuation),
             (Some(_), _) => return Err(ReceiveErrorKind::UnfinishedMessage),
         };
-        let limit = |limit: u64| if message.content.is_compressed() { with_slack(limit) } else { limit };
-        if header.payload_len > limit(self.limits.frame_len) {
-            return Err(ReceiveErrorKind::FrameTooBig);
-        }
-        message.len = message.len.saturating_add(header.payload_len);
-        if message.len > limit(self.limits.message_len) {
-            return Err(ReceiveErrorKind::MessageTooBig);
-        }
-        message.fragments = message.fragments.saturating_add(1);
-        if message.fragments > self.limits.fragments {
-            return Err(ReceiveErrorKind::TooManyFragments);
-        }
-        if header.payload_len == 0 && !header.fin {
-            message.empty_fragments = message.empty_fragments.saturating_add(1);
-            if message.empty_fragments > self.limits.empty_fragments {
-                return Err(ReceiveErrorKind::TooManyEmptyFragments);
+        message.with(header, &self.limits)
+    }
+
+    /// Takes continuations that lie whole at the start of `buffer[unread]`, with `gather_to` as many as there are, otherwise
+    /// one; `None` if there is nothing to tell, or to admit.
+    fn fragments<R: Role>(
+        &mut self,
+        buffer: &mut [u8],
+        unread: &mut Range<usize>,
+        gather_to: Option<usize>,
+        trace: &mut impl Trace,
+    ) -> Result<Option<DataStep>, ReceiveErrorKind> {
+        let Some(mut message) = self.message else {
+            return Ok(None);
+        };
+        let before = self.text;
+        let mut at = gather_to.map_or(0..0, |to| to..to);
+        let mut last = false;
+        while let Some(input) = buffer.get(unread.clone()) {
+            let Some(header) = CommonHeader::<Continuation>::decode(input, R::SIDE == Side::Server) else {
+                break;
+            };
+            let (from, frame_len) = (unread.start + header.len, header.len + header.payload_len);
+            let frame = FrameHeader::from(&header);
+            message = match message.with(&frame, &self.limits) {
+                Ok(message) if frame_len <= input.len() => message,
+                _ => break,
+            };
+            trace.frame_received(&frame);
+            self.pass(to_u64(frame_len));
+            unread.start += frame_len;
+            last = header.kind == Continuation::Last;
+            if gather_to.is_none() {
+                at = from..from;
+            }
+            let mut mask = frame.masking_key.map(Mask::new);
+            let from = from..unread.start;
+            take_payload(message.content, &mut mask, buffer, from, at.end, last, &mut self.text)
+                .map_err(|behind| self.invalid_text(behind))?;
+            at.end += header.payload_len;
+            if last || gather_to.is_none() {
+                break;
             }
         }
-        Ok(message)
+        self.message = Some(message);
+        let step = self.tell(at, last, before);
+        self.next_frame();
+        Ok(step)
     }
 
     /// Takes what there is of a data frame's payload; nothing is told of a piece without content.
@@ -310,51 +372,48 @@ impl Receiver {
         unread: &mut Range<usize>,
         gather_to: Option<usize>,
     ) -> Result<Option<DataStep>, ReceiveErrorKind> {
-        let (Phase::Data { mask, fin, remaining }, Some(message)) = (&mut self.phase, &mut self.message) else {
+        let (Phase::Data { mask, fin, remaining }, Some(message)) = (&mut self.phase, self.message) else {
             return Ok(None);
         };
-        let from = unread.start;
         let len = usize::try_from(*remaining).map_or(unread.len(), |remaining| remaining.min(unread.len()));
-        unread.start += len;
+        let from = unread.start..unread.start + len;
+        unread.start = from.end;
         *remaining -= to_u64(len);
-        let to = gather_to.unwrap_or(from);
-        let at = to..to + len;
-        let (content, first) = (message.content, !message.begun);
         let frame_ends = *remaining == 0;
         let last = frame_ends && *fin;
+        let to = gather_to.unwrap_or(from.start);
         let before = self.text;
-        if from != to {
-            move_unmasked(mask, buffer, from, to, len);
+        if let Err(behind) = take_payload(message.content, mask, buffer, from, to, last, &mut self.text) {
+            let behind = remaining.saturating_add(behind);
+            return Err(self.invalid_text(behind));
         }
-        let payload = buffer.get_mut(at.clone()).unwrap_or_default();
-        // What has been moved is unmasked.
-        let mask = mask.as_mut().filter(|_| from == to);
-        if content != Content::Text {
-            if let Some(mask) = mask {
-                mask.apply(payload);
-            }
-        } else {
-            let valid = match unmask_text(mask, payload, &mut self.text) {
-                Ok(()) if last && !self.text.is_complete() => Err(len),
-                Ok(()) => Ok(()),
-                Err(error) => Err(error.position()),
-            };
-            if let Err(position) = valid {
-                let behind = remaining.saturating_add(to_u64(len - position));
-                self.offset = self.offset.saturating_sub(behind);
-                return Err(ReceiveErrorKind::InvalidUtf8);
-            }
-        }
-        let told = len > 0 || last;
-        message.begun |= told;
-        if last {
-            self.message = None;
-        }
+        let step = self.tell(to..to + len, last, before);
         if frame_ends {
             self.next_frame();
         }
-        let step = DataStep { content, part: Part::new(first, last), at, text: [before, self.text] };
-        Ok(told.then_some(step))
+        Ok(step)
+    }
+
+    /// Tells the payload at `at` of the message in progress, which may end with it; nothing without content.
+    fn tell(&mut self, at: Range<usize>, last: bool, before: Validator) -> Option<DataStep> {
+        let message = self.message.as_mut()?;
+        if at.is_empty() && !last {
+            return None;
+        }
+        let part = Part::new(!message.begun, last);
+        message.begun = true;
+        let content = message.content;
+        if last {
+            self.message = None;
+        }
+        Some(DataStep { content, part, at, text: [before, self.text] })
+    }
+
+    /// The text is not valid `behind` bytes before the offset.
+    #[cold]
+    const fn invalid_text(&mut self, behind: u64) -> ReceiveErrorKind {
+        self.offset = self.offset.saturating_sub(behind);
+        ReceiveErrorKind::InvalidUtf8
     }
 
     /// Takes what there is of a control frame's payload; tells the frame once it is complete.
@@ -419,11 +478,41 @@ fn to_u64(len: usize) -> u64 {
     u64::try_from(len).unwrap_or(u64::MAX)
 }
 
-/// Moves `len` bytes of `buffer` at `from` to `to`, and unmasks them on the way.
-fn move_unmasked(mask: &mut Option<Mask>, buffer: &mut [u8], from: usize, to: usize, len: usize) {
+/// Unmasks `buffer[from]`, moved to `to`, and takes it through the validator if it is text.
+///
+/// # Errors
+///
+/// How many bytes there are from the first wrong one on; 0 if the text ends too soon.
+#[inline(always)]
+fn take_payload(
+    content: Content,
+    mask: &mut Option<Mask>,
+    buffer: &mut [u8],
+    from: Range<usize>,
+    to: usize,
+    last: bool,
+    text: &mut Validator,
+) -> Result<(), u64> {
+    let len = from.len();
+    let moved = from.start != to;
     match mask {
-        Some(mask) => mask.apply_move(buffer, from, to, len),
-        None => buffer.copy_within(from..from + len, to),
+        Some(mask) if moved => mask.apply_move(buffer, from.start, to, len),
+        None if moved => buffer.copy_within(from, to),
+        Some(_) | None => {}
+    }
+    let payload = buffer.get_mut(to..to + len).unwrap_or_default();
+    // What has been moved is unmasked.
+    let mask = mask.as_mut().filter(|_| !moved);
+    if content != Content::Text {
+        if let Some(mask) = mask {
+            mask.apply(payload);
+        }
+        return Ok(());
+    }
+    match unmask_text(mask, payload, text) {
+        Ok(()) if last && !text.is_complete() => Err(0),
+        Ok(()) => Ok(()),
+        Err(error) => Err(to_u64(len - error.position())),
     }
 }
 
@@ -432,7 +521,7 @@ const PIECE: usize = 8 * 1024;
 
 /// Unmasks a whole message; if that is not the text that it should be, it is left masked.
 #[inline(always)]
-fn unmask_whole(header: &CommonHeader, masked: bool, payload: &mut [u8]) -> bool {
+fn unmask_whole(header: &CommonHeader<MessageKind>, masked: bool, payload: &mut [u8]) -> bool {
     let mut mask = Mask::new(header.masking_key);
     match header.kind {
         MessageKind::Text if !masked => utf8::is_valid(payload),

@@ -16,6 +16,11 @@ impl Decoder {
         Self { bytes: [0; FrameHeader::MAX_LEN], len: 0 }
     }
 
+    /// Whether nothing of a header has been taken.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Takes the next bytes of the header; tells the header and how many of `input`'s bytes belong to it.
     ///
     /// `None` means that all of `input` was taken and more is needed. After a header the decoder is at the
@@ -26,7 +31,7 @@ impl Decoder {
     /// Those of [`FrameHeader::decode`]. The stream can't be read any further then.
     #[inline]
     pub fn decode(&mut self, input: &[u8]) -> Result<Option<(FrameHeader, usize)>, FrameError> {
-        if self.len == 0 {
+        if self.is_empty() {
             if let Some(found) = FrameHeader::decode(input)? {
                 return Ok(Some(found));
             }

@@ -151,10 +151,11 @@ impl FrameHeader {
     }
 }
 
-/// The header of a whole message that is not big, as nearly all frames have it.
+/// The header of a data frame that is not big and has no reserved bit, as nearly all frames have it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct CommonHeader {
-    pub(crate) kind: MessageKind,
+pub(crate) struct CommonHeader<K> {
+    /// What its first byte says.
+    pub(crate) kind: K,
     /// 0 if the frame is not masked.
     pub(crate) masking_key: MaskingKey,
     /// The header's own length.
@@ -162,7 +163,61 @@ pub(crate) struct CommonHeader {
     pub(crate) payload_len: usize,
 }
 
-impl CommonHeader {
+/// The first byte of a frame, where that is one of two.
+pub(crate) trait FirstByte: Copy {
+    fn from_first(byte: u8) -> Option<Self>;
+
+    fn fin(self) -> bool;
+
+    fn opcode(self) -> Opcode;
+}
+
+/// A whole message.
+impl FirstByte for MessageKind {
+    #[inline(always)]
+    fn from_first(byte: u8) -> Option<Self> {
+        if byte.wrapping_sub(FIN | Opcode::Text.bits()) > 1 {
+            return None;
+        }
+        Some(if byte & 1 == 1 { Self::Text } else { Self::Binary })
+    }
+
+    fn fin(self) -> bool {
+        true
+    }
+
+    fn opcode(self) -> Opcode {
+        self.opcode()
+    }
+}
+
+/// A continuation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Continuation {
+    Middle,
+    Last,
+}
+
+impl FirstByte for Continuation {
+    #[inline(always)]
+    fn from_first(byte: u8) -> Option<Self> {
+        match byte {
+            0 => Some(Self::Middle),
+            FIN => Some(Self::Last),
+            _ => None,
+        }
+    }
+
+    fn fin(self) -> bool {
+        self == Self::Last
+    }
+
+    fn opcode(self) -> Opcode {
+        Opcode::Continuation
+    }
+}
+
+impl<K: FirstByte> CommonHeader<K> {
     /// Decodes the header that `bytes` starts with, masked or not as is expected; `None` if it is none such or `bytes` are
     /// too few to tell: for [`FrameHeader::decode`] then.
     #[inline(always)]
@@ -174,10 +229,7 @@ impl CommonHeader {
             u64::from(u32::from_le_bytes(*bytes.first_chunk()?))
         };
         let [first, second, third, fourth, ..] = word.to_le_bytes();
-        if first.wrapping_sub(FIN | Opcode::Text.bits()) > 1 {
-            return None;
-        }
-        let kind = if first & 1 == 1 { MessageKind::Text } else { MessageKind::Binary };
+        let kind = K::from_first(first)?;
         // What has not the bit that is expected is beyond all lengths.
         let short = second ^ if masked { MASKED } else { 0 };
         let (payload_len, start) = match short {
@@ -193,10 +245,11 @@ impl CommonHeader {
     }
 }
 
-impl From<&CommonHeader> for FrameHeader {
-    fn from(header: &CommonHeader) -> Self {
+impl<K: FirstByte> From<&CommonHeader<K>> for FrameHeader {
+    #[inline]
+    fn from(header: &CommonHeader<K>) -> Self {
         Self {
-            fin: true,
+            fin: header.kind.fin(),
             rsv: Rsv::NONE,
             opcode: header.kind.opcode(),
             masking_key: (header.len > 4).then_some(header.masking_key),

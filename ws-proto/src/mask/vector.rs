@@ -59,6 +59,7 @@ pub(super) fn fill(key: [u8; 4], payload: &[u8], out: &mut [MaybeUninit<u8>]) {
 }
 
 /// Moves all but the first `distance` bytes of `window` to its start, masked.
+#[inline(always)]
 pub(super) fn apply_move(key: [u8; 4], window: &mut [u8], distance: usize) {
     let len = window.len().saturating_sub(distance);
     let to = window.as_mut_ptr();
