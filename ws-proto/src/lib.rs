@@ -149,6 +149,7 @@
 //! | `simdutf8` (default) | validation of text at SIMD speed |
 //! | `alloc` | `Vec<u8>` as storage of a [`MessageBuffer`], `Endpoint::write_to` and its like, `Output`, `server::Opening`, `Session`, `Deadlines` |
 //! | `deflate` | permessage-deflate: the module `deflate`; implies `std` as long as zlib-rs does |
+//! | `avx512` | masks payloads of 512 bytes and more in vectors of 64, where the processor has them; implies `std`, needs Rust 1.89 |
 //!
 //! Without features the crate needs no heap. A feature adds API or speed and never changes behaviour.
 #![no_std]

@@ -11,6 +11,8 @@
 
 #[cfg(all(target_arch = "x86_64", feature = "std"))]
 mod avx2;
+#[cfg(all(target_arch = "x86_64", feature = "avx512"))]
+mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 #[cfg(target_arch = "wasm32")]
@@ -109,6 +111,10 @@ unsafe fn mask_longer<const TEXT: bool>(key: u32, from: *const u8, to: *mut u8, 
     unsafe {
         if len <= 4 * LEAST {
             return ends::<Baseline, 2, TEXT>(key, from, to, len);
+        }
+        #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
+        if len >= avx512::WORTH_IT && avx512::is_there() {
+            return avx512::mask::<TEXT>(key, from, to, len);
         }
         #[cfg(all(target_arch = "x86_64", feature = "std"))]
         if avx2::is_there() {
@@ -270,5 +276,57 @@ unsafe fn all<V: Vector, const N: usize, const TEXT: bool>(
     unsafe {
         last.store(to.add(behind));
         TEXT && ascii & seen[0].or(seen[1]).or(seen[2].or(seen[3])).is_ascii()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{vec, vec::Vec};
+
+    use super::*;
+    use crate::mask::portable;
+
+    type Kernel = unsafe fn(u32, *const u8, *mut u8, usize) -> bool;
+
+    /// The ways that this processor has, with the lengths from which on they are used.
+    fn kernels() -> Vec<(usize, Kernel)> {
+        let mut kernels: Vec<(usize, Kernel)> = vec![(LEAST, all::<Baseline, 4, true>)];
+        #[cfg(all(target_arch = "x86_64", feature = "std"))]
+        if avx2::is_there() {
+            kernels.push((64, avx2::mask::<true>));
+        }
+        #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
+        if avx512::is_there() {
+            kernels.push((avx512::WORTH_IT, avx512::mask::<true>));
+        }
+        kernels
+    }
+
+    /// What is masked of `from[offset..]` by either way, and whether both find it ASCII.
+    fn check(kernel: Kernel, from: &[u8], offset: usize) {
+        let key = [0x37, 0x7A, 0x21, 0x3D];
+        let mut expected = from.to_vec();
+        let ascii = portable::apply::<true>(key, &mut expected[offset..]);
+        let mut masked = from.to_vec();
+        let at = masked[offset..].as_mut_ptr();
+        // SAFETY: these bytes are ours, and the kernel is for this processor and length.
+        let found = unsafe { kernel(u32::from_le_bytes(key), at, at, from.len() - offset) };
+        assert_eq!(found, ascii);
+        assert_eq!(masked, expected);
+    }
+
+    #[test]
+    fn every_width_agrees_with_the_portable_code() {
+        for (least, kernel) in kernels() {
+            for len in (least..least + 300).chain([4_095, 4_096, 4_099, 20_000]) {
+                for offset in [0, 1, 31, 33, 63] {
+                    let mut bytes: Vec<u8> =
+                        (0..offset + len).map(|i| u8::try_from(i * 7 % 128).unwrap()).collect();
+                    check(kernel, &bytes, offset);
+                    bytes[offset + len * 3 / 4] |= 0x80;
+                    check(kernel, &bytes, offset);
+                }
+            }
+        }
     }
 }
