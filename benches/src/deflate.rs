@@ -1,7 +1,7 @@
 //! The group `deflate`: a server that echoes compressed messages, what it takes, sends and holds.
 
 use ws_proto::{
-    Config, Endpoint, Incoming, Instant, Message, MessageBuffer, Negotiated, Server,
+    Client, Config, Endpoint, Incoming, Instant, Message, MessageBuffer, Negotiated, Server,
     deflate::{Deflater, Inflater, Parameters, Settings},
     frame::{FrameHeader, Rsv},
     server,
@@ -155,7 +155,7 @@ impl Echoes {
 
 /// The other end: ours, as a client.
 struct Peer {
-    endpoint: Endpoint<ours::KeyedClient>,
+    endpoint: Endpoint<Client<ours::Keys>>,
     messages: MessageBuffer<Vec<u8>>,
     deflater: Deflater,
 }

@@ -3,7 +3,8 @@
 use std::hint::black_box;
 
 use ws_proto::{
-    Client, Config, Endpoint, EntropyError, Incoming, Instant, Message, MessageBuffer, Negotiated, Server, Side,
+    Client, Config, Endpoint, Entropy, EntropyError, Incoming, Instant, Message, MessageBuffer, Negotiated,
+    Server, Side,
     frame::Frame,
     mask::{Mask, MaskingKey},
     server,
@@ -86,27 +87,25 @@ impl Decode for Own {
 }
 
 /// Keys that cost next to nothing, so that not the random source is measured.
-fn keys() -> impl FnMut(&mut [u8]) -> Result<(), EntropyError> {
-    let mut word = 0_u32;
-    move |bytes| {
-        word = word.wrapping_add(0x9E37_79B9);
-        bytes.chunks_exact_mut(4).for_each(|key| key.copy_from_slice(&word.to_ne_bytes()));
+pub(crate) struct Keys(u32);
+
+impl Entropy for Keys {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+        for key in bytes.chunks_exact_mut(4) {
+            self.0 = self.0.wrapping_add(0x9E37_79B9);
+            key.copy_from_slice(&self.0.to_ne_bytes());
+        }
         Ok(())
     }
 }
 
-type Keys = Box<dyn FnMut(&mut [u8]) -> Result<(), EntropyError>>;
-
-/// A client with [`keys`].
-pub(crate) type KeyedClient = Client<Keys>;
-
-pub(crate) fn client() -> KeyedClient {
-    Client::new(Box::new(keys()) as Keys)
+pub(crate) const fn client() -> Client<Keys> {
+    Client::new(Keys(0))
 }
 
 enum Role {
     Server(Endpoint<Server>),
-    Client(Endpoint<KeyedClient>),
+    Client(Endpoint<Client<Keys>>),
 }
 
 /// As a sender with a buffer that it uses again and again. A server's payloads of 1 KiB and more are written from where
@@ -117,6 +116,14 @@ pub struct Sender {
     payload: &'static [u8],
     out: Vec<u8>,
     frames: Vec<Frame<'static>>,
+}
+
+impl Sender {
+    /// Writes what has been copied.
+    fn flush_copies(&mut self) {
+        self.transport.send(&self.out);
+        self.out.clear();
+    }
 }
 
 /// From here on, to copy a payload costs more than to name it in a vectored write.
@@ -147,7 +154,7 @@ impl Encode for Sender {
     fn send_one(&mut self) {
         let Role::Server(endpoint) = &mut self.role else {
             self.send();
-            return self.flush();
+            return self.flush_copies();
         };
         if let Ok(frame) = endpoint.send_shared(Message::Binary(black_box(self.payload))) {
             self.transport.send_vectored(frame.slices());
@@ -155,8 +162,7 @@ impl Encode for Sender {
     }
 
     fn flush(&mut self) {
-        self.transport.send(&self.out);
-        self.out.clear();
+        self.flush_copies();
         for frame in self.frames.drain(..) {
             self.transport.send_vectored(frame.slices());
         }
