@@ -134,7 +134,8 @@ pub fn encode<E: Encode + 'static>(
     }))
 }
 
-fn check_frames(mut wire: &[u8], side: Side, payload: &[u8], count: usize) -> Result<(), String> {
+/// Checks that `wire` is `count` frames that carry `payload`.
+pub(crate) fn check_frames(mut wire: &[u8], side: Side, payload: &[u8], count: usize) -> Result<(), String> {
     for at in 0..count {
         let Ok(Some((header, header_len))) = FrameHeader::decode(wire) else {
             return Err(format!("frame {at} has no header"));

@@ -31,6 +31,7 @@ pub fn workloads() -> Vec<(String, Make)> {
     }
     workloads.push(("fragments-binary-64".into(), decode_fragments));
     workloads.push(("cut-binary-125".into(), decode_cut));
+    workloads.push(("echo-binary-16".into(), echo));
     workloads.push(("handshake".into(), |_| contender::handshake::<ours::Accept>()));
     workloads
 }
@@ -66,6 +67,18 @@ fn decode_cut(name: &str) -> Result<Run, String> {
     let (len, count) = (len(name), MESSAGES);
     let transport = Transport::new(client_frames(Content::Binary, len, count), 1460);
     contender::decode::<ours::Shared<{ 128 << 10 }>>(transport, &Content::Binary.payload(len), count)
+}
+
+/// Messages that a server's session receives and sends back, as in an event loop.
+fn echo(name: &str) -> Result<Run, String> {
+    let (payload, count) = (Content::Binary.payload(len(name)), MESSAGES);
+    let transport = Transport::new(client_frames(Content::Binary, payload.len(), count), usize::MAX);
+    let mut session = ours::Echo::new(transport.clone());
+    for _ in 0..2 {
+        session.echo();
+        contender::check_frames(&transport.output(), Side::Server, &payload, count)?;
+    }
+    Ok(Box::new(move |passes| (0..passes).for_each(|_| session.echo())))
 }
 
 fn encode(name: &str) -> Result<Run, String> {

@@ -3,15 +3,15 @@
 use std::hint::black_box;
 
 use ws_proto::{
-    Client, Config, Endpoint, Entropy, EntropyError, Incoming, Instant, Message, MessageBuffer, Negotiated,
-    Server, Side,
+    Client, Config, Endpoint, Entropy, EntropyError, Incoming, Instant, Memory, Message, MessageBuffer,
+    Negotiated, Pending, Server, Session, Side,
     frame::Frame,
     mask::{Mask, MaskingKey},
     server,
 };
 
 use crate::{
-    contender::{Decode, Encode, Handshake, Masking},
+    contender::{Decode, Encode, Handshake, Masking, REQUEST},
     transport::Transport,
 };
 
@@ -207,6 +207,60 @@ impl Handshake for Accept {
         if let Ok((len, endpoint)) = accepted {
             black_box(endpoint);
             self.transport.send(&self.out[..len]);
+        }
+    }
+}
+
+/// A server's session that sends back what it receives.
+pub struct Echo {
+    transport: Transport,
+    session: Session<'static>,
+    memory: Memory,
+    buffer: Vec<u8>,
+}
+
+impl Echo {
+    /// An open session on `transport`.
+    pub fn new(transport: Transport) -> Self {
+        let mut session = Session::new(&config(), server::OriginPolicy::SameHost, Instant::ZERO);
+        let mut memory = Memory::default();
+        session.receive(
+            Instant::ZERO,
+            &mut REQUEST.to_vec(),
+            &mut memory,
+            |_| Ok(server::Accept::new()),
+            |_, _| {},
+        );
+        memory.output.take_bytes();
+        Self { transport, session, memory, buffer: vec![0; 64 << 10] }
+    }
+
+    /// Reads all of the input once more and echoes it.
+    pub fn echo(&mut self) {
+        let Self { transport, session, memory, buffer } = self;
+        transport.rewind();
+        transport.clear_output();
+        loop {
+            let Session::Open(endpoint) = &*session else { return };
+            let len = transport.receive(memory.buffer.unfilled_or(endpoint, buffer));
+            if len == 0 {
+                return;
+            }
+            let input = memory.buffer.filled_or(len, buffer);
+            session.receive(
+                Instant::ZERO,
+                input,
+                memory,
+                |_| Err(500),
+                |message, mut reply| {
+                    let _ = reply.send(message);
+                },
+            );
+            if let Some(Pending::Bytes(bytes)) = memory.output.pending() {
+                transport.send(bytes);
+                let len = bytes.len();
+                memory.output.written(len);
+            }
         }
     }
 }

@@ -156,7 +156,7 @@ impl ControlSlot {
         self.purpose = Purpose::ToldAndOwed;
     }
 
-    const fn owes_pong(&self) -> bool {
+    pub(crate) const fn owes_pong(&self) -> bool {
         matches!(self.purpose, Purpose::ToldAndOwed | Purpose::Owed)
     }
 

@@ -491,7 +491,17 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     /// What the protocol owes the peer next: Pong, keepalive Ping, Close, and at last the end of the transport.
     ///
     /// Call it after every event until it gives `None`, and queue what it gives behind earlier output.
+    #[inline]
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        // After nearly every event: an open connection owes at most a Pong and a Ping.
+        if self.closing.is_open() && !self.ping_owed && !self.receiver.control().owes_pong() {
+            return None;
+        }
+        self.transmit_owed()
+    }
+
+    #[inline(never)]
+    fn transmit_owed(&mut self) -> Option<Transmit> {
         let (role, trace) = (&mut self.role, &mut self.trace);
         let sent = if let Some(payload) = self.receiver.control_mut().take_pong() {
             transmit(role, trace, Opcode::Pong, payload)

@@ -14,10 +14,9 @@ fn main() -> io::Result<ExitCode> {
     println!("listening on raw://{}/", listener.local_addr()?);
     match kind.as_deref() {
         Some("threads") => threads(&listener)?,
-        #[cfg(feature = "echo")]
         Some("epoll") => epoll(listener)?,
         _ => {
-            eprintln!("usage: echo_raw threads|epoll (epoll needs the feature `echo`)");
+            eprintln!("usage: echo_raw threads|epoll");
             return Ok(ExitCode::from(2));
         }
     }
@@ -45,7 +44,6 @@ fn echo(mut stream: TcpStream) -> io::Result<()> {
 }
 
 /// One thread, one buffer; what the kernel does not take at once waits until it does.
-#[cfg(feature = "echo")]
 fn epoll(listener: TcpListener) -> io::Result<()> {
     use mio::{Events, Interest, Poll, Token};
 
@@ -79,7 +77,6 @@ fn epoll(listener: TcpListener) -> io::Result<()> {
 }
 
 /// Echoes until there is nothing to read or no room to write.
-#[cfg(feature = "echo")]
 fn serve(stream: &mut mio::net::TcpStream, pending: &mut Vec<u8>, buffer: &mut [u8]) -> io::Result<()> {
     loop {
         while !pending.is_empty() {
