@@ -699,14 +699,18 @@ impl<S: Storage> MessageBuffer<S> {
 
     /// All that was read has been taken: what follows is read right behind the message in progress.
     fn rewind(&mut self) {
-        let used = self.unread.end;
-        let start = self.message.as_ref().map_or(0, |message| message.at.end);
+        // What lay before the message in progress is finished.
+        let (finished, start) = match &self.message {
+            None => (self.unread.end, 0),
+            Some(message) => (message.at.start, message.at.end),
+        };
         self.unread = start..start;
+        let between = self.message.is_none();
+        let kept = if between || finished > KEPT { self.retention.kept(finished, KEPT) } else { usize::MAX };
         let len = self.storage.bytes().len();
         if core::mem::take(&mut self.flooded) && len < LARGEST_READ {
             self.storage.grow((2 * len).min(LARGEST_READ));
-        } else if self.message.is_none() {
-            let kept = self.retention.kept(used, KEPT);
+        } else if between {
             self.storage.shrink(kept.max(self.keep));
         }
     }

@@ -45,6 +45,8 @@ pub(crate) struct Core<R: Role> {
     retention: Retention,
     compression: Compression,
     writing: Writing,
+    /// How many threads wait for [`Shared::progress`].
+    waiting: u32,
     /// Since when the transport has taken nothing, if the last write ended so.
     stalled: Option<Instant>,
     shutdown_owed: bool,
@@ -123,16 +125,16 @@ impl<R: Role, T: Transport> Link for Arc<Shared<R, T>> {
     fn wait(&mut self, deadline: Option<Instant>, done: impl Fn(&Core<R>) -> bool) {
         let mut core = self.lock();
         while !done(&core) {
-            core = match deadline {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            core.waiting += 1;
+            core = match left {
                 None => self.progress.wait(core).unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return;
-                    }
-                    self.progress.wait_timeout(core, left).unwrap_or_else(PoisonError::into_inner).0
-                }
+                Some(left) => self.progress.wait_timeout(core, left).unwrap_or_else(PoisonError::into_inner).0,
             };
+            core.waiting -= 1;
+            if left == Some(Duration::ZERO) {
+                return;
+            }
         }
     }
 }
@@ -177,6 +179,7 @@ impl<R: Role, T> Shared<R, T> {
             retention: Retention::new(),
             compression,
             writing: Writing::Nobody,
+            waiting: 0,
             stalled: None,
             shutdown_owed: false,
             broken: None,
@@ -463,8 +466,12 @@ fn write_out(
     let mut core = link.core();
     core.put_back(output, &result);
     core.stalled = if written == 0 { core.stalled.or(Some(started)) } else { None };
+    // To tell nobody is a system call all the same.
+    let awaited = core.waiting > 0;
     drop(core);
-    link.shared().progress.notify_all();
+    if awaited {
+        link.shared().progress.notify_all();
+    }
     result
 }
 
