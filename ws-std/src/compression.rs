@@ -77,6 +77,7 @@ impl Compression {
     }
 
     /// Appends a message to `out`, compressed if that is on and worth it.
+    #[inline]
     pub(crate) fn write<R: ws_proto::Role>(
         &mut self,
         endpoint: &mut Endpoint<R>,
@@ -123,6 +124,7 @@ impl Compression {
     }
 
     /// Sees to an inflater of the pool's before `buffer` is used.
+    #[inline]
     pub(crate) fn lend(&mut self, buffer: &mut MessageBuffer<Vec<u8>>) {
         #[cfg(feature = "deflate")]
         if let (Some(pool), false) = (&self.pool, self.lent) {

@@ -86,7 +86,7 @@ impl Incoming {
         link: &mut L,
         look: impl Fn(&mut Self, &mut Core<L::Role>) -> core::result::Result<Option<Kind>, ws_proto::ReceiveError>,
     ) -> Result<Kind> {
-        let deadline = self.timeout.and_then(|timeout| Instant::now().checked_add(timeout.max(LOOK)));
+        let mut deadline = None;
         loop {
             self.compression.lend(&mut self.buffer);
             let mut core = link.core();
@@ -101,6 +101,9 @@ impl Incoming {
                     return Err(error.into());
                 }
             }
+            // What has been read already takes no time.
+            let limit = |timeout: Duration| Instant::now().checked_add(timeout.max(LOOK));
+            deadline = deadline.or_else(|| self.timeout.and_then(limit));
             if let Some(closed) = self.read(link, deadline)? {
                 return if closed.clean { Ok(Kind::End) } else { Err(Error::Unclean(closed)) };
             }

@@ -207,16 +207,29 @@ impl<R: Role> Core<R> {
     /// Above the mark it stays with the endpoint, which answers the latest Ping only: somebody is stuck in a
     /// write, and a peer that sends Pings but takes no Pongs must not make us grow (§5.5.3). Not so a Close,
     /// which comes once and would be forgotten at the connection's end.
+    #[inline]
     pub(crate) fn drain(&mut self) {
-        if self.output.len() >= OUTPUT_MARK && self.endpoint.state() == State::Open {
-            return;
+        while self.output.len() < OUTPUT_MARK || self.endpoint.state() != State::Open {
+            let Some(transmit) = self.endpoint.poll_transmit() else {
+                return;
+            };
+            self.owe(&transmit);
         }
-        while let Some(transmit) = self.endpoint.poll_transmit() {
-            match transmit {
-                Transmit::Control(frame) => self.output.extend_from_slice(frame.as_bytes()),
-                Transmit::Shutdown => self.shutdown_owed = true,
-            }
+    }
+
+    #[cold]
+    fn owe(&mut self, transmit: &Transmit) {
+        match transmit {
+            Transmit::Control(frame) => self.output.extend_from_slice(frame.as_bytes()),
+            Transmit::Shutdown => self.shutdown_owed = true,
         }
+    }
+
+    /// Queues a whole message.
+    #[inline]
+    fn append(&mut self, message: Message<'_>) -> Result<(), SendError> {
+        self.drain();
+        self.compression.write(&mut self.endpoint, message, &mut self.output)
     }
 
     pub(crate) fn closed(&self) -> Option<Closed> {
@@ -336,46 +349,64 @@ fn flush_as(whom: Writing, link: &mut impl Link, limit: Option<Instant>) -> io::
     }
 }
 
-/// Has `queue` add to the output as soon as that is below the mark.
+/// Has `queue` add to the output as soon as that is below the mark, and writes it if it is not below it then.
 ///
 /// Whoever is writing meanwhile makes progress, or stops within the write timeout; then it is our turn.
-fn with_room<L: Link, X>(link: &mut L, queue: impl FnOnce(&mut Core<L::Role>) -> X) -> crate::Result<X> {
+#[inline]
+fn with_room<L: Link, X>(
+    link: &mut L,
+    queue: impl FnOnce(&mut Core<L::Role>) -> Result<X, SendError>,
+) -> crate::Result<X> {
     loop {
         let mut core = link.core();
         core.check()?;
         if core.output.len() < OUTPUT_MARK {
-            return Ok(queue(&mut core));
+            let queued = queue(&mut core)?;
+            let full = core.output.len() >= OUTPUT_MARK;
+            drop(core);
+            if full {
+                flush(link)?;
+            }
+            return Ok(queued);
         }
         drop(core);
-        flush(link).map_err(|error| match error.kind() {
-            // Nothing has been added.
-            io::ErrorKind::TimedOut => Error::TimedOut,
-            _ => error.into(),
-        })?;
-        link.wait(None, |core| core.writing == Writing::Nobody || core.output.len() < OUTPUT_MARK);
+        make_room(link)?;
     }
 }
 
-/// [`flush`], but only above the mark.
-fn flush_at_mark(link: &mut impl Link) -> io::Result<()> {
-    if link.core().output.len() < OUTPUT_MARK { Ok(()) } else { flush(link) }
+/// Writes, or waits for who does.
+#[cold]
+fn make_room(link: &mut impl Link) -> crate::Result<()> {
+    flush(link).map_err(|error| match error.kind() {
+        // Nothing has been added.
+        io::ErrorKind::TimedOut => Error::TimedOut,
+        _ => error.into(),
+    })?;
+    link.wait(None, |core| core.writing == Writing::Nobody || core.output.len() < OUTPUT_MARK);
+    Ok(())
 }
 
 /// Queues a whole message; a big one that needs no mask is written from where it lies.
+#[inline]
 pub(crate) fn queue<L: Link>(link: &mut L, message: Message<'_>) -> crate::Result<()> {
+    if message.as_bytes().len() >= SHARED_PAYLOAD {
+        return queue_big(link, message);
+    }
+    with_room(link, |core| core.append(message))
+}
+
+fn queue_big<L: Link>(link: &mut L, message: Message<'_>) -> crate::Result<()> {
     let shared = with_room(link, |core| {
-        let big = message.as_bytes().len() >= SHARED_PAYLOAD;
-        if big && !core.compression.is_on() && core.writing == Writing::Nobody {
+        if !core.compression.is_on() && core.writing == Writing::Nobody {
             core.drain();
             if let Some(frame) = L::Role::send_shared(&mut core.endpoint, message) {
                 return frame.map(|frame| Some((frame, core.take_output(Writing::Writer))));
             }
         }
-        core.drain();
-        core.compression.write(&mut core.endpoint, message, &mut core.output).map(|()| None)
-    })??;
+        core.append(message).map(|()| None)
+    })?;
     let Some((frame, output)) = shared else {
-        return Ok(flush_at_mark(link)?);
+        return Ok(());
     };
     write_out(link, output, frame.slices(), None)?;
     // What others have queued meanwhile counts on the one who writes.
@@ -392,8 +423,7 @@ pub(crate) fn queue_part(
     with_room(link, |core| {
         core.drain();
         core.compression.write_part(&mut core.endpoint, kind, part, payload, &mut core.output)
-    })??;
-    Ok(flush_at_mark(link)?)
+    })
 }
 
 /// Queues a message that was encoded once.
@@ -407,8 +437,7 @@ pub(crate) fn queue_prepared<B: AsRef<[u8]>>(
             prepared.slices().iter().for_each(|slice| output.extend_from_slice(slice));
             Ok(())
         })
-    })??;
-    Ok(flush_at_mark(link)?)
+    })
 }
 
 /// Queues a control frame, which `encode` writes to the room that it is given.
