@@ -154,7 +154,8 @@ impl Decoders {
     }
 
     fn enter_all(&mut self) {
-        self.enter::<ours::Shared<{ 64 << 10 }>>("ours");
+        // Holds a pass of 64 KiB with its headers: what reads cut is another group's.
+        self.enter::<ours::Shared<{ 80 << 10 }>>("ours");
         self.enter::<ours::Shared<{ 16 << 10 }>>("ours, 16 KiB reads");
         self.enter::<ours::Own>("ours, own storage");
         peers::enter_decoders(self);
