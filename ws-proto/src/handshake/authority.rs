@@ -29,9 +29,8 @@ impl<'h> Authority<'h> {
                 (Host::Ipv6(address.parse().ok()?), port)
             }
             None => {
-                let (name, port) =
-                    text.split_at_checked(text.bytes().position(|byte| byte == b':').unwrap_or(text.len()))?;
-                (Host::Name(Some(name).filter(|name| is_reg_name(name))?), port)
+                let (name, port) = text.split_at_checked(reg_name_len(text)?)?;
+                (Host::Name(Some(name).filter(|name| !name.is_empty())?), port)
             }
         };
         Some(Self { text, host, port: parse_port(port)? })
@@ -63,17 +62,21 @@ fn parse_port(text: &str) -> Option<Option<u16>> {
     digits.parse().ok().filter(|_| valid).map(Some)
 }
 
-/// A registered name (RFC 3986 section 3.2.2) that is not empty; IPv4 addresses are among them.
-fn is_reg_name(name: &str) -> bool {
+/// How many bytes at the start of `text` are a registered name (RFC 3986 section 3.2.2); IPv4 addresses are among them.
+/// `None` if it can't end there.
+fn reg_name_len(text: &str) -> Option<usize> {
     const NAME: ByteSet = ByteSet::alphanumeric().with(b"-._~!$&'()*+,;=");
-    let mut bytes = name.bytes();
-    let is_hex = |bytes: &mut core::str::Bytes<'_>| bytes.next().is_some_and(|byte| byte.is_ascii_hexdigit());
-    while let Some(byte) = bytes.next() {
-        if !(NAME.contains(byte) || byte == b'%' && is_hex(&mut bytes) && is_hex(&mut bytes)) {
-            return false;
-        }
+    let bytes = text.as_bytes();
+    let mut len = 0;
+    while let Some(&byte) = bytes.get(len) {
+        len += match byte {
+            _ if NAME.contains(byte) => 1,
+            b'%' if bytes.get(len + 1..len + 3)?.iter().all(u8::is_ascii_hexdigit) => 3,
+            b'%' => return None,
+            _ => break,
+        };
     }
-    !name.is_empty()
+    Some(len)
 }
 
 #[cfg(test)]
