@@ -229,20 +229,17 @@ impl Receiver {
         trace: &mut impl Trace,
     ) -> Result<Option<Step>, ReceiveErrorKind> {
         loop {
+            if matches!(&self.phase, Phase::Header(decoder) if decoder.is_empty()) {
+                if let Some(step) = self.fragments::<R>(buffer, unread, gather_to, trace)? {
+                    return Ok(Some(Step::Data(step)));
+                }
+            }
             let step = match &mut self.phase {
                 Phase::Start => {
                     self.phase = HEADER;
                     None
                 }
                 Phase::Header(decoder) => {
-                    if decoder.is_empty() {
-                        if let Some(step) = self.fragments::<R>(buffer, unread, gather_to, trace)? {
-                            return Ok(Some(Step::Data(step)));
-                        }
-                    }
-                    let Phase::Header(decoder) = &mut self.phase else {
-                        continue;
-                    };
                     let input = buffer.get(unread.clone()).unwrap_or_default();
                     let Some((header, len)) = decoder.decode(input).map_err(ReceiveErrorKind::Frame)? else {
                         unread.start = unread.end;
