@@ -207,7 +207,7 @@ impl Receiver {
         }
         let masked = R::SIDE == Side::Server;
         let header = CommonHeader::decode(input, masked)?;
-        let end = header.len + header.payload_len;
+        let end = header.frame_len;
         let payload = input.get_mut(header.len..end)?;
         if to_u64(payload.len()) > self.limits.frame_len || !unmask_whole(&header, masked, payload) {
             return None;
@@ -334,24 +334,24 @@ impl Receiver {
             let Some(header) = CommonHeader::<Continuation>::decode(input, R::SIDE == Side::Server) else {
                 break;
             };
-            let (from, frame_len) = (unread.start + header.len, header.len + header.payload_len);
             let frame = FrameHeader::from(&header);
             message = match message.with(&frame, &self.limits) {
-                Ok(message) if frame_len <= input.len() => message,
+                Ok(message) if header.frame_len <= input.len() => message,
                 _ => break,
             };
             trace.frame_received(&frame);
-            self.pass(to_u64(frame_len));
-            unread.start += frame_len;
+            self.pass(to_u64(header.frame_len));
+            let from = unread.start + header.len..unread.start + header.frame_len;
+            unread.start = from.end;
             last = header.kind == Continuation::Last;
             if gather_to.is_none() {
-                at = from..from;
+                at = from.start..from.start;
             }
             let mut mask = frame.masking_key.map(Mask::new);
-            let from = from..unread.start;
-            take_payload(message.content, &mut mask, buffer, from, at.end, last, &mut self.text)
+            let to = at.end;
+            at.end += from.len();
+            take_payload(message.content, &mut mask, buffer, from, to, last, &mut self.text)
                 .map_err(|behind| self.invalid_text(behind))?;
-            at.end += header.payload_len;
             if last || gather_to.is_none() {
                 break;
             }

@@ -160,7 +160,8 @@ pub(crate) struct CommonHeader<K> {
     pub(crate) masking_key: MaskingKey,
     /// The header's own length.
     pub(crate) len: usize,
-    pub(crate) payload_len: usize,
+    /// The whole frame's.
+    pub(crate) frame_len: usize,
 }
 
 /// The first byte of a frame, where that is one of two.
@@ -230,18 +231,24 @@ impl<K: FirstByte> CommonHeader<K> {
         };
         let [first, second, third, fourth, ..] = word.to_le_bytes();
         let kind = K::from_first(first)?;
+        let (mask_bit, key_len) = if masked { (MASKED, 4) } else { (0, 0) };
         // What has not the bit that is expected is beyond all lengths.
-        let short = second ^ if masked { MASKED } else { 0 };
-        let (payload_len, start) = match short {
-            LEN_16 => (u16::from_be_bytes([third, fourth]), 4),
-            _ => (u16::from(short), 2),
+        let short = second ^ mask_bit;
+        let (start, frame_len) = match short {
+            LEN_16 => {
+                let payload_len = u16::from_be_bytes([third, fourth]);
+                if payload_len < u16::from(LEN_16) {
+                    return None;
+                }
+                (4, 4 + key_len + usize::from(payload_len))
+            }
+            // From the byte as it came: where the next frame begins waits for nothing else.
+            _ if short < LEN_16 => (2, usize::from(second) + (2 + key_len) - usize::from(mask_bit)),
+            _ => return None,
         };
-        if short > LEN_16 || (short == LEN_16 && payload_len < u16::from(LEN_16)) {
-            return None;
-        }
-        let (key, len) = if masked { (word >> (8 * start), start + 4) } else { (0, start) };
+        let key = if masked { word >> (8 * start) } else { 0 };
         let [key @ .., _, _, _, _] = key.to_le_bytes();
-        Some(Self { kind, masking_key: MaskingKey::new(key), len, payload_len: usize::from(payload_len) })
+        Some(Self { kind, masking_key: MaskingKey::new(key), len: start + key_len, frame_len })
     }
 }
 
@@ -253,7 +260,7 @@ impl<K: FirstByte> From<&CommonHeader<K>> for FrameHeader {
             rsv: Rsv::NONE,
             opcode: header.kind.opcode(),
             masking_key: (header.len > 4).then_some(header.masking_key),
-            payload_len: u64::try_from(header.payload_len).unwrap_or(u64::MAX),
+            payload_len: u64::try_from(header.frame_len - header.len).unwrap_or(u64::MAX),
         }
     }
 }
