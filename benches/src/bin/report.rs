@@ -51,6 +51,14 @@ const COLORS: [RGBColor; 9] = [
     RGBColor(0x50, 0x50, 0x50),
 ];
 
+/// Ours, one after the other.
+const REDS: [RGBColor; 4] = [
+    RGBColor(0xD6, 0x00, 0x1C),
+    RGBColor(0x7A, 0x00, 0x10),
+    RGBColor(0xFF, 0x5A, 0x4A),
+    RGBColor(0xFF, 0xA0, 0x90),
+];
+
 /// Six workloads side by side, the time of each contender as a multiple of the fastest peer's: ours, the limits, and the
 /// nearest peers.
 fn plot(path: &Path, group: &str, columns: &[&Cell], contenders: &[&str]) -> Result<(), Box<dyn Error>> {
@@ -94,11 +102,18 @@ fn plot(path: &Path, group: &str, columns: &[&Cell], contenders: &[&str]) -> Res
         .x_labels(2 * columns.len())
         .x_label_formatter(&label)
         .draw()?;
+    let (mut ours, mut limits) = (0, 0);
     for (index, contender) in shown.iter().enumerate() {
         let style = match peers.iter().position(|peer| peer == contender) {
             Some(peer) => COLORS[peer].stroke_width(1),
-            None if contender.starts_with("ours") => RED.stroke_width(3),
-            None => BLACK.mix(0.3).stroke_width(2),
+            None if contender.starts_with("ours") => {
+                ours += 1;
+                REDS[(ours - 1) % REDS.len()].stroke_width(3)
+            }
+            None => {
+                limits += 1;
+                BLACK.mix(0.15 * f64::from(limits)).stroke_width(2)
+            }
         };
         chart.draw_series(LineSeries::new(ratios(contender), style).point_size(3))?;
         let y = 48 + 20 * i32::try_from(index)?;
