@@ -137,16 +137,21 @@ impl FrameHeader {
     #[inline(always)]
     pub(crate) fn to_word(self) -> (u128, usize) {
         let fin = if self.fin { FIN } else { 0 };
-        let masked = if self.masking_key.is_some() { MASKED } else { 0 };
-        let start = u128::from(fin | self.rsv.0 | self.opcode.bits()) | u128::from(masked) << 8;
-        let (word, len) = match (u8::try_from(self.payload_len), u16::try_from(self.payload_len)) {
-            (Ok(short), _) if short < LEN_16 => (start | u128::from(short) << 8, 2),
-            (_, Ok(medium)) => (start | u128::from(LEN_16) << 8 | u128::from(medium.swap_bytes()) << 16, 4),
-            _ => (start | u128::from(LEN_64) << 8 | u128::from(self.payload_len.swap_bytes()) << 16, 10),
+        let (masked, key, key_len) = match self.masking_key {
+            Some(key) => (MASKED, u128::from(u32::from_le_bytes(key.to_bytes())), 4),
+            None => (0, 0, 0),
         };
-        match self.masking_key {
-            Some(key) => (word | u128::from(u32::from_le_bytes(key.to_bytes())) << (8 * len), len + 4),
-            None => (word, len),
+        let start = u128::from(fin | self.rsv.0 | self.opcode.bits()) | u128::from(masked) << 8;
+        match (u8::try_from(self.payload_len), u16::try_from(self.payload_len)) {
+            (Ok(short), _) if short < LEN_16 => (start | u128::from(short) << 8 | key << 16, 2 + key_len),
+            (_, Ok(medium)) => {
+                let len = u128::from(medium.swap_bytes());
+                (start | u128::from(LEN_16) << 8 | len << 16 | key << 32, 4 + key_len)
+            }
+            _ => {
+                let len = u128::from(self.payload_len.swap_bytes());
+                (start | u128::from(LEN_64) << 8 | len << 16 | key << 80, 10 + key_len)
+            }
         }
     }
 }

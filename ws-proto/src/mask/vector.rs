@@ -139,6 +139,17 @@ trait Vector: Copy {
     /// The processor has what this vector is made of.
     unsafe fn splat(key: u32) -> Self;
 
+    /// [`splat`](Self::splat) of the key for bytes that begin `len` bytes behind the first.
+    ///
+    /// # Safety
+    ///
+    /// [`splat`](Self::splat)'s.
+    #[inline(always)]
+    unsafe fn splat_turned(key: u32, len: usize) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { Self::splat(turned(key, len)) }
+    }
+
     /// # Safety
     ///
     /// [`splat`](Self::splat)'s, and [`LEN`](Self::LEN) bytes at `from` can be read.
@@ -191,7 +202,7 @@ unsafe fn ends<V: Vector, const N: usize, const TEXT: bool>(
 ) -> bool {
     let behind = len - N * V::LEN;
     // SAFETY: the caller's promise, here and below.
-    let (first_key, last_key) = unsafe { (V::splat(key), V::splat(turned(key, behind))) };
+    let (first_key, last_key) = unsafe { (V::splat(key), V::splat_turned(key, behind)) };
     // SAFETY: each reads a vector of the first, then of the last `N`, which all lie within the length.
     let (first, last) = unsafe {
         (
@@ -238,7 +249,7 @@ unsafe fn all<V: Vector, const N: usize, const TEXT: bool>(
     let (key, from, to, len) = unsafe { (turned(key, head), from.add(head), to.add(head), len - head) };
     let behind = len - V::LEN;
     // SAFETY: the last vector, within the length.
-    let last = unsafe { V::load(from.add(behind)).xor(V::splat(turned(key, behind))) };
+    let last = unsafe { V::load(from.add(behind)).xor(V::splat_turned(key, behind)) };
     // SAFETY: the caller's promise.
     let key = unsafe { V::splat(key) };
     // Each of its own: one for all would be a chain that is longer than the loop's other work.
@@ -281,26 +292,27 @@ unsafe fn all<V: Vector, const N: usize, const TEXT: bool>(
 
 #[cfg(test)]
 mod tests {
-    use std::{vec, vec::Vec};
+    use std::vec::Vec;
 
     use super::*;
     use crate::mask::portable;
 
     type Kernel = unsafe fn(u32, *const u8, *mut u8, usize) -> bool;
 
-    /// The ways that this processor has, with the lengths from which on they are used.
-    fn kernels() -> Vec<(usize, Kernel)> {
-        let mut kernels: Vec<(usize, Kernel)> = vec![(LEAST, all::<Baseline, 4, true>)];
-        #[cfg(all(target_arch = "x86_64", feature = "std"))]
-        if avx2::is_there() {
-            kernels.push((64, avx2::mask::<true>));
-        }
-        #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
-        if avx512::is_there() {
-            kernels.push((avx512::WORTH_IT, avx512::mask::<true>));
-        }
-        kernels
+    /// A way, whether this processor has it, and the length from which on it is used.
+    struct Way {
+        least: usize,
+        is_there: fn() -> bool,
+        kernel: Kernel,
     }
+
+    const WAYS: &[Way] = &[
+        Way { least: LEAST, is_there: || true, kernel: all::<Baseline, 4, true> },
+        #[cfg(all(target_arch = "x86_64", feature = "std"))]
+        Way { least: 64, is_there: avx2::is_there, kernel: avx2::mask::<true> },
+        #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
+        Way { least: avx512::WORTH_IT, is_there: avx512::is_there, kernel: avx512::mask::<true> },
+    ];
 
     /// What is masked of `from[offset..]` by either way, and whether both find it ASCII.
     fn check(kernel: Kernel, from: &[u8], offset: usize) {
@@ -317,7 +329,7 @@ mod tests {
 
     #[test]
     fn every_width_agrees_with_the_portable_code() {
-        for (least, kernel) in kernels() {
+        for &Way { least, kernel, .. } in WAYS.iter().filter(|way| (way.is_there)()) {
             for len in (least..least + 300).chain([4_095, 4_096, 4_099, 20_000]) {
                 for offset in [0, 1, 31, 33, 63] {
                     let mut bytes: Vec<u8> =

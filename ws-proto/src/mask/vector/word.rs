@@ -16,6 +16,15 @@ macro_rules! impl_vector {
             }
 
             #[inline(always)]
+            unsafe fn splat_turned(key: u32, len: usize) -> Self {
+                // SAFETY: a word is always there.
+                let word = unsafe { Self::splat(key) };
+                // One step where to turn the key first would be three. Only the last bits of the length matter.
+                #[allow(clippy::cast_possible_truncation)]
+                word.rotate_right((len as u32).wrapping_mul(8))
+            }
+
+            #[inline(always)]
             unsafe fn load(from: *const u8) -> Self {
                 // SAFETY: the caller's promise.
                 Self::from_le(unsafe { from.cast::<Self>().read_unaligned() })
