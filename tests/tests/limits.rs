@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant as Clock};
 
-use ws_proto::{Config, Fault, MessageBuffer, ReceiveErrorKind, Role, Storage};
+use ws_proto::{Config, Fault, MessageBuffer, ReceiveErrorKind, Retention, Role, Storage};
 use ws_tests::{
     BINARY, CLOSE, CONTINUATION, FIN, Host, KEY, PING, TEXT, Told, bare_config, client, code_of, from_peer,
     header, masked, noise, on_both, parse, server,
@@ -240,6 +240,22 @@ fn memory_grows_with_what_arrives_and_is_given_back() {
             check_memory(|| client(&config), len, fragment.min(len), read);
         }
     }
+}
+
+#[test]
+fn a_burst_of_small_messages_keeps_the_room_of_a_read_but_not_that_of_a_big_message() {
+    let small = masked(FIN | BINARY, &noise(1000)).repeat(200);
+    let big = masked(FIN | BINARY, &noise(4 << 20));
+    let mut host = server(&limited(|config| config.max_message_len = 4 << 20));
+    let mut own = MessageBuffer::new(Vec::new());
+    for burst in [[&small[..], &small].concat(), [&small[..], &big].concat()] {
+        host.receive_buffered(&mut own, &burst);
+        assert_eq!(own.held_bytes(), READ);
+    }
+    for _ in 0..Retention::SMALL_USES {
+        host.receive_buffered(&mut own, &masked(FIN | BINARY, b"small"));
+    }
+    assert!(own.held_bytes() <= KEPT);
 }
 
 // R10.4-1

@@ -49,8 +49,10 @@ pub struct MessageBuffer<S> {
     told: Option<Told>,
     /// How much of the storage is kept for the next message, in any case.
     keep: usize,
-    /// What else of it is kept.
+    /// What else of it is kept for big messages.
     retention: Retention,
+    /// And for reads that are full of small ones.
+    reads: Retention,
     /// The last read took all the room that there was: more is probably waiting.
     flooded: bool,
     /// The next read is to the storage although the host has a buffer for all connections.
@@ -199,6 +201,7 @@ impl<S: Storage> MessageBuffer<S> {
             told: None,
             keep: 0,
             retention: Retention::new(),
+            reads: Retention::new(),
             flooded: false,
             direct: false,
             clear: false,
@@ -262,6 +265,7 @@ impl<S: Storage> MessageBuffer<S> {
             self.forget_told();
             self.unread = 0..0;
             self.retention = Retention::new();
+            self.reads = Retention::new();
             self.storage.shrink(KEPT.max(self.keep));
         }
     }
@@ -706,12 +710,13 @@ impl<S: Storage> MessageBuffer<S> {
         };
         self.unread = start..start;
         let between = self.message.is_none();
-        let kept = if between || finished > KEPT { self.retention.kept(finished, KEPT) } else { usize::MAX };
+        let reads = if between || finished > KEPT { self.reads.kept(finished, KEPT) } else { KEPT };
         let len = self.storage.bytes().len();
         if core::mem::take(&mut self.flooded) && len < LARGEST_READ {
             self.storage.grow((2 * len).min(LARGEST_READ));
         } else if between {
-            self.storage.shrink(kept.max(self.keep));
+            let messages = self.retention.kept(finished, KEPT);
+            self.storage.shrink(messages.max(reads.min(LARGEST_READ)).max(self.keep));
         }
     }
 

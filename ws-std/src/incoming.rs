@@ -20,6 +20,8 @@ pub(crate) struct Incoming {
     now: ws_proto::Instant,
     /// How long a call may wait for the peer.
     pub(crate) timeout: Option<Duration>,
+    /// When the wait of the call at hand is over, once it waits.
+    deadline: Option<Instant>,
     /// Whether the call before looked for parts rather than whole messages.
     in_parts: bool,
     /// Whether the transport has been looked at since a timeout of the endpoint passed.
@@ -49,7 +51,12 @@ impl Incoming {
         compression: Compression,
         now: ws_proto::Instant,
     ) -> Self {
-        Self { buffer, compression, now, timeout: None, in_parts: true, looked: false }
+        Self { buffer, compression, now, timeout: None, deadline: None, in_parts: true, looked: false }
+    }
+
+    /// Begins a call: its timeout counts anew.
+    pub(crate) const fn begin(&mut self) {
+        self.deadline = None;
     }
 
     /// Reads until there is a message, a control frame, or the end.
@@ -86,7 +93,6 @@ impl Incoming {
         link: &mut L,
         look: impl Fn(&mut Self, &mut Core<L::Role>) -> core::result::Result<Option<Kind>, ws_proto::ReceiveError>,
     ) -> Result<Kind> {
-        let mut deadline = None;
         loop {
             self.compression.lend(&mut self.buffer);
             let mut core = link.core();
@@ -103,8 +109,8 @@ impl Incoming {
             }
             // What has been read already takes no time.
             let limit = |timeout: Duration| Instant::now().checked_add(timeout.max(LOOK));
-            deadline = deadline.or_else(|| self.timeout.and_then(limit));
-            if let Some(closed) = self.read(link, deadline)? {
+            self.deadline = self.deadline.or_else(|| self.timeout.and_then(limit));
+            if let Some(closed) = self.read(link, self.deadline)? {
                 return if closed.clean { Ok(Kind::End) } else { Err(Error::Unclean(closed)) };
             }
         }
@@ -205,6 +211,7 @@ impl Incoming {
     pub(crate) fn close<L: Link>(&mut self, link: &mut L, code: CloseCode, reason: &str) -> Result<Closed> {
         queue_close(link, code, reason)?;
         let timeout = self.timeout.take();
+        self.begin();
         let ended = loop {
             let told = if self.in_parts { self.next_part(link) } else { self.next(link) };
             match told {

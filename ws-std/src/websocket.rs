@@ -113,6 +113,7 @@ impl fmt::Debug for ControlPayload {
 
 /// Reads until there is something to tell; `None` is the end.
 pub(crate) fn read_event<'a, L: Link>(incoming: &'a mut Incoming, link: &mut L) -> Result<Option<Event<'a>>> {
+    incoming.begin();
     let kind = incoming.next(link)?;
     let payload = |link: &mut L| ControlPayload::new(link.core().endpoint.control_payload());
     Ok(match kind {
@@ -126,6 +127,7 @@ pub(crate) fn read_event<'a, L: Link>(incoming: &'a mut Incoming, link: &mut L) 
 
 /// Reads until there is a message; `None` is the end.
 pub(crate) fn read_message<'a, L: Link>(incoming: &'a mut Incoming, link: &mut L) -> Result<Option<Message<'a>>> {
+    incoming.begin();
     loop {
         match incoming.next(link)? {
             Kind::Data => return Ok(incoming.buffer.message()),
@@ -137,6 +139,7 @@ pub(crate) fn read_message<'a, L: Link>(incoming: &'a mut Incoming, link: &mut L
 
 /// Reads until there is part of a message; `None` is the end.
 pub(crate) fn read_part<'a, L: Link>(incoming: &'a mut Incoming, link: &mut L) -> Result<Option<Data<'a>>> {
+    incoming.begin();
     loop {
         match incoming.next_part(link)? {
             Kind::Data => return Ok(incoming.buffer.take_part()),

@@ -70,6 +70,28 @@ fn read_timeout_ends_a_read_though_bytes_keep_coming() {
     assert!((3 * SHORT..PATIENCE / 5).contains(&started.elapsed()));
 }
 
+#[test]
+fn read_timeout_ends_a_read_though_pings_keep_coming() {
+    let (mut peer, mut ws) = Peer::client(&Acceptor::new());
+    ws.set_read_timeout(Some(3 * SHORT));
+    let started = Instant::now();
+    thread::scope(|scope| {
+        // The connection stays until the peer has seen that it is not read any more.
+        let reading = scope.spawn(move || {
+            assert!(is_timeout(ws.read()));
+            ws
+        });
+        peer.stream.set_read_timeout(Some(SHORT / 10)).unwrap();
+        while !reading.is_finished() {
+            peer.send(&masked(PING, b"?"));
+            // The answer; the read that finds nothing more is the pace.
+            while peer.stream.read(&mut [0; 64]).is_ok() {}
+        }
+        reading.join().unwrap();
+    });
+    assert!((3 * SHORT..PATIENCE / 5).contains(&started.elapsed()));
+}
+
 fn watchful() -> Config {
     let mut config = Config::new();
     config.keepalive_interval = Some(SHORT);
