@@ -126,15 +126,15 @@ impl<R: Role, T: Transport> Link for Arc<Shared<R, T>> {
         let mut core = self.lock();
         while !done(&core) {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return;
+            }
             core.waiting += 1;
             core = match left {
                 None => self.progress.wait(core).unwrap_or_else(PoisonError::into_inner),
                 Some(left) => self.progress.wait_timeout(core, left).unwrap_or_else(PoisonError::into_inner).0,
             };
             core.waiting -= 1;
-            if left == Some(Duration::ZERO) {
-                return;
-            }
         }
     }
 }
