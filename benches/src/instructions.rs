@@ -29,6 +29,7 @@ pub fn workloads() -> Vec<(String, Make)> {
             workloads.push((format!("encode-{side}-{len}"), encode));
         }
     }
+    workloads.push(("decode-multilingual-16".into(), decode));
     workloads.push(("fragments-binary-64".into(), decode_fragments));
     workloads.push(("cut-binary-125".into(), decode_cut));
     workloads.push(("echo-binary-16".into(), echo));
@@ -48,7 +49,11 @@ pub fn workload(name: &str) -> Result<Run, String> {
 }
 
 fn decode(name: &str) -> Result<Run, String> {
-    let content = if name.contains("ascii") { Content::Ascii } else { Content::Binary };
+    let content = match name.split('-').nth(1) {
+        Some("ascii") => Content::Ascii,
+        Some("multilingual") => Content::Multilingual,
+        _ => Content::Binary,
+    };
     let (len, count) = (len(name), MESSAGES);
     let transport = Transport::new(client_frames(content, len, count), usize::MAX);
     contender::decode::<ours::Shared<{ 128 << 10 }>>(transport, &content.payload(len), count)

@@ -27,11 +27,13 @@ enum Expected {
     AfterEd,
     AfterF0,
     AfterF4,
+    /// Whatever it is, the text is not UTF-8.
+    Nothing,
 }
 
 impl Expected {
-    const fn next(self, byte: u8) -> Option<Self> {
-        Some(match (self, byte) {
+    const fn next(self, byte: u8) -> Self {
+        match (self, byte) {
             (Self::CodePoint, 0x00..=0x7F) | (Self::One, 0x80..=0xBF) => Self::CodePoint,
             (Self::CodePoint, 0xC2..=0xDF)
             | (Self::Two, 0x80..=0xBF)
@@ -46,10 +48,77 @@ impl Expected {
             (Self::CodePoint, 0xED) => Self::AfterEd,
             (Self::CodePoint, 0xF0) => Self::AfterF0,
             (Self::CodePoint, 0xF4) => Self::AfterF4,
-            _ => return None,
-        })
+            _ => Self::Nothing,
+        }
+    }
+
+    /// [`next`](Self::next) of all `bytes`.
+    fn after(self, bytes: &[u8]) -> Self {
+        #[cfg(target_pointer_width = "64")]
+        return table::after(self, bytes);
+        #[cfg(not(target_pointer_width = "64"))]
+        bytes.iter().fold(self, |expected, &byte| expected.next(byte))
+    }
+
+    /// The index of the byte behind which nothing can be expected; the number of bytes if there is none.
+    #[cold]
+    fn fault(mut self, bytes: &[u8]) -> usize {
+        let is_fault = |&byte: &u8| {
+            self = self.next(byte);
+            self == Self::Nothing
+        };
+        bytes.iter().position(is_fault).unwrap_or(bytes.len())
     }
 }
+
+/// [`Expected::next`] of byte after byte as a load and a shift, without a branch that the text decides.
+#[cfg(target_pointer_width = "64")]
+mod table {
+    use super::Expected;
+
+    const ALL: [Expected; 9] = [
+        Expected::CodePoint,
+        Expected::One,
+        Expected::Two,
+        Expected::Three,
+        Expected::AfterE0,
+        Expected::AfterEd,
+        Expected::AfterF0,
+        Expected::AfterF4,
+        Expected::Nothing,
+    ];
+
+    /// For each byte what follows each [`Expected`]: its [`place`], at the place of that.
+    static ROWS: [u64; 256] = {
+        let mut rows = [0; 256];
+        let mut byte = u8::MAX;
+        loop {
+            let mut at = 0;
+            while at < ALL.len() {
+                rows[byte as usize] |= place(ALL[at].next(byte)) << place(ALL[at]);
+                at += 1;
+            }
+            if byte == 0 {
+                break rows;
+            }
+            byte -= 1;
+        }
+    };
+
+    /// The first of its six bits in a row.
+    const fn place(expected: Expected) -> u64 {
+        6 * expected as u64
+    }
+
+    pub(super) fn after(expected: Expected, bytes: &[u8]) -> Expected {
+        // Only the last six bits count, and a shift takes no others.
+        let last = bytes.iter().fold(place(expected), |place, &byte| ROWS[usize::from(byte)] >> (place % 64));
+        usize::try_from(last % 64 / 6).ok().and_then(|at| ALL.get(at)).copied().unwrap_or(Expected::Nothing)
+    }
+}
+
+/// Up to this length a table is faster than vectors, if there is one.
+const SHORT: usize = if cfg!(target_pointer_width = "64") { 80 } else { 0 };
 
 impl Validator {
     /// A validator at the start of a text.
@@ -64,25 +133,26 @@ impl Validator {
     ///
     /// The text can't be UTF-8, whatever follows. The validator must not be used for this text any more.
     pub fn update(&mut self, bytes: &[u8]) -> Result<(), InvalidUtf8> {
-        let mut done = 0;
-        while self.expected != Expected::CodePoint {
-            let Some(&byte) = bytes.get(done) else {
-                return Ok(());
-            };
-            self.expected = self.expected.next(byte).ok_or(InvalidUtf8 { position: done })?;
-            done += 1;
-        }
+        let done = if bytes.len() > SHORT { self.take_whole(bytes) } else { 0 };
         let rest = bytes.get(done..).unwrap_or_default();
-        // Pieces are cut anywhere: what may be the beginning of a code point is not for the fast way.
-        let whole = rest.len() - unfinished_len(rest);
-        done += match valid_up_to(rest.get(..whole).unwrap_or_default()) {
-            Ok(()) => whole,
-            Err(valid) => valid,
-        };
-        for (at, &byte) in bytes.iter().enumerate().skip(done) {
-            self.expected = self.expected.next(byte).ok_or(InvalidUtf8 { position: at })?;
+        let begun = self.expected;
+        self.expected = begun.after(rest);
+        if self.expected == Expected::Nothing {
+            return Err(InvalidUtf8 { position: done + begun.fault(rest) });
         }
         Ok(())
+    }
+
+    /// Takes the code points that `bytes` start with, up to a fault, but not one that is cut; how many bytes these are.
+    fn take_whole(&mut self, bytes: &[u8]) -> usize {
+        // Pieces are cut anywhere: what may be part of a code point is not for the fast way.
+        let begun = bytes.iter().take(3).take_while(|byte| matches!(byte, 0x80..=0xBF)).count();
+        if self.expected.after(bytes.get(..begun).unwrap_or_default()) != Expected::CodePoint {
+            return 0;
+        }
+        self.expected = Expected::CodePoint;
+        let whole = bytes.get(begun..bytes.len() - unfinished_len(bytes)).unwrap_or_default();
+        begun + valid_up_to(whole).map_or_else(|valid| valid, |()| whole.len())
     }
 
     /// Whether the text may end here: it is not inside a code point.
@@ -110,6 +180,9 @@ fn unfinished_len(bytes: &[u8]) -> usize {
 /// Whether `bytes` are UTF-8.
 #[inline]
 pub(crate) fn is_valid(bytes: &[u8]) -> bool {
+    if bytes.len() <= SHORT {
+        return bytes.is_ascii() || Expected::default().after(bytes) == Expected::CodePoint;
+    }
     // The variant that can't tell the position is the faster one.
     #[cfg(feature = "simdutf8")]
     return simdutf8::basic::from_utf8(bytes).is_ok();
