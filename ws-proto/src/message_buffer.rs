@@ -318,11 +318,13 @@ impl<S: Storage> MessageBuffer<S> {
         self.clear = false;
         if self.message.is_none() && !self.has_pieces() {
             let start = self.unread.start;
-            let input = self.storage.bytes_mut().get_mut(self.unread.clone()).unwrap_or_default();
-            if let Some(Whole { kind, at }) = endpoint.whole_message(now, input) {
-                self.unread.start += at.end;
-                self.told = Some(Told::Message(Whole { kind, at: start + at.start..start + at.end }));
-                return Ok(self.message().map(Incoming::Message));
+            if let Some(input) = self.storage.bytes_mut().get_mut(self.unread.clone()) {
+                if let Some(Whole { kind, at }) = endpoint.whole_message(now, input) {
+                    let whole = Whole { kind, at: start + at.start..start + at.end };
+                    self.unread.start = whole.at.end;
+                    self.told = Some(Told::Message(whole.clone()));
+                    return Ok(Some(Incoming::Message(whole.message(self.storage.bytes()))));
+                }
             }
         }
         self.next_slowly(endpoint, now)

@@ -533,10 +533,10 @@ fn unmask_whole(header: &CommonHeader<MessageKind>, masked: bool, payload: &mut 
     }
 }
 
-/// Whether `payload` is a text; otherwise it is masked again, for the way that can tell where the fault is.
+/// Whether `payload`, which is not ASCII, is a text; otherwise it is masked again, for the way that can tell where the fault is.
 #[inline]
 fn is_text_or_masked(key: MaskingKey, payload: &mut [u8]) -> bool {
-    let valid = utf8::is_valid(payload);
+    let valid = utf8::is_valid_beyond_ascii(payload);
     if !valid {
         Mask::new(key).apply(payload);
     }

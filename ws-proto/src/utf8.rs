@@ -180,8 +180,14 @@ fn unfinished_len(bytes: &[u8]) -> usize {
 /// Whether `bytes` are UTF-8.
 #[inline]
 pub(crate) fn is_valid(bytes: &[u8]) -> bool {
+    (bytes.len() <= SHORT && bytes.is_ascii()) || is_valid_beyond_ascii(bytes)
+}
+
+/// [`is_valid`], for bytes that are seen not to be ASCII: it does not look for that.
+#[inline]
+pub(crate) fn is_valid_beyond_ascii(bytes: &[u8]) -> bool {
     if bytes.len() <= SHORT {
-        return bytes.is_ascii() || Expected::default().after(bytes) == Expected::CodePoint;
+        return Expected::default().after(bytes) == Expected::CodePoint;
     }
     // The variant that can't tell the position is the faster one.
     #[cfg(feature = "simdutf8")]
