@@ -99,13 +99,16 @@ pub(crate) fn encode_frame(header: &FrameHeader, payload: &[u8], out: &mut [u8])
 #[cfg(feature = "alloc")]
 #[inline(always)]
 pub(crate) fn append_frame(header: &FrameHeader, payload: &[u8], out: &mut alloc::vec::Vec<u8>) {
-    let (word, header_len) = header.to_word();
-    let head = word.to_le_bytes();
-    out.reserve(head.len() + payload.len());
+    let ([first, second], header_len) = header.to_words();
+    out.reserve(2 * size_of::<u64>() + payload.len());
     let room = out.spare_capacity_mut();
-    // All of the word: its length is known, so that this is a store and not a call.
-    let Some(to) = room.first_chunk_mut() else { return };
-    *to = head.map(MaybeUninit::new);
+    // Whole words: their length is known, so that each is a store and not a call.
+    let Some((to_first, to_second)) = room.split_first_chunk_mut() else { return };
+    *to_first = first.to_le_bytes().map(MaybeUninit::new);
+    if header_len > to_first.len() {
+        let Some(to_second) = to_second.first_chunk_mut() else { return };
+        *to_second = second.to_le_bytes().map(MaybeUninit::new);
+    }
     let end = header_len + payload.len();
     let Some(to) = room.get_mut(header_len..end) else { return };
     copy(header.masking_key, payload, to);

@@ -125,32 +125,34 @@ impl FrameHeader {
     /// takes a payload of 2⁶³ bytes or more).
     #[inline]
     pub fn encode(&self, out: &mut [u8; Self::MAX_LEN]) -> usize {
-        let (word, len) = self.to_word();
-        // One store: what is put together of small ones has to wait before it can be copied on.
-        if let Some(bytes) = word.to_le_bytes().first_chunk() {
-            *out = *bytes;
+        let (words, len) = self.to_words();
+        // One store for each: what is put together of small ones has to wait before it can be copied on.
+        let [first, second] = words.map(u64::to_le_bytes);
+        if let Some((to_first, to_second)) = out.split_first_chunk_mut() {
+            *to_first = first;
+            to_second.iter_mut().zip(second).for_each(|(to, byte)| *to = byte);
         }
         len
     }
 
-    /// The header's bytes, the first lowest, and how many they are.
+    /// The header's bytes, the first lowest, and how many they are. Up to 8 are all in the first word.
     #[inline(always)]
-    pub(crate) fn to_word(self) -> (u128, usize) {
+    pub(crate) fn to_words(self) -> ([u64; 2], usize) {
         let fin = if self.fin { FIN } else { 0 };
         let (masked, key, key_len) = match self.masking_key {
-            Some(key) => (MASKED, u128::from(u32::from_le_bytes(key.to_bytes())), 4),
+            Some(key) => (MASKED, u64::from(u32::from_le_bytes(key.to_bytes())), 4),
             None => (0, 0, 0),
         };
-        let start = u128::from(fin | self.rsv.0 | self.opcode.bits()) | u128::from(masked) << 8;
+        let start = |len: u8| u64::from(fin | self.rsv.0 | self.opcode.bits()) | u64::from(masked | len) << 8;
         match (u8::try_from(self.payload_len), u16::try_from(self.payload_len)) {
-            (Ok(short), _) if short < LEN_16 => (start | u128::from(short) << 8 | key << 16, 2 + key_len),
+            (Ok(short), _) if short < LEN_16 => ([start(short) | key << 16, 0], 2 + key_len),
             (_, Ok(medium)) => {
-                let len = u128::from(medium.swap_bytes());
-                (start | u128::from(LEN_16) << 8 | len << 16 | key << 32, 4 + key_len)
+                let len = u64::from(medium.swap_bytes());
+                ([start(LEN_16) | len << 16 | key << 32, 0], 4 + key_len)
             }
             _ => {
-                let len = u128::from(self.payload_len.swap_bytes());
-                (start | u128::from(LEN_64) << 8 | len << 16 | key << 80, 10 + key_len)
+                let len = self.payload_len.swap_bytes();
+                ([start(LEN_64) | len << 16, len >> 48 | key << 16], 10 + key_len)
             }
         }
     }
