@@ -77,7 +77,7 @@ impl Compression {
     }
 
     /// Appends a message to `out`, compressed if that is on and worth it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn write<R: ws_proto::Role>(
         &mut self,
         endpoint: &mut Endpoint<R>,
@@ -86,9 +86,20 @@ impl Compression {
     ) -> Result<(), SendError> {
         #[cfg(feature = "deflate")]
         if self.pool.is_some() {
-            return self.deflating(|deflater| endpoint.write_deflated_to(message, deflater, out));
+            return self.write_deflated(endpoint, message, out);
         }
         endpoint.write_to(message, out)
+    }
+
+    #[cfg(feature = "deflate")]
+    #[inline(never)]
+    fn write_deflated<R: ws_proto::Role>(
+        &mut self,
+        endpoint: &mut Endpoint<R>,
+        message: Message<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SendError> {
+        self.deflating(|deflater| endpoint.write_deflated_to(message, deflater, out))
     }
 
     /// Appends part of a message to `out`, compressed if that is on.

@@ -97,7 +97,10 @@ impl Incoming {
             self.compression.lend(&mut self.buffer);
             let mut core = link.core();
             let found = look(self, &mut core);
-            core.drain();
+            // A message leaves nothing to be said.
+            if !matches!(found, Ok(Some(Kind::Data))) {
+                core.drain();
+            }
             drop(core);
             match found {
                 Ok(Some(kind)) => return Ok(kind),

@@ -226,7 +226,7 @@ impl<R: Role> Core<R> {
     }
 
     /// Queues a whole message.
-    #[inline]
+    #[inline(always)]
     fn append(&mut self, message: Message<'_>) -> Result<(), SendError> {
         self.drain();
         self.compression.write(&mut self.endpoint, message, &mut self.output)

@@ -144,7 +144,12 @@ impl Transport for Socket {
         #[cfg(not(all(unix, not(target_vendor = "apple"))))]
         const FLAGS: i32 = 0;
         let arm = |timeout| self.socket.set_write_timeout(timeout);
-        Self::until(&self.write_timeout, deadline, arm, || self.socket.send_vectored_with_flags(slices, FLAGS))
+        let send = || match slices {
+            // The shorter call for the system, too.
+            [slice] => self.socket.send_with_flags(slice, FLAGS),
+            _ => self.socket.send_vectored_with_flags(slices, FLAGS),
+        };
+        Self::until(&self.write_timeout, deadline, arm, send)
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {

@@ -107,10 +107,13 @@ pub(crate) fn write_all(
     let total: usize = slices.iter().map(|slice| slice.len()).sum();
     let mut written = 0;
     while written < total {
-        let rest = remaining(slices, written).map(IoSlice::new);
+        let mut rest = remaining(slices, written).map(IoSlice::new);
+        // Those with something in them first, and no others: most often it is one.
+        rest.sort_by_key(|slice| slice.is_empty());
+        let count = rest.iter().take_while(|slice| !slice.is_empty()).count();
         let timeout = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let deadline = [timeout, limit].into_iter().flatten().min();
-        match transport.write(&rest, deadline) {
+        match transport.write(rest.get(..count).unwrap_or_default(), deadline) {
             Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
             Ok(len) => written += len,
             Err(error) => return (written, Err(error)),
