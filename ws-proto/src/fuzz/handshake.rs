@@ -156,7 +156,9 @@ fn check_request(request: &server::Request<'_>, head: &[u8], policy: OriginPolic
         assert_eq!(request.host().as_bytes(), host);
     } else {
         let (scheme, rest) = request.target().split_once("://").expect("absolute form");
-        assert!(scheme.starts_with("http") || scheme.starts_with("ws"), "{scheme}");
+        // In whatever case (RFC 3986 section 3.1).
+        let scheme = scheme.to_ascii_lowercase();
+        assert!(scheme == "http" || scheme == "https", "{scheme}");
         assert!(rest.starts_with(request.host()));
     }
     assert!(lines.list("upgrade").iter().any(|protocol| protocol == "websocket"));
