@@ -99,6 +99,17 @@ fn the_offset_of_the_fault_is_the_same_under_every_split() {
         check(|| client(&bare_config()), &frames, 2 + bad_at + in_tail * 8);
         check(|| server(&bare_config()), &frames, 6 + bad_at + in_tail * 16);
     }
+    // More fragments than are put together at once, empty ones among them.
+    for bad_at in [0, 1, 44, 45, 46, 47, 100, 119] {
+        let mut text: Vec<u8> = "aé中🦀".bytes().cycle().take(120).collect();
+        text[bad_at] = 0xFF;
+        let fragments = text.chunks(3).flat_map(|fragment| [fragment, &[]]);
+        let first = |index| if index == 0 { TEXT } else { CONTINUATION };
+        let frames: Vec<_> = fragments.enumerate().map(|(index, payload)| (first(index), payload)).collect();
+        let headers = 2 * (bad_at / 3) as u64 + 1;
+        check(|| client(&bare_config()), &frames, 2 * headers + bad_at as u64);
+        check(|| server(&bare_config()), &frames, 6 * headers + bad_at as u64);
+    }
 }
 
 // R8.1-1 R5.6-1
