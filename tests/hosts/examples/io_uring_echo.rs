@@ -1,4 +1,4 @@
-//! Completions instead of readiness: an echo server on io_uring (Linux), one thread, one ring, by `compio`.
+//! Completions instead of readiness: an echo server on io_uring (Linux 6.1), one thread, one ring, by `compio`.
 //!
 //! The kernel receives to buffers of its choice out of a few that all connections share, so that waiting for a
 //! peer costs no memory. What is being sent belongs to the ring until that is complete; what is owed meanwhile
@@ -32,6 +32,8 @@ use ws_proto::{
 
 const BUFFERS: NonZero<u16> = NonZero::new(64).unwrap();
 const BUFFER_LEN: usize = 64 * 1024;
+/// Those that may be asked for together.
+const OPERATIONS: u32 = 4096;
 
 struct Connection {
     session: Session<'static>,
@@ -42,7 +44,9 @@ struct Connection {
 fn main() -> io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
     let mut ring = ProactorBuilder::new();
-    ring.buffer_pool_size(BUFFERS).buffer_pool_buffer_len(BUFFER_LEN);
+    ring.buffer_pool_size(BUFFERS).buffer_pool_buffer_len(BUFFER_LEN).capacity(OPERATIONS);
+    // The one thread that asks is told what is complete when it waits, and not interrupted for that.
+    ring.single_issuer(true).defer_taskrun(true);
     Runtime::builder().with_proactor(ring).build()?.block_on(async {
         let listener = TcpListener::bind(address).await?;
         println!("listening on ws://{}/", listener.local_addr()?);
