@@ -133,11 +133,10 @@ impl Validator {
     ///
     /// The text can't be UTF-8, whatever follows. The validator must not be used for this text any more.
     pub fn update(&mut self, bytes: &[u8]) -> Result<(), InvalidUtf8> {
-        let done = match bytes.len() {
-            16..=SHORT if self.is_complete() && bytes.is_ascii() => return Ok(()),
-            ..=SHORT => 0,
-            _ => self.take_whole(bytes),
-        };
+        if (16..=SHORT).contains(&bytes.len()) && self.is_complete() && bytes.is_ascii() {
+            return Ok(());
+        }
+        let done = if bytes.len() > SHORT { self.take_whole(bytes) } else { 0 };
         let rest = bytes.get(done..).unwrap_or_default();
         let begun = self.expected;
         self.expected = begun.after(rest);
