@@ -32,8 +32,6 @@ use ws_proto::{
 
 const BUFFERS: NonZero<u16> = NonZero::new(64).unwrap();
 const BUFFER_LEN: usize = 64 * 1024;
-/// Those that may be asked for together.
-const OPERATIONS: u32 = 4096;
 
 struct Connection {
     session: Session<'static>,
@@ -44,9 +42,9 @@ struct Connection {
 fn main() -> io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
     let mut ring = ProactorBuilder::new();
-    ring.buffer_pool_size(BUFFERS).buffer_pool_buffer_len(BUFFER_LEN).capacity(OPERATIONS);
+    ring.buffer_pool_size(BUFFERS).buffer_pool_buffer_len(BUFFER_LEN);
     // The one thread that asks is told what is complete when it waits, and not interrupted for that.
-    ring.single_issuer(true).defer_taskrun(true);
+    ring.single_issuer(true).defer_taskrun(true).capacity(4096);
     Runtime::builder().with_proactor(ring).build()?.block_on(async {
         let listener = TcpListener::bind(address).await?;
         println!("listening on ws://{}/", listener.local_addr()?);
