@@ -391,12 +391,8 @@ impl Receiver {
         }
         if !texts.is_empty() {
             // Together they are validated in less time than one by one.
-            let text = buffer.get(at.clone()).unwrap_or_default();
-            let fault = match self.text.update(text) {
-                Ok(()) => (last && !self.text.is_complete()).then_some(text.len()),
-                Err(error) => Some(error.position()),
-            };
-            if let Some(fault) = fault {
+            let text = buffer.get_mut(at.clone()).unwrap_or_default();
+            if let Err(fault) = take_text(None, text, last, &mut self.text) {
                 self.offset = texts.offset(at.start + fault);
                 return Err(ReceiveErrorKind::InvalidUtf8);
             }
@@ -558,10 +554,20 @@ fn take_payload(
         }
         return Ok(());
     }
+    take_text(mask, payload, last, text).map_err(|fault| to_u64(len - fault))
+}
+
+/// Unmasks part of a text, if it is masked still, and takes it through the validator.
+///
+/// # Errors
+///
+/// Where the first wrong byte is; the length of `payload` if the text ends too soon.
+#[inline(always)]
+fn take_text(mask: Option<&mut Mask>, payload: &mut [u8], last: bool, text: &mut Validator) -> Result<(), usize> {
     match unmask_text(mask, payload, text) {
-        Ok(()) if last && !text.is_complete() => Err(0),
+        Ok(()) if last && !text.is_complete() => Err(payload.len()),
         Ok(()) => Ok(()),
-        Err(error) => Err(to_u64(len - error.position())),
+        Err(error) => Err(error.position()),
     }
 }
 
