@@ -211,7 +211,10 @@ impl Encoders {
 
     fn enter_all(&mut self) {
         self.enter::<limits::Writer>("limit-fused");
-        self.enter::<ours::Sender>("ours");
+        match self.side {
+            Side::Server => self.enter::<ours::ServerSender>("ours"),
+            Side::Client => self.enter::<ours::ClientSender>("ours"),
+        }
         peers::enter_encoders(self);
     }
 }

@@ -27,6 +27,7 @@ pub fn workloads() -> Vec<(String, Make)> {
         }
         for side in ["server", "client"] {
             workloads.push((format!("encode-{side}-{len}"), encode));
+            workloads.push((format!("encode-one-{side}-{len}"), encode));
         }
     }
     workloads.push(("decode-multilingual-16".into(), decode));
@@ -87,9 +88,13 @@ fn echo(name: &str) -> Result<Run, String> {
 }
 
 fn encode(name: &str) -> Result<Run, String> {
-    let side = if name.contains("client") { Side::Client } else { Side::Server };
+    let sending = if name.contains("one") { Sending::OneByOne } else { Sending::Batch };
     let payload = Vec::leak(Content::Binary.payload(len(name)));
-    contender::encode::<ours::Sender>(side, Sending::Batch, payload, MESSAGES)
+    if name.contains("client") {
+        contender::encode::<ours::ClientSender>(Side::Client, sending, payload, MESSAGES)
+    } else {
+        contender::encode::<ours::ServerSender>(Side::Server, sending, payload, MESSAGES)
+    }
 }
 
 /// The length that a workload's name ends in.

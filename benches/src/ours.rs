@@ -103,69 +103,72 @@ pub(crate) const fn client() -> Client<Keys> {
     Client::new(Keys(0))
 }
 
-enum Role {
-    Server(Endpoint<Server>),
-    Client(Endpoint<Client<Keys>>),
-}
-
-/// As a sender with a buffer that it uses again and again. A server's payloads of 1 KiB and more are written from where
-/// they are, all in one vectored write.
-pub struct Sender {
+/// A server that sends from a buffer which it uses again and again. Payloads of 1 KiB and more are written from where they
+/// are, all in one vectored write.
+pub struct ServerSender {
     transport: Transport,
-    role: Role,
+    endpoint: Endpoint<Server>,
     payload: &'static [u8],
     out: Vec<u8>,
     frames: Vec<Frame<'static>>,
 }
 
-impl Sender {
-    /// Writes what has been copied.
-    fn flush_copies(&mut self) {
-        self.transport.send(&self.out);
-        self.out.clear();
-    }
-}
-
 /// From here on, to copy a payload costs more than to name it in a vectored write.
 const GATHERED: usize = 1 << 10;
 
-impl Encode for Sender {
-    fn new(transport: Transport, side: Side, payload: &'static [u8]) -> Self {
-        let (config, negotiated) = (config(), Negotiated::default());
-        let role = match side {
-            Side::Server => Role::Server(Endpoint::new(Server, &config, negotiated, Instant::ZERO)),
-            Side::Client => Role::Client(Endpoint::new(client(), &config, negotiated, Instant::ZERO)),
-        };
-        Self { transport, role, payload, out: Vec::new(), frames: Vec::new() }
+impl Encode for ServerSender {
+    fn new(transport: Transport, _: Side, payload: &'static [u8]) -> Self {
+        let endpoint = Endpoint::new(Server, &config(), Negotiated::default(), Instant::ZERO);
+        Self { transport, endpoint, payload, out: Vec::new(), frames: Vec::new() }
     }
 
     fn send(&mut self) {
         let message = Message::Binary(self.payload);
-        let sent = match &mut self.role {
-            Role::Server(endpoint) if self.payload.len() >= GATHERED => {
-                endpoint.send_shared(message).map(|frame| self.frames.push(frame))
-            }
-            Role::Server(endpoint) => endpoint.write_to(message, &mut self.out),
-            Role::Client(endpoint) => endpoint.write_to(message, &mut self.out),
+        let sent = if self.payload.len() >= GATHERED {
+            self.endpoint.send_shared(message).map(|frame| self.frames.push(frame))
+        } else {
+            self.endpoint.write_to(message, &mut self.out)
         };
         assert!(sent.is_ok());
     }
 
     fn send_one(&mut self) {
-        let Role::Server(endpoint) = &mut self.role else {
-            self.send();
-            return self.flush_copies();
-        };
-        if let Ok(frame) = endpoint.send_shared(Message::Binary(self.payload)) {
+        if let Ok(frame) = self.endpoint.send_shared(Message::Binary(self.payload)) {
             self.transport.send_vectored(frame.slices());
         }
     }
 
     fn flush(&mut self) {
-        self.flush_copies();
+        self.transport.send(&self.out);
+        self.out.clear();
         for frame in self.frames.drain(..) {
             self.transport.send_vectored(frame.slices());
         }
+    }
+}
+
+/// A client that sends from a buffer which it uses again and again.
+pub struct ClientSender {
+    transport: Transport,
+    endpoint: Endpoint<Client<Keys>>,
+    payload: &'static [u8],
+    out: Vec<u8>,
+}
+
+impl Encode for ClientSender {
+    fn new(transport: Transport, _: Side, payload: &'static [u8]) -> Self {
+        let endpoint = Endpoint::new(client(), &config(), Negotiated::default(), Instant::ZERO);
+        Self { transport, endpoint, payload, out: Vec::new() }
+    }
+
+    fn send(&mut self) {
+        let sent = self.endpoint.write_to(Message::Binary(self.payload), &mut self.out);
+        assert!(sent.is_ok());
+    }
+
+    fn flush(&mut self) {
+        self.transport.send(&self.out);
+        self.out.clear();
     }
 }
 

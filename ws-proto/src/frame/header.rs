@@ -230,18 +230,21 @@ impl<K: FirstByte> CommonHeader<K> {
     /// too few to tell: for [`FrameHeader::decode`] then.
     #[inline(always)]
     pub(crate) fn decode(bytes: &[u8], masked: bool) -> Option<Self> {
-        // A masked one has 6 or 8 bytes, another one 2 or 4.
+        // Read by itself, before the rest: where the next frame begins waits for nothing else.
+        let second = *bytes.get(1)?;
+        // A masked header has 6 or 8 bytes, another one 2 or 4.
         let word = if masked {
             u64::from_le_bytes(*bytes.first_chunk()?)
         } else {
             u64::from(u32::from_le_bytes(*bytes.first_chunk()?))
         };
-        let [first, second, third, fourth, ..] = word.to_le_bytes();
+        let [first, _, third, fourth, ..] = word.to_le_bytes();
         let kind = K::from_first(first)?;
         let (mask_bit, key_len) = if masked { (MASKED, 4) } else { (0, 0) };
         // What has not the bit that is expected is beyond all lengths.
         let short = second ^ mask_bit;
         let (start, frame_len) = match short {
+            0..LEN_16 => (2, usize::from(second) + (2 + key_len) - usize::from(mask_bit)),
             LEN_16 => {
                 let payload_len = u16::from_be_bytes([third, fourth]);
                 if payload_len < u16::from(LEN_16) {
@@ -249,8 +252,6 @@ impl<K: FirstByte> CommonHeader<K> {
                 }
                 (4, 4 + key_len + usize::from(payload_len))
             }
-            // From the byte as it came: where the next frame begins waits for nothing else.
-            _ if short < LEN_16 => (2, usize::from(second) + (2 + key_len) - usize::from(mask_bit)),
             _ => return None,
         };
         let key = if masked { word >> (8 * start) } else { 0 };

@@ -19,6 +19,8 @@ mod neon;
 mod simd128;
 #[cfg(target_arch = "x86_64")]
 mod sse2;
+#[cfg(all(target_arch = "x86_64", feature = "std"))]
+mod width;
 mod word;
 
 #[cfg(feature = "alloc")]
@@ -113,18 +115,47 @@ unsafe fn mask_longer<const TEXT: bool>(key: u32, from: *const u8, to: *mut u8, 
             return ends::<Baseline, 2, TEXT>(key, from, to, len);
         }
         #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
-        if len >= avx512::WORTH_IT && avx512::is_there() {
+        if len >= avx512::WORTH_IT && width::widest() == width::AVX512 {
             return avx512::mask::<TEXT>(key, from, to, len);
         }
         #[cfg(all(target_arch = "x86_64", feature = "std"))]
-        if avx2::is_there() {
-            return avx2::mask::<TEXT>(key, from, to, len);
+        match width::widest() {
+            width::AVX2.. => return avx2::mask::<TEXT>(key, from, to, len),
+            width::UNKNOWN => return ask_and_mask::<TEXT>(key, from, to, len),
+            width::BASELINE => {}
         }
+        mask_in_baseline::<TEXT>(key, from, to, len)
+    }
+}
+
+/// [`mask_longer`] of more than four vectors, if there are none that are wider.
+///
+/// # Safety
+///
+/// [`mask`]'s.
+#[inline(never)]
+unsafe fn mask_in_baseline<const TEXT: bool>(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
+    // SAFETY: every processor of the target can; the lengths are compared, the rest is the caller's promise.
+    unsafe {
         if len <= 8 * LEAST {
             return ends::<Baseline, 4, TEXT>(key, from, to, len);
         }
         all::<Baseline, 4, TEXT>(key, from, to, len)
     }
+}
+
+/// [`mask_longer`] when nobody knows yet what the processor has: out of the way of all that come later.
+///
+/// # Safety
+///
+/// [`mask`]'s.
+#[cfg(all(target_arch = "x86_64", feature = "std"))]
+#[cold]
+#[inline(never)]
+unsafe fn ask_and_mask<const TEXT: bool>(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
+    width::ask();
+    // SAFETY: the caller's promise.
+    unsafe { mask_longer::<TEXT>(key, from, to, len) }
 }
 
 /// Bytes in one register.
