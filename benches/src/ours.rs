@@ -113,6 +113,15 @@ pub struct ServerSender {
     frames: Vec<Frame<'static>>,
 }
 
+impl ServerSender {
+    /// Sends the message without copying it.
+    #[inline(never)]
+    fn gather(&mut self) {
+        let frame = self.endpoint.send_shared(Message::Binary(self.payload));
+        self.frames.push(frame.expect("it is open"));
+    }
+}
+
 /// From here on, to copy a payload costs more than to name it in a vectored write.
 const GATHERED: usize = 1 << 10;
 
@@ -123,12 +132,10 @@ impl Encode for ServerSender {
     }
 
     fn send(&mut self) {
-        let message = Message::Binary(self.payload);
-        let sent = if self.payload.len() >= GATHERED {
-            self.endpoint.send_shared(message).map(|frame| self.frames.push(frame))
-        } else {
-            self.endpoint.write_to(message, &mut self.out)
-        };
+        if self.payload.len() >= GATHERED {
+            return self.gather();
+        }
+        let sent = self.endpoint.write_to(Message::Binary(self.payload), &mut self.out);
         assert!(sent.is_ok());
     }
 
