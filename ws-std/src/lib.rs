@@ -47,6 +47,7 @@
 //! everything that can be chosen for a connection.
 
 mod accept;
+mod buffers;
 mod clock;
 mod compression;
 mod connect;

@@ -18,7 +18,7 @@ use ws_proto::{
 };
 
 use crate::{
-    Client,
+    Client, buffers,
     clock::Clock,
     compression::Compression,
     error::Error,
@@ -29,8 +29,6 @@ use crate::{
 pub(crate) const OUTPUT_MARK: usize = 64 * 1024;
 /// From this size on a server's payload is written from where it lies rather than copied.
 const SHARED_PAYLOAD: usize = 16 * 1024;
-/// What the output buffer keeps between writes.
-const OUTPUT_KEPT: usize = 16 * 1024;
 /// How long one who reads beside somebody who writes may be kept from reading by a write of its own.
 const MOMENT: Duration = Duration::from_millis(5);
 /// How long such a one reads at most before it tries to write again.
@@ -39,6 +37,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// The endpoint and what waits to be written.
 pub(crate) struct Core<R: Role> {
     pub(crate) endpoint: Endpoint<R>,
+    /// Without capacity if nothing waits: then a buffer is [taken](buffers::take) for what is queued next.
     output: Vec<u8>,
     /// How much of it was taken last to be written.
     taken_len: usize,
@@ -199,7 +198,16 @@ impl<R: Role> Core<R> {
         encode: impl FnOnce(&mut Endpoint<R>, &mut Vec<u8>) -> Result<X, SendError>,
     ) -> Result<X, SendError> {
         self.drain();
+        self.take_buffer();
         encode(&mut self.endpoint, &mut self.output)
+    }
+
+    /// Sees to a buffer for what is about to be queued.
+    #[inline(always)]
+    fn take_buffer(&mut self) {
+        if self.output.capacity() == 0 {
+            self.output = buffers::take();
+        }
     }
 
     /// Queues what the protocol owes; to be called after every event.
@@ -219,6 +227,7 @@ impl<R: Role> Core<R> {
 
     #[cold]
     fn owe(&mut self, transmit: &Transmit) {
+        self.take_buffer();
         match transmit {
             Transmit::Control(frame) => self.output.extend_from_slice(frame.as_bytes()),
             Transmit::Shutdown => self.shutdown_owed = true,
@@ -229,6 +238,7 @@ impl<R: Role> Core<R> {
     #[inline(always)]
     fn append(&mut self, message: Message<'_>) -> Result<(), SendError> {
         self.drain();
+        self.take_buffer();
         self.compression.write(&mut self.endpoint, message, &mut self.output)
     }
 
@@ -243,11 +253,11 @@ impl<R: Role> Core<R> {
         self.endpoint.close_frame().map(|(code, reason)| (code, reason.to_owned()))
     }
 
-    /// Gives back what the output has grown by: the connection is idle.
+    /// Gives back what is kept for a stream of big messages: the connection is idle.
     pub(crate) fn release(&mut self) {
         if self.output.is_empty() {
             self.retention = Retention::new();
-            self.output.shrink_to(OUTPUT_KEPT);
+            self.output = Vec::new();
         }
     }
 
@@ -276,10 +286,11 @@ impl<R: Role> Core<R> {
     fn put_back(&mut self, mut unwritten: Vec<u8>, result: &io::Result<()>) {
         self.writing = Writing::Nobody;
         if unwritten.is_empty() {
-            if self.output.is_empty() {
-                let kept = self.retention.kept(self.taken_len, OUTPUT_KEPT);
-                unwritten.shrink_to(kept);
+            let is_stream = self.retention.kept(self.taken_len, buffers::LARGEST) > buffers::LARGEST;
+            if is_stream && self.output.is_empty() {
                 self.output = unwritten;
+            } else {
+                buffers::give_back(unwritten);
             }
         } else {
             unwritten.append(&mut self.output);
@@ -422,6 +433,7 @@ pub(crate) fn queue_part(
 ) -> crate::Result<()> {
     with_room(link, |core| {
         core.drain();
+        core.take_buffer();
         core.compression.write_part(&mut core.endpoint, kind, part, payload, &mut core.output)
     })
 }
