@@ -788,8 +788,8 @@ impl<S: Storage> MessageBuffer<S> {
     #[inline]
     fn forget_told(&mut self) {
         #[cfg(feature = "deflate")]
-        if let (Some(Told::Inflated), Some(inflater)) = (&self.told, &mut self.inflater) {
-            inflater.release();
+        if matches!(self.told, Some(Told::Inflated)) {
+            self.inflater.iter_mut().for_each(|inflater| inflater.release());
         }
         self.told = None;
     }

@@ -234,10 +234,10 @@ impl<R: Role> Core<R> {
         }
     }
 
-    /// Queues a whole message.
+    /// Queues a whole message. What the protocol owes was queued after the event that it is owed for, or is before the next
+    /// write: no message has to wait for it.
     #[inline(always)]
     fn append(&mut self, message: Message<'_>) -> Result<(), SendError> {
-        self.drain();
         self.take_buffer();
         self.compression.write(&mut self.endpoint, message, &mut self.output)
     }
