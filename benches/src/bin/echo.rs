@@ -1,8 +1,8 @@
-//! Server CPU time per echoed message over loopback: `echo [--rounds N] [--out FILE.json] NAME=COMMAND…`
+//! Server CPU time per echoed message over loopback: `echo [--rounds N] [--cell TEXT] [--out FILE.json] NAME=COMMAND…`
 //!
 //! Each command is a server that prints `listening on ws://ADDRESS/`, or `raw://ADDRESS/` if it echoes bytes without a
-//! handshake. All servers run at once; in each cell they are measured round by round. Linux only: the time is that of
-//! all threads of the server in `/proc`.
+//! handshake. All servers run at once; in each cell, or only in those whose names contain TEXT, they are measured round
+//! by round. Linux only: the time is that of all threads of the server in `/proc`.
 
 use std::{
     error::Error,
@@ -129,9 +129,17 @@ impl<'s> Load<'s> {
     }
 }
 
+fn column(connections: usize, depth: usize, len: usize) -> String {
+    format!("{connections} connections, depth {depth}, {len} B")
+}
+
 fn measure(servers: &[Server], connections: usize, depth: usize, len: usize, rounds: usize) -> Cell {
-    let column = format!("{connections} connections, depth {depth}, {len} B");
-    let mut cell = Cell { group: "echo".into(), column, entries: Vec::new(), left_out: Vec::new() };
+    let mut cell = Cell {
+        group: "echo".into(),
+        column: column(connections, depth, len),
+        entries: Vec::new(),
+        left_out: Vec::new(),
+    };
     let mut loads = Vec::new();
     for server in servers {
         match Load::new(server, connections, depth, len) {
@@ -151,11 +159,12 @@ fn measure(servers: &[Server], connections: usize, depth: usize, len: usize, rou
 }
 
 fn run() -> Result<()> {
-    let (mut rounds, mut out, mut servers) = (3, None, Vec::new());
+    let (mut rounds, mut cells, mut out, mut servers) = (3, String::new(), None, Vec::new());
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match (argument.as_str(), argument.split_once('=')) {
             ("--rounds", _) => rounds = arguments.next().ok_or("--rounds needs a number")?.parse()?,
+            ("--cell", _) => cells = arguments.next().ok_or("--cell needs part of a name")?,
             ("--out", _) => out = arguments.next(),
             (_, Some((name, command))) => servers.push(Server::start(name, command)?),
             _ => return Err(format!("'{argument}' is not NAME=COMMAND").into()),
@@ -165,6 +174,9 @@ fn run() -> Result<()> {
     for connections in CONNECTIONS {
         for depth in DEPTHS {
             for len in SIZES.into_iter().filter(|len| depth == 1 || depth * len <= LARGEST_BATCH) {
+                if !column(connections, depth, len).contains(&cells) {
+                    continue;
+                }
                 results.cells.push(measure(&servers, connections, depth, len, rounds));
                 if let Some(cell) = results.cells.last() {
                     eprintln!("{}", cell.column);
