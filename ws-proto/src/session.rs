@@ -145,16 +145,17 @@ impl<'a> Session<'a> {
         }
         let Self::Open(endpoint) = self else { return };
         while let Ok(Some(incoming)) = buffer.next_in(endpoint, now, &mut input) {
-            output.drain(endpoint);
-            if let Incoming::Message(message) = incoming {
-                let reply = Reply {
-                    endpoint,
-                    output,
-                    #[cfg(feature = "deflate")]
-                    deflater: &mut memory.deflater,
-                };
-                on_message(message, reply);
-            }
+            let Incoming::Message(message) = incoming else {
+                output.drain(endpoint);
+                continue;
+            };
+            let reply = Reply {
+                endpoint,
+                output,
+                #[cfg(feature = "deflate")]
+                deflater: &mut memory.deflater,
+            };
+            on_message(message, reply);
         }
         output.drain(endpoint);
     }
