@@ -4,7 +4,7 @@ use ws_proto::Side;
 
 use crate::{
     Content, client_frames,
-    contender::{self, Run, Sending},
+    contender::{self, Decode, Run, Sending},
     fragments, ours,
     transport::Transport,
 };
@@ -32,7 +32,12 @@ pub fn workloads() -> Vec<(String, Make)> {
     }
     workloads.push(("decode-multilingual-16".into(), decode));
     workloads.push(("fragments-binary-64".into(), decode_fragments));
-    workloads.push(("cut-binary-125".into(), decode_cut));
+    for content in ["binary", "ascii"] {
+        workloads.push((format!("cut-{content}-125"), decode_cut));
+        workloads.push((format!("cut-own-{content}-125"), decode_cut));
+        workloads.push((format!("drip-{content}-125"), decode_cut));
+        workloads.push((format!("drip-own-{content}-125"), decode_cut));
+    }
     workloads.push(("echo-binary-16".into(), echo));
     workloads.push(("handshake".into(), |_| contender::handshake::<ours::Accept>()));
     workloads
@@ -50,14 +55,21 @@ pub fn workload(name: &str) -> Result<Run, String> {
 }
 
 fn decode(name: &str) -> Result<Run, String> {
-    let content = match name.split('-').nth(1) {
-        Some("ascii") => Content::Ascii,
-        Some("multilingual") => Content::Multilingual,
-        _ => Content::Binary,
+    read::<ours::Shared<{ 128 << 10 }>>(name, usize::MAX)
+}
+
+/// Messages that come in reads of at most so many bytes.
+fn read<D: Decode + 'static>(name: &str, longest_read: usize) -> Result<Run, String> {
+    let content = if name.contains("ascii") {
+        Content::Ascii
+    } else if name.contains("multilingual") {
+        Content::Multilingual
+    } else {
+        Content::Binary
     };
     let (len, count) = (len(name), MESSAGES);
-    let transport = Transport::new(client_frames(content, len, count), usize::MAX);
-    contender::decode::<ours::Shared<{ 128 << 10 }>>(transport, &content.payload(len), count)
+    let transport = Transport::new(client_frames(content, len, count), longest_read);
+    contender::decode::<D>(transport, &content.payload(len), count)
 }
 
 /// One message in as many fragments as others have messages.
@@ -68,11 +80,14 @@ fn decode_fragments(name: &str) -> Result<Run, String> {
     contender::decode::<ours::Shared<{ 128 << 10 }>>(transport, &Content::Binary.payload(total), 1)
 }
 
-/// Messages in reads that cut them, as segments of TCP do.
+/// Messages in reads that cut them, as segments of TCP do, or that bring a byte each.
 fn decode_cut(name: &str) -> Result<Run, String> {
-    let (len, count) = (len(name), MESSAGES);
-    let transport = Transport::new(client_frames(Content::Binary, len, count), 1460);
-    contender::decode::<ours::Shared<{ 128 << 10 }>>(transport, &Content::Binary.payload(len), count)
+    let longest_read = if name.starts_with("drip") { 1 } else { 1460 };
+    if name.contains("own") {
+        read::<ours::Own>(name, longest_read)
+    } else {
+        read::<ours::Shared<{ 128 << 10 }>>(name, longest_read)
+    }
 }
 
 /// Messages that a server's session receives and sends back, as in an event loop.

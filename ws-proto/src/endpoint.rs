@@ -14,12 +14,13 @@ use crate::{
     message::{Content, Data, Message, MessageKind, Part},
     negotiated::Negotiated,
     prepared::Prepared,
-    receive::{DataStep, Receiver, Step, Whole},
+    receive::{DataStep, Receiver, Step, ToCome, Whole},
     role::{EntropyError, Role, Server, Side},
     send::Sender,
     time::Instant,
     timer::{Clock, Due, Timeouts},
     trace::Trace,
+    utf8::Validator,
 };
 
 /// One side of an open WebSocket connection: bytes, time and messages in, events, bytes and deadlines out.
@@ -145,6 +146,42 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         let whole = self.receiver.whole_message::<R>(input, &mut self.trace)?;
         self.clock.message_received(now);
         Some(whole)
+    }
+
+    /// Takes the header of a whole message that lies only partly at the start of `input`: what kind it is, and where its
+    /// payload begins, for [`go_on`](Self::go_on). `None`, and nothing has changed, if anything else comes.
+    pub(crate) fn begin_message(&mut self, input: &[u8]) -> Option<(MessageKind, usize)> {
+        if !self.closing.is_open() {
+            return None;
+        }
+        self.receiver.begin_message::<R>(input, &mut self.trace)
+    }
+
+    /// Takes what `payload` holds of the data frame at hand, if that belongs to a message of `kind` whose text so far has
+    /// led to `text`: how many bytes, and what is still to come. `None`, and nothing has changed, if anything else is to be
+    /// done.
+    pub(crate) fn go_on(
+        &mut self,
+        now: Instant,
+        kind: MessageKind,
+        text: &mut Validator,
+        payload: &mut [u8],
+    ) -> Result<Option<(usize, ToCome)>, ReceiveError> {
+        if !self.closing.is_receiving() {
+            return Ok(None);
+        }
+        let mut unread = 0..payload.len();
+        match self.receiver.go_on(kind, text, payload, &mut unread) {
+            Ok(None) => Ok(None),
+            Ok(Some(to_come)) => {
+                if self.closing.is_open() {
+                    self.clock.heard(now);
+                }
+                self.clock.data_received();
+                Ok(Some((unread.start, to_come)))
+            }
+            Err(kind) => self.fail_receiving(now, kind, &mut unread).map(|_| None),
+        }
     }
 
     /// [`advance`](Self::advance) over whatever comes.

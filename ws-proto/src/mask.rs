@@ -119,8 +119,12 @@ impl Mask {
     }
 
     /// Skips `len` bytes of payload.
-    fn advance(&mut self, len: usize) {
-        self.key.rotate_left(len % 4);
+    #[inline]
+    const fn advance(&mut self, len: usize) {
+        // Only the last two bits of the length matter.
+        #[allow(clippy::cast_possible_truncation)]
+        let bytes = len as u32 % 4;
+        self.key = u32::from_le_bytes(self.key).rotate_right(8 * bytes).to_le_bytes();
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     error::{Fault, ReceiveError},
     frame::FrameHeader,
     message::{Content, Data, Message, MessageKind, Part},
-    receive::{DataStep, Step, Whole},
+    receive::{DataStep, Step, ToCome, Whole},
     retention::Retention,
     role::Role,
     storage::Storage,
@@ -338,6 +338,15 @@ impl<S: Storage> MessageBuffer<S> {
         now: Instant,
     ) -> Result<Option<Incoming<'_>>, ReceiveError> {
         self.check_pieces(endpoint, now)?;
+        self.begin(endpoint, now)?;
+        match self.go_on(endpoint, now)? {
+            Some(ToCome::Nothing) => return Ok(self.message().map(Incoming::Message)),
+            Some(ToCome::Payload) => {
+                self.rewind();
+                return Ok(None);
+            }
+            Some(ToCome::Frames) | None => {}
+        }
         let whole = loop {
             let gather_to = self.message.as_ref().map(|message| message.at.end);
             let step = match endpoint.advance_slowly(now, self.storage.bytes_mut(), &mut self.unread, gather_to) {
@@ -377,6 +386,63 @@ impl<S: Storage> MessageBuffer<S> {
         };
         self.told = Some(Told::Message(whole));
         Ok(self.message().map(Incoming::Message))
+    }
+
+    /// Takes the header of a message that the end of what has been read cuts.
+    fn begin<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+    ) -> Result<(), ReceiveError> {
+        let input = self.storage.bytes().get(self.unread.clone()).unwrap_or_default();
+        let Some((kind, header_len)) = endpoint.begin_message(input) else {
+            return Ok(());
+        };
+        self.unread.start += header_len;
+        let at = self.unread.start..self.unread.start;
+        self.message = Some(Assembly { kind, at, text: Validator::new() });
+        self.check_room(endpoint, now, 0)
+    }
+
+    /// [`begin`](Self::begin) where the read is a shared input.
+    fn begin_in<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        input: &mut &mut [u8],
+    ) -> Result<(), ReceiveError> {
+        let Some((kind, header_len)) = endpoint.begin_message(input) else {
+            return Ok(());
+        };
+        *input = core::mem::take(input).get_mut(header_len..).unwrap_or_default();
+        self.message = Some(Assembly { kind, at: 0..0, text: Validator::new() });
+        self.check_room(endpoint, now, 0)
+    }
+
+    /// Takes what has been read of the frame at hand, if that is more of the message in progress and belongs right where it
+    /// lies; otherwise `None`. A message of which nothing is to come is told.
+    fn go_on<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+    ) -> Result<Option<ToCome>, ReceiveError> {
+        let Some(message) = self.message.as_mut().filter(|begun| begun.at.end == self.unread.start) else {
+            return Ok(None);
+        };
+        let payload = self.storage.bytes_mut().get_mut(self.unread.clone()).unwrap_or_default();
+        let (len, to_come) = match endpoint.go_on(now, message.kind, &mut message.text, payload) {
+            Ok(Some(gone)) => gone,
+            Ok(None) => return Ok(None),
+            Err(error) => return Err(self.give_up(error)),
+        };
+        self.unread.start += len;
+        message.at.end += len;
+        if to_come == ToCome::Nothing {
+            let whole = Whole { kind: message.kind, at: message.at.clone() };
+            self.message = None;
+            self.told = Some(Told::Message(whole));
+        }
+        Ok(Some(to_come))
     }
 
     /// The message that [`next`](Self::next) told last, until this buffer is used again.
@@ -439,6 +505,7 @@ impl<S: Storage> MessageBuffer<S> {
     }
 
     /// Fails if there are pieces left: they would be lost.
+    #[inline]
     fn check_pieces<R: Role, T: Trace>(
         &mut self,
         endpoint: &mut Endpoint<R, T>,
@@ -535,7 +602,16 @@ impl<S: Storage> MessageBuffer<S> {
         now: Instant,
         mut input: &'b mut [u8],
     ) -> (Result<Option<Incoming<'s>>, ReceiveError>, &'b mut [u8]) {
+        if self.told.is_some() && self.unread.is_empty() {
+            self.forget_told();
+            self.clear = self.is_clear();
+            return (self.next_in(endpoint, now, &mut input), input);
+        }
         let found = self.next_in_any(endpoint, now, &mut input);
+        if found.is_err() {
+            // What else has been read is discarded, and counts as that.
+            let _ = endpoint.receive(now, &mut input);
+        }
         (found, input)
     }
 
@@ -555,6 +631,12 @@ impl<S: Storage> MessageBuffer<S> {
         self.clear = false;
         self.forget_told();
         self.check_pieces(endpoint, now)?;
+        self.begin_in(endpoint, now, input)?;
+        match self.go_on_in(endpoint, now, input)? {
+            Some(ToCome::Nothing) => return Ok(self.message().map(Incoming::Message)),
+            Some(ToCome::Payload) => return Ok(None),
+            Some(ToCome::Frames) | None => {}
+        }
         let buffer = core::mem::take(input);
         let mut unread = 0..buffer.len();
         // The message in progress, if it began in this input.
@@ -656,6 +738,27 @@ impl<S: Storage> MessageBuffer<S> {
         shared.get_mut(..len).unwrap_or_default()
     }
 
+    /// [`go_on`](Self::go_on) with what a shared input holds of the frame at hand, which it moves to the storage.
+    fn go_on_in<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        input: &mut &mut [u8],
+    ) -> Result<Option<ToCome>, ReceiveError> {
+        if self.message.is_none() {
+            return Ok(None);
+        }
+        let remaining = usize::try_from(endpoint.payload_remaining()).unwrap_or(usize::MAX);
+        let len = remaining.min(input.len());
+        let (payload, rest) = core::mem::take(input).split_at_mut(len);
+        *input = rest;
+        match self.copy_behind(payload) {
+            Ok(at) => self.unread = at,
+            Err(fault) => return Err(self.give_up(endpoint.fail(now, fault))),
+        }
+        self.go_on(endpoint, now)
+    }
+
     /// Moves the unfinished message at the end of a shared input to the storage.
     fn keep<R: Role, T: Trace>(
         &mut self,
@@ -667,7 +770,7 @@ impl<S: Storage> MessageBuffer<S> {
         let Some(message) = message else {
             return Ok(());
         };
-        match self.copy(&message.at, input, 0) {
+        match self.copy(input.get(message.at.clone()).unwrap_or_default(), 0) {
             Ok(at) => {
                 self.unread = at.end..at.end;
                 self.message = Some(Assembly { at, ..message });
@@ -679,20 +782,23 @@ impl<S: Storage> MessageBuffer<S> {
 
     /// Adds a part that lies in a shared input to the message in the storage.
     fn append(&mut self, part: DataStep, input: &[u8]) -> Result<Option<Found>, Fault> {
-        let message_end = |this: &Self| this.message.as_ref().map_or(0, |message| message.at.end);
-        if message_end(self).saturating_add(part.at.len()) > self.storage.bytes().len() {
-            self.compact();
-        }
-        let end = message_end(self);
-        let at = self.copy(&part.at, input, end)?;
+        let at = self.copy_behind(input.get(part.at.clone()).unwrap_or_default())?;
         self.unread = at.end..at.end;
         let whole = Assembly::add(&mut self.message, DataStep { at, ..part })?;
         Ok(whole.map(Found::InStorage))
     }
 
-    /// Copies `input[from]` to the storage at `to`; where it lies then.
-    fn copy(&mut self, from: &Range<usize>, input: &[u8], to: usize) -> Result<Range<usize>, Fault> {
-        let bytes = input.get(from.clone()).unwrap_or_default();
+    /// Copies `bytes` to the storage, right behind the message in progress; where they lie then.
+    fn copy_behind(&mut self, bytes: &[u8]) -> Result<Range<usize>, Fault> {
+        let message_end = |this: &Self| this.message.as_ref().map_or(0, |message| message.at.end);
+        if message_end(self).saturating_add(bytes.len()) > self.storage.bytes().len() {
+            self.compact();
+        }
+        self.copy(bytes, message_end(self))
+    }
+
+    /// Copies `bytes` to the storage at `to`; where they lie then.
+    fn copy(&mut self, bytes: &[u8], to: usize) -> Result<Range<usize>, Fault> {
         let end = to.saturating_add(bytes.len());
         let len = self.storage.bytes().len();
         if len < end && !self.storage.grow(end.max(len.saturating_mul(2).min(self.storage.limit()))) {

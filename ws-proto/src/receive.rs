@@ -110,6 +110,21 @@ pub(crate) struct Whole {
     pub(crate) at: Range<usize>,
 }
 
+/// What is still to come of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ToCome {
+    Nothing,
+    /// Payload of the frame at hand.
+    Payload,
+    Frames,
+}
+
+/// Payload that has been unmasked and checked: where it lies now, and whether its message ends with it.
+struct Taken {
+    at: Range<usize>,
+    last: bool,
+}
+
 /// Payload of a message, unmasked and checked.
 #[derive(Debug)]
 pub(crate) struct DataStep {
@@ -403,6 +418,58 @@ impl Receiver {
         Ok(step)
     }
 
+    /// Admits the frame that `input` begins with if that is a whole message of which only a part has come, some payload
+    /// among it; its kind and the length of its header. `None` if anything else comes, and then nothing has changed.
+    pub(crate) fn begin_message<R: Role>(
+        &mut self,
+        input: &[u8],
+        trace: &mut impl Trace,
+    ) -> Option<(MessageKind, usize)> {
+        if !matches!(self.phase, Phase::Start) {
+            return None;
+        }
+        let header = CommonHeader::<MessageKind>::decode(input, R::SIDE == Side::Server)?;
+        if !(header.len + 1..header.frame_len).contains(&input.len()) {
+            return None;
+        }
+        let frame = FrameHeader::from(&header);
+        let message = Progress::new(Content::of(header.kind)).with(&frame, &self.limits).ok()?;
+        self.message = Some(Progress { begun: true, ..message });
+        let mask = frame.masking_key.map(Mask::new);
+        self.phase = Phase::Data { mask, fin: true, remaining: frame.payload_len };
+        self.pass(to_u64(header.frame_len));
+        trace.frame_received(&frame);
+        Some((header.kind, header.len))
+    }
+
+    /// Takes what `buffer[unread]` holds of the data frame at hand, if that belongs to a message of `kind` whose text so far
+    /// has led to `text`: what is still to come of the message. `None`, and nothing has changed, if anything else is to be
+    /// done.
+    pub(crate) fn go_on(
+        &mut self,
+        kind: MessageKind,
+        text: &mut Validator,
+        buffer: &mut [u8],
+        unread: &mut Range<usize>,
+    ) -> Result<Option<ToCome>, ReceiveErrorKind> {
+        let goes_on = |message: Progress| message.begun && message.content == Content::of(kind);
+        if self.text != *text || Range::is_empty(unread) || !self.message.is_some_and(goes_on) {
+            return Ok(None);
+        }
+        let Some(taken) = self.take_data(buffer, unread, None)? else {
+            return Ok(None);
+        };
+        *text = self.text;
+        if self.payload_remaining() > 0 {
+            return Ok(Some(ToCome::Payload));
+        }
+        if taken.last {
+            self.message = None;
+        }
+        self.next_frame();
+        Ok(Some(if taken.last { ToCome::Nothing } else { ToCome::Frames }))
+    }
+
     /// Takes what there is of a data frame's payload; nothing is told of a piece without content.
     fn data(
         &mut self,
@@ -410,6 +477,27 @@ impl Receiver {
         unread: &mut Range<usize>,
         gather_to: Option<usize>,
     ) -> Result<Option<DataStep>, ReceiveErrorKind> {
+        let before = self.text;
+        let Some(Taken { at, last }) = self.take_data(buffer, unread, gather_to)? else {
+            return Ok(None);
+        };
+        let frame_ends = self.payload_remaining() == 0;
+        let step = self.tell(at, last, before);
+        if frame_ends {
+            self.next_frame();
+        }
+        Ok(step)
+    }
+
+    /// Unmasks what there is of a data frame's payload, where it is or moved to `gather_to`, and takes it through the
+    /// validator if it is text; `None` if there is no such frame.
+    #[inline(always)]
+    fn take_data(
+        &mut self,
+        buffer: &mut [u8],
+        unread: &mut Range<usize>,
+        gather_to: Option<usize>,
+    ) -> Result<Option<Taken>, ReceiveErrorKind> {
         let (Phase::Data { mask, fin, remaining }, Some(message)) = (&mut self.phase, self.message) else {
             return Ok(None);
         };
@@ -417,19 +505,13 @@ impl Receiver {
         let from = unread.start..unread.start + len;
         unread.start = from.end;
         *remaining -= to_u64(len);
-        let frame_ends = *remaining == 0;
-        let last = frame_ends && *fin;
+        let last = *remaining == 0 && *fin;
         let to = gather_to.unwrap_or(from.start);
-        let before = self.text;
         if let Err(behind) = take_payload(message.content, mask, buffer, from, to, last, &mut self.text) {
             let behind = remaining.saturating_add(behind);
             return Err(self.invalid_text(behind));
         }
-        let step = self.tell(to..to + len, last, before);
-        if frame_ends {
-            self.next_frame();
-        }
-        Ok(step)
+        Ok(Some(Taken { at: to..to + len, last }))
     }
 
     /// Tells the payload at `at` of the message in progress, which may end with it; nothing without content.
