@@ -340,7 +340,10 @@ impl<S: Storage> MessageBuffer<S> {
         self.check_pieces(endpoint, now)?;
         self.begin(endpoint, now)?;
         match self.go_on(endpoint, now)? {
-            Some(ToCome::Nothing) => return Ok(self.message().map(Incoming::Message)),
+            Some(ToCome::Nothing) => {
+                self.told = self.finished().map(Told::Message);
+                return Ok(self.message().map(Incoming::Message));
+            }
             Some(ToCome::Payload) => {
                 self.rewind();
                 return Ok(None);
@@ -420,7 +423,7 @@ impl<S: Storage> MessageBuffer<S> {
     }
 
     /// Takes what has been read of the frame at hand, if that is more of the message in progress and belongs right where it
-    /// lies; otherwise `None`. A message of which nothing is to come is told.
+    /// lies; otherwise `None`. A message of which nothing is to come is [`finished`](Self::finished).
     fn go_on<R: Role, T: Trace>(
         &mut self,
         endpoint: &mut Endpoint<R, T>,
@@ -437,12 +440,12 @@ impl<S: Storage> MessageBuffer<S> {
         };
         self.unread.start += len;
         message.at.end += len;
-        if to_come == ToCome::Nothing {
-            let whole = Whole { kind: message.kind, at: message.at.clone() };
-            self.message = None;
-            self.told = Some(Told::Message(whole));
-        }
         Ok(Some(to_come))
+    }
+
+    /// The message in progress, of which nothing is to come.
+    fn finished(&mut self) -> Option<Whole> {
+        self.message.take().map(|Assembly { kind, at, .. }| Whole { kind, at })
     }
 
     /// The message that [`next`](Self::next) told last, until this buffer is used again.
@@ -505,7 +508,7 @@ impl<S: Storage> MessageBuffer<S> {
     }
 
     /// Fails if there are pieces left: they would be lost.
-    #[inline]
+    #[inline(always)]
     fn check_pieces<R: Role, T: Trace>(
         &mut self,
         endpoint: &mut Endpoint<R, T>,
@@ -602,11 +605,6 @@ impl<S: Storage> MessageBuffer<S> {
         now: Instant,
         mut input: &'b mut [u8],
     ) -> (Result<Option<Incoming<'s>>, ReceiveError>, &'b mut [u8]) {
-        if self.told.is_some() && self.unread.is_empty() {
-            self.forget_told();
-            self.clear = self.is_clear();
-            return (self.next_in(endpoint, now, &mut input), input);
-        }
         let found = self.next_in_any(endpoint, now, &mut input);
         if found.is_err() {
             // What else has been read is discarded, and counts as that.
@@ -633,7 +631,11 @@ impl<S: Storage> MessageBuffer<S> {
         self.check_pieces(endpoint, now)?;
         self.begin_in(endpoint, now, input)?;
         match self.go_on_in(endpoint, now, input)? {
-            Some(ToCome::Nothing) => return Ok(self.message().map(Incoming::Message)),
+            Some(ToCome::Nothing) => {
+                let whole = self.finished();
+                self.clear = self.is_clear();
+                return Ok(whole.map(|whole| Incoming::Message(whole.message(self.storage.bytes()))));
+            }
             Some(ToCome::Payload) => return Ok(None),
             Some(ToCome::Frames) | None => {}
         }
