@@ -27,10 +27,15 @@ unsafe impl Sync for Transport {}
 
 /// More than this the C library may copy by string instructions. On some processors these take 14 times as long if the
 /// bytes go to where they come from, modulo 4 KiB, or up to 15 bytes behind that: whom that met would be chance.
-const PIECE: usize = 1 << 10;
+const PIECE: usize = 2 << 10;
 
+#[inline(always)]
 fn append(output: &mut Vec<u8>, bytes: &[u8]) {
-    output.reserve(bytes.len());
+    if bytes.len() <= PIECE { output.extend_from_slice(bytes) } else { append_pieces(output, bytes) }
+}
+
+#[inline(never)]
+fn append_pieces(output: &mut Vec<u8>, bytes: &[u8]) {
     bytes.chunks(PIECE).for_each(|piece| output.extend_from_slice(piece));
 }
 
@@ -58,8 +63,8 @@ impl Transport {
     pub fn receive(&self, buffer: &mut [u8]) -> usize {
         let arrived = &self.0.input[self.0.read.get()..];
         let len = arrived.len().min(buffer.len()).min(self.0.longest_read);
-        for (to, from) in buffer[..len].chunks_mut(PIECE).zip(arrived.chunks(PIECE)) {
-            to.copy_from_slice(&from[..to.len()]);
+        for (to, from) in buffer[..len].chunks_mut(PIECE).zip(arrived[..len].chunks(PIECE)) {
+            to.copy_from_slice(from);
         }
         self.0.read.set(self.0.read.get() + len);
         len
@@ -87,7 +92,8 @@ impl Transport {
     #[inline]
     pub fn send_vectored(&self, slices: [&[u8]; 2]) {
         let mut output = self.0.output.borrow_mut();
-        slices.into_iter().for_each(|slice| append(&mut output, slice));
+        append(&mut output, slices[0]);
+        append(&mut output, slices[1]);
     }
 
     /// Forgets what was sent; the memory stays.

@@ -86,13 +86,17 @@ pub(crate) fn encode_frame(header: &FrameHeader, payload: &[u8], out: &mut [u8])
         return Err(SendError::BufferTooSmall { needed });
     };
     to_head.copy_from_slice(head);
-    match header.masking_key {
-        Some(key) => {
-            Mask::new(key).apply_copy(payload, to_payload);
-        }
-        None => to_payload.copy_from_slice(payload),
-    }
+    mask(header).apply_copy(payload, to_payload);
     Ok(needed)
+}
+
+/// What masks the payload while it is copied: zeros if there is no key.
+///
+/// A plain copy would be left to the C library, whose string instructions some processors execute 14 times slower if the
+/// bytes go up to 15 bytes, modulo 4 KiB, behind where they come from. A header in front of them makes that likely.
+#[inline(always)]
+fn mask(header: &FrameHeader) -> Mask {
+    Mask::new(header.masking_key.unwrap_or(MaskingKey::new([0; 4])))
 }
 
 /// Appends a frame to `out`, masking while copying.
@@ -111,30 +115,11 @@ pub(crate) fn append_frame(header: &FrameHeader, payload: &[u8], out: &mut alloc
     }
     let end = header_len + payload.len();
     let Some(to) = room.get_mut(header_len..end) else { return };
-    copy(header.masking_key, payload, to);
+    mask(header).fill(payload, to);
     // SAFETY: so many bytes of the reserved room have been written, the header's and then the payload's.
     #[allow(unsafe_code)]
     unsafe {
         out.set_len(out.len() + end);
-    }
-}
-
-/// Copies `payload` to `out`, which is as long, masked if there is a key; afterwards all of it is initialised.
-#[cfg(feature = "alloc")]
-#[inline(always)]
-fn copy(key: Option<MaskingKey>, payload: &[u8], out: &mut [MaybeUninit<u8>]) {
-    // Up to here two stores are less than a call; a mask of zeros is none.
-    const SHORT: usize = 32;
-    match key {
-        Some(key) => Mask::new(key).fill(payload, out),
-        None if payload.len() <= SHORT => Mask::new(MaskingKey::new([0; 4])).fill(payload, out),
-        None => {
-            // SAFETY: both are of this length, and what is lent mutably overlaps with nothing.
-            #[allow(unsafe_code)]
-            unsafe {
-                payload.as_ptr().copy_to_nonoverlapping(out.as_mut_ptr().cast(), payload.len().min(out.len()));
-            }
-        }
     }
 }
 
