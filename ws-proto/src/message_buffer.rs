@@ -598,6 +598,7 @@ impl<S: Storage> MessageBuffer<S> {
 
     /// [`next_in`](Self::next_in), whatever comes; what is left of `input` is returned, so that the loop around it can keep
     /// that in registers.
+    #[cold]
     #[inline(never)]
     fn next_in_slowly<'s, 'b: 's, R: Role, T: Trace>(
         &'s mut self,

@@ -251,12 +251,12 @@ impl Receiver {
         }
         let masked = R::SIDE == Side::Server;
         let header = CommonHeader::decode(input, masked)?;
-        let end = header.frame_len;
-        let payload = input.get_mut(header.len..end)?;
-        if to_u64(payload.len()) > self.limits.frame_len || !unmask_whole(&header, masked, payload) {
+        let payload = input.get_mut(header.len..)?.get_mut(..header.payload_len)?;
+        if to_u64(header.payload_len) > self.limits.frame_len || !unmask_whole(&header, masked, payload) {
             return None;
         }
         trace.frame_received(&FrameHeader::from(&header));
+        let end = header.frame_len();
         self.pass(to_u64(end));
         Some(Whole { kind: header.kind, at: header.len..end })
     }
@@ -381,12 +381,12 @@ impl Receiver {
             };
             let frame = FrameHeader::from(&header);
             message = match message.with(&frame, &self.limits) {
-                Ok(message) if header.frame_len <= input.len() => message,
+                Ok(message) if header.frame_len() <= input.len() => message,
                 _ => break,
             };
             trace.frame_received(&frame);
-            self.pass(to_u64(header.frame_len));
-            let from = unread.start + header.len..unread.start + header.frame_len;
+            self.pass(to_u64(header.frame_len()));
+            let from = unread.start + header.len..unread.start + header.frame_len();
             unread.start = from.end;
             last = header.kind == Continuation::Last;
             let mut mask = frame.masking_key.map(Mask::new);
@@ -429,7 +429,7 @@ impl Receiver {
             return None;
         }
         let header = CommonHeader::<MessageKind>::decode(input, R::SIDE == Side::Server)?;
-        if !(header.len + 1..header.frame_len).contains(&input.len()) {
+        if !(header.len + 1..header.frame_len()).contains(&input.len()) {
             return None;
         }
         let frame = FrameHeader::from(&header);
@@ -437,7 +437,7 @@ impl Receiver {
         self.message = Some(Progress { begun: true, ..message });
         let mask = frame.masking_key.map(Mask::new);
         self.phase = Phase::Data { mask, fin: true, remaining: frame.payload_len };
-        self.pass(to_u64(header.frame_len));
+        self.pass(to_u64(header.frame_len()));
         trace.frame_received(&frame);
         Some((header.kind, header.len))
     }

@@ -167,8 +167,7 @@ pub(crate) struct CommonHeader<K> {
     pub(crate) masking_key: MaskingKey,
     /// The header's own length.
     pub(crate) len: usize,
-    /// The whole frame's.
-    pub(crate) frame_len: usize,
+    pub(crate) payload_len: usize,
 }
 
 /// The first byte of a frame, where that is one of two.
@@ -230,33 +229,39 @@ impl<K: FirstByte> CommonHeader<K> {
     /// too few to tell: for [`FrameHeader::decode`] then.
     #[inline(always)]
     pub(crate) fn decode(bytes: &[u8], masked: bool) -> Option<Self> {
-        // Read by itself, before the rest: where the next frame begins waits for nothing else.
-        let second = *bytes.get(1)?;
-        // A masked header has 6 or 8 bytes, another one 2 or 4.
-        let word = if masked {
-            u64::from_le_bytes(*bytes.first_chunk()?)
+        // A masked header has 6 or 8 bytes, another one 2 or 4. The length is read by itself, before the rest: where the next
+        // frame begins waits for nothing else.
+        let (second, word) = if masked {
+            let bytes: &[u8; 8] = bytes.first_chunk()?;
+            (bytes[1], u64::from_le_bytes(*bytes))
         } else {
-            u64::from(u32::from_le_bytes(*bytes.first_chunk()?))
+            let bytes: &[u8; 4] = bytes.first_chunk()?;
+            (bytes[1], u64::from(u32::from_le_bytes(*bytes)))
         };
         let [first, _, third, fourth, ..] = word.to_le_bytes();
         let kind = K::from_first(first)?;
         let (mask_bit, key_len) = if masked { (MASKED, 4) } else { (0, 0) };
         // What has not the bit that is expected is beyond all lengths.
         let short = second ^ mask_bit;
-        let (start, frame_len) = match short {
-            0..LEN_16 => (2, usize::from(second) + (2 + key_len) - usize::from(mask_bit)),
+        let (key, len, payload_len) = match short {
+            0..LEN_16 => (word >> 16, 2 + key_len, usize::from(second) - usize::from(mask_bit)),
             LEN_16 => {
                 let payload_len = u16::from_be_bytes([third, fourth]);
                 if payload_len < u16::from(LEN_16) {
                     return None;
                 }
-                (4, 4 + key_len + usize::from(payload_len))
+                (word >> 32, 4 + key_len, usize::from(payload_len))
             }
             _ => return None,
         };
-        let key = if masked { word >> (8 * start) } else { 0 };
-        let [key @ .., _, _, _, _] = key.to_le_bytes();
-        Some(Self { kind, masking_key: MaskingKey::new(key), len: start + key_len, frame_len })
+        let [key @ .., _, _, _, _] = if masked { key } else { 0 }.to_le_bytes();
+        Some(Self { kind, masking_key: MaskingKey::new(key), len, payload_len })
+    }
+
+    /// The whole frame's length.
+    #[inline(always)]
+    pub(crate) const fn frame_len(&self) -> usize {
+        self.len + self.payload_len
     }
 }
 
@@ -268,7 +273,7 @@ impl<K: FirstByte> From<&CommonHeader<K>> for FrameHeader {
             rsv: Rsv::NONE,
             opcode: header.kind.opcode(),
             masking_key: (header.len > 4).then_some(header.masking_key),
-            payload_len: u64::try_from(header.frame_len - header.len).unwrap_or(u64::MAX),
+            payload_len: u64::try_from(header.payload_len).unwrap_or(u64::MAX),
         }
     }
 }
