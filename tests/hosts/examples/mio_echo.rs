@@ -31,6 +31,9 @@ use ws_proto::{
 /// After so many reads it is another connection's turn.
 const TURN: usize = 16;
 
+/// What comes after a read that has emptied the socket is an event of its own.
+const ANNOUNCED: bool = cfg!(target_os = "linux");
+
 struct Connection {
     stream: TcpStream,
     session: Session<'static>,
@@ -72,7 +75,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let now = clock();
         for event in &events {
             if event.token() != LISTENER {
-                host.run(event.token().0, now);
+                host.run(event.token().0, now, event.is_read_closed());
                 continue;
             }
             // An error means that nobody waits any more, or that there is no file for who does.
@@ -84,11 +87,11 @@ fn main() -> Result<(), Box<dyn Error>> {
                 let _ = stream.set_nodelay(true);
                 let session = Session::new(&config, OriginPolicy::AllowAny, now);
                 entry.insert(Connection { stream, session, unfinished: None });
-                host.run(id, now);
+                host.run(id, now, false);
             }
         }
         while let Some(id) = host.deadlines.pop(now) {
-            host.run(id, now);
+            host.run(id, now, false);
         }
     }
 }
@@ -99,13 +102,13 @@ fn echo(message: Message<'_>, mut reply: Reply<'_>) {
 }
 
 impl Host {
-    /// Does all that a connection can do without waiting, and arms its deadline.
-    fn run(&mut self, id: usize, now: Instant) {
+    /// Does all that a connection can do without waiting, and arms its deadline. `ended`: the peer will send no more.
+    fn run(&mut self, id: usize, now: Instant, ended: bool) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let memory = connection.unfinished.take().or_else(|| self.memory.take());
         let new = || Box::new(Memory { deflater: self.deflate.map(Deflater::new), ..Memory::default() });
         let mut memory = memory.unwrap_or_else(new);
-        let result = connection.run(&mut memory, &mut self.input, now).map_err(|error| error.kind());
+        let result = connection.run(&mut memory, &mut self.input, now, ended).map_err(|error| error.kind());
         let over = matches!(connection.session, Session::Closed(end) if end <= now);
         let deadline = match result {
             Err(ErrorKind::WouldBlock) if !over => connection.session.poll_timeout(),
@@ -129,15 +132,15 @@ impl Host {
 impl Connection {
     /// Reads and writes until one of them would block. `Ok`: the connection is over. [`ErrorKind::Interrupted`]:
     /// there is more to do.
-    fn run(&mut self, memory: &mut Memory, input: &mut [u8], now: Instant) -> io::Result<()> {
-        let result = self.pump(memory, input, now);
+    fn run(&mut self, memory: &mut Memory, input: &mut [u8], now: Instant, ended: bool) -> io::Result<()> {
+        let result = self.pump(memory, input, now, ended);
         self.session.handle_timeout(now, memory);
         self.write(&mut memory.output)?;
         if let Session::Closed(_) = self.session { Ok(()) } else { result }
     }
 
     /// A peer that does not take its replies is not read from.
-    fn pump(&mut self, memory: &mut Memory, input: &mut [u8], now: Instant) -> io::Result<()> {
+    fn pump(&mut self, memory: &mut Memory, input: &mut [u8], now: Instant, ended: bool) -> io::Result<()> {
         for _ in 0..TURN {
             self.write(&mut memory.output)?;
             let room = match &self.session {
@@ -145,6 +148,7 @@ impl Connection {
                 Session::Open(endpoint) => memory.buffer.unfilled_or(endpoint, input),
                 Session::Closed(_) => return Ok(()),
             };
+            let room_len = room.len();
             let len = self.stream.read(room)?;
             if len == 0 {
                 self.session.receive_eof(now);
@@ -152,6 +156,9 @@ impl Connection {
             }
             let input = memory.buffer.filled_or(len, input);
             self.session.receive(now, input, memory, |_| Ok(Accept::new()), echo);
+            if len < room_len && ANNOUNCED && !ended {
+                return Err(ErrorKind::WouldBlock.into());
+            }
         }
         Err(ErrorKind::Interrupted.into())
     }
