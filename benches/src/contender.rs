@@ -5,12 +5,22 @@ use std::hint::black_box;
 use ws_proto::{
     Side,
     frame::{FrameHeader, Opcode},
+    server::{Head, OriginPolicy, Request},
 };
 
-use crate::transport::Transport;
+use crate::{responder::Responder, transport::Transport};
 
 /// The masking key of all frames that the harness makes.
 pub const KEY: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
+
+/// A client that opens a connection.
+pub trait Open {
+    /// A client whose stream this is.
+    fn new(stream: Responder) -> Self;
+
+    /// Asks for [`TARGET`] at [`HOST`] and reads the answer; whether the connection is open then.
+    fn open(&mut self) -> bool;
+}
 
 /// Some code to time: runs as many passes as it is told.
 pub type Run = Box<dyn FnMut(u64)>;
@@ -236,6 +246,44 @@ pub fn handshake<H: Handshake + 'static>() -> Result<Run, String> {
             transport.rewind();
             transport.clear_output();
             contender.accept();
+        }
+    }))
+}
+
+/// Whom clients ask.
+pub const HOST: &str = "server.example.com";
+/// What clients ask for.
+pub const TARGET: &str = "/chat?room=42";
+/// Both.
+pub const URL: &str = "ws://server.example.com/chat?room=42";
+
+/// Lets `O` open connections.
+///
+/// # Errors
+///
+/// It sends no such request, doesn't take the right answer, or takes a wrong one.
+pub fn open<O: Open + 'static>() -> Result<Run, String> {
+    let responder = Responder::default();
+    let mut contender = O::new(responder.clone());
+    for _ in 0..2 {
+        responder.restart(false);
+        if !contender.open() {
+            return Err("does not take the right answer".into());
+        }
+        let request = responder.request();
+        match Request::parse(&request, OriginPolicy::AllowAny) {
+            Ok(Head::Upgrade(request)) if request.target().as_bytes() == TARGET.as_bytes() => {}
+            other => return Err(format!("asks {:?}: {other:?}", String::from_utf8_lossy(&request))),
+        }
+    }
+    responder.restart(true);
+    if contender.open() {
+        return Err("takes an answer to another key".into());
+    }
+    Ok(Box::new(move |passes| {
+        for _ in 0..passes {
+            responder.restart(false);
+            black_box(contender.open());
         }
     }))
 }

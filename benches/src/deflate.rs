@@ -163,7 +163,7 @@ struct Peer {
 impl Peer {
     fn new(settings: &Settings) -> Self {
         let negotiated = Negotiated::new().with_deflate(agreed(settings));
-        let endpoint = Endpoint::new(ours::client(), &Config::default(), negotiated, Instant::ZERO);
+        let endpoint = Endpoint::new(ours::keyed_client(), &Config::default(), negotiated, Instant::ZERO);
         Self { endpoint, messages: MessageBuffer::new(Vec::new()), deflater: Deflater::new(*settings) }
     }
 

@@ -4,7 +4,7 @@ use ws_proto::Side;
 
 use crate::{
     Content, client_frames,
-    contender::{self, Decode, Encode, Handshake, Masking, Sending},
+    contender::{self, Decode, Encode, Handshake, Masking, Open, Sending},
     deflate, fragments, limits,
     measure::Cell,
     ours, peers,
@@ -28,7 +28,7 @@ pub fn cells(group: &str) -> Vec<Box<dyn FnOnce() -> Cell>> {
         "decode" => decode(),
         "encode" => encode(),
         "mask" => mask(),
-        "handshake" => vec![Box::new(handshake)],
+        "handshake" => vec![Box::new(accepting), Box::new(opening)],
         "decode_split" => decode_split(),
         "fragments" => fragmented(),
         "deflate" => deflate::cells(),
@@ -253,7 +253,7 @@ impl Masks {
     }
 }
 
-fn handshake() -> Cell {
+fn accepting() -> Cell {
     let cell = Cell::new("handshake", "server, Chrome's request".into(), 1);
     let mut handshakes = Handshakes { cell };
     handshakes.enter::<ours::Accept>("ours");
@@ -270,6 +270,26 @@ impl Handshakes {
     /// Lets `H` take part.
     pub fn enter<H: Handshake + 'static>(&mut self, name: &'static str) {
         self.cell.enter(name, contender::handshake::<H>);
+    }
+}
+
+fn opening() -> Cell {
+    let mut openings = Openings { cell: Cell::new("handshake", "client, a request and its answer".into(), 1) };
+    openings.enter::<limits::Opener>("limit-copy");
+    openings.enter::<ours::Opener>("ours");
+    peers::enter_openings(&mut openings);
+    openings.cell
+}
+
+/// A cell that clients enter that open connections.
+pub struct Openings {
+    cell: Cell,
+}
+
+impl Openings {
+    /// Lets `O` take part.
+    pub fn enter<O: Open + 'static>(&mut self, name: &'static str) {
+        self.cell.enter(name, contender::open::<O>);
     }
 }
 

@@ -10,6 +10,7 @@ pub mod limits;
 pub mod measure;
 pub mod ours;
 pub mod peers;
+pub mod responder;
 pub mod results;
 pub mod transport;
 

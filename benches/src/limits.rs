@@ -13,13 +13,17 @@
 mod avx2;
 mod safe;
 
-use std::hint::black_box;
+use std::{
+    hint::black_box,
+    io::{Read, Write},
+};
 
 use ws_proto::Side;
 
 use crate::{
     Content,
-    contender::{Decode, Encode, KEY, Masking},
+    contender::{Decode, Encode, HOST, KEY, Masking, Open, TARGET},
+    responder::Responder,
     transport::Transport,
 };
 
@@ -317,5 +321,29 @@ impl Masking for Fused {
 impl Masking for Safe {
     fn apply(payload: &mut [u8], key: [u8; 4]) {
         safe::unmask(payload, u32::from_le_bytes(key));
+    }
+}
+
+/// Knows nothing of its answer's: what the harness needs for one.
+pub struct Opener {
+    stream: Responder,
+    request: Vec<u8>,
+    buffer: Vec<u8>,
+}
+
+impl Open for Opener {
+    fn new(stream: Responder) -> Self {
+        let request = format!(
+            "GET {TARGET} HTTP/1.1\r\nHost: {HOST}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        Self { stream, request: request.into_bytes(), buffer: vec![0; 4096] }
+    }
+
+    fn open(&mut self) -> bool {
+        let _ = self.stream.write_all(&self.request);
+        let len = self.stream.read(&mut self.buffer).unwrap_or(0);
+        // RFC 6455 section 1.3 has this key's answer.
+        self.buffer[..len].ends_with(b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
     }
 }

@@ -1,17 +1,21 @@
 //! Our own crate as a contender.
 
-use std::hint::black_box;
+use std::{
+    hint::black_box,
+    io::{Read, Write},
+};
 
 use ws_proto::{
     Client, Config, Endpoint, Entropy, EntropyError, Incoming, Instant, Memory, Message, MessageBuffer,
-    Negotiated, Pending, Server, Session, Side,
+    Negotiated, Pending, Server, Session, Side, client,
     frame::Frame,
     mask::{Mask, MaskingKey},
     server,
 };
 
 use crate::{
-    contender::{Decode, Encode, Handshake, Masking, REQUEST},
+    contender::{Decode, Encode, HOST, Handshake, Masking, Open, REQUEST, TARGET},
+    responder::Responder,
     transport::Transport,
 };
 
@@ -99,7 +103,7 @@ impl Entropy for Keys {
     }
 }
 
-pub(crate) const fn client() -> Client<Keys> {
+pub(crate) const fn keyed_client() -> Client<Keys> {
     Client::new(Keys(0))
 }
 
@@ -164,7 +168,7 @@ pub struct ClientSender {
 
 impl Encode for ClientSender {
     fn new(transport: Transport, _: Side, payload: &'static [u8]) -> Self {
-        let endpoint = Endpoint::new(client(), &config(), Negotiated::default(), Instant::ZERO);
+        let endpoint = Endpoint::new(keyed_client(), &config(), Negotiated::default(), Instant::ZERO);
         Self { transport, endpoint, payload, out: Vec::new() }
     }
 
@@ -218,6 +222,38 @@ impl Handshake for Accept {
             black_box(endpoint);
             self.transport.send(&self.out[..len]);
         }
+    }
+}
+
+/// A client's handshake, with a buffer that it uses again and again.
+pub struct Opener {
+    stream: Responder,
+    config: Config,
+    buffer: Vec<u8>,
+    nonce: u128,
+}
+
+impl Open for Opener {
+    fn new(stream: Responder) -> Self {
+        Self { stream, config: config(), buffer: vec![0; 4096], nonce: 0 }
+    }
+
+    fn open(&mut self) -> bool {
+        self.nonce += 1;
+        let request = client::Request::new(HOST, TARGET);
+        let handshake = client::Handshake::new(request, self.nonce.to_le_bytes(), Instant::ZERO, &self.config);
+        let Ok(mut handshake) = handshake else { return false };
+        let len = handshake.write_request(&mut self.buffer).unwrap_or(0);
+        let _ = self.stream.write_all(&self.buffer[..len]);
+        let len = self.stream.read(&mut self.buffer).unwrap_or(0);
+        let Ok(Some(head_len)) = handshake.poll_head(Instant::ZERO, &self.buffer[..len]) else {
+            return false;
+        };
+        let Ok(client::Answer::Open(response)) = handshake.answer(&self.buffer[..head_len]) else {
+            return false;
+        };
+        black_box(response.open(keyed_client(), &self.config, Instant::ZERO));
+        true
     }
 }
 

@@ -4,7 +4,7 @@ use ws_proto::Side;
 
 use crate::{
     deflate::Echoes,
-    groups::{Decoders, Encoders, Handshakes, Masks},
+    groups::{Decoders, Encoders, Handshakes, Masks, Openings},
 };
 
 #[cfg(feature = "actix-http")]
@@ -171,5 +171,26 @@ pub fn enter_handshakes(cell: &mut Handshakes) {
     cell.enter::<ratchet::Accept>("ratchet");
     #[cfg(feature = "shiguredo")]
     cell.enter::<shiguredo::Accept>("shiguredo");
+    let _ = cell;
+}
+
+/// Lets every peer that is built in and has a client's handshake of its own open connections.
+pub fn enter_openings(cell: &mut Openings) {
+    #[cfg(feature = "tungstenite")]
+    cell.enter::<tungstenite::Opener>("tungstenite");
+    #[cfg(feature = "tokio-websockets")]
+    cell.enter::<tokio_websockets::Opener>("tokio-websockets");
+    #[cfg(feature = "soketto")]
+    cell.enter::<soketto::Opener>("soketto");
+    #[cfg(feature = "sockudo")]
+    cell.enter::<sockudo::Opener>("sockudo-ws");
+    #[cfg(feature = "wtx")]
+    cell.enter::<wtx::Opener>("wtx");
+    #[cfg(feature = "nago-wss")]
+    cell.enter::<nago_wss::Opener>("nago-wss");
+    #[cfg(feature = "ratchet")]
+    cell.enter::<ratchet::Opener>("ratchet");
+    #[cfg(feature = "shiguredo")]
+    cell.enter::<shiguredo::Opener>("shiguredo");
     let _ = cell;
 }

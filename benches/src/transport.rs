@@ -149,7 +149,7 @@ mod for_tokio {
 
     use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-    use super::Transport;
+    use super::{PIECE, Transport};
 
     impl AsyncRead for Transport {
         fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -160,7 +160,7 @@ mod for_tokio {
             if len == 0 && buffer.remaining() > 0 {
                 return Poll::Pending;
             }
-            buffer.put_slice(&arrived[..len]);
+            arrived[..len].chunks(PIECE).for_each(|piece| buffer.put_slice(piece));
             wire.read.set(wire.read.get() + len);
             Poll::Ready(Ok(()))
         }

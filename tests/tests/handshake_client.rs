@@ -493,7 +493,10 @@ fn a_refusal_shows_its_parts() {
 #[test]
 fn a_response_shows_its_fields() {
     let answer = bytes(&[Add("Set-Cookie: a"), Add("Set-Cookie: b")]);
-    let Ok(Answer::Open(response)) = handshake().answer(&answer) else { panic!("not open") };
+    let mut handshake = handshake();
+    assert_eq!(handshake.answer(&answer).err(), Some(HandshakeError::Syntax), "nothing has been found yet");
+    assert_eq!(handshake.poll_head(Instant::ZERO, &answer), Ok(Some(answer.len())));
+    let Ok(Answer::Open(response)) = handshake.answer(&answer) else { panic!("not open") };
     assert_eq!(response.header("SET-COOKIE"), Some(&b"a"[..]));
     assert_eq!(response.header("cookie"), None);
     assert_eq!(response.headers().count(), 5);

@@ -1,8 +1,10 @@
 //! nago-wss' frame codec; its connection belongs to a runtime of its own. Fragments are not put together.
 
+use std::io::{Read, Write};
+
 use nago_wss::proto::{
     frame::Header,
-    handshake::{build_response, parse_request},
+    handshake::{build_request, build_response, check_response, head_end, new_key, parse_request},
     mask,
     opcode::OpCode,
 };
@@ -10,7 +12,8 @@ use ws_proto::Side;
 
 use super::{LONGEST, READ_LEN};
 use crate::{
-    contender::{Decode, Encode, Handshake, KEY, Masking},
+    contender::{Decode, Encode, HOST, Handshake, KEY, Masking, Open, TARGET},
+    responder::Responder,
     transport::Transport,
 };
 
@@ -128,5 +131,25 @@ impl Handshake for Accept {
         if let Ok(parsed) = parse_request(&self.buffer[..len], 4096) {
             self.transport.send(&build_response(&parsed.request().key, None, &[]));
         }
+    }
+}
+
+pub(super) struct Opener {
+    stream: Responder,
+    buffer: Vec<u8>,
+    nonce: u128,
+}
+
+impl Open for Opener {
+    fn new(stream: Responder) -> Self {
+        Self { stream, buffer: vec![0; 4096], nonce: 0 }
+    }
+
+    fn open(&mut self) -> bool {
+        self.nonce += 1;
+        let key = new_key(self.nonce.to_le_bytes());
+        let _ = self.stream.write_all(&build_request(TARGET, HOST, &key, &[], &[]));
+        let len = self.stream.read(&mut self.buffer).unwrap_or(0);
+        head_end(&self.buffer[..len]).is_some_and(|end| check_response(&self.buffer[..end], &key).is_ok())
     }
 }

@@ -4,7 +4,8 @@ use ws_proto::Side;
 
 use super::LONGEST;
 use crate::{
-    contender::{Decode, Encode, Handshake},
+    contender::{Decode, Encode, Handshake, Open, URL},
+    responder::Responder,
     transport::{Transport, poll_now},
 };
 
@@ -117,5 +118,18 @@ impl Handshake for Accept {
             upgrader.upgrade().await
         });
         std::hint::black_box(accepted.is_some_and(|accepted| accepted.is_ok()));
+    }
+}
+
+pub(super) struct Opener(Responder);
+
+impl Open for Opener {
+    fn new(stream: Responder) -> Self {
+        Self(stream)
+    }
+
+    fn open(&mut self) -> bool {
+        let opened = poll_now(ratchet_rs::subscribe(CONFIG, self.0.clone(), URL));
+        std::hint::black_box(opened).is_some_and(|opened| opened.is_ok())
     }
 }

@@ -11,8 +11,9 @@ use ws_proto::Side;
 
 use super::{LONGEST, READ_LEN};
 use crate::{
-    contender::{Decode, Encode, Handshake, Masking},
+    contender::{Decode, Encode, HOST, Handshake, Masking, Open, TARGET},
     deflate::Echo,
+    responder::Responder,
     transport::{Transport, poll_now},
 };
 
@@ -121,5 +122,19 @@ impl Handshake for Accept {
     fn accept(&mut self) {
         let accepted = poll_now(handshake::server_handshake(&mut self.0));
         std::hint::black_box((accepted.is_some(), Protocol::new(Role::Server, LONGEST, LONGEST)));
+    }
+}
+
+pub(super) struct Opener(Responder);
+
+impl Open for Opener {
+    fn new(stream: Responder) -> Self {
+        Self(stream)
+    }
+
+    fn open(&mut self) -> bool {
+        let opened = poll_now(handshake::client_handshake(&mut self.0, HOST, TARGET, None));
+        std::hint::black_box(Protocol::new(Role::Client, LONGEST, LONGEST));
+        opened.is_some_and(|opened| opened.is_ok())
     }
 }

@@ -1,13 +1,15 @@
+use futures::io::AllowStdIo;
 use soketto::{
     Mode, Receiver, Sender,
     base::{Codec, Header, OpCode},
     connection::Builder,
-    handshake::{Server, server::Response},
+    handshake::{Client, Server, ServerResponse, server::Response},
 };
 use ws_proto::Side;
 
 use crate::{
-    contender::{Decode, Encode, Handshake, Masking},
+    contender::{Decode, Encode, HOST, Handshake, Masking, Open, TARGET},
+    responder::Responder,
     transport::{Transport, poll_now},
 };
 
@@ -86,5 +88,20 @@ impl Handshake for Accept {
         let response = Response::Accept { key: request.key(), protocol: None };
         poll_now(server.send_response(&response));
         std::hint::black_box(server.into_builder().finish());
+    }
+}
+
+pub(super) struct Opener(Responder);
+
+impl Open for Opener {
+    fn new(stream: Responder) -> Self {
+        Self(stream)
+    }
+
+    fn open(&mut self) -> bool {
+        let mut client = Client::new(AllowStdIo::new(self.0.clone()), HOST, TARGET);
+        let accepted = matches!(poll_now(client.handshake()), Some(Ok(ServerResponse::Accepted { .. })));
+        std::hint::black_box(client.into_builder().finish());
+        accepted
     }
 }

@@ -4,7 +4,8 @@ use tokio_websockets::{ClientBuilder, Limits, Message, ServerBuilder, WebSocketS
 use ws_proto::Side;
 
 use crate::{
-    contender::{Decode, Encode, Handshake},
+    contender::{Decode, Encode, Handshake, Open, URL},
+    responder::Responder,
     transport::{Transport, poll_now},
 };
 
@@ -60,5 +61,18 @@ impl Handshake for Accept {
     fn accept(&mut self) {
         let accepted = poll_now(self.builder.accept(self.transport.clone()));
         std::hint::black_box(accepted.is_some());
+    }
+}
+
+pub(super) struct Opener(Responder, ClientBuilder<'static>);
+
+impl Open for Opener {
+    fn new(stream: Responder) -> Self {
+        Self(stream, ClientBuilder::new().uri(URL).expect("it is one"))
+    }
+
+    fn open(&mut self) -> bool {
+        let opened = poll_now(self.1.connect_on(self.0.clone()));
+        std::hint::black_box(opened).is_some_and(|opened| opened.is_ok())
     }
 }

@@ -3,7 +3,8 @@ use tungstenite::{Message, WebSocket, protocol::Role};
 use ws_proto::Side;
 
 use crate::{
-    contender::{Decode, Encode, Handshake},
+    contender::{Decode, Encode, Handshake, Open, URL},
+    responder::Responder,
     transport::Transport,
 };
 
@@ -57,5 +58,17 @@ impl Handshake for Accept {
 
     fn accept(&mut self) {
         std::hint::black_box(tungstenite::accept(self.0.clone()).is_ok());
+    }
+}
+
+pub(super) struct Opener(Responder);
+
+impl Open for Opener {
+    fn new(stream: Responder) -> Self {
+        Self(stream)
+    }
+
+    fn open(&mut self) -> bool {
+        std::hint::black_box(tungstenite::client(URL, self.0.clone())).is_ok()
     }
 }

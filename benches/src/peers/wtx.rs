@@ -1,15 +1,23 @@
-use std::future::pending;
+use std::{
+    future::pending,
+    io::{Read, Write},
+};
 
 use ws_proto::Side;
 use wtx::{
     collection::Vector,
+    misc::UriRef,
     rng::{Xorshift64, simple_seed},
     stream::{StreamReader, StreamWriter},
-    web_socket::{Frame, OpCode, WebSocket, WebSocketAcceptor, WebSocketBuffer, WebSocketPayloadOrigin::Adaptive},
+    web_socket::{
+        Frame, OpCode, WebSocket, WebSocketAcceptor, WebSocketBuffer, WebSocketConnector,
+        WebSocketPayloadOrigin::Adaptive,
+    },
 };
 
 use crate::{
-    contender::{Decode, Encode, Handshake},
+    contender::{Decode, Encode, Handshake, Open, URL},
+    responder::Responder,
     transport::{Transport, poll_now},
 };
 
@@ -99,5 +107,45 @@ impl Handshake for Accept {
     fn accept(&mut self) {
         let accepted = poll_now(WebSocketAcceptor::default().accept(Stream(self.0.clone())));
         std::hint::black_box(accepted.is_some_and(|accepted| accepted.is_ok()));
+    }
+}
+
+struct Client(Responder);
+
+impl StreamReader for Client {
+    async fn read(&mut self, bytes: &mut [u8]) -> wtx::Result<usize> {
+        match self.0.read(bytes) {
+            Ok(len) => Ok(len),
+            Err(_) => pending().await,
+        }
+    }
+}
+
+impl StreamWriter for Client {
+    async fn write_all(&mut self, bytes: &[u8]) -> wtx::Result<()> {
+        // It takes all.
+        let _ = self.0.write_all(bytes);
+        Ok(())
+    }
+
+    async fn write_all_vectored(&mut self, slices: &[&[u8]]) -> wtx::Result<()> {
+        for slice in slices {
+            self.write_all(slice).await?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) struct Opener(Responder);
+
+impl Open for Opener {
+    fn new(stream: Responder) -> Self {
+        Self(stream)
+    }
+
+    fn open(&mut self) -> bool {
+        let connector = WebSocketConnector::default().no_masking(false);
+        let opened = poll_now(connector.connect(Client(self.0.clone()), &UriRef::new(URL)));
+        std::hint::black_box(opened).is_some_and(|opened| opened.is_ok())
     }
 }

@@ -61,7 +61,7 @@ use core::fmt;
 
 use super::{
     HandshakeError, MAX_INTERIM_RESPONSES, WriteError,
-    head::{Message, ResponseHead},
+    head::{Message, NO_LINES, ResponseHead},
     key,
     progress::Progress,
     write::Writer,
@@ -131,7 +131,8 @@ impl<'a> Handshake<'a> {
             if !is_interim(head) {
                 return Ok(Some(end));
             }
-            ResponseHead::parse(head)?;
+            let mut room = NO_LINES;
+            ResponseHead::parse(head, &mut room)?;
             if self.interim_responses >= MAX_INTERIM_RESPONSES {
                 return Err(HandshakeError::TooManyInterimResponses);
             }
@@ -160,13 +161,16 @@ impl<'a> Handshake<'a> {
     }
 
     /// Parses what [`poll_head`](Self::poll_head) has found: `received` are the same bytes, with or without what
-    /// follows the head.
+    /// follows the head. They are not looked through once more.
     ///
     /// # Errors
     ///
-    /// The response is not HTTP, or it claims to open the connection but breaks a rule. End the transport.
+    /// The response is not HTTP, or it claims to open the connection but breaks a rule: end the transport.
+    /// [`HandshakeError::Syntax`] as long as no head has been found.
     pub fn answer<'h>(&self, received: &'h [u8]) -> Result<Answer<'h, 'a>, HandshakeError> {
-        let head = ResponseHead::parse(received.get(self.start..).unwrap_or_default())?;
+        let found = self.progress.finder.head(received)?;
+        let mut room = NO_LINES;
+        let head = ResponseHead::parse(found.get(self.start..).unwrap_or_default(), &mut room)?;
         answer::parse(&head, &self.request, &self.key)
     }
 }

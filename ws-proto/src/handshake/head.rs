@@ -207,11 +207,11 @@ const fn stops(word: u64) -> u64 {
     (word | (low + ONES) | !(low + ONES * 0x60)) & TOPS
 }
 
-/// The head that `bytes` start with, from its start line on.
+/// The head of a request that `bytes` start with, from its start line on.
 ///
 /// It has been through a finder once, but not necessarily by the hands of this caller.
-pub(super) fn split(bytes: &[u8], message: Message) -> Result<&[u8], HandshakeError> {
-    let mut finder = HeadFinder::new(message);
+pub(super) fn split(bytes: &[u8]) -> Result<&[u8], HandshakeError> {
+    let mut finder = HeadFinder::new(Message::Request);
     finder.find(bytes)?;
     finder.head(bytes)
 }
@@ -267,11 +267,14 @@ fn start_line(head: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.splitn(3, |&byte| byte == b' ')
 }
 
-pub(super) struct ResponseHead<'h> {
+pub(super) struct ResponseHead<'l, 'h> {
     /// Whether the version is 1.1, else 1.0.
     pub(super) version: HttpVersion,
     pub(super) status: u16,
     pub(super) reason: &'h [u8],
+    /// The field lines, as the parser has noted them.
+    pub(super) lines: &'l [httparse::Header<'h>],
+    /// The same, to be found again without notes.
     pub(super) fields: Fields<'h>,
 }
 
@@ -281,13 +284,12 @@ pub(super) enum HttpVersion {
     Http11,
 }
 
-impl<'h> ResponseHead<'h> {
-    pub(super) fn parse(bytes: &'h [u8]) -> Result<Self, HandshakeError> {
-        let head = split(bytes, Message::Response)?;
-        let mut headers = NO_LINES;
+impl<'l, 'h> ResponseHead<'l, 'h> {
+    /// Parses a head that a finder has found.
+    pub(super) fn parse(head: &'h [u8], room: &'l mut Lines<'h>) -> Result<Self, HandshakeError> {
         let mut response = httparse::Response::new(&mut []);
         let config = httparse::ParserConfig::default();
-        match config.parse_response_with_uninit_headers(&mut response, head, &mut headers) {
+        match config.parse_response_with_uninit_headers(&mut response, head, room) {
             Ok(httparse::Status::Complete(_)) => {}
             Err(httparse::Error::Version) => return Err(version_error(start_line(head).next())),
             Ok(httparse::Status::Partial) | Err(_) => return Err(HandshakeError::Syntax),
@@ -295,7 +297,7 @@ impl<'h> ResponseHead<'h> {
         let version = if response.version == Some(1) { HttpVersion::Http11 } else { HttpVersion::Http10 };
         let reason = start_line(head).nth(2).unwrap_or_default();
         let status = response.code.filter(|&code| code >= 100).ok_or(HandshakeError::Status)?;
-        Ok(Self { version, status, reason, fields: Fields::of_head(head) })
+        Ok(Self { version, status, reason, lines: response.headers, fields: Fields::of_head(head) })
     }
 }
 

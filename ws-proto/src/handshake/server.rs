@@ -251,7 +251,7 @@ impl<'h> Request<'h> {
     /// The request breaks a rule, or `origin` does not admit the page it comes from. Answer with
     /// [`HandshakeError::write_response`].
     pub fn parse(head: &'h [u8], origin: OriginPolicy<'_>) -> Result<Head<'h>, HandshakeError> {
-        Self::parse_found(split(head, Message::Request)?, origin)
+        Self::parse_found(split(head)?, origin)
     }
 
     /// [`parse`](Self::parse) of a head that a finder has found.

@@ -3,7 +3,7 @@ use core::fmt;
 use super::{
     super::{
         Fields, HandshakeError,
-        field::{Once, is_zero, list_names},
+        field::{Once, is_zero, list_names, trim},
         head::{HttpVersion, ResponseHead},
         key,
     },
@@ -107,16 +107,21 @@ impl fmt::Debug for Refusal<'_> {
 }
 
 pub(super) fn parse<'h, 'a>(
-    head: &ResponseHead<'h>,
+    head: &ResponseHead<'_, 'h>,
     request: &Request<'a>,
     key: &[u8],
 ) -> Result<Answer<'h, 'a>, HandshakeError> {
-    let &ResponseHead { version, status, reason, fields } = head;
+    let &ResponseHead { version, status, reason, lines, fields } = head;
     match (status, version) {
         (101, HttpVersion::Http10) => Err(HandshakeError::Http10),
         (101, HttpVersion::Http11) => {
-            let subprotocol = Facts::gather(fields)?.check(request, key)?;
-            let negotiated = request.extensions(fields).ok_or(HandshakeError::Extensions)?;
+            let facts = Facts::gather(lines)?;
+            let subprotocol = facts.check(request, key)?;
+            let negotiated = if facts.names_extensions {
+                request.extensions(fields).ok_or(HandshakeError::Extensions)?
+            } else {
+                Negotiated::new()
+            };
             Ok(Answer::Open(Response { fields, subprotocol, negotiated }))
         }
         // An interim response is no answer; HTTP/1.0 has none.
@@ -133,13 +138,14 @@ struct Facts<'h> {
     subprotocol: Once<'h>,
     content_length: Once<'h>,
     names_upgrade: bool,
+    names_extensions: bool,
 }
 
 impl<'h> Facts<'h> {
-    fn gather(fields: Fields<'h>) -> Result<Self, HandshakeError> {
+    fn gather(lines: &[httparse::Header<'h>]) -> Result<Self, HandshakeError> {
         let mut facts = Self::default();
-        for (name, value) in fields {
-            facts.add(name, value)?;
+        for line in lines {
+            facts.add(line.name, trim(line.value))?;
         }
         Ok(facts)
     }
@@ -157,6 +163,7 @@ impl<'h> Facts<'h> {
             17 if is("sec-websocket-key") => return Err(HandshakeError::Key),
             20 if is("sec-websocket-accept") => self.accept.add(value),
             22 if is("sec-websocket-protocol") => self.subprotocol.add(value),
+            24 if is("sec-websocket-extensions") => self.names_extensions = true,
             _ => {}
         }
         Ok(())

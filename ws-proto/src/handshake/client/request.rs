@@ -157,10 +157,9 @@ impl<'a> Request<'a> {
         writer.put(self.resource.as_bytes());
         writer.put(b" HTTP/1.1\r\n");
         writer.put_field("Host", self.host.as_bytes());
-        writer.put_field("Upgrade", b"websocket");
-        writer.put_field("Connection", b"Upgrade");
-        writer.put_field("Sec-WebSocket-Key", key);
-        writer.put_field("Sec-WebSocket-Version", b"13");
+        writer.put(b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: ");
+        writer.put(key);
+        writer.put(b"\r\nSec-WebSocket-Version: 13\r\n");
         if let Some((first, others)) = self.subprotocols.split_first() {
             writer.put(b"Sec-WebSocket-Protocol: ");
             writer.put(first.as_bytes());
