@@ -58,6 +58,12 @@ pub trait Masking {
     fn apply(payload: &mut [u8], key: [u8; 4]);
 }
 
+/// Validates text.
+pub trait Validate {
+    /// Whether `text`, which comes in pieces of `piece_len` bytes, is UTF-8.
+    fn is_valid(text: &[u8], piece_len: usize) -> bool;
+}
+
 /// A server that answers a browser's request.
 pub trait Handshake {
     /// A server that will find requests on `transport`.
@@ -199,6 +205,29 @@ pub fn mask<M: Masking>(len: usize, offset: usize) -> Result<Run, String> {
             if at >= start + count * stride {
                 at = start;
             }
+        }
+    }))
+}
+
+/// Lets `V` validate `text` in pieces of `piece_len` bytes.
+///
+/// # Errors
+///
+/// It refuses that, or takes what is no text.
+pub fn validate<V: Validate>(text: Vec<u8>, piece_len: usize) -> Result<Run, String> {
+    if !V::is_valid(&text, piece_len) {
+        return Err("refuses the text".into());
+    }
+    for (at, byte) in [(0, 0xFF), (text.len() / 2, 0xC0), (text.len() - 1, 0xE2)] {
+        let mut wrong = text.clone();
+        wrong[at] = byte;
+        if V::is_valid(&wrong, piece_len) {
+            return Err(format!("takes {byte:02x} at {at} of {}", text.len()));
+        }
+    }
+    Ok(Box::new(move |passes| {
+        for _ in 0..passes {
+            black_box(V::is_valid(black_box(&text), piece_len));
         }
     }))
 }

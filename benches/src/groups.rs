@@ -4,7 +4,7 @@ use ws_proto::Side;
 
 use crate::{
     Content, client_frames,
-    contender::{self, Decode, Encode, Handshake, Masking, Open, Sending},
+    contender::{self, Decode, Encode, Handshake, Masking, Open, Sending, Validate},
     deflate, fragments, limits,
     measure::Cell,
     ours, peers,
@@ -12,7 +12,8 @@ use crate::{
 };
 
 /// All groups, in the order in which they are measured.
-pub const GROUPS: [&str; 7] = ["decode", "encode", "mask", "handshake", "decode_split", "fragments", "deflate"];
+pub const GROUPS: [&str; 8] =
+    ["decode", "encode", "mask", "utf8", "handshake", "decode_split", "fragments", "deflate"];
 
 /// Sizes of messages, in bytes.
 const SIZES: [usize; 6] = [16, 125, 1 << 10, 16 << 10, 256 << 10, 1 << 20];
@@ -28,6 +29,7 @@ pub fn cells(group: &str) -> Vec<Box<dyn FnOnce() -> Cell>> {
         "decode" => decode(),
         "encode" => encode(),
         "mask" => mask(),
+        "utf8" => utf8(),
         "handshake" => vec![Box::new(accepting), Box::new(opening)],
         "decode_split" => decode_split(),
         "fragments" => fragmented(),
@@ -250,6 +252,51 @@ impl Masks {
     pub fn enter<M: Masking>(&mut self, name: &'static str) {
         let (len, offset) = (self.len, self.offset);
         self.cell.enter(name, || contender::mask::<M>(len, offset));
+    }
+}
+
+fn utf8() -> Cells {
+    let mut cells: Cells = Vec::new();
+    for content in [Content::Ascii, Content::Multilingual] {
+        for (len, piece_len) in SIZES.map(|len| (len, len)).into_iter().chain([(16 << 10, 1460), (1 << 20, 1460)])
+        {
+            cells.push(Box::new(move || {
+                let mut column = format!("{} {}", bytes(len), format!("{content:?}").to_lowercase());
+                if piece_len < len {
+                    column += &format!(" in pieces of {piece_len}");
+                }
+                let mut texts = Texts { cell: Cell::new("utf8", column, 1), content, len, piece_len };
+                texts.enter_whole::<limits::Std>("std");
+                texts.enter_whole::<limits::Simdutf8>("simdutf8");
+                texts.enter::<ours::Resumable>("ours");
+                peers::enter_texts(&mut texts);
+                texts.cell
+            }));
+        }
+    }
+    cells
+}
+
+/// A cell that those enter who validate text.
+pub struct Texts {
+    cell: Cell,
+    content: Content,
+    len: usize,
+    piece_len: usize,
+}
+
+impl Texts {
+    /// Lets `V` take part.
+    pub fn enter<V: Validate>(&mut self, name: &'static str) {
+        let (text, piece_len) = (self.content.payload(self.len), self.piece_len);
+        self.cell.enter(name, || contender::validate::<V>(text, piece_len));
+    }
+
+    /// Lets `V` take part, which has to have all of a text at once.
+    pub fn enter_whole<V: Validate>(&mut self, name: &'static str) {
+        if self.piece_len == self.len {
+            self.enter::<V>(name);
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use ws_proto::Side;
 
 use crate::{
     Content,
-    contender::{Decode, Encode, HOST, KEY, Masking, Open, TARGET},
+    contender::{Decode, Encode, HOST, KEY, Masking, Open, TARGET, Validate},
     responder::Responder,
     transport::Transport,
 };
@@ -345,5 +345,23 @@ impl Open for Opener {
         let len = self.stream.read(&mut self.buffer).unwrap_or(0);
         // RFC 6455 section 1.3 has this key's answer.
         self.buffer[..len].ends_with(b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+    }
+}
+
+/// The standard library's validator.
+pub struct Std;
+
+impl Validate for Std {
+    fn is_valid(text: &[u8], _: usize) -> bool {
+        std::str::from_utf8(text).is_ok()
+    }
+}
+
+/// simdutf8's, which needs all of a text at once.
+pub struct Simdutf8;
+
+impl Validate for Simdutf8 {
+    fn is_valid(text: &[u8], _: usize) -> bool {
+        simdutf8::basic::from_utf8(text).is_ok()
     }
 }

@@ -11,10 +11,11 @@ use ws_proto::{
     frame::Frame,
     mask::{Mask, MaskingKey},
     server,
+    utf8::Validator,
 };
 
 use crate::{
-    contender::{Decode, Encode, HOST, Handshake, Masking, Open, REQUEST, TARGET},
+    contender::{Decode, Encode, HOST, Handshake, Masking, Open, REQUEST, TARGET, Validate},
     responder::Responder,
     transport::Transport,
 };
@@ -189,6 +190,16 @@ pub struct InPlace;
 impl Masking for InPlace {
     fn apply(payload: &mut [u8], key: [u8; 4]) {
         Mask::new(MaskingKey::new(key)).apply(payload);
+    }
+}
+
+/// [`Validator`], which takes text in any pieces.
+pub struct Resumable;
+
+impl Validate for Resumable {
+    fn is_valid(text: &[u8], piece_len: usize) -> bool {
+        let mut validator = Validator::new();
+        text.chunks(piece_len).all(|piece| validator.update(piece).is_ok()) && validator.is_complete()
     }
 }
 

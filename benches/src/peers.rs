@@ -4,7 +4,7 @@ use ws_proto::Side;
 
 use crate::{
     deflate::Echoes,
-    groups::{Decoders, Encoders, Handshakes, Masks, Openings},
+    groups::{Decoders, Encoders, Handshakes, Masks, Openings, Texts},
 };
 
 #[cfg(feature = "actix-http")]
@@ -139,6 +139,13 @@ pub fn enter_masks(cell: &mut Masks) {
     cell.enter::<yawc::ApplyMask>("yawc");
     #[cfg(feature = "nago-wss")]
     cell.enter::<nago_wss::Apply>("nago-wss");
+    let _ = cell;
+}
+
+/// Lets every peer that is built in and exposes a validator of its own validate.
+pub fn enter_texts(cell: &mut Texts) {
+    #[cfg(feature = "sockudo")]
+    cell.enter::<sockudo::Stream>("sockudo-ws");
     let _ = cell;
 }
 

@@ -138,6 +138,9 @@ impl Validator {
         }
         let done = if bytes.len() > SHORT { self.take_whole(bytes) } else { 0 };
         let rest = bytes.get(done..).unwrap_or_default();
+        if rest.is_empty() {
+            return Ok(());
+        }
         let begun = self.expected;
         self.expected = begun.after(rest);
         if self.expected == Expected::Nothing {
@@ -149,11 +152,14 @@ impl Validator {
     /// Takes the code points that `bytes` start with, up to a fault, but not one that is cut; how many bytes these are.
     fn take_whole(&mut self, bytes: &[u8]) -> usize {
         // Pieces are cut anywhere: what may be part of a code point is not for the fast way.
-        let begun = bytes.iter().take(3).take_while(|byte| matches!(byte, 0x80..=0xBF)).count();
-        if self.expected.after(bytes.get(..begun).unwrap_or_default()) != Expected::CodePoint {
-            return 0;
+        let mut begun = 0;
+        if !self.is_complete() {
+            begun = bytes.iter().take(3).take_while(|byte| matches!(byte, 0x80..=0xBF)).count();
+            if self.expected.after(bytes.get(..begun).unwrap_or_default()) != Expected::CodePoint {
+                return 0;
+            }
+            self.expected = Expected::CodePoint;
         }
-        self.expected = Expected::CodePoint;
         let whole = bytes.get(begun..bytes.len() - unfinished_len(bytes)).unwrap_or_default();
         begun + valid_up_to(whole).map_or_else(|valid| valid, |()| whole.len())
     }
@@ -166,7 +172,11 @@ impl Validator {
 }
 
 /// How many bytes at the end are the beginning of a code point that goes on, if anything.
+#[inline]
 fn unfinished_len(bytes: &[u8]) -> usize {
+    if bytes.last().is_some_and(u8::is_ascii) {
+        return 0;
+    }
     for (index, byte) in bytes.iter().rev().take(3).enumerate() {
         let expected = match byte {
             0x80..=0xBF => continue,

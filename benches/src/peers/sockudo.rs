@@ -6,12 +6,13 @@ use sockudo_ws::{
     deflate::DeflateConfig,
     handshake, mask,
     protocol::{CompressedProtocol, Protocol},
+    utf8::Utf8Stream,
 };
 use ws_proto::Side;
 
 use super::{LONGEST, READ_LEN};
 use crate::{
-    contender::{Decode, Encode, HOST, Handshake, Masking, Open, TARGET},
+    contender::{Decode, Encode, HOST, Handshake, Masking, Open, TARGET, Validate},
     deflate::Echo,
     responder::Responder,
     transport::{Transport, poll_now},
@@ -109,6 +110,15 @@ pub(super) struct ApplyMask;
 impl Masking for ApplyMask {
     fn apply(payload: &mut [u8], key: [u8; 4]) {
         mask::apply_mask(payload, key);
+    }
+}
+
+pub(super) struct Stream;
+
+impl Validate for Stream {
+    fn is_valid(text: &[u8], piece_len: usize) -> bool {
+        let mut stream = Utf8Stream::new();
+        text.chunks(piece_len).all(|piece| stream.push(piece)) && stream.finish()
     }
 }
 
