@@ -1,6 +1,10 @@
 //! Whole messages, assembled where they lie.
 
 #[cfg(feature = "deflate")]
+mod inflated;
+mod shared;
+
+#[cfg(feature = "deflate")]
 use alloc::boxed::Box;
 use core::{fmt, ops::Range};
 
@@ -147,9 +151,9 @@ impl Whole {
     #[inline]
     fn message<'m>(&self, buffer: &'m [u8]) -> Message<'m> {
         let payload = buffer.get(self.at.clone()).unwrap_or_default();
-        // SAFETY: either the receiver has taken this payload as a whole text, or `Assembly::add` has taken these parts one
-        // behind the other, each validated from the state that the one before it ended in, the first from a new one; the
-        // receiver gives out a last part only where that state is complete.
+        // SAFETY: either the receiver has taken this payload as a whole text, or `Assembly::add` and `go_on` have taken these
+        // parts one behind the other, each validated from the state that the one before it ended in, the first from a new
+        // one; the receiver ends a text only where that state is complete.
         #[allow(unsafe_code)]
         unsafe {
             Message::new_validated(self.kind, payload)
@@ -186,8 +190,6 @@ impl Assembly {
 const SMALLEST_READ: usize = 4 * 1024;
 /// What `Vec` storage keeps while no message is in progress.
 const KEPT: usize = 16 * 1024;
-/// What is left of a frame from this size on is not read to a shared buffer first.
-const DIRECT_READ: u64 = 16 * 1024;
 /// What it may grow to because reads fill it: beyond that a system call is cheap beside its bytes.
 const LARGEST_READ: usize = 64 * 1024;
 
@@ -371,7 +373,7 @@ impl<S: Storage> MessageBuffer<S> {
                 #[cfg(feature = "deflate")]
                 Step::Data(part) if part.content.is_compressed() => {
                     let payload = self.storage.bytes().get(part.at.clone()).unwrap_or_default();
-                    match inflate(&mut self.inflater, endpoint, &part, payload) {
+                    match inflated::inflate(&mut self.inflater, endpoint, &part, payload) {
                         Ok(true) => {
                             self.told = Some(Told::Inflated);
                             return Ok(self.message().map(Incoming::Message));
@@ -397,28 +399,25 @@ impl<S: Storage> MessageBuffer<S> {
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
     ) -> Result<(), ReceiveError> {
-        let input = self.storage.bytes().get(self.unread.clone()).unwrap_or_default();
-        let Some((kind, header_len)) = endpoint.begin_message(input) else {
+        if self.message.is_some() {
+            return Ok(());
+        }
+        let Some((kind, header_len)) = endpoint.begin_message(self.unread()) else {
             return Ok(());
         };
         self.unread.start += header_len;
-        let at = self.unread.start..self.unread.start;
-        self.message = Some(Assembly { kind, at, text: Validator::new() });
-        self.check_room(endpoint, now, 0)
+        self.begin_at(self.unread.start, kind, endpoint, now)
     }
 
-    /// [`begin`](Self::begin) where the read is a shared input.
-    fn begin_in<R: Role, T: Trace>(
+    /// A message begins in the storage at `start`, of which nothing has been taken yet.
+    fn begin_at<R: Role, T: Trace>(
         &mut self,
+        start: usize,
+        kind: MessageKind,
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
-        input: &mut &mut [u8],
     ) -> Result<(), ReceiveError> {
-        let Some((kind, header_len)) = endpoint.begin_message(input) else {
-            return Ok(());
-        };
-        *input = core::mem::take(input).get_mut(header_len..).unwrap_or_default();
-        self.message = Some(Assembly { kind, at: 0..0, text: Validator::new() });
+        self.message = Some(Assembly { kind, at: start..start, text: Validator::new() });
         self.check_room(endpoint, now, 0)
     }
 
@@ -527,7 +526,7 @@ impl<S: Storage> MessageBuffer<S> {
                 #[cfg(feature = "deflate")]
                 {
                     if step.part.is_first() {
-                        begin(&mut self.inflater, endpoint, step.content.kind(), Use::Pieces);
+                        inflated::begin(&mut self.inflater, endpoint, step.content.kind(), Use::Pieces);
                     }
                     self.deflated = Some((step.at, step.part.is_last()));
                 }
@@ -563,255 +562,6 @@ impl<S: Storage> MessageBuffer<S> {
         Some(unsafe { Data::new(content, part, payload) })
     }
 
-    /// Like [`next`](Self::next), from `input`, a buffer that the host shares among connections.
-    ///
-    /// `input` shrinks from its front by what was taken; `None` means that all of it was. The message lies
-    /// in `input` if it began and ended there, else in this buffer's own storage.
-    ///
-    /// # Errors
-    ///
-    /// As [`next`](Self::next).
-    #[inline(always)]
-    pub fn next_in<'s, 'b: 's, R: Role, T: Trace>(
-        &'s mut self,
-        endpoint: &mut Endpoint<R, T>,
-        now: Instant,
-        input: &mut &'b mut [u8],
-    ) -> Result<Option<Incoming<'s>>, ReceiveError> {
-        let buffer = core::mem::take(input);
-        if self.clear {
-            if let Some(whole) = endpoint.whole_message(now, buffer) {
-                let (taken, rest) = buffer.split_at_mut(whole.at.end);
-                *input = rest;
-                return Ok(Some(Incoming::Message(whole.message(taken))));
-            }
-        }
-        let (found, rest) = self.next_in_slowly(endpoint, now, buffer);
-        *input = rest;
-        found
-    }
-
-    /// Whether nothing that has been told or received is left.
-    const fn is_clear(&self) -> bool {
-        self.told.is_none() && self.message.is_none() && self.unread.start >= self.unread.end && !self.has_pieces()
-    }
-
-    /// [`next_in`](Self::next_in), whatever comes; what is left of `input` is returned, so that the loop around it can keep
-    /// that in registers.
-    #[cold]
-    #[inline(never)]
-    fn next_in_slowly<'s, 'b: 's, R: Role, T: Trace>(
-        &'s mut self,
-        endpoint: &mut Endpoint<R, T>,
-        now: Instant,
-        mut input: &'b mut [u8],
-    ) -> (Result<Option<Incoming<'s>>, ReceiveError>, &'b mut [u8]) {
-        let found = self.next_in_any(endpoint, now, &mut input);
-        if found.is_err() {
-            // What else has been read is discarded, and counts as that.
-            let _ = endpoint.receive(now, &mut input);
-        }
-        (found, input)
-    }
-
-    fn next_in_any<'s, 'b: 's, R: Role, T: Trace>(
-        &'s mut self,
-        endpoint: &mut Endpoint<R, T>,
-        now: Instant,
-        input: &mut &'b mut [u8],
-    ) -> Result<Option<Incoming<'s>>, ReceiveError> {
-        if !self.unread.is_empty() {
-            match self.next(endpoint, now)?.map(Incoming::control) {
-                Some(None) => return Ok(self.message().map(Incoming::Message)),
-                Some(control) => return Ok(control),
-                None => {}
-            }
-        }
-        self.clear = false;
-        self.forget_told();
-        self.check_pieces(endpoint, now)?;
-        self.begin_in(endpoint, now, input)?;
-        match self.go_on_in(endpoint, now, input)? {
-            Some(ToCome::Nothing) => {
-                let whole = self.finished();
-                self.clear = self.is_clear();
-                return Ok(whole.map(|whole| Incoming::Message(whole.message(self.storage.bytes()))));
-            }
-            Some(ToCome::Payload) => return Ok(None),
-            Some(ToCome::Frames) | None => {}
-        }
-        let buffer = core::mem::take(input);
-        let mut unread = 0..buffer.len();
-        // The message in progress, if it began in this input.
-        let mut local: Option<Assembly> = None;
-        let found = loop {
-            // What belongs to a message in the storage is put together here, to be copied there at once.
-            let gather_to = match &local {
-                None => self.message.is_some().then_some(unread.start),
-                Some(Assembly { at, .. }) => Some(at.end),
-            };
-            let step = match endpoint.advance_slowly(now, buffer, &mut unread, gather_to) {
-                Ok(step) => step,
-                Err(error) => return Err(self.give_up(error)),
-            };
-            let kept = match step {
-                None => {
-                    self.keep(local.take(), buffer, endpoint, now)?;
-                    self.rewind_shared();
-                    self.clear = self.is_clear();
-                    return self.check_room(endpoint, now, 0).map(|()| None);
-                }
-                #[cfg(feature = "deflate")]
-                Some(Step::Data(part)) if part.content.is_compressed() => {
-                    let payload = buffer.get(part.at.clone()).unwrap_or_default();
-                    inflate(&mut self.inflater, endpoint, &part, payload)
-                        .map(|whole| whole.then_some(Found::Inflated))
-                }
-                Some(Step::Data(part)) if self.message.is_some() => self.append(part, buffer),
-                Some(Step::Data(part)) => {
-                    Assembly::add(&mut local, part).map(|found| found.map(Found::InInput)).map_err(Into::into)
-                }
-                Some(Step::Close(code)) => {
-                    self.message = None;
-                    break Found::Control(Step::Close(code));
-                }
-                Some(control) => {
-                    // What has come of a message would be out of reach once the input has moved on.
-                    self.keep(local.take(), buffer, endpoint, now)?;
-                    break Found::Control(control);
-                }
-            };
-            match kept {
-                Ok(Some(found)) => break found,
-                Ok(None) => {}
-                Err(fault) => return Err(self.give_up(endpoint.fail(now, fault))),
-            }
-        };
-        let (taken, rest) = buffer.split_at_mut(unread.start);
-        *input = rest;
-        self.clear = self.is_clear();
-        Ok(Some(match found {
-            Found::InInput(whole) => Incoming::Message(whole.message(taken)),
-            Found::InStorage(whole) => Incoming::Message(whole.message(self.storage.bytes())),
-            #[cfg(feature = "deflate")]
-            Found::Inflated => {
-                self.told = Some(Told::Inflated);
-                self.clear = false;
-                return Ok(self.message().map(Incoming::Message));
-            }
-            Found::Control(Step::Close(_)) => Incoming::Close,
-            Found::Control(Step::Ping) => Incoming::Ping,
-            Found::Control(Step::Pong | Step::Data(_)) => Incoming::Pong,
-        }))
-    }
-
-    /// The room for the next read where the host has one buffer for all its connections, `shared`: that, or
-    /// what is left of a big frame straight where its message lies.
-    ///
-    /// ```
-    /// # use ws_proto::{Config, Endpoint, Instant, MessageBuffer, Negotiated, Server};
-    /// # use std::io::Read;
-    /// # fn read(mut socket: impl Read, now: Instant, endpoint: &mut Endpoint<Server>,
-    /// #     buffer: &mut MessageBuffer<Vec<u8>>, shared: &mut [u8]) -> Result<(), Box<dyn std::error::Error>> {
-    /// let len = socket.read(buffer.unfilled_or(endpoint, shared))?;
-    /// let mut input = buffer.filled_or(len, shared);
-    /// while let Some(incoming) = buffer.next_in(endpoint, now, &mut input)? {
-    ///     // ...
-    /// }
-    /// # Ok(()) }
-    /// ```
-    pub fn unfilled_or<'a, R: Role, T: Trace>(
-        &'a mut self,
-        endpoint: &Endpoint<R, T>,
-        shared: &'a mut [u8],
-    ) -> &'a mut [u8] {
-        // Less would be a system call for little, where `shared` may take what follows as well.
-        self.direct = endpoint.payload_remaining() >= DIRECT_READ;
-        if self.direct { self.unfilled(endpoint) } else { shared }
-    }
-
-    /// Tells that the first `len` bytes of [`unfilled_or`](Self::unfilled_or) have been read to; the input
-    /// for [`next_in`](Self::next_in).
-    pub fn filled_or<'a>(&mut self, len: usize, shared: &'a mut [u8]) -> &'a mut [u8] {
-        if core::mem::take(&mut self.direct) {
-            self.filled(len);
-            return &mut [];
-        }
-        let len = len.min(shared.len());
-        shared.get_mut(..len).unwrap_or_default()
-    }
-
-    /// [`go_on`](Self::go_on) with what a shared input holds of the frame at hand, which it moves to the storage.
-    fn go_on_in<R: Role, T: Trace>(
-        &mut self,
-        endpoint: &mut Endpoint<R, T>,
-        now: Instant,
-        input: &mut &mut [u8],
-    ) -> Result<Option<ToCome>, ReceiveError> {
-        if self.message.is_none() {
-            return Ok(None);
-        }
-        let remaining = usize::try_from(endpoint.payload_remaining()).unwrap_or(usize::MAX);
-        let len = remaining.min(input.len());
-        let (payload, rest) = core::mem::take(input).split_at_mut(len);
-        *input = rest;
-        match self.copy_behind(payload) {
-            Ok(at) => self.unread = at,
-            Err(fault) => return Err(self.give_up(endpoint.fail(now, fault))),
-        }
-        self.go_on(endpoint, now)
-    }
-
-    /// Moves the unfinished message at the end of a shared input to the storage.
-    fn keep<R: Role, T: Trace>(
-        &mut self,
-        message: Option<Assembly>,
-        input: &[u8],
-        endpoint: &mut Endpoint<R, T>,
-        now: Instant,
-    ) -> Result<(), ReceiveError> {
-        let Some(message) = message else {
-            return Ok(());
-        };
-        match self.copy(input.get(message.at.clone()).unwrap_or_default(), 0) {
-            Ok(at) => {
-                self.unread = at.end..at.end;
-                self.message = Some(Assembly { at, ..message });
-                Ok(())
-            }
-            Err(fault) => Err(self.give_up(endpoint.fail(now, fault))),
-        }
-    }
-
-    /// Adds a part that lies in a shared input to the message in the storage.
-    fn append(&mut self, part: DataStep, input: &[u8]) -> Result<Option<Found>, Fault> {
-        let at = self.copy_behind(input.get(part.at.clone()).unwrap_or_default())?;
-        self.unread = at.end..at.end;
-        let whole = Assembly::add(&mut self.message, DataStep { at, ..part })?;
-        Ok(whole.map(Found::InStorage))
-    }
-
-    /// Copies `bytes` to the storage, right behind the message in progress; where they lie then.
-    fn copy_behind(&mut self, bytes: &[u8]) -> Result<Range<usize>, Fault> {
-        let message_end = |this: &Self| this.message.as_ref().map_or(0, |message| message.at.end);
-        if message_end(self).saturating_add(bytes.len()) > self.storage.bytes().len() {
-            self.compact();
-        }
-        self.copy(bytes, message_end(self))
-    }
-
-    /// Copies `bytes` to the storage at `to`; where they lie then.
-    fn copy(&mut self, bytes: &[u8], to: usize) -> Result<Range<usize>, Fault> {
-        let end = to.saturating_add(bytes.len());
-        let len = self.storage.bytes().len();
-        if len < end && !self.storage.grow(end.max(len.saturating_mul(2).min(self.storage.limit()))) {
-            return Err(Fault::StorageFull);
-        }
-        let room = self.storage.bytes_mut().get_mut(to..end).ok_or(Fault::StorageFull)?;
-        room.copy_from_slice(bytes);
-        Ok(to..end)
-    }
-
     /// All that was read has been taken: what follows is read right behind the message in progress.
     fn rewind(&mut self) {
         // What lay before the message in progress is finished.
@@ -828,14 +578,6 @@ impl<S: Storage> MessageBuffer<S> {
         } else if between {
             let messages = self.retention.kept(finished, KEPT);
             self.storage.shrink(messages.max(reads.min(LARGEST_READ)).max(self.keep));
-        }
-    }
-
-    /// [`rewind`](Self::rewind) where the storage is only for what is unfinished.
-    fn rewind_shared(&mut self) {
-        if self.message.is_none() {
-            self.unread = 0..0;
-            self.storage.shrink(self.keep);
         }
     }
 
@@ -915,91 +657,6 @@ impl<S: Storage> MessageBuffer<S> {
             self.deflated = None;
         }
         error
-    }
-}
-
-#[cfg(feature = "deflate")]
-impl<S: Storage> MessageBuffer<S> {
-    /// Has compressed messages inflated by this; otherwise it makes an inflater when the first comes.
-    ///
-    /// For hosts that keep a pool of inflaters.
-    pub fn set_inflater(&mut self, inflater: Box<Inflater>) {
-        self.inflater = Some(inflater);
-    }
-
-    /// Takes the inflater out, unless it remembers what the next message needs.
-    pub fn take_inflater(&mut self) -> Option<Box<Inflater>> {
-        self.forget_told();
-        self.inflater.take_if(|inflater| inflater.is_idle())
-    }
-
-    /// Inflates the next piece of the part at hand, if there is one.
-    fn next_piece<R: Role, T: Trace>(
-        &mut self,
-        endpoint: &mut Endpoint<R, T>,
-        now: Instant,
-    ) -> Result<Option<IncomingPart>, ReceiveError> {
-        while let Some((at, last)) = self.deflated.take() {
-            let mut payload = self.storage.bytes().get(at.clone()).unwrap_or_default();
-            let found = match &mut self.inflater {
-                Some(inflater) => inflater.next_piece(&mut payload, last),
-                None => Err(Fault::Internal),
-            };
-            let (part, more) = match found {
-                Ok(found) => found,
-                Err(fault) => return Err(self.give_up(endpoint.fail(now, fault))),
-            };
-            if more {
-                self.deflated = Some((at.end - payload.len()..at.end, last));
-            }
-            if let Some(part) = part {
-                self.told = Some(Told::InflatedPart(part));
-                return Ok(Some(IncomingPart::Data));
-            }
-        }
-        Ok(None)
-    }
-}
-
-#[cfg(feature = "deflate")]
-fn begin<R: Role, T: Trace>(
-    slot: &mut Option<Box<Inflater>>,
-    endpoint: &Endpoint<R, T>,
-    kind: MessageKind,
-    purpose: Use,
-) {
-    let (limit, by_itself) = endpoint.inflate_limits();
-    slot.get_or_insert_default().begin_message(kind, purpose, limit, by_itself);
-}
-
-/// Adds a compressed part to the message in the inflater; whether that is complete.
-#[cfg(feature = "deflate")]
-fn inflate<R: Role, T: Trace>(
-    slot: &mut Option<Box<Inflater>>,
-    endpoint: &Endpoint<R, T>,
-    step: &DataStep,
-    payload: &[u8],
-) -> Result<bool, Fault> {
-    if step.part.is_first() {
-        begin(slot, endpoint, step.content.kind(), Use::Whole);
-    }
-    slot.as_mut().ok_or(Fault::Internal)?.add(payload, step.part.is_last())?;
-    Ok(step.part.is_last())
-}
-
-/// What the loop of [`MessageBuffer::next_in`] ends with.
-enum Found {
-    InInput(Whole),
-    InStorage(Whole),
-    #[cfg(feature = "deflate")]
-    Inflated,
-    Control(Step),
-}
-
-impl From<Foreign> for Fault {
-    /// Parts of the message went elsewhere: the host mixed endpoints, or this with `receive`.
-    fn from(_: Foreign) -> Self {
-        Self::Internal
     }
 }
 

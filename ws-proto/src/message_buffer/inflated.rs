@@ -1,0 +1,82 @@
+//! Compressed messages, which are inflated beside the storage.
+
+use alloc::boxed::Box;
+
+use super::{IncomingPart, MessageBuffer, Told};
+use crate::{
+    deflate::{Inflater, Use},
+    endpoint::Endpoint,
+    error::{Fault, ReceiveError},
+    message::MessageKind,
+    receive::DataStep,
+    role::Role,
+    storage::Storage,
+    time::Instant,
+    trace::Trace,
+};
+
+impl<S: Storage> MessageBuffer<S> {
+    /// Has compressed messages inflated by this; otherwise it makes an inflater when the first comes.
+    ///
+    /// For hosts that keep a pool of inflaters.
+    pub fn set_inflater(&mut self, inflater: Box<Inflater>) {
+        self.inflater = Some(inflater);
+    }
+
+    /// Takes the inflater out, unless it remembers what the next message needs.
+    pub fn take_inflater(&mut self) -> Option<Box<Inflater>> {
+        self.forget_told();
+        self.inflater.take_if(|inflater| inflater.is_idle())
+    }
+
+    /// Inflates the next piece of the part at hand, if there is one.
+    pub(super) fn next_piece<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+    ) -> Result<Option<IncomingPart>, ReceiveError> {
+        while let Some((at, last)) = self.deflated.take() {
+            let mut payload = self.storage.bytes().get(at.clone()).unwrap_or_default();
+            let found = match &mut self.inflater {
+                Some(inflater) => inflater.next_piece(&mut payload, last),
+                None => Err(Fault::Internal),
+            };
+            let (part, more) = match found {
+                Ok(found) => found,
+                Err(fault) => return Err(self.give_up(endpoint.fail(now, fault))),
+            };
+            if more {
+                self.deflated = Some((at.end - payload.len()..at.end, last));
+            }
+            if let Some(part) = part {
+                self.told = Some(Told::InflatedPart(part));
+                return Ok(Some(IncomingPart::Data));
+            }
+        }
+        Ok(None)
+    }
+}
+
+pub(super) fn begin<R: Role, T: Trace>(
+    slot: &mut Option<Box<Inflater>>,
+    endpoint: &Endpoint<R, T>,
+    kind: MessageKind,
+    purpose: Use,
+) {
+    let (limit, by_itself) = endpoint.inflate_limits();
+    slot.get_or_insert_default().begin_message(kind, purpose, limit, by_itself);
+}
+
+/// Adds a compressed part to the message in the inflater; whether that is complete.
+pub(super) fn inflate<R: Role, T: Trace>(
+    slot: &mut Option<Box<Inflater>>,
+    endpoint: &Endpoint<R, T>,
+    step: &DataStep,
+    payload: &[u8],
+) -> Result<bool, Fault> {
+    if step.part.is_first() {
+        begin(slot, endpoint, step.content.kind(), Use::Whole);
+    }
+    slot.as_mut().ok_or(Fault::Internal)?.add(payload, step.part.is_last())?;
+    Ok(step.part.is_last())
+}

@@ -1,0 +1,313 @@
+//! Messages from reads to a buffer that many connections share.
+
+use core::ops::Range;
+
+#[cfg(feature = "deflate")]
+use super::Told;
+#[cfg(feature = "deflate")]
+use super::inflated::inflate;
+use super::{Assembly, Foreign, Incoming, MessageBuffer};
+use crate::{
+    endpoint::Endpoint,
+    error::{Fault, ReceiveError},
+    receive::{DataStep, Step, ToCome, Whole},
+    role::Role,
+    storage::Storage,
+    time::Instant,
+    trace::Trace,
+};
+
+/// What is left of a frame from this size on is not read to a shared buffer first.
+const DIRECT_READ: u64 = 16 * 1024;
+
+impl<S: Storage> MessageBuffer<S> {
+    /// Like [`next`](Self::next), from `input`, a buffer that the host shares among connections.
+    ///
+    /// `input` shrinks from its front by what was taken; `None` means that all of it was. The message lies
+    /// in `input` if it began and ended there, else in this buffer's own storage.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
+    #[inline(always)]
+    pub fn next_in<'s, 'b: 's, R: Role, T: Trace>(
+        &'s mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        input: &mut &'b mut [u8],
+    ) -> Result<Option<Incoming<'s>>, ReceiveError> {
+        let buffer = core::mem::take(input);
+        if self.clear {
+            if let Some(whole) = endpoint.whole_message(now, buffer) {
+                let (taken, rest) = buffer.split_at_mut(whole.at.end);
+                *input = rest;
+                return Ok(Some(Incoming::Message(whole.message(taken))));
+            }
+        }
+        let (found, rest) = self.next_in_slowly(endpoint, now, buffer);
+        *input = rest;
+        found
+    }
+
+    /// Whether nothing that has been told or received is left.
+    const fn is_clear(&self) -> bool {
+        self.told.is_none() && self.message.is_none() && self.unread.start >= self.unread.end && !self.has_pieces()
+    }
+
+    /// [`next_in`](Self::next_in), whatever comes; what is left of `input` is returned, so that the loop around it can keep
+    /// that in registers. Cold, so that this loop is laid out for the other way.
+    #[cold]
+    #[inline(never)]
+    fn next_in_slowly<'s, 'b: 's, R: Role, T: Trace>(
+        &'s mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        mut input: &'b mut [u8],
+    ) -> (Result<Option<Incoming<'s>>, ReceiveError>, &'b mut [u8]) {
+        let found = self.next_in_any(endpoint, now, &mut input);
+        if found.is_err() {
+            // What else has been read is discarded, and counts as that.
+            let _ = endpoint.receive(now, &mut input);
+        }
+        (found, input)
+    }
+
+    fn next_in_any<'s, 'b: 's, R: Role, T: Trace>(
+        &'s mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        input: &mut &'b mut [u8],
+    ) -> Result<Option<Incoming<'s>>, ReceiveError> {
+        if !self.unread.is_empty() {
+            match self.next(endpoint, now)?.map(Incoming::control) {
+                Some(None) => return Ok(self.message().map(Incoming::Message)),
+                Some(control) => return Ok(control),
+                None => {}
+            }
+        }
+        self.clear = false;
+        self.forget_told();
+        self.check_pieces(endpoint, now)?;
+        self.begin_in(endpoint, now, input)?;
+        match self.go_on_in(endpoint, now, input)? {
+            Some(ToCome::Nothing) => {
+                let whole = self.finished();
+                self.clear = self.is_clear();
+                return Ok(whole.map(|whole| Incoming::Message(whole.message(self.storage.bytes()))));
+            }
+            Some(ToCome::Payload) => return Ok(None),
+            Some(ToCome::Frames) | None => {}
+        }
+        let buffer = core::mem::take(input);
+        let mut unread = 0..buffer.len();
+        // The message in progress, if it began in this input.
+        let mut local: Option<Assembly> = None;
+        let found = loop {
+            // What belongs to a message in the storage is put together here, to be copied there at once.
+            let gather_to = match &local {
+                None => self.message.is_some().then_some(unread.start),
+                Some(Assembly { at, .. }) => Some(at.end),
+            };
+            let step = match endpoint.advance_slowly(now, buffer, &mut unread, gather_to) {
+                Ok(step) => step,
+                Err(error) => return Err(self.give_up(error)),
+            };
+            let kept = match step {
+                None => {
+                    self.keep(local.take(), buffer, endpoint, now)?;
+                    self.rewind_shared();
+                    self.clear = self.is_clear();
+                    return self.check_room(endpoint, now, 0).map(|()| None);
+                }
+                #[cfg(feature = "deflate")]
+                Some(Step::Data(part)) if part.content.is_compressed() => {
+                    let payload = buffer.get(part.at.clone()).unwrap_or_default();
+                    inflate(&mut self.inflater, endpoint, &part, payload)
+                        .map(|whole| whole.then_some(Found::Inflated))
+                }
+                Some(Step::Data(part)) if self.message.is_some() => self.append(part, buffer),
+                Some(Step::Data(part)) => {
+                    Assembly::add(&mut local, part).map(|found| found.map(Found::InInput)).map_err(Into::into)
+                }
+                Some(Step::Close(code)) => {
+                    self.message = None;
+                    break Found::Control(Step::Close(code));
+                }
+                Some(control) => {
+                    // What has come of a message would be out of reach once the input has moved on.
+                    self.keep(local.take(), buffer, endpoint, now)?;
+                    break Found::Control(control);
+                }
+            };
+            match kept {
+                Ok(Some(found)) => break found,
+                Ok(None) => {}
+                Err(fault) => return Err(self.give_up(endpoint.fail(now, fault))),
+            }
+        };
+        let (taken, rest) = buffer.split_at_mut(unread.start);
+        *input = rest;
+        self.clear = self.is_clear();
+        Ok(Some(match found {
+            Found::InInput(whole) => Incoming::Message(whole.message(taken)),
+            Found::InStorage(whole) => Incoming::Message(whole.message(self.storage.bytes())),
+            #[cfg(feature = "deflate")]
+            Found::Inflated => {
+                self.told = Some(Told::Inflated);
+                self.clear = false;
+                return Ok(self.message().map(Incoming::Message));
+            }
+            Found::Control(Step::Close(_)) => Incoming::Close,
+            Found::Control(Step::Ping) => Incoming::Ping,
+            Found::Control(Step::Pong | Step::Data(_)) => Incoming::Pong,
+        }))
+    }
+
+    /// The room for the next read where the host has one buffer for all its connections, `shared`: that, or
+    /// what is left of a big frame straight where its message lies.
+    ///
+    /// ```
+    /// # use ws_proto::{Config, Endpoint, Instant, MessageBuffer, Negotiated, Server};
+    /// # use std::io::Read;
+    /// # fn read(mut socket: impl Read, now: Instant, endpoint: &mut Endpoint<Server>,
+    /// #     buffer: &mut MessageBuffer<Vec<u8>>, shared: &mut [u8]) -> Result<(), Box<dyn std::error::Error>> {
+    /// let len = socket.read(buffer.unfilled_or(endpoint, shared))?;
+    /// let mut input = buffer.filled_or(len, shared);
+    /// while let Some(incoming) = buffer.next_in(endpoint, now, &mut input)? {
+    ///     // ...
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn unfilled_or<'a, R: Role, T: Trace>(
+        &'a mut self,
+        endpoint: &Endpoint<R, T>,
+        shared: &'a mut [u8],
+    ) -> &'a mut [u8] {
+        // Less would be a system call for little, where `shared` may take what follows as well.
+        self.direct = endpoint.payload_remaining() >= DIRECT_READ;
+        if self.direct { self.unfilled(endpoint) } else { shared }
+    }
+
+    /// Tells that the first `len` bytes of [`unfilled_or`](Self::unfilled_or) have been read to; the input
+    /// for [`next_in`](Self::next_in).
+    pub fn filled_or<'a>(&mut self, len: usize, shared: &'a mut [u8]) -> &'a mut [u8] {
+        if core::mem::take(&mut self.direct) {
+            self.filled(len);
+            return &mut [];
+        }
+        let len = len.min(shared.len());
+        shared.get_mut(..len).unwrap_or_default()
+    }
+
+    /// [`begin`](Self::begin) where the read is a shared input.
+    fn begin_in<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        input: &mut &mut [u8],
+    ) -> Result<(), ReceiveError> {
+        if self.message.is_some() {
+            return Ok(());
+        }
+        let Some((kind, header_len)) = endpoint.begin_message(input) else {
+            return Ok(());
+        };
+        *input = core::mem::take(input).get_mut(header_len..).unwrap_or_default();
+        self.begin_at(0, kind, endpoint, now)
+    }
+
+    /// [`go_on`](Self::go_on) with what a shared input holds of the frame at hand, which it moves to the storage.
+    fn go_on_in<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        input: &mut &mut [u8],
+    ) -> Result<Option<ToCome>, ReceiveError> {
+        if self.message.is_none() {
+            return Ok(None);
+        }
+        let remaining = usize::try_from(endpoint.payload_remaining()).unwrap_or(usize::MAX);
+        let len = remaining.min(input.len());
+        let (payload, rest) = core::mem::take(input).split_at_mut(len);
+        *input = rest;
+        match self.copy_behind(payload) {
+            Ok(at) => self.unread = at,
+            Err(fault) => return Err(self.give_up(endpoint.fail(now, fault))),
+        }
+        self.go_on(endpoint, now)
+    }
+
+    /// Moves the unfinished message at the end of a shared input to the storage.
+    fn keep<R: Role, T: Trace>(
+        &mut self,
+        message: Option<Assembly>,
+        input: &[u8],
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+    ) -> Result<(), ReceiveError> {
+        let Some(message) = message else {
+            return Ok(());
+        };
+        match self.copy(input.get(message.at.clone()).unwrap_or_default(), 0) {
+            Ok(at) => {
+                self.unread = at.end..at.end;
+                self.message = Some(Assembly { at, ..message });
+                Ok(())
+            }
+            Err(fault) => Err(self.give_up(endpoint.fail(now, fault))),
+        }
+    }
+
+    /// Adds a part that lies in a shared input to the message in the storage.
+    fn append(&mut self, part: DataStep, input: &[u8]) -> Result<Option<Found>, Fault> {
+        let at = self.copy_behind(input.get(part.at.clone()).unwrap_or_default())?;
+        self.unread = at.end..at.end;
+        let whole = Assembly::add(&mut self.message, DataStep { at, ..part })?;
+        Ok(whole.map(Found::InStorage))
+    }
+
+    /// Copies `bytes` to the storage, right behind the message in progress; where they lie then.
+    fn copy_behind(&mut self, bytes: &[u8]) -> Result<Range<usize>, Fault> {
+        let message_end = |this: &Self| this.message.as_ref().map_or(0, |message| message.at.end);
+        if message_end(self).saturating_add(bytes.len()) > self.storage.bytes().len() {
+            self.compact();
+        }
+        self.copy(bytes, message_end(self))
+    }
+
+    /// Copies `bytes` to the storage at `to`; where they lie then.
+    fn copy(&mut self, bytes: &[u8], to: usize) -> Result<Range<usize>, Fault> {
+        let end = to.saturating_add(bytes.len());
+        let len = self.storage.bytes().len();
+        if len < end && !self.storage.grow(end.max(len.saturating_mul(2).min(self.storage.limit()))) {
+            return Err(Fault::StorageFull);
+        }
+        let room = self.storage.bytes_mut().get_mut(to..end).ok_or(Fault::StorageFull)?;
+        room.copy_from_slice(bytes);
+        Ok(to..end)
+    }
+
+    /// [`rewind`](Self::rewind) where the storage is only for what is unfinished.
+    fn rewind_shared(&mut self) {
+        if self.message.is_none() {
+            self.unread = 0..0;
+            self.storage.shrink(self.keep);
+        }
+    }
+}
+
+/// What the loop of [`MessageBuffer::next_in`] ends with.
+enum Found {
+    InInput(Whole),
+    InStorage(Whole),
+    #[cfg(feature = "deflate")]
+    Inflated,
+    Control(Step),
+}
+
+impl From<Foreign> for Fault {
+    /// Parts of the message went elsewhere: the host mixed endpoints, or this with `receive`.
+    fn from(_: Foreign) -> Self {
+        Self::Internal
+    }
+}
