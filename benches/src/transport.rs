@@ -89,11 +89,14 @@ impl Transport {
     }
 
     /// Takes all of `slices`, in this order, as one vectored write does.
-    #[inline]
+    #[inline(always)]
     pub fn send_vectored(&self, slices: [&[u8]; 2]) {
         let mut output = self.0.output.borrow_mut();
-        append(&mut output, slices[0]);
-        append(&mut output, slices[1]);
+        if slices[1].len() > PIECE {
+            return slices.iter().for_each(|slice| append_pieces(&mut output, slice));
+        }
+        output.extend_from_slice(slices[0]);
+        output.extend_from_slice(slices[1]);
     }
 
     /// Forgets what was sent; the memory stays.
