@@ -2,8 +2,8 @@
 
 use proptest::{collection::vec, prelude::*, sample::Index};
 use ws_proto::{
-    Config, Data, Endpoint, Event, Fault, IncomingPart, Instant, Message, MessageBuffer, MessageKind, Negotiated,
-    Part, Prepared, ReceiveErrorKind, Role, SendError, Server, Side,
+    Config, Data, Endpoint, Event, Fault, Incoming, IncomingPart, Instant, Message, MessageBuffer, MessageKind,
+    Negotiated, Part, Prepared, ReceiveErrorKind, Role, SendError, Server, Side,
     deflate::{Deflater, Inflater, Settings, WindowBits},
 };
 use ws_tests::{
@@ -590,6 +590,25 @@ fn an_inflater_can_be_taken_when_it_has_nothing_to_remember() {
     assert!(!buffer.is_empty() && buffer.take_inflater().is_none(), "the next message may refer to this one");
     host.receive_shared(&mut buffer, &masked(COMPRESSED_TEXT, HELLO_AGAIN));
     assert_eq!(host.told, [text("Hello"), text("Hello")]);
+}
+
+#[test]
+fn an_inflater_shows_no_connection_what_another_has_received() {
+    // A text cut inside a code point: what is left in the inflater is the second half of that.
+    let frames = Compressor::new(&alone()).frames(MessageKind::Text, &["é".as_bytes().split_at(1).0, &[0xA9]]);
+    let mut host = deflating_server(&bare_config(), &alone());
+    let mut buffer = MessageBuffer::new(Vec::new());
+    host.receive_in_parts(&mut buffer, &[masked(RSV1 | TEXT, &frames[0]), masked(FIN, &frames[1])].concat());
+    assert_eq!(host.told, [text("é")]);
+    let used = buffer.take_inflater().expect("the message is over");
+
+    let mut other = deflating_server(&bare_config(), &alone());
+    let mut buffer = MessageBuffer::new(Vec::new());
+    read(&mut other, &mut buffer, &masked(COMPRESSED_TEXT, HELLO));
+    let hello = Ok(Some(Incoming::Message(Message::Text("Hello"))));
+    assert_eq!(buffer.next(&mut other.endpoint, Instant::ZERO), hello);
+    buffer.set_inflater(used);
+    assert_eq!(buffer.message(), None, "the message was in the inflater that is gone");
 }
 
 #[test]

@@ -4,8 +4,9 @@
 use core::time::Duration;
 
 use ws_proto::{
-    Cause, CloseCode, Config, Endpoint, HandshakeError, Incoming, Instant, Memory, Message, MessageBuffer,
-    Negotiated, Output, Pending, Prepared, ReceiveError, SendError, Server, Session, State, client,
+    Cause, CloseCode, Config, Endpoint, Fault, HandshakeError, Incoming, Instant, Memory, Message, MessageBuffer,
+    Negotiated, Output, Pending, Prepared, ReceiveError, ReceiveErrorKind, SendError, Server, Session, State,
+    Storage, client,
     deflate::{Deflater, Settings},
     server::{self, Accept, Opening, OriginPolicy},
 };
@@ -254,6 +255,117 @@ fn a_big_frame_is_read_to_its_place_beside_a_shared_buffer() {
         let (messages, direct) = read_shared(&bytes, len);
         assert!(messages == expected, "reads of {len}");
         assert!(direct > 0, "reads of {len}");
+    }
+}
+
+fn server() -> Endpoint<Server> {
+    Endpoint::new(Server, &Config::default(), Negotiated::default(), Instant::ZERO)
+}
+
+/// Reads `bytes` to a buffer that is shared, or to the connection's own storage; how long the message is, if there is one.
+fn read_to(
+    shared: bool,
+    buffer: &mut MessageBuffer<impl Storage>,
+    endpoint: &mut Endpoint<Server>,
+    bytes: &[u8],
+) -> Result<Option<usize>, ReceiveError> {
+    let mut bytes = bytes.to_vec();
+    let incoming = if shared {
+        buffer.next_in(endpoint, Instant::ZERO, &mut &mut bytes[..])
+    } else {
+        buffer.unfilled(endpoint)[..bytes.len()].copy_from_slice(&bytes);
+        buffer.filled(bytes.len());
+        buffer.next(endpoint, Instant::ZERO)
+    };
+    incoming.map(|incoming| match incoming {
+        Some(Incoming::Message(message)) => Some(message.as_bytes().len()),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_buffer_that_serves_two_endpoints_is_noticed() {
+    for shared in [false, true] {
+        let (mut one, mut other) = (server(), server());
+        let mut buffer = MessageBuffer::new(Vec::new());
+        let begun = masked(FIN | TEXT, b"hello");
+        let (begun, rest) = begun.split_at(8);
+        assert_eq!(read_to(shared, &mut buffer, &mut one, begun), Ok(None));
+        let error = read_to(shared, &mut buffer, &mut other, begun).unwrap_err();
+        assert_eq!(error.kind(), ReceiveErrorKind::Fault(Fault::Internal));
+        // Nor is what is left of the first one's message told of anybody else's bytes.
+        let error = read_to(shared, &mut buffer, &mut one, rest).unwrap_err();
+        assert_eq!(error.kind(), ReceiveErrorKind::Fault(Fault::Internal));
+    }
+}
+
+#[test]
+fn what_comes_late_of_a_message_is_discarded_where_it_lies() {
+    let message = masked(FIN | BINARY, &noise(100_000));
+    for shared in [false, true] {
+        let mut endpoint = server();
+        let mut buffer = MessageBuffer::new(Vec::new());
+        assert_eq!(read_to(shared, &mut buffer, &mut endpoint, &message[..100]), Ok(None));
+        let held = buffer.held_bytes();
+        // The keepalive Ping is not answered.
+        for seconds in [30, 60] {
+            endpoint.handle_timeout(Instant::from_millis(1000 * seconds));
+            while endpoint.poll_transmit().is_some() {}
+        }
+        assert_eq!(endpoint.payload_remaining(), 0);
+        for late in message[100..].chunks(2000).take(40) {
+            assert_eq!(read_to(shared, &mut buffer, &mut endpoint, late), Ok(None));
+            assert!(buffer.unread().is_empty() && buffer.held_bytes() == held);
+            assert!(!buffer.unfilled_or(&endpoint, &mut [0; 10]).is_empty());
+        }
+        assert!(
+            matches!(endpoint.state(), State::Closed(closed) if closed.cause == Cause::Timeout),
+            "64 KiB are enough"
+        );
+    }
+}
+
+#[test]
+fn fixed_storage_holds_messages_of_its_own_length_however_they_are_read() {
+    const LEN: usize = 20_000;
+    let wire = [masked(BINARY, &noise(LEN)), masked(CONTINUATION | FIN, b"")].concat();
+    let (message, end) = wire.split_at(LEN + 8);
+    for cut in [8, 9, 100, LEN] {
+        let (mut storage, mut shared) = (vec![0; LEN], vec![0; 2 * LEN]);
+        let mut endpoint = server();
+        let mut buffer = MessageBuffer::new(&mut storage[..]);
+        let mut found = Vec::new();
+        for mut piece in [&message[..cut], &message[cut..], end] {
+            while !piece.is_empty() {
+                let room = buffer.unfilled_or(&endpoint, &mut shared);
+                let len = room.len().min(piece.len());
+                room[..len].copy_from_slice(&piece[..len]);
+                piece = &piece[len..];
+                let mut input = buffer.filled_or(len, &mut shared);
+                if let Some(Incoming::Message(message)) =
+                    buffer.next_in(&mut endpoint, Instant::ZERO, &mut input).unwrap()
+                {
+                    found.push(message.as_bytes().len());
+                }
+            }
+        }
+        assert_eq!(found, [LEN], "cut at {cut}");
+    }
+}
+
+#[test]
+fn what_a_storage_has_no_room_for_counts_as_discarded() {
+    let message = masked(FIN | BINARY, &noise(65_000));
+    for shared in [false, true] {
+        let mut storage = vec![0; 64_500];
+        let mut endpoint = server();
+        let mut buffer = MessageBuffer::new(&mut storage[..]);
+        let error = read_to(shared, &mut buffer, &mut endpoint, &message[..64_000]).unwrap_err();
+        assert_eq!(error.kind(), ReceiveErrorKind::Fault(Fault::StorageFull));
+        while endpoint.poll_transmit().is_some() {}
+        assert_eq!(endpoint.state(), State::Closing);
+        assert_eq!(read_to(true, &mut buffer, &mut endpoint, &[0; 2000]), Err(error));
+        assert!(matches!(endpoint.state(), State::Closed(_)), "64 KiB have been discarded");
     }
 }
 

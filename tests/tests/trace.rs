@@ -1,10 +1,12 @@
 //! The trace hook sees frames both ways, states and the failure.
 
 use ws_proto::{
-    Client, Endpoint, Fault, Instant, MessageKind, Negotiated, Part, Prepared, ReceiveError, Role, Server, State,
-    Trace, frame::FrameHeader,
+    Client, Endpoint, Fault, Instant, MessageBuffer, MessageKind, Negotiated, Part, Prepared, ReceiveError, Role,
+    Server, State, Trace, frame::FrameHeader,
 };
-use ws_tests::{BINARY, CLOSE, CONTINUATION, FIN, Host, Keys, PING, PONG, Say, TEXT, TestClient, bare_config};
+use ws_tests::{
+    BINARY, CLOSE, CONTINUATION, FIN, Host, Keys, PING, PONG, Say, TEXT, TestClient, bare_config, masked,
+};
 
 /// What the hook was told.
 #[derive(Clone, Debug, PartialEq)]
@@ -140,6 +142,23 @@ fn a_frame_that_is_refused_is_not_seen_as_received() {
         host.receive_frame(FIN | CONTINUATION, b"");
     }
     assert!(!seen(script, script).iter().any(|seen| matches!(seen, Seen::Received(..))));
+}
+
+#[test]
+fn no_frame_behind_a_fault_is_seen_however_the_input_is_cut() {
+    let frames = [(TEXT, &b"a"[..]), (CONTINUATION, b"\xFF"), (CONTINUATION, b"b"), (FIN, b"c")];
+    let wire: Vec<u8> = frames.iter().flat_map(|(first, payload)| masked(*first, payload)).collect();
+    let expected = [Seen::Received(TEXT, 1), Seen::Received(CONTINUATION, 1)];
+    for cut in 0..wire.len() {
+        let mut log = Log::default();
+        let mut host = traced(Server, &mut log);
+        let mut buffer = MessageBuffer::new(Vec::new());
+        host.receive_shared(&mut buffer, &wire[..cut]);
+        host.receive_shared(&mut buffer, &wire[cut..]);
+        drop(host);
+        log.0.retain(|seen| matches!(seen, Seen::Received(..)));
+        assert_eq!(log.0, expected, "cut at {cut}");
+    }
 }
 
 #[test]

@@ -121,7 +121,7 @@ impl Closing {
     }
 
     /// Whether the peer's frames are still delivered.
-    pub(crate) fn is_receiving(&self) -> bool {
+    pub(crate) const fn is_receiving(&self) -> bool {
         matches!(self.stage, Stage::Open | Stage::AwaitingClose)
     }
 

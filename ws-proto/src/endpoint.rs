@@ -157,6 +157,14 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         self.receiver.begin_message::<R>(input, &mut self.trace)
     }
 
+    /// How many bytes [`go_on`](Self::go_on) can take at most.
+    pub(crate) fn going_on(&self, kind: MessageKind, text: Validator) -> usize {
+        if !self.closing.is_receiving() {
+            return 0;
+        }
+        self.receiver.going_on(kind, text)
+    }
+
     /// Takes what `payload` holds of the data frame at hand, if that belongs to a message of `kind` whose text so far has
     /// led to `text`: how many bytes, and what is still to come. `None`, and nothing has changed, if anything else is to be
     /// done.
@@ -312,12 +320,13 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         close::parse_body(self.receiver.control().payload()).ok()
     }
 
-    /// How many bytes are still to come of the data frame at hand; 0 between frames and in control frames.
+    /// How many bytes are still to come of the data frame at hand; 0 between frames, in control frames, and once nothing is
+    /// delivered any more.
     ///
     /// A host can read that many to where they belong, and no further.
     #[must_use]
     pub const fn payload_remaining(&self) -> u64 {
-        self.receiver.payload_remaining()
+        if self.closing.is_receiving() { self.receiver.payload_remaining() } else { 0 }
     }
 
     /// Frames part of a message in place: a client masks `payload`, a server leaves it as it is.

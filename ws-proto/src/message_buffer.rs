@@ -143,7 +143,7 @@ enum Told {
     Inflated,
     /// A piece of one there.
     #[cfg(feature = "deflate")]
-    InflatedPart(Part),
+    InflatedPart,
 }
 
 impl Whole {
@@ -329,15 +329,17 @@ impl<S: Storage> MessageBuffer<S> {
                 }
             }
         }
-        self.next_slowly(endpoint, now)
+        // The next read needs a byte of room, whatever it brings.
+        self.next_slowly(endpoint, now, 1)
     }
 
-    /// [`next`](Self::next), whatever comes.
+    /// [`next`](Self::next), whatever comes; `spare` bytes of room have to be left if more must be read.
     #[inline(never)]
     fn next_slowly<R: Role, T: Trace>(
         &mut self,
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
+        spare: usize,
     ) -> Result<Option<Incoming<'_>>, ReceiveError> {
         self.check_pieces(endpoint, now)?;
         self.begin(endpoint, now)?;
@@ -358,8 +360,7 @@ impl<S: Storage> MessageBuffer<S> {
                 Ok(Some(step)) => step,
                 Ok(None) => {
                     self.rewind();
-                    // The next read needs a byte of room, whatever it brings.
-                    return self.check_room(endpoint, now, 1).map(|()| None);
+                    return self.check_room(endpoint, now, spare).map(|()| None);
                 }
                 Err(error) => return Err(self.give_up(error)),
             };
@@ -379,13 +380,13 @@ impl<S: Storage> MessageBuffer<S> {
                             return Ok(self.message().map(Incoming::Message));
                         }
                         Ok(false) => {}
-                        Err(fault) => return Err(self.give_up(endpoint.fail(now, fault))),
+                        Err(fault) => return Err(self.fail(endpoint, now, fault)),
                     }
                 }
                 Step::Data(part) => match Assembly::add(&mut self.message, part) {
                     Ok(Some(whole)) => break whole,
                     Ok(None) => {}
-                    Err(Foreign) => return Err(self.give_up(endpoint.fail(now, Fault::Internal))),
+                    Err(Foreign) => return Err(self.fail(endpoint, now, Fault::Internal)),
                 },
             }
         };
@@ -456,7 +457,7 @@ impl<S: Storage> MessageBuffer<S> {
         match &self.told {
             Some(Told::Message(whole)) => Some(whole.message(self.storage.bytes())),
             #[cfg(feature = "deflate")]
-            Some(Told::Inflated) => self.inflater.as_ref().map(|inflater| inflater.message()),
+            Some(Told::Inflated) => self.inflater.as_ref().and_then(|inflater| inflater.message()),
             _ => None,
         }
     }
@@ -476,7 +477,7 @@ impl<S: Storage> MessageBuffer<S> {
         self.forget_told();
         self.clear = false;
         if self.message.is_some() {
-            return Err(self.give_up(endpoint.fail(now, Fault::Internal)));
+            return Err(self.fail(endpoint, now, Fault::Internal));
         }
         loop {
             #[cfg(feature = "deflate")]
@@ -514,7 +515,7 @@ impl<S: Storage> MessageBuffer<S> {
         now: Instant,
     ) -> Result<(), ReceiveError> {
         if self.has_pieces() {
-            return Err(self.give_up(endpoint.fail(now, Fault::Internal)));
+            return Err(self.fail(endpoint, now, Fault::Internal));
         }
         Ok(())
     }
@@ -547,9 +548,9 @@ impl<S: Storage> MessageBuffer<S> {
     /// used again.
     pub fn take_part(&mut self) -> Option<Data<'_>> {
         #[cfg(feature = "deflate")]
-        if let Some(Told::InflatedPart(part)) = self.told {
+        if let Some(Told::InflatedPart) = self.told {
             self.told = None;
-            return self.inflater.as_mut().map(|inflater| inflater.piece(part));
+            return self.inflater.as_mut().and_then(|inflater| inflater.piece());
         }
         let Some(Told::Part(content, part, at)) = self.told.take() else {
             return None;
@@ -596,7 +597,7 @@ impl<S: Storage> MessageBuffer<S> {
         if held.saturating_add(remaining) <= self.storage.limit() {
             return Ok(());
         }
-        Err(self.give_up(endpoint.fail(now, Fault::StorageFull)))
+        Err(self.fail(endpoint, now, Fault::StorageFull))
     }
 
     /// Sees to room behind `unread`, for `remaining` bytes of a frame or for whatever comes next.
@@ -643,6 +644,20 @@ impl<S: Storage> MessageBuffer<S> {
             self.inflater.iter_mut().for_each(|inflater| inflater.release());
         }
         self.told = None;
+    }
+
+    /// Fails the connection; what else has been read is discarded, and counts as that.
+    #[cold]
+    fn fail<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        fault: Fault,
+    ) -> ReceiveError {
+        let error = endpoint.fail(now, fault);
+        let mut unread = self.storage.bytes_mut().get_mut(self.unread.clone()).unwrap_or_default();
+        let _ = endpoint.receive(now, &mut unread);
+        self.give_up(error)
     }
 
     /// The connection has failed: nothing is kept of it.

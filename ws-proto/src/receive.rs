@@ -399,7 +399,7 @@ impl Receiver {
             let to = at.end;
             at.end += from.len();
             unmask_to(&mut mask, buffer, from, to);
-            let full = message.content == Content::Text && texts.push(at.end, self.offset);
+            let full = message.content == Content::Text && (texts.push(at.end, self.offset) || !trace.is_silent());
             if last || full {
                 break;
             }
@@ -442,6 +442,16 @@ impl Receiver {
         Some((header.kind, header.len))
     }
 
+    /// How many bytes are still to come of the data frame at hand, if that belongs to a message of `kind` whose text so far
+    /// has led to `text`; 0 otherwise.
+    pub(crate) fn going_on(&self, kind: MessageKind, text: Validator) -> usize {
+        let goes_on = |message: Progress| message.begun && message.content == Content::of(kind);
+        if self.text != text || !self.message.is_some_and(goes_on) {
+            return 0;
+        }
+        usize::try_from(self.payload_remaining()).unwrap_or(usize::MAX)
+    }
+
     /// Takes what `buffer[unread]` holds of the data frame at hand, if that belongs to a message of `kind` whose text so far
     /// has led to `text`: what is still to come of the message. `None`, and nothing has changed, if anything else is to be
     /// done.
@@ -452,8 +462,7 @@ impl Receiver {
         buffer: &mut [u8],
         unread: &mut Range<usize>,
     ) -> Result<Option<ToCome>, ReceiveErrorKind> {
-        let goes_on = |message: Progress| message.begun && message.content == Content::of(kind);
-        if self.text != *text || Range::is_empty(unread) || !self.message.is_some_and(goes_on) {
+        if Range::is_empty(unread) || self.going_on(kind, *text) == 0 {
             return Ok(None);
         }
         let Some(taken) = self.take_data(buffer, unread, None)? else {

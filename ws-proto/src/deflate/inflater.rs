@@ -42,6 +42,8 @@ pub struct Inflater {
     /// The message in progress, or the piece told last, in `message[..len]`.
     message: Vec<u8>,
     len: usize,
+    /// What that is.
+    held: Held,
     progress: Progress,
 }
 
@@ -56,6 +58,16 @@ struct Progress {
     begun: bool,
     by_itself: bool,
     text: Validator,
+}
+
+/// What the bytes are that an inflater holds for its user to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    Nothing,
+    /// A whole message.
+    Message,
+    /// This part of one.
+    Piece(Part),
 }
 
 /// What is done with what is inflated of a message.
@@ -91,6 +103,7 @@ impl Inflater {
             ended: false,
             message: Vec::new(),
             len: 0,
+            held: Held::Nothing,
             progress: Progress::NONE,
         }
     }
@@ -212,6 +225,7 @@ impl Inflater {
         self.begin(no_context_takeover);
         self.progress = Progress { kind, limit, purpose, by_itself: no_context_takeover, ..Progress::NONE };
         self.len = 0;
+        self.held = Held::Nothing;
     }
 
     /// A part is for what the message was begun for: hosts can mix up endpoints, inflaters, and ways to receive.
@@ -230,14 +244,19 @@ impl Inflater {
                 break;
             }
         }
-        if last { self.end() } else { Ok(()) }
+        if last {
+            self.end()?;
+            self.held = Held::Message;
+        }
+        Ok(())
     }
 
-    /// Inflates the next piece of a part, in the place of the piece before; which part of the message it is, and whether
-    /// there are more. Nothing is told of a piece without content.
-    pub(crate) fn next_piece(&mut self, payload: &mut &[u8], last: bool) -> Result<(Option<Part>, bool), Fault> {
+    /// Inflates the next piece of a part, in the place of the piece before; whether there is one, for
+    /// [`piece`](Self::piece), and whether there are more. Nothing is told of a piece without content.
+    pub(crate) fn next_piece(&mut self, payload: &mut &[u8], last: bool) -> Result<(bool, bool), Fault> {
         self.check_purpose(Use::Pieces)?;
         self.len = 0;
+        self.held = Held::Nothing;
         if self.message.len() < PIECE {
             self.message.resize(PIECE, 0);
         }
@@ -247,10 +266,11 @@ impl Inflater {
             self.end()?;
         }
         if self.len == 0 && !ends {
-            return Ok((None, more));
+            return Ok((false, more));
         }
         let first = !core::mem::replace(&mut self.progress.begun, true);
-        Ok((Some(Part::new(first, ends)), more))
+        self.held = Held::Piece(Part::new(first, ends));
+        Ok((true, more))
     }
 
     /// More room for the message: twice as much, but no more than shows that it is too big.
@@ -292,30 +312,34 @@ impl Inflater {
         if self.progress.text.is_complete() { Ok(()) } else { Err(Fault::InvalidPayload) }
     }
 
-    /// The message that [`add`](Self::add) has completed.
-    pub(crate) fn message(&self) -> Message<'_> {
-        let payload = self.message.get(..self.len).unwrap_or_default();
-        // SAFETY: `message[..len]` is what `fill` has appended since `begin_message`, each piece validated from the
-        // state that the one before it ended in, and `add` has found that state complete.
-        #[allow(unsafe_code)]
-        unsafe {
-            Message::new_validated(self.progress.kind, payload)
+    /// The message that [`add`](Self::add) has completed, if nothing has been done since.
+    pub(crate) fn message(&self) -> Option<Message<'_>> {
+        if self.held != Held::Message {
+            return None;
         }
+        let payload = self.message.get(..self.len).unwrap_or_default();
+        // SAFETY: a message is held: `message[..len]` is what `fill` has appended since `begin_message`, each piece validated
+        // from the state that the one before it ended in, and `add` has found that state complete. Whatever changes these
+        // bytes ends that.
+        #[allow(unsafe_code)]
+        Some(unsafe { Message::new_validated(self.progress.kind, payload) })
     }
 
-    /// The piece that [`next_piece`](Self::next_piece) has told as `part`.
-    pub(crate) fn piece(&mut self, part: Part) -> Data<'_> {
+    /// The piece that [`next_piece`](Self::next_piece) has told, once.
+    pub(crate) fn piece(&mut self) -> Option<Data<'_>> {
+        let Held::Piece(part) = core::mem::replace(&mut self.held, Held::Nothing) else {
+            return None;
+        };
         let payload = self.message.get_mut(..self.len).unwrap_or_default();
         // SAFETY: as of `message`, if the piece is the whole of a text; a part need not be valid by itself.
         #[allow(unsafe_code)]
-        unsafe {
-            Data::new(Content::of(self.progress.kind), part, payload)
-        }
+        Some(unsafe { Data::new(Content::of(self.progress.kind), part, payload) })
     }
 
     /// The message has been taken; what a big one needed is given back.
     pub(crate) fn release(&mut self) {
         self.len = 0;
+        self.held = Held::Nothing;
         if self.message.len() > KEPT {
             self.message.truncate(KEPT);
             self.message.shrink_to(KEPT);

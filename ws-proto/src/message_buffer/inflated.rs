@@ -20,13 +20,17 @@ impl<S: Storage> MessageBuffer<S> {
     ///
     /// For hosts that keep a pool of inflaters.
     pub fn set_inflater(&mut self, inflater: Box<Inflater>) {
+        self.forget_told();
         self.inflater = Some(inflater);
     }
 
     /// Takes the inflater out, unless it remembers what the next message needs.
     pub fn take_inflater(&mut self) -> Option<Box<Inflater>> {
         self.forget_told();
-        self.inflater.take_if(|inflater| inflater.is_idle())
+        let mut inflater = self.inflater.take_if(|inflater| inflater.is_idle())?;
+        // The next connection need not see what this one has received.
+        inflater.release();
+        Some(inflater)
     }
 
     /// Inflates the next piece of the part at hand, if there is one.
@@ -41,15 +45,15 @@ impl<S: Storage> MessageBuffer<S> {
                 Some(inflater) => inflater.next_piece(&mut payload, last),
                 None => Err(Fault::Internal),
             };
-            let (part, more) = match found {
+            let (told, more) = match found {
                 Ok(found) => found,
-                Err(fault) => return Err(self.give_up(endpoint.fail(now, fault))),
+                Err(fault) => return Err(self.fail(endpoint, now, fault)),
             };
             if more {
                 self.deflated = Some((at.end - payload.len()..at.end, last));
             }
-            if let Some(part) = part {
-                self.told = Some(Told::InflatedPart(part));
+            if told {
+                self.told = Some(Told::InflatedPart);
                 return Ok(Some(IncomingPart::Data));
             }
         }

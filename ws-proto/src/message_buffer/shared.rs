@@ -78,15 +78,15 @@ impl<S: Storage> MessageBuffer<S> {
         now: Instant,
         input: &mut &'b mut [u8],
     ) -> Result<Option<Incoming<'s>>, ReceiveError> {
+        self.clear = false;
+        self.forget_told();
         if !self.unread.is_empty() {
-            match self.next(endpoint, now)?.map(Incoming::control) {
+            match self.next_slowly(endpoint, now, 0)?.map(Incoming::control) {
                 Some(None) => return Ok(self.message().map(Incoming::Message)),
                 Some(control) => return Ok(control),
                 None => {}
             }
         }
-        self.clear = false;
-        self.forget_told();
         self.check_pieces(endpoint, now)?;
         self.begin_in(endpoint, now, input)?;
         match self.go_on_in(endpoint, now, input)? {
@@ -142,7 +142,7 @@ impl<S: Storage> MessageBuffer<S> {
             match kept {
                 Ok(Some(found)) => break found,
                 Ok(None) => {}
-                Err(fault) => return Err(self.give_up(endpoint.fail(now, fault))),
+                Err(fault) => return Err(self.fail(endpoint, now, fault)),
             }
         };
         let (taken, rest) = buffer.split_at_mut(unread.start);
@@ -223,16 +223,16 @@ impl<S: Storage> MessageBuffer<S> {
         now: Instant,
         input: &mut &mut [u8],
     ) -> Result<Option<ToCome>, ReceiveError> {
-        if self.message.is_none() {
+        let going_on = self.message.as_ref().map_or(0, |message| endpoint.going_on(message.kind, message.text));
+        let len = going_on.min(input.len());
+        if len == 0 {
             return Ok(None);
         }
-        let remaining = usize::try_from(endpoint.payload_remaining()).unwrap_or(usize::MAX);
-        let len = remaining.min(input.len());
         let (payload, rest) = core::mem::take(input).split_at_mut(len);
         *input = rest;
         match self.copy_behind(payload) {
             Ok(at) => self.unread = at,
-            Err(fault) => return Err(self.give_up(endpoint.fail(now, fault))),
+            Err(fault) => return Err(self.fail(endpoint, now, fault)),
         }
         self.go_on(endpoint, now)
     }
@@ -254,7 +254,7 @@ impl<S: Storage> MessageBuffer<S> {
                 self.message = Some(Assembly { at, ..message });
                 Ok(())
             }
-            Err(fault) => Err(self.give_up(endpoint.fail(now, fault))),
+            Err(fault) => Err(self.fail(endpoint, now, fault)),
         }
     }
 
