@@ -199,7 +199,9 @@ impl<R: Role> Core<R> {
     ) -> Result<X, SendError> {
         self.drain();
         self.take_buffer();
-        encode(&mut self.endpoint, &mut self.output)
+        let queued = encode(&mut self.endpoint, &mut self.output);
+        self.check_use(&queued);
+        queued
     }
 
     /// Sees to a buffer for what is about to be queued.
@@ -207,6 +209,14 @@ impl<R: Role> Core<R> {
     fn take_buffer(&mut self) {
         if self.output.capacity() == 0 {
             self.output = buffers::take();
+        }
+    }
+
+    /// Gives the buffer back if nothing has been queued, and nothing was.
+    #[inline(always)]
+    fn check_use<X>(&mut self, queued: &Result<X, SendError>) {
+        if queued.is_err() && self.output.is_empty() {
+            buffers::give_back(core::mem::take(&mut self.output));
         }
     }
 
@@ -227,9 +237,11 @@ impl<R: Role> Core<R> {
 
     #[cold]
     fn owe(&mut self, transmit: &Transmit) {
-        self.take_buffer();
         match transmit {
-            Transmit::Control(frame) => self.output.extend_from_slice(frame.as_bytes()),
+            Transmit::Control(frame) => {
+                self.take_buffer();
+                self.output.extend_from_slice(frame.as_bytes());
+            }
             Transmit::Shutdown => self.shutdown_owed = true,
         }
     }
@@ -239,7 +251,9 @@ impl<R: Role> Core<R> {
     #[inline(always)]
     fn append(&mut self, message: Message<'_>) -> Result<(), SendError> {
         self.take_buffer();
-        self.compression.write(&mut self.endpoint, message, &mut self.output)
+        let queued = self.compression.write(&mut self.endpoint, message, &mut self.output);
+        self.check_use(&queued);
+        queued
     }
 
     pub(crate) fn closed(&self) -> Option<Closed> {
@@ -434,7 +448,9 @@ pub(crate) fn queue_part(
     with_room(link, |core| {
         core.drain();
         core.take_buffer();
-        core.compression.write_part(&mut core.endpoint, kind, part, payload, &mut core.output)
+        let queued = core.compression.write_part(&mut core.endpoint, kind, part, payload, &mut core.output);
+        core.check_use(&queued);
+        queued
     })
 }
 

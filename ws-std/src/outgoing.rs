@@ -61,21 +61,24 @@ impl<'a> MessageWriter<'a> {
             (true, false) => Part::Middle,
             (true, true) => Part::Last,
         };
-        self.parts.queue_part(self.kind, part, &self.part)?;
-        self.begun = true;
-        self.part.clear();
-        Ok(())
+        let queued = self.parts.queue_part(self.kind, part, &self.part);
+        // A part that is queued is sent, even if its writing has failed: what is repeated goes on behind it.
+        if matches!(queued, Ok(()) | Err(Error::Io(_))) {
+            self.begun = true;
+            self.part.clear();
+        }
+        queued
     }
 }
 
 impl Write for MessageWriter<'_> {
+    /// Takes some of `bytes`. On an error it has taken none of them: if that was a timeout, the call may be repeated.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = PART_LEN.saturating_sub(self.part.len());
-        let taken = bytes.get(..room).unwrap_or(bytes);
-        self.part.extend_from_slice(taken);
         if self.part.len() >= PART_LEN {
             self.send_part(false).map_err(io::Error::from)?;
         }
+        let taken = bytes.get(..PART_LEN - self.part.len()).unwrap_or(bytes);
+        self.part.extend_from_slice(taken);
         Ok(taken.len())
     }
 

@@ -1,21 +1,21 @@
 use core::{
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::Duration,
 };
 use std::{
     collections::VecDeque,
     io::{self, IoSlice, Read, Write},
     net::{Shutdown, TcpStream},
-    sync::mpsc,
+    sync::{Arc, Mutex, mpsc},
     thread,
     time::Instant,
 };
 
 use ws_std::{
-    AcceptError, Acceptor, Answer, Blocking, Client, CloseCode, ConnectError, Connector, Duplex, Message, Server,
-    Socket, Transport, WebSocket,
+    AcceptError, Acceptor, Answer, Blocking, Client, CloseCode, Config, ConnectError, Connector, Duplex, Message,
+    MessageKind, Server, Socket, Transport, WebSocket,
 };
-use ws_tests::{FIN, PING, PONG, TEXT, frame, masked, parse};
+use ws_tests::{FIN, PING, PONG, TEXT, frame, masked, noise, parse};
 
 use crate::{
     PATIENCE, open,
@@ -252,4 +252,76 @@ fn connection_from_a_handshake_made_elsewhere_begins_with_what_was_read() {
     assert!(matches!(ws.read(), Err(ws_std::Error::TimedOut)));
     drop(client);
     assert!(matches!(ws.read(), Err(ws_std::Error::Unclean(_))));
+}
+
+/// Takes all that is written, but only when it is told to.
+#[derive(Clone, Default)]
+struct Moody {
+    written: Arc<Mutex<Vec<u8>>>,
+    refuses: Arc<AtomicBool>,
+}
+
+impl Transport for Moody {
+    fn read(&self, _: &mut [u8], _: Option<Instant>) -> io::Result<usize> {
+        Ok(0)
+    }
+
+    fn write(&self, slices: &[IoSlice<'_>], _: Option<Instant>) -> io::Result<usize> {
+        if self.refuses.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let mut written = self.written.lock().unwrap();
+        let before = written.len();
+        slices.iter().for_each(|slice| written.extend_from_slice(slice));
+        Ok(written.len() - before)
+    }
+
+    fn shutdown(&self, _: Shutdown) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn moody() -> (Moody, WebSocket<Server, Moody>) {
+    let transport = Moody::default();
+    (transport.clone(), WebSocket::from_handshake(Server, transport, Vec::new(), &Config::default()))
+}
+
+#[test]
+fn a_message_written_on_after_timeouts_arrives_once() {
+    let message = noise(300_000);
+    let (transport, mut socket) = moody();
+    let mut writer = socket.message_writer(MessageKind::Binary);
+    let (mut at, mut timeouts) = (0, 0);
+    while at < message.len() {
+        // Each second call finds the peer stuck.
+        transport.refuses.fetch_xor(true, Ordering::Relaxed);
+        match writer.write(&message[at..]) {
+            Ok(len) => {
+                assert_ne!(len, 0);
+                at += len;
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+                timeouts += 1;
+            }
+        }
+    }
+    transport.refuses.store(false, Ordering::Relaxed);
+    writer.finish().unwrap();
+    assert!(timeouts > 0);
+    let frames = parse(&transport.written.lock().unwrap());
+    let payloads: Vec<u8> = frames.iter().flat_map(|frame| frame.payload.clone()).collect();
+    assert!(payloads == message, "{} bytes arrived", payloads.len());
+}
+
+#[test]
+fn what_can_not_be_sent_holds_no_memory() {
+    let (_, mut socket) = moody();
+    let held = socket.held_bytes();
+    assert!(socket.ping(&[0; 126]).is_err());
+    assert_eq!(socket.held_bytes(), held);
+    socket.send_close(CloseCode::NORMAL, "").unwrap();
+    assert!(socket.send("late").is_err());
+    assert!(socket.queue(&[0; 100][..]).is_err());
+    assert_eq!(socket.held_bytes(), held);
 }
