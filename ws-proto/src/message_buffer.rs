@@ -424,6 +424,7 @@ impl<S: Storage> MessageBuffer<S> {
 
     /// Takes what has been read of the frame at hand, if that is more of the message in progress and belongs right where it
     /// lies; otherwise `None`. A message of which nothing is to come is [`finished`](Self::finished).
+    #[inline(always)]
     fn go_on<R: Role, T: Trace>(
         &mut self,
         endpoint: &mut Endpoint<R, T>,

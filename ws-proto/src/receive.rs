@@ -444,6 +444,7 @@ impl Receiver {
 
     /// How many bytes are still to come of the data frame at hand, if that belongs to a message of `kind` whose text so far
     /// has led to `text`; 0 otherwise.
+    #[inline]
     pub(crate) fn going_on(&self, kind: MessageKind, text: Validator) -> usize {
         let goes_on = |message: Progress| message.begun && message.content == Content::of(kind);
         if self.text != text || !self.message.is_some_and(goes_on) {
