@@ -246,7 +246,7 @@ fn into_inner_hands_back_what_was_read_and_not_taken() {
 fn connection_from_a_handshake_made_elsewhere_begins_with_what_was_read() {
     let (client, server) = sockets();
     let received = masked(FIN | TEXT, b"early");
-    let mut ws = WebSocket::from_handshake(Server, server, received, &ws_std::Config::new());
+    let mut ws = WebSocket::from_handshake(Server, server, received, &Config::new());
     assert_eq!(ws.read().unwrap().unwrap().message, Message::Text("early"));
     ws.set_read_timeout(Some(Duration::from_millis(1)));
     assert!(matches!(ws.read(), Err(ws_std::Error::TimedOut)));
