@@ -84,10 +84,14 @@ unsafe fn mask<const TEXT: bool>(key: [u8; 4], from: *const u8, to: *mut u8, len
     unsafe {
         if len > 2 * LEAST {
             mask_longer::<TEXT>(word, from, to, len)
-        } else if len >= LEAST {
+        } else if len > LEAST {
             ends::<Baseline, 1, TEXT>(word, from, to, len)
-        } else if len >= 8 {
+        } else if len == LEAST {
+            one::<Baseline, TEXT>(word, from, to)
+        } else if len > 8 {
             ends::<u64, 1, TEXT>(word, from, to, len)
+        } else if len == 8 {
+            one::<u64, TEXT>(word, from, to)
         } else if len >= 4 {
             ends::<u32, 1, TEXT>(word, from, to, len)
         } else {
@@ -254,6 +258,21 @@ unsafe fn ends<V: Vector, const N: usize, const TEXT: bool>(
     }
     // SAFETY: the caller's promise.
     TEXT && unsafe { seen.is_ascii() }
+}
+
+/// Masks as many bytes as a vector has; whether what has become of them is ASCII.
+///
+/// # Safety
+///
+/// [`Vector::splat`]'s, and so many bytes at `from` can be read and at `to` be written.
+#[inline(always)]
+unsafe fn one<V: Vector, const TEXT: bool>(key: u32, from: *const u8, to: *mut u8) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let masked = V::load(from).xor(V::splat(key));
+        masked.store(to);
+        TEXT && masked.is_ascii()
+    }
 }
 
 /// Masks `len` bytes, one vector or more, of which `N` fill a cache line; whether what has become of them is ASCII.
