@@ -44,14 +44,14 @@ const LEAST: usize = Baseline::LEN;
 pub(super) fn apply<const TEXT: bool>(key: [u8; 4], payload: &mut [u8]) -> bool {
     let at = payload.as_mut_ptr();
     // SAFETY: these bytes are lent to us.
-    unsafe { mask::<TEXT>(key, at, at, payload.len()) }
+    unsafe { mask::<TEXT, true>(key, at, at, payload.len()) }
 }
 
 /// Masks from `payload` to `out`, as many bytes as both have.
 #[inline(always)]
 pub(super) fn apply_copy(key: [u8; 4], payload: &[u8], out: &mut [u8]) {
     // SAFETY: both have so many bytes.
-    unsafe { mask::<false>(key, payload.as_ptr(), out.as_mut_ptr(), payload.len().min(out.len())) };
+    unsafe { mask::<false, false>(key, payload.as_ptr(), out.as_mut_ptr(), payload.len().min(out.len())) };
 }
 
 /// [`apply_copy`] to where nothing is yet; afterwards as much of it is initialised.
@@ -59,7 +59,7 @@ pub(super) fn apply_copy(key: [u8; 4], payload: &[u8], out: &mut [u8]) {
 #[inline(always)]
 pub(super) fn fill(key: [u8; 4], payload: &[u8], out: &mut [MaybeUninit<u8>]) {
     // SAFETY: both have so many bytes.
-    unsafe { mask::<false>(key, payload.as_ptr(), out.as_mut_ptr().cast(), payload.len().min(out.len())) };
+    unsafe { mask::<false, false>(key, payload.as_ptr(), out.as_mut_ptr().cast(), payload.len().min(out.len())) };
 }
 
 /// Moves all but the first `distance` bytes of `window` to its start, masked.
@@ -68,30 +68,36 @@ pub(super) fn apply_move(key: [u8; 4], window: &mut [u8], distance: usize) {
     let len = window.len().saturating_sub(distance);
     let to = window.as_mut_ptr();
     // SAFETY: if there are bytes from `distance` on, they are in the window.
-    unsafe { mask::<false>(key, to.wrapping_add(distance), to, len) };
+    unsafe { mask::<false, false>(key, to.wrapping_add(distance), to, len) };
 }
 
 /// Masks `len` bytes, whose place is that of [`ends`] and [`all`]; whether what has become of them is ASCII, if `TEXT` asks
-/// for that.
+/// for that. With `EXACT`, as many bytes as a vector has are one step instead of two that overlap completely; where bytes are
+/// copied that makes callers longer, and slower.
 ///
 /// # Safety
 ///
 /// So many bytes at `from` can be read and at `to` be written, which does not lie behind `from` where they overlap.
 #[inline(always)]
-unsafe fn mask<const TEXT: bool>(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> bool {
+unsafe fn mask<const TEXT: bool, const EXACT: bool>(
+    key: [u8; 4],
+    from: *const u8,
+    to: *mut u8,
+    len: usize,
+) -> bool {
     let word = u32::from_le_bytes(key);
     // SAFETY: every processor of the target can; the lengths are compared, the rest is the caller's promise.
     unsafe {
         if len > 2 * LEAST {
             mask_longer::<TEXT>(word, from, to, len)
-        } else if len > LEAST {
-            ends::<Baseline, 1, TEXT>(word, from, to, len)
-        } else if len == LEAST {
+        } else if EXACT && len == LEAST {
             one::<Baseline, TEXT>(word, from, to)
-        } else if len > 8 {
-            ends::<u64, 1, TEXT>(word, from, to, len)
-        } else if len == 8 {
+        } else if len >= LEAST {
+            ends::<Baseline, 1, TEXT>(word, from, to, len)
+        } else if EXACT && len == 8 {
             one::<u64, TEXT>(word, from, to)
+        } else if len >= 8 {
+            ends::<u64, 1, TEXT>(word, from, to, len)
         } else if len >= 4 {
             ends::<u32, 1, TEXT>(word, from, to, len)
         } else {
