@@ -61,7 +61,7 @@ use core::fmt;
 
 use super::{
     HandshakeError, MAX_INTERIM_RESPONSES, WriteError,
-    head::{Message, NO_LINES, ResponseHead},
+    head::{Message, ResponseHead},
     key,
     progress::Progress,
     write::Writer,
@@ -131,8 +131,7 @@ impl<'a> Handshake<'a> {
             if !is_interim(head) {
                 return Ok(Some(end));
             }
-            let mut room = NO_LINES;
-            ResponseHead::parse(head, &mut room)?;
+            ResponseHead::parse(head, |_| ())?;
             if self.interim_responses >= MAX_INTERIM_RESPONSES {
                 return Err(HandshakeError::TooManyInterimResponses);
             }
@@ -169,9 +168,7 @@ impl<'a> Handshake<'a> {
     /// [`HandshakeError::Syntax`] as long as no head has been found.
     pub fn answer<'h>(&self, received: &'h [u8]) -> Result<Answer<'h, 'a>, HandshakeError> {
         let found = self.progress.finder.head(received)?;
-        let mut room = NO_LINES;
-        let head = ResponseHead::parse(found.get(self.start..).unwrap_or_default(), &mut room)?;
-        answer::parse(&head, &self.request, &self.key)
+        answer::parse(found.get(self.start..).unwrap_or_default(), &self.request, &self.key)
     }
 }
 

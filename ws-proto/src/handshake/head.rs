@@ -267,15 +267,14 @@ fn start_line(head: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.splitn(3, |&byte| byte == b' ')
 }
 
-pub(super) struct ResponseHead<'l, 'h> {
+pub(super) struct ResponseHead<'h, X> {
     /// Whether the version is 1.1, else 1.0.
     pub(super) version: HttpVersion,
     pub(super) status: u16,
     pub(super) reason: &'h [u8],
-    /// The field lines, as the parser has noted them.
-    pub(super) lines: &'l [httparse::Header<'h>],
-    /// The same, to be found again without notes.
     pub(super) fields: Fields<'h>,
+    /// What has been found in the field lines.
+    pub(super) found: X,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -284,12 +283,18 @@ pub(super) enum HttpVersion {
     Http11,
 }
 
-impl<'l, 'h> ResponseHead<'l, 'h> {
-    /// Parses a head that a finder has found.
-    pub(super) fn parse(head: &'h [u8], room: &'l mut Lines<'h>) -> Result<Self, HandshakeError> {
+impl<'h, X> ResponseHead<'h, X> {
+    /// Parses a head that a finder has found; `find` is shown the field lines, as the parser has noted them, since these notes
+    /// take more room than all else.
+    #[inline(never)]
+    pub(super) fn parse(
+        head: &'h [u8],
+        find: impl FnOnce(&[httparse::Header<'h>]) -> X,
+    ) -> Result<Self, HandshakeError> {
+        let mut room = NO_LINES;
         let mut response = httparse::Response::new(&mut []);
         let config = httparse::ParserConfig::default();
-        match config.parse_response_with_uninit_headers(&mut response, head, room) {
+        match config.parse_response_with_uninit_headers(&mut response, head, &mut room) {
             Ok(httparse::Status::Complete(_)) => {}
             Err(httparse::Error::Version) => return Err(version_error(start_line(head).next())),
             Ok(httparse::Status::Partial) | Err(_) => return Err(HandshakeError::Syntax),
@@ -297,7 +302,7 @@ impl<'l, 'h> ResponseHead<'l, 'h> {
         let version = if response.version == Some(1) { HttpVersion::Http11 } else { HttpVersion::Http10 };
         let reason = start_line(head).nth(2).unwrap_or_default();
         let status = response.code.filter(|&code| code >= 100).ok_or(HandshakeError::Status)?;
-        Ok(Self { version, status, reason, lines: response.headers, fields: Fields::of_head(head) })
+        Ok(Self { version, status, reason, fields: Fields::of_head(head), found: find(response.headers) })
     }
 }
 

@@ -107,15 +107,15 @@ impl fmt::Debug for Refusal<'_> {
 }
 
 pub(super) fn parse<'h, 'a>(
-    head: &ResponseHead<'_, 'h>,
+    head: &'h [u8],
     request: &Request<'a>,
     key: &[u8],
 ) -> Result<Answer<'h, 'a>, HandshakeError> {
-    let &ResponseHead { version, status, reason, lines, fields } = head;
+    let ResponseHead { version, status, reason, fields, found } = ResponseHead::parse(head, Facts::gather)?;
     match (status, version) {
         (101, HttpVersion::Http10) => Err(HandshakeError::Http10),
         (101, HttpVersion::Http11) => {
-            let facts = Facts::gather(lines)?;
+            let facts = found?;
             let subprotocol = facts.check(request, key)?;
             let negotiated = if facts.names_extensions {
                 request.extensions(fields).ok_or(HandshakeError::Extensions)?
