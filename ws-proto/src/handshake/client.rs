@@ -60,11 +60,7 @@ mod request;
 use core::fmt;
 
 use super::{
-    HandshakeError, MAX_INTERIM_RESPONSES, WriteError,
-    head::{Message, ResponseHead},
-    key,
-    progress::Progress,
-    write::Writer,
+    HandshakeError, MAX_INTERIM_RESPONSES, WriteError, head::Message, key, progress::Progress, write::Writer,
 };
 use crate::{config::Config, time::Instant};
 
@@ -131,7 +127,7 @@ impl<'a> Handshake<'a> {
             if !is_interim(head) {
                 return Ok(Some(end));
             }
-            ResponseHead::parse(head, |_| ())?;
+            answer::read(head)?;
             if self.interim_responses >= MAX_INTERIM_RESPONSES {
                 return Err(HandshakeError::TooManyInterimResponses);
             }

@@ -106,12 +106,17 @@ impl fmt::Debug for Refusal<'_> {
     }
 }
 
+/// Parses a head, and gathers what an answer needs of it.
+pub(super) fn read(head: &[u8]) -> Result<ResponseHead<'_, Result<Facts<'_>, HandshakeError>>, HandshakeError> {
+    ResponseHead::parse(head, Facts::gather)
+}
+
 pub(super) fn parse<'h, 'a>(
     head: &'h [u8],
     request: &Request<'a>,
     key: &[u8],
 ) -> Result<Answer<'h, 'a>, HandshakeError> {
-    let ResponseHead { version, status, reason, fields, found } = ResponseHead::parse(head, Facts::gather)?;
+    let ResponseHead { version, status, reason, fields, found } = read(head)?;
     match (status, version) {
         (101, HttpVersion::Http10) => Err(HandshakeError::Http10),
         (101, HttpVersion::Http11) => {
@@ -132,7 +137,7 @@ pub(super) fn parse<'h, 'a>(
 
 /// What one walk over the fields has found.
 #[derive(Clone, Copy, Debug, Default)]
-struct Facts<'h> {
+pub(super) struct Facts<'h> {
     upgrade: Once<'h>,
     accept: Once<'h>,
     subprotocol: Once<'h>,
