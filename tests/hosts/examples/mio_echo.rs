@@ -31,9 +31,6 @@ use ws_proto::{
 /// After so many reads it is another connection's turn.
 const TURN: usize = 16;
 
-/// What comes after a read that has emptied the socket is an event of its own.
-const ANNOUNCED: bool = cfg!(target_os = "linux");
-
 struct Connection {
     stream: TcpStream,
     session: Session<'static>,
@@ -121,11 +118,8 @@ impl Host {
             }
         };
         self.deadlines.arm(id, deadline);
-        if memory.is_empty() {
-            self.memory = Some(memory);
-        } else {
-            connection.unfinished = Some(memory);
-        }
+        let keeper = if memory.is_empty() { &mut self.memory } else { &mut connection.unfinished };
+        *keeper = Some(memory);
     }
 }
 
@@ -148,15 +142,15 @@ impl Connection {
                 Session::Open(endpoint) => memory.buffer.unfilled_or(endpoint, input),
                 Session::Closed(_) => return Ok(()),
             };
-            let room_len = room.len();
-            let len = self.stream.read(room)?;
+            let (room_len, len) = (room.len(), self.stream.read(room)?);
             if len == 0 {
                 self.session.receive_eof(now);
                 return Ok(());
             }
             let input = memory.buffer.filled_or(len, input);
             self.session.receive(now, input, memory, |_| Ok(Accept::new()), echo);
-            if len < room_len && ANNOUNCED && !ended {
+            // Linux announces what comes after a read that has emptied the socket.
+            if cfg!(target_os = "linux") && len < room_len && !ended {
                 return Err(ErrorKind::WouldBlock.into());
             }
         }
