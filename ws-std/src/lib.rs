@@ -40,7 +40,8 @@
 //! - A message to many is [encoded once](Prepared).
 //! - Messages can be [compressed](Acceptor::deflate), with memory as the server decides.
 //! - Timeouts lose nothing: a call that returns [`Error::TimedOut`] may be repeated.
-//! - A connection has no buffers before its first byte, and gives big ones back.
+//! - A connection has no buffers before its first byte, and gives big ones back. What waits to be written is in buffers that
+//!   connections lend each other; the process keeps at most 32 of them, of up to 160 KiB.
 //! - Anything that reads and writes can carry a connection: [`Transport`], [`Blocking`].
 //!
 //! Limits and timeouts, their defaults and the reasons for them are in [`Config`]. [`Acceptor`] and [`Connector`] take
