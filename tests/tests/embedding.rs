@@ -269,13 +269,23 @@ fn read_to(
     endpoint: &mut Endpoint<Server>,
     bytes: &[u8],
 ) -> Result<Option<usize>, ReceiveError> {
+    read_at(Instant::ZERO, shared, buffer, endpoint, bytes)
+}
+
+fn read_at(
+    now: Instant,
+    shared: bool,
+    buffer: &mut MessageBuffer<impl Storage>,
+    endpoint: &mut Endpoint<Server>,
+    bytes: &[u8],
+) -> Result<Option<usize>, ReceiveError> {
     let mut bytes = bytes.to_vec();
     let incoming = if shared {
-        buffer.next_in(endpoint, Instant::ZERO, &mut &mut bytes[..])
+        buffer.next_in(endpoint, now, &mut &mut bytes[..])
     } else {
         buffer.unfilled(endpoint)[..bytes.len()].copy_from_slice(&bytes);
         buffer.filled(bytes.len());
-        buffer.next(endpoint, Instant::ZERO)
+        buffer.next(endpoint, now)
     };
     incoming.map(|incoming| match incoming {
         Some(Incoming::Message(message)) => Some(message.as_bytes().len()),
@@ -296,6 +306,37 @@ fn a_buffer_that_serves_two_endpoints_is_noticed() {
         // Nor is what is left of the first one's message told of anybody else's bytes.
         let error = read_to(shared, &mut buffer, &mut one, rest).unwrap_err();
         assert_eq!(error.kind(), ReceiveErrorKind::Fault(Fault::Internal));
+    }
+}
+
+#[test]
+fn a_text_goes_on_only_with_what_was_validated_from_its_end() {
+    for shared in [false, true] {
+        let (mut one, mut other) = (server(), server());
+        let (mut buffer, mut elsewhere) = (MessageBuffer::new(Vec::new()), MessageBuffer::new(Vec::new()));
+        // Cut inside a code point, where the other's text is at the end of one.
+        let cut = masked(FIN | TEXT, "aé".as_bytes());
+        assert_eq!(read_to(shared, &mut buffer, &mut one, &cut[..8]), Ok(None));
+        let hello = masked(FIN | TEXT, b"hello");
+        assert_eq!(read_to(shared, &mut elsewhere, &mut other, &hello[..8]), Ok(None));
+        let error = read_to(shared, &mut buffer, &mut other, &hello[8..]).unwrap_err();
+        assert_eq!(error.kind(), ReceiveErrorKind::Fault(Fault::Internal));
+    }
+}
+
+#[test]
+fn every_byte_of_a_message_is_a_sign_of_life() {
+    let at = |seconds: u64| Instant::from_millis(1000 * seconds);
+    let message = masked(FIN | BINARY, &noise(100));
+    for shared in [false, true] {
+        let mut endpoint = server();
+        let mut buffer = MessageBuffer::new(Vec::new());
+        assert_eq!(read_at(at(1), shared, &mut buffer, &mut endpoint, &message[..50]), Ok(None));
+        assert_eq!(endpoint.poll_timeout(), Some(at(31)));
+        assert_eq!(read_at(at(20), shared, &mut buffer, &mut endpoint, &message[50..60]), Ok(None));
+        assert_eq!(endpoint.poll_timeout(), Some(at(50)));
+        assert_eq!(read_at(at(40), shared, &mut buffer, &mut endpoint, &message[60..]), Ok(Some(100)));
+        assert_eq!(endpoint.poll_timeout(), Some(at(70)));
     }
 }
 
