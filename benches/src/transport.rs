@@ -26,7 +26,7 @@ unsafe impl Send for Transport {}
 unsafe impl Sync for Transport {}
 
 /// More than this the C library may copy by string instructions. On some processors these take 14 times as long if the
-/// bytes go to where they come from, modulo 4 KiB, or up to 15 bytes behind that: whom that met would be chance.
+/// bytes go up to 15 bytes, modulo 4 KiB, behind where they come from: whom that met would be chance.
 const PIECE: usize = 2 << 10;
 
 #[inline(always)]

@@ -315,18 +315,26 @@ impl Receiver {
         if !header.rsv.is_none() && !self.admits_reserved(header) {
             return Err(ReceiveErrorKind::ReservedBits);
         }
-        let mask = header.masking_key.map(Mask::new);
         if header.opcode.is_control() {
+            let mask = header.masking_key.map(Mask::new);
             // At most 125.
             let len = u8::try_from(header.payload_len).unwrap_or_default();
             let kept = self.control.begin(header.opcode);
             self.phase = Phase::Control { mask, opcode: header.opcode, len, remaining: len, kept };
         } else {
-            self.message = Some(self.admit_data(header)?);
-            self.phase = Phase::Data { mask, fin: header.fin, remaining: header.payload_len };
-            self.pass(header.encoded_len().saturating_add(header.payload_len));
+            let message = self.admit_data(header)?;
+            self.begin_data(header, message);
         }
         Ok(())
+    }
+
+    /// A data frame has been admitted, with which the message is `message`.
+    #[inline]
+    fn begin_data(&mut self, header: &FrameHeader, message: Progress) {
+        self.message = Some(message);
+        let mask = header.masking_key.map(Mask::new);
+        self.phase = Phase::Data { mask, fin: header.fin, remaining: header.payload_len };
+        self.pass(header.encoded_len().saturating_add(header.payload_len));
     }
 
     /// Whether the reserved bits mean that a compressed message begins, and one may (RFC 7692 section 6.1).
@@ -434,10 +442,7 @@ impl Receiver {
         }
         let frame = FrameHeader::from(&header);
         let message = Progress::new(Content::of(header.kind)).with(&frame, &self.limits).ok()?;
-        self.message = Some(Progress { begun: true, ..message });
-        let mask = frame.masking_key.map(Mask::new);
-        self.phase = Phase::Data { mask, fin: true, remaining: frame.payload_len };
-        self.pass(to_u64(header.frame_len()));
+        self.begin_data(&frame, Progress { begun: true, ..message });
         trace.frame_received(&frame);
         Some((header.kind, header.len))
     }

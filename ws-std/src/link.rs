@@ -198,9 +198,20 @@ impl<R: Role> Core<R> {
         encode: impl FnOnce(&mut Endpoint<R>, &mut Vec<u8>) -> Result<X, SendError>,
     ) -> Result<X, SendError> {
         self.drain();
+        self.encode(|endpoint, _, output| encode(endpoint, output))
+    }
+
+    /// Encodes something behind the output that there is, in a buffer that is given back if it stays empty.
+    #[inline(always)]
+    fn encode<X>(
+        &mut self,
+        encode: impl FnOnce(&mut Endpoint<R>, &mut Compression, &mut Vec<u8>) -> Result<X, SendError>,
+    ) -> Result<X, SendError> {
         self.take_buffer();
-        let queued = encode(&mut self.endpoint, &mut self.output);
-        self.check_use(&queued);
+        let queued = encode(&mut self.endpoint, &mut self.compression, &mut self.output);
+        if queued.is_err() && self.output.is_empty() {
+            buffers::give_back(core::mem::take(&mut self.output));
+        }
         queued
     }
 
@@ -209,14 +220,6 @@ impl<R: Role> Core<R> {
     fn take_buffer(&mut self) {
         if self.output.capacity() == 0 {
             self.output = buffers::take();
-        }
-    }
-
-    /// Gives the buffer back if nothing has been queued, and nothing was.
-    #[inline(always)]
-    fn check_use<X>(&mut self, queued: &Result<X, SendError>) {
-        if queued.is_err() && self.output.is_empty() {
-            buffers::give_back(core::mem::take(&mut self.output));
         }
     }
 
@@ -250,10 +253,7 @@ impl<R: Role> Core<R> {
     /// write: no message has to wait for it.
     #[inline(always)]
     fn append(&mut self, message: Message<'_>) -> Result<(), SendError> {
-        self.take_buffer();
-        let queued = self.compression.write(&mut self.endpoint, message, &mut self.output);
-        self.check_use(&queued);
-        queued
+        self.encode(|endpoint, compression, output| compression.write(endpoint, message, output))
     }
 
     pub(crate) fn closed(&self) -> Option<Closed> {
@@ -447,10 +447,7 @@ pub(crate) fn queue_part(
 ) -> crate::Result<()> {
     with_room(link, |core| {
         core.drain();
-        core.take_buffer();
-        let queued = core.compression.write_part(&mut core.endpoint, kind, part, payload, &mut core.output);
-        core.check_use(&queued);
-        queued
+        core.encode(|endpoint, compression, output| compression.write_part(endpoint, kind, part, payload, output))
     })
 }
 

@@ -229,8 +229,8 @@ impl<K: FirstByte> CommonHeader<K> {
     /// too few to tell: for [`FrameHeader::decode`] then.
     #[inline(always)]
     pub(crate) fn decode(bytes: &[u8], masked: bool) -> Option<Self> {
-        // A masked header has 6 or 8 bytes, another one 2 or 4. The length is read by itself, before the rest: where the next
-        // frame begins waits for nothing else.
+        // A masked header has 6 or 8 bytes, another one 2 or 4. Its second byte read by itself is some instructions less than
+        // taken out of the word.
         let (second, word) = if masked {
             let bytes: &[u8; 8] = bytes.first_chunk()?;
             (bytes[1], u64::from_le_bytes(*bytes))
