@@ -13,17 +13,14 @@
 mod avx2;
 mod safe;
 
-use std::{
-    hint::black_box,
-    io::{Read, Write},
-};
+use std::hint::black_box;
 
 use ws_proto::Side;
 
 use crate::{
     Content,
     contender::{Decode, Encode, HOST, KEY, Masking, Open, TARGET, Validate},
-    responder::Responder,
+    responder::{Responder, SansIo},
     transport::Transport,
 };
 
@@ -326,9 +323,8 @@ impl Masking for Safe {
 
 /// Knows nothing of its answer's: what the harness needs for one.
 pub struct Opener {
-    stream: Responder,
+    end: SansIo,
     request: Vec<u8>,
-    buffer: Vec<u8>,
 }
 
 impl Open for Opener {
@@ -337,14 +333,13 @@ impl Open for Opener {
             "GET {TARGET} HTTP/1.1\r\nHost: {HOST}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
-        Self { stream, request: request.into_bytes(), buffer: vec![0; 4096] }
+        Self { end: SansIo::new(stream), request: request.into_bytes() }
     }
 
     fn open(&mut self) -> bool {
-        let _ = self.stream.write_all(&self.request);
-        let len = self.stream.read(&mut self.buffer).unwrap_or(0);
+        let answer = self.end.ask(&self.request);
         // RFC 6455 section 1.3 has this key's answer.
-        self.buffer[..len].ends_with(b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+        answer.ends_with(b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
     }
 }
 

@@ -1,9 +1,6 @@
 //! Our own crate as a contender.
 
-use std::{
-    hint::black_box,
-    io::{Read, Write},
-};
+use std::hint::black_box;
 
 use ws_proto::{
     Client, Config, Endpoint, Entropy, EntropyError, Incoming, Instant, Memory, Message, MessageBuffer,
@@ -16,7 +13,7 @@ use ws_proto::{
 
 use crate::{
     contender::{Decode, Encode, HOST, Handshake, Masking, Open, REQUEST, TARGET, Validate},
-    responder::Responder,
+    responder::{Responder, SansIo},
     transport::Transport,
 };
 
@@ -238,29 +235,26 @@ impl Handshake for Accept {
 
 /// A client's handshake, with a buffer that it uses again and again.
 pub struct Opener {
-    stream: Responder,
+    end: SansIo,
     config: Config,
-    buffer: Vec<u8>,
-    nonce: u128,
+    request: Vec<u8>,
 }
 
 impl Open for Opener {
     fn new(stream: Responder) -> Self {
-        Self { stream, config: config(), buffer: vec![0; 4096], nonce: 0 }
+        Self { end: SansIo::new(stream), config: config(), request: vec![0; 512] }
     }
 
     fn open(&mut self) -> bool {
-        self.nonce += 1;
         let request = client::Request::new(HOST, TARGET);
-        let handshake = client::Handshake::new(request, self.nonce.to_le_bytes(), Instant::ZERO, &self.config);
+        let handshake = client::Handshake::new(request, self.end.nonce(), Instant::ZERO, &self.config);
         let Ok(mut handshake) = handshake else { return false };
-        let len = handshake.write_request(&mut self.buffer).unwrap_or(0);
-        let _ = self.stream.write_all(&self.buffer[..len]);
-        let len = self.stream.read(&mut self.buffer).unwrap_or(0);
-        let Ok(Some(head_len)) = handshake.poll_head(Instant::ZERO, &self.buffer[..len]) else {
+        let len = handshake.write_request(&mut self.request).unwrap_or(0);
+        let received = self.end.ask(&self.request[..len]);
+        if !matches!(handshake.poll_head(Instant::ZERO, received), Ok(Some(_))) {
             return false;
-        };
-        let Ok(client::Answer::Open(response)) = handshake.answer(&self.buffer[..head_len]) else {
+        }
+        let Ok(client::Answer::Open(response)) = handshake.answer(received) else {
             return false;
         };
         black_box(response.open(keyed_client(), &self.config, Instant::ZERO));

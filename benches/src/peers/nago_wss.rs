@@ -1,7 +1,5 @@
 //! nago-wss' frame codec; its connection belongs to a runtime of its own. Fragments are not put together.
 
-use std::io::{Read, Write};
-
 use nago_wss::proto::{
     frame::Header,
     handshake::{build_request, build_response, check_response, head_end, new_key, parse_request},
@@ -13,7 +11,7 @@ use ws_proto::Side;
 use super::{LONGEST, READ_LEN};
 use crate::{
     contender::{Decode, Encode, HOST, Handshake, KEY, Masking, Open, TARGET},
-    responder::Responder,
+    responder::{Responder, SansIo},
     transport::Transport,
 };
 
@@ -134,22 +132,16 @@ impl Handshake for Accept {
     }
 }
 
-pub(super) struct Opener {
-    stream: Responder,
-    buffer: Vec<u8>,
-    nonce: u128,
-}
+pub(super) struct Opener(SansIo);
 
 impl Open for Opener {
     fn new(stream: Responder) -> Self {
-        Self { stream, buffer: vec![0; 4096], nonce: 0 }
+        Self(SansIo::new(stream))
     }
 
     fn open(&mut self) -> bool {
-        self.nonce += 1;
-        let key = new_key(self.nonce.to_le_bytes());
-        let _ = self.stream.write_all(&build_request(TARGET, HOST, &key, &[], &[]));
-        let len = self.stream.read(&mut self.buffer).unwrap_or(0);
-        head_end(&self.buffer[..len]).is_some_and(|end| check_response(&self.buffer[..end], &key).is_ok())
+        let key = new_key(self.0.nonce());
+        let answer = self.0.ask(&build_request(TARGET, HOST, &key, &[], &[]));
+        head_end(answer).is_some_and(|end| check_response(&answer[..end], &key).is_ok())
     }
 }

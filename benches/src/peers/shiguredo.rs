@@ -1,5 +1,3 @@
-use std::io::{Read, Write};
-
 use shiguredo_websocket::{
     ClientConnectionOptions, ConnectionEvent, ConnectionOutput, RandomSource, ServerConnectionOptions, Timestamp,
     WebSocketClientConnection, WebSocketServerConnection,
@@ -9,7 +7,7 @@ use ws_proto::Side;
 use super::LONGEST;
 use crate::{
     contender::{Decode, Encode, HOST, Handshake, KEY, Open, REQUEST, TARGET},
-    responder::Responder,
+    responder::{Responder, SansIo},
     transport::Transport,
 };
 
@@ -98,45 +96,37 @@ impl Handshake for Accept {
     }
 }
 
-/// Numbers that cost next to nothing, so that not the random source is measured.
-struct Counter(u128);
+/// The nonce of one handshake.
+struct Nonce([u8; 16]);
 
-impl RandomSource for Counter {
+impl RandomSource for Nonce {
     fn masking_key(&mut self) -> [u8; 4] {
         KEY
     }
 
     fn nonce(&mut self) -> [u8; 16] {
-        self.0 += 1;
-        self.0.to_le_bytes()
+        self.0
     }
 }
 
-pub(super) struct Opener {
-    stream: Responder,
-    buffer: Vec<u8>,
-    nonce: u128,
-}
+pub(super) struct Opener(SansIo);
 
 impl Open for Opener {
     fn new(stream: Responder) -> Self {
-        Self { stream, buffer: vec![0; 4096], nonce: 0 }
+        Self(SansIo::new(stream))
     }
 
     fn open(&mut self) -> bool {
-        self.nonce += 1;
         let options = ClientConnectionOptions::new(HOST, TARGET);
-        let mut client = WebSocketClientConnection::new(options, Counter(self.nonce));
+        let mut client = WebSocketClientConnection::new(options, Nonce(self.0.nonce()));
         if client.connect().is_err() {
             return false;
         }
-        while let Some(output) = client.poll_output() {
-            if let ConnectionOutput::SendData(bytes) = output {
-                let _ = self.stream.write_all(&bytes);
-            }
-        }
-        let len = self.stream.read(&mut self.buffer).unwrap_or(0);
-        let fed = client.feed_recv_buf(&self.buffer[..len], Timestamp::from_millis(0));
+        let request = std::iter::from_fn(|| client.poll_output()).find_map(|output| match output {
+            ConnectionOutput::SendData(bytes) => Some(bytes),
+            _ => None,
+        });
+        let fed = client.feed_recv_buf(self.0.ask(&request.unwrap_or_default()), Timestamp::from_millis(0));
         let mut events = std::iter::from_fn(|| client.poll_event());
         fed.is_ok() && events.any(|event| matches!(event, ConnectionEvent::Connected { .. }))
     }
