@@ -158,7 +158,7 @@ impl Decoders {
     fn enter_all(&mut self) {
         // Holds a pass of 64 KiB with its headers: what reads cut is another group's.
         self.enter::<ours::Shared<{ 80 << 10 }>>("ours");
-        self.enter::<ours::Shared<{ 16 << 10 }>>("ours, 16 KiB reads");
+        self.enter::<ours::Shared<{ 8 << 10 }>>("ours, 8 KiB reads");
         self.enter::<ours::Own>("ours, own storage");
         peers::enter_decoders(self);
     }
@@ -215,7 +215,10 @@ impl Encoders {
         self.enter::<limits::Writer>("limit-fused");
         match self.side {
             Side::Server => self.enter::<ours::ServerSender>("ours"),
-            Side::Client => self.enter::<ours::ClientSender>("ours"),
+            Side::Client => {
+                self.enter::<ours::ClientSender<{ usize::MAX }>>("ours");
+                self.enter::<ours::ClientSender<{ 8 << 10 }>>("ours, 8 KiB writes");
+            }
         }
         peers::enter_encoders(self);
     }

@@ -41,6 +41,12 @@ impl Cell {
         }
     }
 
+    /// What the workload is called.
+    #[must_use]
+    pub fn column(&self) -> &str {
+        &self.column
+    }
+
     /// Lets a contender take part; `run` makes and checks it, and may panic.
     pub fn enter(&mut self, contender: &'static str, run: impl FnOnce() -> Result<Run, String>) {
         let only = ONLY.get().map_or(&[][..], Vec::as_slice);

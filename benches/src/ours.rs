@@ -23,7 +23,8 @@ fn config() -> Config {
     config
 }
 
-/// As an event loop's thread: all connections read into one buffer of `LEN` bytes.
+/// As an event loop's thread: all connections read into one buffer of `LEN` bytes. What is read of big messages straight to
+/// their own storage is as much at a time, but no less than 16 KiB.
 pub struct Shared<const LEN: usize> {
     transport: Transport,
     endpoint: Endpoint<Server>,
@@ -45,7 +46,8 @@ impl<const LEN: usize> Decode for Shared<LEN> {
     fn decode(&mut self, each: &mut impl FnMut(&[u8])) {
         loop {
             let room = self.messages.unfilled_or(&self.endpoint, &mut self.buffer);
-            let len = self.transport.receive(room);
+            let len = room.len().min(LEN.max(16 << 10));
+            let len = self.transport.receive(&mut room[..len]);
             if len == 0 {
                 return;
             }
@@ -156,15 +158,15 @@ impl Encode for ServerSender {
     }
 }
 
-/// A client that sends from a buffer which it uses again and again.
-pub struct ClientSender {
+/// A client that sends from a buffer which it uses again and again, and writes it once it holds `FULL` bytes.
+pub struct ClientSender<const FULL: usize> {
     transport: Transport,
     endpoint: Endpoint<Client<Keys>>,
     payload: &'static [u8],
     out: Vec<u8>,
 }
 
-impl Encode for ClientSender {
+impl<const FULL: usize> Encode for ClientSender<FULL> {
     fn new(transport: Transport, _: Side, payload: &'static [u8]) -> Self {
         let endpoint = Endpoint::new(keyed_client(), &config(), Negotiated::default(), Instant::ZERO);
         Self { transport, endpoint, payload, out: Vec::new() }
@@ -173,6 +175,9 @@ impl Encode for ClientSender {
     fn send(&mut self) {
         let sent = self.endpoint.write_to(Message::Binary(self.payload), &mut self.out);
         assert!(sent.is_ok());
+        if self.out.len() >= FULL {
+            self.flush();
+        }
     }
 
     fn flush(&mut self) {

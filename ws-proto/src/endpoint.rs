@@ -173,22 +173,22 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         now: Instant,
         kind: MessageKind,
         text: &mut Validator,
+        from: Option<&[u8]>,
         payload: &mut [u8],
     ) -> Result<Option<(usize, ToCome)>, ReceiveError> {
         if !self.closing.is_receiving() {
             return Ok(None);
         }
-        let mut unread = 0..payload.len();
-        match self.receiver.go_on(kind, text, payload, &mut unread) {
-            Ok(None) => Ok(None),
-            Ok(Some(to_come)) => {
+        match self.receiver.go_on(kind, text, from, payload) {
+            Ok(Some(gone)) => {
                 if self.closing.is_open() {
                     self.clock.heard(now);
                 }
                 self.clock.data_received();
-                Ok(Some((unread.start, to_come)))
+                Ok(Some(gone))
             }
-            Err(kind) => self.fail_receiving(now, kind, &mut unread).map(|_| None),
+            Ok(None) => Ok(None),
+            Err(kind) => self.fail_receiving(now, kind, &mut (0..0)).map(|_| None),
         }
     }
 

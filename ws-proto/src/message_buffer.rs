@@ -343,7 +343,7 @@ impl<S: Storage> MessageBuffer<S> {
     ) -> Result<Option<Incoming<'_>>, ReceiveError> {
         self.check_pieces(endpoint, now)?;
         self.begin(endpoint, now)?;
-        match self.go_on(endpoint, now)? {
+        match self.go_on(endpoint, now, None)? {
             Some(ToCome::Nothing) => {
                 self.told = self.finished().map(Told::Message);
                 return Ok(self.message().map(Incoming::Message));
@@ -429,12 +429,13 @@ impl<S: Storage> MessageBuffer<S> {
         &mut self,
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
+        from: Option<&[u8]>,
     ) -> Result<Option<ToCome>, ReceiveError> {
         let Some(message) = self.message.as_mut().filter(|begun| begun.at.end == self.unread.start) else {
             return Ok(None);
         };
         let payload = self.storage.bytes_mut().get_mut(self.unread.clone()).unwrap_or_default();
-        let (len, to_come) = match endpoint.go_on(now, message.kind, &mut message.text, payload) {
+        let (len, to_come) = match endpoint.go_on(now, message.kind, &mut message.text, from, payload) {
             Ok(Some(gone)) => gone,
             Ok(None) => return Ok(None),
             Err(error) => return Err(self.give_up(error)),

@@ -53,6 +53,20 @@ enum Phase {
 
 const HEADER: Phase = Phase::Header(Decoder::new());
 
+impl Phase {
+    /// Goes on by up to `len` bytes in the data frame at hand: its mask, how many they are, and whether its message ends with
+    /// them. `None` if there is no such frame.
+    #[inline(always)]
+    fn take_data(&mut self, len: usize) -> Option<(Option<&mut Mask>, usize, bool)> {
+        let Self::Data { mask, fin, remaining } = self else {
+            return None;
+        };
+        let len = usize::try_from(*remaining).map_or(len, |remaining| remaining.min(len));
+        *remaining -= to_u64(len);
+        Some((mask.as_mut(), len, *remaining == 0 && *fin))
+    }
+}
+
 /// What has been admitted of the message in progress.
 #[derive(Clone, Copy, Debug)]
 struct Progress {
@@ -117,12 +131,6 @@ pub(crate) enum ToCome {
     /// Payload of the frame at hand.
     Payload,
     Frames,
-}
-
-/// Payload that has been unmasked and checked: where it lies now, and whether its message ends with it.
-struct Taken {
-    at: Range<usize>,
-    last: bool,
 }
 
 /// Payload of a message, unmasked and checked.
@@ -400,13 +408,13 @@ impl Receiver {
             let mut mask = frame.masking_key.map(Mask::new);
             if gather_to.is_none() {
                 at = from.clone();
-                take_payload(message.content, &mut mask, buffer, from, at.start, last, &mut self.text)
+                take_payload(message.content, mask.as_mut(), buffer, from, at.start, last, &mut self.text)
                     .map_err(|behind| self.invalid_text(behind))?;
                 break;
             }
             let to = at.end;
             at.end += from.len();
-            unmask_to(&mut mask, buffer, from, to);
+            unmask_to(mask.as_mut(), buffer, from, to);
             let full = message.content == Content::Text && (texts.push(at.end, self.offset) || !trace.is_silent());
             if last || full {
                 break;
@@ -415,7 +423,7 @@ impl Receiver {
         if !texts.is_empty() {
             // Together they are validated in less time than one by one.
             let text = buffer.get_mut(at.clone()).unwrap_or_default();
-            if let Err(fault) = take_text(None, text, last, &mut self.text) {
+            if let Err(fault) = take_text(None, None, text, last, &mut self.text) {
                 self.offset = texts.offset(at.start + fault);
                 return Err(ReceiveErrorKind::InvalidUtf8);
             }
@@ -458,31 +466,35 @@ impl Receiver {
         usize::try_from(self.payload_remaining()).unwrap_or(usize::MAX)
     }
 
-    /// Takes what `buffer[unread]` holds of the data frame at hand, if that belongs to a message of `kind` whose text so far
-    /// has led to `text`: what is still to come of the message. `None`, and nothing has changed, if anything else is to be
-    /// done.
+    /// Takes what `payload` holds of the data frame at hand, if that belongs to a message of `kind` whose text so far has led
+    /// to `text`: how many bytes, and what is still to come of the message. `None`, and nothing has changed, if anything else
+    /// is to be done. With `from`, which is as long, they come from there and are unmasked to `payload`.
     pub(crate) fn go_on(
         &mut self,
         kind: MessageKind,
         text: &mut Validator,
-        buffer: &mut [u8],
-        unread: &mut Range<usize>,
-    ) -> Result<Option<ToCome>, ReceiveErrorKind> {
-        if Range::is_empty(unread) || self.going_on(kind, *text) == 0 {
+        from: Option<&[u8]>,
+        payload: &mut [u8],
+    ) -> Result<Option<(usize, ToCome)>, ReceiveErrorKind> {
+        if payload.is_empty() || self.going_on(kind, *text) == 0 {
             return Ok(None);
         }
-        let Some(taken) = self.take_data(buffer, unread, None)? else {
+        let Some((mask, len, last)) = self.phase.take_data(payload.len()) else {
             return Ok(None);
         };
+        let payload = payload.get_mut(..len).unwrap_or_default();
+        if let Err(behind) = take_at(Content::of(kind), mask, from, payload, last, &mut self.text) {
+            return Err(self.invalid_text(behind));
+        }
         *text = self.text;
         if self.payload_remaining() > 0 {
-            return Ok(Some(ToCome::Payload));
+            return Ok(Some((len, ToCome::Payload)));
         }
-        if taken.last {
+        if last {
             self.message = None;
         }
         self.next_frame();
-        Ok(Some(if taken.last { ToCome::Nothing } else { ToCome::Frames }))
+        Ok(Some((len, if last { ToCome::Nothing } else { ToCome::Frames })))
     }
 
     /// Takes what there is of a data frame's payload; nothing is told of a piece without content.
@@ -493,40 +505,24 @@ impl Receiver {
         gather_to: Option<usize>,
     ) -> Result<Option<DataStep>, ReceiveErrorKind> {
         let before = self.text;
-        let Some(Taken { at, last }) = self.take_data(buffer, unread, gather_to)? else {
+        let Some(message) = self.message else {
             return Ok(None);
         };
+        let Some((mask, len, last)) = self.phase.take_data(unread.len()) else {
+            return Ok(None);
+        };
+        let from = unread.start..unread.start + len;
+        unread.start = from.end;
+        let to = gather_to.unwrap_or(from.start);
+        if let Err(behind) = take_payload(message.content, mask, buffer, from, to, last, &mut self.text) {
+            return Err(self.invalid_text(behind));
+        }
         let frame_ends = self.payload_remaining() == 0;
-        let step = self.tell(at, last, before);
+        let step = self.tell(to..to + len, last, before);
         if frame_ends {
             self.next_frame();
         }
         Ok(step)
-    }
-
-    /// Unmasks what there is of a data frame's payload, where it is or moved to `gather_to`, and takes it through the
-    /// validator if it is text; `None` if there is no such frame.
-    #[inline(always)]
-    fn take_data(
-        &mut self,
-        buffer: &mut [u8],
-        unread: &mut Range<usize>,
-        gather_to: Option<usize>,
-    ) -> Result<Option<Taken>, ReceiveErrorKind> {
-        let (Phase::Data { mask, fin, remaining }, Some(message)) = (&mut self.phase, self.message) else {
-            return Ok(None);
-        };
-        let len = usize::try_from(*remaining).map_or(unread.len(), |remaining| remaining.min(unread.len()));
-        let from = unread.start..unread.start + len;
-        unread.start = from.end;
-        *remaining -= to_u64(len);
-        let last = *remaining == 0 && *fin;
-        let to = gather_to.unwrap_or(from.start);
-        if let Err(behind) = take_payload(message.content, mask, buffer, from, to, last, &mut self.text) {
-            let behind = remaining.saturating_add(behind);
-            return Err(self.invalid_text(behind));
-        }
-        Ok(Some(Taken { at: to..to + len, last }))
     }
 
     /// Tells the payload at `at` of the message in progress, which may end with it; nothing without content.
@@ -544,10 +540,10 @@ impl Receiver {
         Some(DataStep { content, part, at, text: [before, self.text] })
     }
 
-    /// The text is not valid `behind` bytes before the offset.
+    /// The text is not valid `behind` bytes before the end of what has been taken of the frame at hand.
     #[cold]
     const fn invalid_text(&mut self, behind: u64) -> ReceiveErrorKind {
-        self.offset = self.offset.saturating_sub(behind);
+        self.offset = self.offset.saturating_sub(self.payload_remaining().saturating_add(behind));
         ReceiveErrorKind::InvalidUtf8
     }
 
@@ -615,7 +611,7 @@ fn to_u64(len: usize) -> u64 {
 
 /// Unmasks `buffer[from]`, moved to `to`.
 #[inline(always)]
-fn unmask_to(mask: &mut Option<Mask>, buffer: &mut [u8], from: Range<usize>, to: usize) {
+fn unmask_to(mask: Option<&mut Mask>, buffer: &mut [u8], from: Range<usize>, to: usize) {
     match mask {
         Some(mask) => mask.apply_move(buffer, from.start, to, from.len()),
         None => buffer.copy_within(from, to),
@@ -630,7 +626,7 @@ fn unmask_to(mask: &mut Option<Mask>, buffer: &mut [u8], from: Range<usize>, to:
 #[inline(always)]
 fn take_payload(
     content: Content,
-    mask: &mut Option<Mask>,
+    mut mask: Option<&mut Mask>,
     buffer: &mut [u8],
     from: Range<usize>,
     to: usize,
@@ -638,30 +634,54 @@ fn take_payload(
     text: &mut Validator,
 ) -> Result<(), u64> {
     let len = from.len();
-    let moved = from.start != to;
-    if moved {
-        unmask_to(mask, buffer, from, to);
+    if from.start != to {
+        // What has been moved is unmasked.
+        unmask_to(mask.take(), buffer, from, to);
     }
     let payload = buffer.get_mut(to..to + len).unwrap_or_default();
-    // What has been moved is unmasked.
-    let mask = mask.as_mut().filter(|_| !moved);
-    if content != Content::Text {
-        if let Some(mask) = mask {
-            mask.apply(payload);
-        }
-        return Ok(());
-    }
-    take_text(mask, payload, last, text).map_err(|fault| to_u64(len - fault))
+    take_at(content, mask, None, payload, last, text)
 }
 
-/// Unmasks part of a text, if it is masked still, and takes it through the validator.
+/// Unmasks `payload` where it lies, or with `from`, which is as long, from there, and takes it through the validator if it is
+/// text.
+///
+/// # Errors
+///
+/// As [`take_payload`]'s.
+#[inline(always)]
+fn take_at(
+    content: Content,
+    mask: Option<&mut Mask>,
+    from: Option<&[u8]>,
+    payload: &mut [u8],
+    last: bool,
+    text: &mut Validator,
+) -> Result<(), u64> {
+    if content == Content::Text {
+        return take_text(mask, from, payload, last, text).map_err(|fault| to_u64(payload.len() - fault));
+    }
+    match (mask, from) {
+        (Some(mask), None) => mask.apply(payload),
+        (mask, Some(from)) => _ = mask.unwrap_or(&mut { Mask::NONE }).apply_copy(from, payload),
+        (None, None) => {}
+    }
+    Ok(())
+}
+
+/// Unmasks part of a text, if it is masked still, and takes it through the validator. `from` is as for [`take_at`].
 ///
 /// # Errors
 ///
 /// Where the first wrong byte is; the length of `payload` if the text ends too soon.
 #[inline(always)]
-fn take_text(mask: Option<&mut Mask>, payload: &mut [u8], last: bool, text: &mut Validator) -> Result<(), usize> {
-    match unmask_text(mask, payload, text) {
+fn take_text(
+    mask: Option<&mut Mask>,
+    from: Option<&[u8]>,
+    payload: &mut [u8],
+    last: bool,
+    text: &mut Validator,
+) -> Result<(), usize> {
+    match unmask_text(mask, from, payload, text) {
         Ok(()) if last && !text.is_complete() => Err(payload.len()),
         Ok(()) => Ok(()),
         Err(error) => Err(error.position()),
@@ -702,7 +722,7 @@ fn is_text_or_masked(key: MaskingKey, payload: &mut [u8]) -> bool {
 #[inline(never)]
 fn unmask_long_text(mask: Mask, payload: &mut [u8]) -> bool {
     let (mut there, mut back, mut text) = (mask, mask, Validator::new());
-    let valid = unmask_text(Some(&mut there), payload, &mut text).is_ok() && text.is_complete();
+    let valid = unmask_text(Some(&mut there), None, payload, &mut text).is_ok() && text.is_complete();
     if !valid {
         back.apply(payload);
     }
@@ -710,15 +730,26 @@ fn unmask_long_text(mask: Mask, payload: &mut [u8]) -> bool {
 }
 
 /// Unmasks part of a text and validates it: only the pieces that are not ASCII are looked at twice. All of it is unmasked
-/// in any case.
+/// in any case. `from` is as for [`take_at`].
 #[inline]
-fn unmask_text(mask: Option<&mut Mask>, payload: &mut [u8], text: &mut Validator) -> Result<(), InvalidUtf8> {
-    let Some(mask) = mask else {
-        return text.update(payload);
+fn unmask_text(
+    mask: Option<&mut Mask>,
+    from: Option<&[u8]>,
+    payload: &mut [u8],
+    text: &mut Validator,
+) -> Result<(), InvalidUtf8> {
+    let mut none = Mask::NONE;
+    let mask = match mask {
+        Some(mask) => mask,
+        None if from.is_none() => return text.update(payload),
+        None => &mut none,
     };
     let mut result = Ok(());
     for (index, piece) in payload.chunks_mut(PIECE).enumerate() {
-        let ascii = mask.apply_ascii(piece);
+        let ascii = match from {
+            None => mask.apply_ascii(piece),
+            Some(from) => mask.apply_copy_ascii(from.get(index * PIECE..).unwrap_or_default(), piece),
+        };
         if result.is_ok() && !(ascii && text.is_complete()) {
             result = text.update(piece).map_err(|error| error.behind(index * PIECE));
         }

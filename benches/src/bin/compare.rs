@@ -1,4 +1,5 @@
-//! Compares the contenders: `compare [GROUP…] [--rounds N] [--only NAME] [--out FILE.json]`.
+//! Compares the contenders: `compare [GROUP…] [--rounds N] [--only NAME]… [--cell TEXT] [--out FILE.json]`, only those whose
+//! names contain a NAME, only in cells whose names contain TEXT.
 
 use std::{fs, process::ExitCode};
 
@@ -11,17 +12,20 @@ struct Arguments {
     groups: Vec<String>,
     rounds: usize,
     only: Vec<String>,
+    cell: String,
     out: Option<String>,
 }
 
 fn arguments() -> Result<Arguments, String> {
-    let mut parsed = Arguments { groups: Vec::new(), rounds: 15, only: Vec::new(), out: None };
+    let mut parsed =
+        Arguments { groups: Vec::new(), rounds: 15, only: Vec::new(), cell: String::new(), out: None };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
         match argument.as_str() {
             "--rounds" => parsed.rounds = value()?.parse().map_err(|_| "--rounds needs a number")?,
             "--only" => parsed.only.push(value()?),
+            "--cell" => parsed.cell = value()?,
             "--out" => parsed.out = Some(value()?),
             group if groups::GROUPS.contains(&group) => parsed.groups.push(argument),
             _ => return Err(format!("'{argument}' is neither an option nor one of {:?}", groups::GROUPS)),
@@ -48,8 +52,11 @@ fn compare(arguments: &Arguments) -> Result<(), String> {
     keep_only(arguments.only.clone());
     for group in &arguments.groups {
         for make in groups::cells(group) {
-            results.cells.push(make().measure(arguments.rounds));
-            eprint!(".");
+            let cell = make();
+            if cell.column().contains(&arguments.cell) {
+                results.cells.push(cell.measure(arguments.rounds));
+                eprint!(".");
+            }
         }
         eprintln!(" {group}");
         println!("## {group}\n\n{}", results.table(group));

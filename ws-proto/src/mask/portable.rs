@@ -149,20 +149,26 @@ fn apply_long(key: [u8; 4], payload: &mut [u8]) -> bool {
 }
 
 /// Masks from `payload` to `out` of the same length.
-pub(super) fn apply_copy(key: [u8; 4], payload: &[u8], out: &mut [u8]) {
+pub(super) fn apply_copy<const TEXT: bool>(key: [u8; 4], payload: &[u8], out: &mut [u8]) -> bool {
     let len = payload.len();
     let Some(last) = payload.last_chunk::<STEP>() else {
         out.copy_from_slice(payload);
-        apply_short(key, out);
-        return;
+        return apply_short(key, out);
     };
     let key = word(key);
+    let mut seen = 0;
     for (from, to) in payload.chunks_exact(STEP).zip(out.chunks_exact_mut(STEP)) {
-        store(to, xor(load::<8>(from), twice(key)));
+        let words = xor(load::<8>(from), twice(key));
+        store(to, words);
+        if TEXT {
+            seen |= union(words);
+        }
     }
+    let last = xor(load::<8>(last), twice(turned(key, len - STEP)));
     if let Some(to) = out.last_chunk_mut::<STEP>() {
-        store(to, xor(load::<8>(last), twice(turned(key, len - STEP))));
+        store(to, last);
     }
+    TEXT && (seen | union(last)) & TOPS == 0
 }
 
 /// [`apply_copy`] to where nothing is yet; afterwards as much of it is initialised.

@@ -47,11 +47,11 @@ pub(super) fn apply<const TEXT: bool>(key: [u8; 4], payload: &mut [u8]) -> bool 
     unsafe { mask::<TEXT, true>(key, at, at, payload.len()) }
 }
 
-/// Masks from `payload` to `out`, as many bytes as both have.
+/// Masks from `payload` to `out`, as many bytes as both have; whether these are ASCII then, if `TEXT` asks for that.
 #[inline(always)]
-pub(super) fn apply_copy(key: [u8; 4], payload: &[u8], out: &mut [u8]) {
+pub(super) fn apply_copy<const TEXT: bool>(key: [u8; 4], payload: &[u8], out: &mut [u8]) -> bool {
     // SAFETY: both have so many bytes.
-    unsafe { mask::<false, false>(key, payload.as_ptr(), out.as_mut_ptr(), payload.len().min(out.len())) };
+    unsafe { mask::<TEXT, false>(key, payload.as_ptr(), out.as_mut_ptr(), payload.len().min(out.len())) }
 }
 
 /// [`apply_copy`] to where nothing is yet; afterwards as much of it is initialised.

@@ -17,7 +17,7 @@ use crate::{
     trace::Trace,
 };
 
-/// What is left of a frame from this size on is not read to a shared buffer first.
+/// What is left of a frame from this size on is not read to a shared buffer first, nor what would fill one that is smaller.
 const DIRECT_READ: u64 = 16 * 1024;
 
 impl<S: Storage> MessageBuffer<S> {
@@ -184,7 +184,8 @@ impl<S: Storage> MessageBuffer<S> {
         shared: &'a mut [u8],
     ) -> &'a mut [u8] {
         // Less would be a system call for little, where `shared` may take what follows as well.
-        self.direct = endpoint.payload_remaining() >= DIRECT_READ;
+        let least = u64::try_from(shared.len()).map_or(DIRECT_READ, |len| len.min(DIRECT_READ));
+        self.direct = endpoint.payload_remaining() >= least;
         if self.direct { self.unfilled(endpoint) } else { shared }
     }
 
@@ -216,7 +217,7 @@ impl<S: Storage> MessageBuffer<S> {
         self.begin_at(0, kind, endpoint, now)
     }
 
-    /// [`go_on`](Self::go_on) with what a shared input holds of the frame at hand, which it moves to the storage.
+    /// [`go_on`](Self::go_on) with what a shared input holds of the frame at hand, which is unmasked to the storage.
     fn go_on_in<R: Role, T: Trace>(
         &mut self,
         endpoint: &mut Endpoint<R, T>,
@@ -228,13 +229,13 @@ impl<S: Storage> MessageBuffer<S> {
         if len == 0 {
             return Ok(None);
         }
-        let (payload, rest) = core::mem::take(input).split_at_mut(len);
-        *input = rest;
-        match self.copy_behind(payload) {
+        match self.room_behind(len) {
             Ok(at) => self.unread = at,
             Err(fault) => return Err(self.fail(endpoint, now, fault)),
         }
-        self.go_on(endpoint, now)
+        let (payload, rest) = core::mem::take(input).split_at_mut(len);
+        *input = rest;
+        self.go_on(endpoint, now, Some(payload))
     }
 
     /// Moves the unfinished message at the end of a shared input to the storage.
@@ -248,7 +249,7 @@ impl<S: Storage> MessageBuffer<S> {
         let Some(message) = message else {
             return Ok(());
         };
-        match self.copy(input.get(message.at.clone()).unwrap_or_default(), 0) {
+        match self.copy_behind(input.get(message.at.clone()).unwrap_or_default()) {
             Ok(at) => {
                 self.unread = at.end..at.end;
                 self.message = Some(Assembly { at, ..message });
@@ -268,23 +269,26 @@ impl<S: Storage> MessageBuffer<S> {
 
     /// Copies `bytes` to the storage, right behind the message in progress; where they lie then.
     fn copy_behind(&mut self, bytes: &[u8]) -> Result<Range<usize>, Fault> {
-        let message_end = |this: &Self| this.message.as_ref().map_or(0, |message| message.at.end);
-        if message_end(self).saturating_add(bytes.len()) > self.storage.bytes().len() {
-            self.compact();
-        }
-        self.copy(bytes, message_end(self))
+        let at = self.room_behind(bytes.len())?;
+        self.storage.bytes_mut().get_mut(at.clone()).ok_or(Fault::StorageFull)?.copy_from_slice(bytes);
+        Ok(at)
     }
 
-    /// Copies `bytes` to the storage at `to`; where they lie then.
-    fn copy(&mut self, bytes: &[u8], to: usize) -> Result<Range<usize>, Fault> {
-        let end = to.saturating_add(bytes.len());
-        let len = self.storage.bytes().len();
-        if len < end && !self.storage.grow(end.max(len.saturating_mul(2).min(self.storage.limit()))) {
+    /// Sees to room for `len` bytes right behind the message in progress; where it is.
+    fn room_behind(&mut self, len: usize) -> Result<Range<usize>, Fault> {
+        let behind = |this: &Self| {
+            let start = this.message.as_ref().map_or(0, |message| message.at.end);
+            start..start.saturating_add(len)
+        };
+        if behind(self).end > self.storage.bytes().len() {
+            self.compact();
+        }
+        let at = behind(self);
+        let held = self.storage.bytes().len();
+        if held < at.end && !self.storage.grow(at.end.max(held.saturating_mul(2).min(self.storage.limit()))) {
             return Err(Fault::StorageFull);
         }
-        let room = self.storage.bytes_mut().get_mut(to..end).ok_or(Fault::StorageFull)?;
-        room.copy_from_slice(bytes);
-        Ok(to..end)
+        Ok(at)
     }
 
     /// [`rewind`](Self::rewind) where the storage is only for what is unfinished.
