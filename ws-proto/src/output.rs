@@ -72,12 +72,18 @@ impl Output {
     }
 
     /// Takes over all that `endpoint` owes the peer: the [one law](crate#the-one-law)'s drain.
+    #[inline]
     pub fn drain<R: Role, T: Trace>(&mut self, endpoint: &mut Endpoint<R, T>) {
         while let Some(transmit) = endpoint.poll_transmit() {
-            match transmit {
-                Transmit::Control(frame) => self.bytes.extend_from_slice(frame.as_bytes()),
-                Transmit::Shutdown => self.shutdown_owed = true,
-            }
+            self.queue(&transmit);
+        }
+    }
+
+    #[cold]
+    fn queue(&mut self, transmit: &Transmit) {
+        match transmit {
+            Transmit::Control(frame) => self.bytes.extend_from_slice(frame.as_bytes()),
+            Transmit::Shutdown => self.shutdown_owed = true,
         }
     }
 

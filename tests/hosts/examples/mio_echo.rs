@@ -60,7 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut config = Config::default();
     config.max_message_len = 64 << 20;
     let (connections, deadlines) = (Slab::with_capacity(CONNECTIONS), Deadlines::with_capacity(CONNECTIONS));
-    let mut host = Host { connections, deadlines, input: vec![0; 64 * 1024], memory: None, deflate };
+    let mut host = Host { connections, deadlines, input: vec![0; 128 * 1024], memory: None, deflate };
     let mut events = Events::with_capacity(1024);
     let epoch = std::time::Instant::now();
     let clock = || Instant::from(epoch.elapsed());
