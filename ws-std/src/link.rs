@@ -209,6 +209,12 @@ impl<R: Role> Core<R> {
     ) -> Result<X, SendError> {
         self.take_buffer();
         let queued = encode(&mut self.endpoint, &mut self.compression, &mut self.output);
+        self.queued(queued)
+    }
+
+    /// Gives the buffer back if that has stayed empty.
+    #[inline(always)]
+    fn queued<X>(&mut self, queued: Result<X, SendError>) -> Result<X, SendError> {
         if queued.is_err() && self.output.is_empty() {
             buffers::give_back(core::mem::take(&mut self.output));
         }
@@ -253,7 +259,10 @@ impl<R: Role> Core<R> {
     /// write: no message has to wait for it.
     #[inline(always)]
     fn append(&mut self, message: Message<'_>) -> Result<(), SendError> {
-        self.encode(|endpoint, compression, output| compression.write(endpoint, message, output))
+        // No closure: as a function of its own it would have to fetch the message from memory.
+        self.take_buffer();
+        let queued = self.compression.write(&mut self.endpoint, message, &mut self.output);
+        self.queued(queued)
     }
 
     pub(crate) fn closed(&self) -> Option<Closed> {
