@@ -208,12 +208,12 @@ fn output_gives_back_what_a_big_message_took() {
     assert!(output.buffer().capacity() <= 64 * 1024);
 }
 
-/// Reads `bytes` in reads of at most `len` as an event loop does; the payloads of the messages, and how many reads
-/// went straight to the buffer's own storage.
-fn read_shared(bytes: &[u8], len: usize) -> (Vec<Vec<u8>>, usize) {
+/// Reads `bytes` in reads of at most `len` as an event loop does whose buffer is `shared_len` long; the payloads of the
+/// messages, and how many reads went straight to the connection's own storage.
+fn read_shared(bytes: &[u8], shared_len: usize, len: usize) -> (Vec<Vec<u8>>, usize) {
     let mut endpoint = Endpoint::new(Server, &Config::default(), Negotiated::default(), Instant::ZERO);
     let mut buffer = MessageBuffer::new(Vec::new());
-    let mut shared = vec![0; 32 * 1024];
+    let mut shared = vec![0; shared_len];
     let start = shared.as_ptr();
     let (mut unread, mut messages, mut direct) = (bytes, Vec::new(), 0);
     while !unread.is_empty() {
@@ -251,10 +251,21 @@ fn a_big_frame_is_read_to_its_place_beside_a_shared_buffer() {
     .concat();
     let whole = [tiny, big, small, middling].map(Clone::clone);
     let expected = [&whole[..], &[[&first[..], empty, last].concat()]].concat();
-    for len in [7, 1_460, 4_096, 32 * 1024, usize::MAX] {
-        let (messages, direct) = read_shared(&bytes, len);
-        assert!(messages == expected, "reads of {len}");
-        assert!(direct > 0, "reads of {len}");
+    for shared_len in [1, 100, 8 * 1024, 32 * 1024] {
+        for len in [7, 1_460, 4_096, 32 * 1024, usize::MAX] {
+            let (messages, direct) = read_shared(&bytes, shared_len, len);
+            assert!(messages == expected, "{shared_len} bytes, reads of {len}");
+            assert!(direct > 0, "{shared_len} bytes, reads of {len}");
+        }
+    }
+}
+
+#[test]
+fn what_would_fill_a_shared_buffer_is_read_to_its_place() {
+    let frame = masked(FIN | BINARY, &noise(12_000));
+    // The header and a part, the part that would fill the buffer, and with a longer buffer all by two reads to that.
+    for (shared_len, direct) in [(6_004, 1), (6_005, 0)] {
+        assert_eq!(read_shared(&frame, shared_len, usize::MAX).1, direct, "{shared_len} bytes");
     }
 }
 

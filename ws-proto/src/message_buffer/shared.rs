@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What is left of a frame from this size on is not read to a shared buffer first, nor what would fill one that is smaller.
-const DIRECT_READ: u64 = 16 * 1024;
+const DIRECT_READ: usize = 16 * 1024;
 
 impl<S: Storage> MessageBuffer<S> {
     /// Like [`next`](Self::next), from `input`, a buffer that the host shares among connections.
@@ -163,8 +163,8 @@ impl<S: Storage> MessageBuffer<S> {
         }))
     }
 
-    /// The room for the next read where the host has one buffer for all its connections, `shared`: that, or
-    /// what is left of a big frame straight where its message lies.
+    /// The room for the next read where the host has one buffer for all its connections, `shared`: that, or, for what is left
+    /// of a big frame, or would fill `shared`, straight where its message lies.
     ///
     /// ```
     /// # use ws_proto::{Config, Endpoint, Instant, MessageBuffer, Negotiated, Server};
@@ -183,10 +183,15 @@ impl<S: Storage> MessageBuffer<S> {
         endpoint: &Endpoint<R, T>,
         shared: &'a mut [u8],
     ) -> &'a mut [u8] {
+        let remaining = usize::try_from(endpoint.payload_remaining()).unwrap_or(usize::MAX);
         // Less would be a system call for little, where `shared` may take what follows as well.
-        let least = u64::try_from(shared.len()).map_or(DIRECT_READ, |len| len.min(DIRECT_READ));
-        self.direct = endpoint.payload_remaining() >= least;
-        if self.direct { self.unfilled(endpoint) } else { shared }
+        self.direct = remaining > 0 && remaining >= DIRECT_READ.min(shared.len());
+        if !self.direct {
+            return shared;
+        }
+        let room = self.unfilled(endpoint);
+        let len = room.len().min(remaining);
+        room.get_mut(..len).unwrap_or_default()
     }
 
     /// Tells that the first `len` bytes of [`unfilled_or`](Self::unfilled_or) have been read to; the input
