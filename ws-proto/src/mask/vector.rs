@@ -296,9 +296,10 @@ unsafe fn all<V: Vector, const N: usize, const TEXT: bool>(
     len: usize,
 ) -> bool {
     // From here on it pays to write a cache line after the other.
-    const ALIGNED: usize = 4096;
+    const ALIGNED: usize = 512;
     let line = N * V::LEN;
-    let head = if len < ALIGNED { 0 } else { 2 * line - (to.addr() & (line - 1)) };
+    let behind_line = to.addr() & (line - 1);
+    let head = if len < ALIGNED || behind_line == 0 { 0 } else { 2 * line - behind_line };
     // SAFETY: the head is one to two lines long.
     let ascii = head == 0 || unsafe { ends::<V, N, TEXT>(key, from, to, head) };
     // SAFETY: the head is within the length.
