@@ -8,7 +8,7 @@
 //! cargo run --release -p ws-hosts --example tokio_echo 127.0.0.1:9001
 //! ```
 
-use std::{io, time::Duration};
+use std::{io, pin::pin, time::Duration};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -47,14 +47,17 @@ pub(crate) async fn serve(stream: TcpStream, stop: CancellationToken) -> io::Res
     let mut config = Config::default();
     config.max_message_len = 64 << 20;
     let (mut reader, writer) = accept(stream, &config, OriginPolicy::AllowAny, |_| Ok(Accept::new())).await?;
+    let mut stopped = pin!(stop.cancelled());
     loop {
         tokio::select! {
+            // What has been received already needs no look at anything else.
+            biased;
             message = reader.read() => match message? {
                 // Refused once the connection is closing: then nobody waits for an echo.
                 Some(message) => drop(writer.queue(message)),
                 None => return Ok(()),
             },
-            () = stop.cancelled() => break,
+            () = &mut stopped => break,
         }
     }
     let _ = writer.close(CloseCode::GOING_AWAY, "the server stops");

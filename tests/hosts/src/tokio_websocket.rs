@@ -16,7 +16,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadHalf, WriteHalf},
     sync::Notify,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, Sleep, sleep_until, timeout},
 };
 use ws_proto::{CloseCode, Endpoint, Incoming, Message, MessageBuffer, Output, Pending, Role, SendError, State};
 
@@ -28,6 +28,10 @@ pub struct Reader<R: Role, S> {
     shared: Arc<Shared<R, S>>,
     source: ReadHalf<S>,
     buffer: MessageBuffer<Vec<u8>>,
+    /// The time of the last turn's end.
+    now: ws_proto::Instant,
+    /// Wakes the task at the endpoint's deadline or before.
+    timer: Pin<Box<Sleep>>,
 }
 
 /// The half that sends; each task can have its own.
@@ -58,8 +62,8 @@ pub fn split<R: Role, S: AsyncRead + AsyncWrite>(
     let (source, sink) = tokio::io::split(stream);
     let (core, sink) = (Mutex::new(Core { endpoint, output }), tokio::sync::Mutex::new(sink));
     let shared = Arc::new(Shared { core, sink, rearm: Notify::new(), epoch });
-    let buffer = MessageBuffer::from(received);
-    (Reader { shared: shared.clone(), source, buffer }, Writer(shared))
+    let (buffer, timer) = (MessageBuffer::from(received), Box::pin(sleep_until(epoch)));
+    (Reader { shared: shared.clone(), source, buffer, now: since(epoch), timer }, Writer(shared))
 }
 
 impl<R: Role, S: AsyncRead + AsyncWrite> Reader<R, S> {
@@ -76,7 +80,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite> Reader<R, S> {
                 let Core { endpoint, output } = &mut *shared.core();
                 let full = output.len() >= OUTPUT_MARK;
                 if !full {
-                    let told = self.buffer.next(endpoint, since(shared.epoch));
+                    let told = self.buffer.next(endpoint, self.now);
                     output.drain(endpoint);
                     match told {
                         Ok(Some(Incoming::Message(_))) => break,
@@ -108,28 +112,40 @@ impl<R: Role, S: AsyncRead + AsyncWrite> Reader<R, S> {
 
     /// Waits for whatever comes first: input, room for output, or a deadline.
     async fn turn(&mut self, full: bool) -> io::Result<()> {
-        let Self { shared, source, buffer } = self;
+        let Self { shared, source, buffer, now, timer } = self;
         let (room, deadline, empty) = {
-            let Core { endpoint, output } = &*shared.core();
-            (buffer.unfilled(endpoint), endpoint.poll_timeout(), output.is_empty())
+            let Core { endpoint, output } = &mut *shared.core();
+            let deadline = endpoint.poll_timeout();
+            // However much there is to read.
+            if deadline.is_some_and(|deadline| deadline <= *now) {
+                endpoint.handle_timeout(*now);
+                // Whatever is due, the connection has been idle.
+                output.release();
+                buffer.release();
+                output.drain(endpoint);
+                return Ok(());
+            }
+            (buffer.unfilled(endpoint), deadline, output.is_empty())
         };
+        if let Some(deadline) = deadline.map(|deadline| shared.epoch + Duration::from(deadline)) {
+            // One that moves on is caught up with when the timer has run out.
+            if timer.is_elapsed() || timer.deadline() > deadline {
+                timer.as_mut().reset(deadline);
+            }
+        }
+        // What needs no waiting comes first.
         tokio::select! {
+            biased;
             flushed = shared.flush(), if !empty => flushed?,
             read = source.read(room), if !full => match read {
                 Err(error) if shared.core().endpoint.close_frame().is_none() => return Err(error),
                 Ok(0) | Err(_) => shared.core().endpoint.receive_eof(),
                 Ok(len) => buffer.filled(len),
             },
-            () = until(shared.epoch, deadline) => {
-                let Core { endpoint, output } = &mut *shared.core();
-                endpoint.handle_timeout(since(shared.epoch));
-                // Whatever is due, the connection has been idle.
-                output.release();
-                buffer.release();
-                output.drain(endpoint);
-            }
+            () = timer, if deadline.is_some() => {}
             () = shared.rearm.notified() => {}
         }
+        *now = since(shared.epoch);
         Ok(())
     }
 }

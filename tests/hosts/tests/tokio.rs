@@ -183,6 +183,28 @@ async fn a_close_that_is_not_answered_ends_in_time_although_the_reader_sleeps() 
     assert_eq!(begun.elapsed().as_secs(), 11);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_close_that_is_not_answered_ends_in_time_however_much_comes_instead() {
+    let ((mut reader, writer), mut peer) = server(4096);
+    let begun = tokio::time::Instant::now();
+    writer.close(CloseCode::NORMAL, "").unwrap();
+    let mut result = Ok(());
+    for _ in 0..20 {
+        peer.write_all(&frame(0x8A, b"")).await.unwrap();
+        // There is always something to read when the reader is asked, which takes no time.
+        result = match tokio::time::timeout(Duration::ZERO, reader.read()).await {
+            Ok(read) => read.map(drop),
+            Err(_) => Ok(()),
+        };
+        if result.is_err() {
+            break;
+        }
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    assert!(result.is_err());
+    assert_eq!(begun.elapsed().as_secs(), 10);
+}
+
 #[tokio::test]
 async fn a_refused_client_is_told_so() {
     let (ours, theirs) = duplex(4096);
