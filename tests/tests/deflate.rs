@@ -1406,3 +1406,42 @@ fn an_inflater_gives_the_same_through_any_room() {
     }
     assert_eq!(Inflater::new().held_bytes(), 0);
 }
+
+#[test]
+fn a_compressed_message_is_read_beside_a_shared_buffer_without_storage() {
+    let settings = alone();
+    let mut config = Config::default();
+    config.max_message_len = 1 << 21;
+    // Stored blocks, which are as long as what they hold.
+    let payload = noise(1 << 20);
+    let mut blocks = Vec::new();
+    for block in payload.chunks(0xFFFF) {
+        let len = u16::try_from(block.len()).unwrap();
+        blocks.push(0);
+        blocks.extend(len.to_le_bytes());
+        blocks.extend((!len).to_le_bytes());
+        blocks.extend(block);
+    }
+    blocks.push(0);
+    let wire = masked(COMPRESSED_BINARY, &blocks);
+    for shared_len in [4096, 64 * 1024] {
+        let mut endpoint = Endpoint::new(Server, &config, agreed(&settings, &settings)[1], Instant::ZERO);
+        let mut buffer = MessageBuffer::new(&mut [][..]);
+        let mut shared = vec![0; shared_len];
+        let (mut unread, mut reads, mut told) = (&wire[..], 0, Vec::new());
+        while !unread.is_empty() {
+            let room = buffer.unfilled_or(&endpoint, &mut shared);
+            let len = room.len().min(unread.len());
+            room[..len].copy_from_slice(&unread[..len]);
+            unread = &unread[len..];
+            reads += 1;
+            let mut input = buffer.filled_or(len, &mut shared);
+            while let Some(incoming) = buffer.next_in(&mut endpoint, Instant::ZERO, &mut input).unwrap() {
+                let Incoming::Message(message) = incoming else { panic!("{incoming:?}") };
+                told.extend_from_slice(message.as_bytes());
+            }
+            assert!(reads <= wire.len() / shared_len + 1, "{reads} reads of {shared_len}");
+        }
+        assert!(told == payload, "{shared_len}");
+    }
+}

@@ -421,6 +421,77 @@ fn what_a_storage_has_no_room_for_counts_as_discarded() {
     }
 }
 
+/// The state once `reads` have been received, in the caller's hands, in shared inputs or in the connection's own storage.
+fn state_behind(reads: &[&[u8]], how: Option<bool>, storage_len: usize) -> State {
+    let mut endpoint = server();
+    let mut storage = vec![0; storage_len];
+    let mut buffer = MessageBuffer::new(&mut storage[..]);
+    for read in reads {
+        let mut read = read.to_vec();
+        let mut input = &mut read[..];
+        match how {
+            None => while let Ok(Some(_)) = endpoint.receive(Instant::ZERO, &mut input) {},
+            Some(true) => while let Ok(Some(_)) = buffer.next_in(&mut endpoint, Instant::ZERO, &mut input) {},
+            Some(false) => {
+                buffer.unfilled(&endpoint)[..input.len()].copy_from_slice(input);
+                buffer.filled(input.len());
+                while let Ok(Some(_)) = buffer.next(&mut endpoint, Instant::ZERO) {}
+            }
+        }
+    }
+    while endpoint.poll_transmit().is_some() {}
+    endpoint.state()
+}
+
+#[test]
+fn what_follows_a_fault_counts_as_discarded_however_it_is_received() {
+    // More than 64 KiB of them close.
+    let behind = vec![0; 70_000];
+    let mut wrong = vec![b'a'; 1000];
+    wrong[900] = 0xFF;
+    let cut = [masked(FIN | TEXT, &wrong), behind.clone()].concat();
+    let fragments = [
+        masked(TEXT, &[b'a'; 10]),
+        masked(CONTINUATION, &[0xFF; 10]),
+        masked(CONTINUATION, &[b'a'; 40_000]),
+        masked(FIN | CONTINUATION, &[b'a'; 40_000]),
+    ]
+    .concat();
+    for reads in [&[&cut[..500], &cut[500..]][..], &[&fragments]] {
+        for how in [None, Some(true), Some(false)] {
+            let state = state_behind(reads, how, 200_000);
+            assert!(matches!(state, State::Closed(_)), "{how:?} {state:?}");
+        }
+    }
+    // There is no room for the second part, or for the first, which moves there when the Ping is told.
+    let parts = [masked(BINARY, &[1; 500]), masked(FIN | CONTINUATION, &[2; 600]), behind.clone()].concat();
+    let ping = [masked(BINARY, &[1; 500]), masked(PING, b""), behind].concat();
+    for (reads, storage_len) in [(&[&parts[..400], &parts[400..]][..], 1000), (&[&ping], 400)] {
+        let state = state_behind(reads, Some(true), storage_len);
+        assert!(matches!(state, State::Closed(_)), "{state:?}");
+    }
+}
+
+#[test]
+fn what_a_big_message_took_is_given_back_although_every_read_cuts_one() {
+    let small = masked(FIN | BINARY, &noise(9_000));
+    let wire = [masked(FIN | BINARY, &noise(1 << 20)), small.repeat(20)].concat();
+    let (mut endpoint, mut buffer, mut shared) = (server(), MessageBuffer::new(Vec::new()), vec![0; 1 << 20]);
+    // Of each message the end comes with the beginning of the next.
+    let (first, rest) = wire.split_at((1 << 20) + 14 + 9_000);
+    for mut read in [first].into_iter().chain(rest.chunks_exact(small.len())) {
+        while !read.is_empty() {
+            let room = buffer.unfilled_or(&endpoint, &mut shared);
+            let len = room.len().min(read.len());
+            room[..len].copy_from_slice(&read[..len]);
+            read = &read[len..];
+            let mut input = buffer.filled_or(len, &mut shared);
+            while buffer.next_in(&mut endpoint, Instant::ZERO, &mut input).unwrap().is_some() {}
+        }
+    }
+    assert!(!buffer.is_empty() && buffer.held_bytes() <= 16 * 1024, "{}", buffer.held_bytes());
+}
+
 fn session() -> Session<'static> {
     Session::new(&Config::default(), OriginPolicy::SameHost, Instant::ZERO)
 }

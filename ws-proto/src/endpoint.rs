@@ -179,6 +179,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         if !self.closing.is_receiving() {
             return Ok(None);
         }
+        let remaining = usize::try_from(self.payload_remaining()).unwrap_or(usize::MAX);
         match self.receiver.go_on(kind, text, from, payload) {
             Ok(Some(gone)) => {
                 if self.closing.is_open() {
@@ -188,7 +189,11 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
                 Ok(Some(gone))
             }
             Ok(None) => Ok(None),
-            Err(kind) => self.fail_receiving(now, kind, &mut (0..0)).map(|_| None),
+            Err(kind) => {
+                // What follows the frame is discarded.
+                let mut unread = remaining.min(payload.len())..payload.len();
+                self.fail_receiving(now, kind, &mut unread).map(|_| None)
+            }
         }
     }
 

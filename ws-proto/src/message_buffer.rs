@@ -242,13 +242,15 @@ impl<S: Storage> MessageBuffer<S> {
     /// the storage again.
     pub fn unfilled<R: Role, T: Trace>(&mut self, endpoint: &Endpoint<R, T>) -> &mut [u8] {
         let remaining = usize::try_from(endpoint.payload_remaining()).unwrap_or(usize::MAX);
+        self.room(remaining, if remaining < SMALLEST_READ { usize::MAX } else { remaining })
+    }
+
+    /// At most `most` bytes of room, where `remaining` bytes of a frame are to come, or whatever comes next.
+    fn room(&mut self, remaining: usize, most: usize) -> &mut [u8] {
         self.forget_told();
         self.make_room(remaining);
         let room = self.storage.bytes_mut().get_mut(self.unread.end..).unwrap_or_default();
-        if remaining < SMALLEST_READ {
-            return room;
-        }
-        let len = room.len().min(remaining);
+        let len = room.len().min(most);
         room.get_mut(..len).unwrap_or_default()
     }
 

@@ -75,12 +75,13 @@ impl Output {
     #[inline]
     pub fn drain<R: Role, T: Trace>(&mut self, endpoint: &mut Endpoint<R, T>) {
         while let Some(transmit) = endpoint.poll_transmit() {
-            self.queue(&transmit);
+            self.owe(&transmit);
         }
     }
 
+    /// Takes over one thing that is owed: rarely is there any.
     #[cold]
-    fn queue(&mut self, transmit: &Transmit) {
+    fn owe(&mut self, transmit: &Transmit) {
         match transmit {
             Transmit::Control(frame) => self.bytes.extend_from_slice(frame.as_bytes()),
             Transmit::Shutdown => self.shutdown_owed = true,

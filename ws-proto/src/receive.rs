@@ -99,11 +99,11 @@ impl Texts {
         self.len == 0
     }
 
-    /// Where on the wire the byte is that lies at `at`, or the end of them all.
-    fn offset(&self, at: usize) -> u64 {
+    /// Where on the wire the byte is that lies at `at`, or the end of them all, and where its fragment ends.
+    fn offsets(&self, at: usize) -> (u64, u64) {
         let ends = self.ends.get(..self.len).unwrap_or_default();
         let end = ends.iter().find(|(end, _)| at < *end).or(ends.last());
-        end.map_or(0, |(end, offset)| offset.saturating_sub(to_u64(end - at)))
+        end.map_or((0, 0), |&(end, offset)| (offset.saturating_sub(to_u64(end - at)), offset))
     }
 }
 
@@ -424,7 +424,11 @@ impl Receiver {
             // Together they are validated in less time than one by one.
             let text = buffer.get_mut(at.clone()).unwrap_or_default();
             if let Err(fault) = take_text(None, None, text, last, &mut self.text) {
-                self.offset = texts.offset(at.start + fault);
+                let (fault, end) = texts.offsets(at.start + fault);
+                // The fragments behind the wrong one are left to be discarded.
+                let behind = usize::try_from(self.offset.saturating_sub(end)).unwrap_or_default();
+                unread.start = unread.start.saturating_sub(behind);
+                self.offset = fault;
                 return Err(ReceiveErrorKind::InvalidUtf8);
             }
         }

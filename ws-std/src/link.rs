@@ -209,12 +209,12 @@ impl<R: Role> Core<R> {
     ) -> Result<X, SendError> {
         self.take_buffer();
         let queued = encode(&mut self.endpoint, &mut self.compression, &mut self.output);
-        self.queued(queued)
+        self.give_back_failed(queued)
     }
 
-    /// Gives the buffer back if that has stayed empty.
+    /// Gives the buffer back if nothing could be queued and nothing else was.
     #[inline(always)]
-    fn queued<X>(&mut self, queued: Result<X, SendError>) -> Result<X, SendError> {
+    fn give_back_failed<X>(&mut self, queued: Result<X, SendError>) -> Result<X, SendError> {
         if queued.is_err() && self.output.is_empty() {
             buffers::give_back(core::mem::take(&mut self.output));
         }
@@ -262,7 +262,7 @@ impl<R: Role> Core<R> {
         // No closure: as a function of its own it would have to fetch the message from memory.
         self.take_buffer();
         let queued = self.compression.write(&mut self.endpoint, message, &mut self.output);
-        self.queued(queued)
+        self.give_back_failed(queued)
     }
 
     pub(crate) fn closed(&self) -> Option<Closed> {

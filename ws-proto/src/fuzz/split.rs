@@ -65,12 +65,20 @@ fn compose(script: &[u8], masked: bool, enough: usize) -> Vec<u8> {
 }
 
 /// What came of some input.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 struct Outcome {
     told: Vec<Told>,
     output: Vec<Transmit>,
     error: Option<ReceiveError>,
     state: State,
+    state_before_eof: State,
+}
+
+impl PartialEq for Outcome {
+    fn eq(&self, other: &Self) -> bool {
+        let [this, other] = [self, other].map(|of| (&of.told, &of.output, of.error, of.state));
+        this == other
+    }
 }
 
 fn compare<R: Role>(role: impl Fn() -> R, config: &Config, mut choices: Choices<'_>, wire: &[u8]) {
@@ -85,9 +93,15 @@ fn compare<R: Role>(role: impl Fn() -> R, config: &Config, mut choices: Choices<
     assert_eq!(whole.told, reference.told);
     assert_eq!(whole.error.map(|error| (error.kind(), error.offset())), reference.error);
 
-    assert_eq!(connection().receive(&pieces), whole);
+    let received = connection().receive(&pieces);
+    assert_eq!(received, whole);
     assert_eq!(connection().next(vec![], &pieces), whole);
-    assert_eq!(connection().next_in(vec![], &pieces, None), whole);
+    let shared = connection().next_in(vec![], &pieces, None);
+    assert_eq!(shared, whole);
+    // How much an error has discarded depends on how the input is cut, but not on who takes the pieces.
+    assert_eq!(shared.state_before_eof, received.state_before_eof);
+    let shared_len = 1 + usize::from(choices.take()) * 40;
+    assert_eq!(connection().beside(vec![], &pieces, shared_len), whole);
     assert_eq!(connection().next_in(vec![], &pieces, Some(&mut choices)), whole);
     assert_eq!(connection().next_part(vec![], &pieces), whole);
 
@@ -99,6 +113,7 @@ fn compare<R: Role>(role: impl Fn() -> R, config: &Config, mut choices: Choices<
     let all_fits = reference.longest <= fixed_len as u64;
     check_fixed(&connection().next_in(&mut fixed[..], &pieces, None), &whole, all_fits);
     check_fixed(&connection().next_in(&mut fixed[..], &pieces, Some(&mut choices)), &whole, fits);
+    check_fixed(&connection().beside(&mut fixed[..], &pieces, shared_len), &whole, all_fits);
 }
 
 fn check_fixed(fixed: &Outcome, whole: &Outcome, fits: bool) {
@@ -137,10 +152,11 @@ impl<R: Role> Connection<R> {
     fn end(mut self, error: Option<ReceiveError>) -> Outcome {
         self.drain();
         assert_eq!(self.endpoint.failure(), error);
+        let state_before_eof = self.endpoint.state();
         self.endpoint.receive_eof();
         self.drain();
         let state = self.endpoint.state();
-        Outcome { told: self.told, output: self.output, error, state }
+        Outcome { told: self.told, output: self.output, error, state, state_before_eof }
     }
 
     fn control(&self, told: Incoming<'_>) -> Told {
@@ -228,7 +244,13 @@ impl<R: Role> Connection<R> {
         let mut buffer = MessageBuffer::new(storage);
         let fixed = buffer.held_bytes();
         let mut arrived = 0;
+        let mut error = None;
         for piece in pieces {
+            if error.is_some() {
+                // What else arrives is discarded.
+                assert_eq!(self.share_piece(&mut buffer, piece).err(), error);
+                continue;
+            }
             let own = alternate.as_mut().is_some_and(|choices| choices.take() & 1 == 1)
                 // Fixed storage may be full of a message whose last frame is empty.
                 && !buffer.unfilled(&self.endpoint).is_empty();
@@ -238,21 +260,49 @@ impl<R: Role> Connection<R> {
                 arrived += piece.len();
                 self.share_piece(&mut buffer, piece)
             };
-            if let Err(error) = result {
-                return self.end(Some(error));
-            }
+            error = result.err();
             assert!(buffer.held_bytes() <= fixed + SPARE + 2 * arrived, "memory ahead of the input");
         }
+        self.end(error)
+    }
+
+    /// Reads as a host does that has a buffer of `shared_len` bytes for all its connections.
+    fn beside(mut self, storage: impl Storage, pieces: &[&[u8]], shared_len: usize) -> Outcome {
+        let mut buffer = MessageBuffer::new(storage);
+        let mut shared = vec![0xEE; shared_len];
+        for mut piece in pieces.iter().copied() {
+            while !piece.is_empty() {
+                let room = buffer.unfilled_or(&self.endpoint, &mut shared);
+                assert!(!room.is_empty(), "no room to read to");
+                let len = room.len().min(piece.len());
+                room[..len].copy_from_slice(&piece[..len]);
+                piece = &piece[len..];
+                let mut input = buffer.filled_or(len, &mut shared);
+                if let Err(error) = self.take_shared(&mut buffer, &mut input) {
+                    return self.end(Some(error));
+                }
+                assert!(input.is_empty());
+            }
+        }
         self.end(None)
+    }
+
+    fn take_shared(
+        &mut self,
+        buffer: &mut MessageBuffer<impl Storage>,
+        input: &mut &mut [u8],
+    ) -> Result<(), ReceiveError> {
+        while let Some(incoming) = buffer.next_in(&mut self.endpoint, NOW, input)? {
+            let told = self.control(incoming);
+            self.note(told);
+        }
+        Ok(())
     }
 
     fn share_piece(&mut self, buffer: &mut MessageBuffer<impl Storage>, piece: &[u8]) -> Result<(), ReceiveError> {
         let mut piece = piece.to_vec();
         let mut input = &mut piece[..];
-        while let Some(incoming) = buffer.next_in(&mut self.endpoint, NOW, &mut input)? {
-            let told = self.control(incoming);
-            self.note(told);
-        }
+        self.take_shared(buffer, &mut input)?;
         assert!(input.is_empty());
         Ok(())
     }

@@ -148,12 +148,12 @@ fn apply_long(key: [u8; 4], payload: &mut [u8]) -> bool {
     union(seen) & TOPS == 0
 }
 
-/// Masks from `payload` to `out` of the same length.
+/// Masks from `payload` to `out` of the same length; whether that is ASCII then, if `TEXT` asks for that.
 pub(super) fn apply_copy<const TEXT: bool>(key: [u8; 4], payload: &[u8], out: &mut [u8]) -> bool {
     let len = payload.len();
     let Some(last) = payload.last_chunk::<STEP>() else {
         out.copy_from_slice(payload);
-        return apply_short(key, out);
+        return apply_short(key, out) && TEXT;
     };
     let key = word(key);
     let mut seen = 0;

@@ -6,7 +6,7 @@ use core::ops::Range;
 use super::Told;
 #[cfg(feature = "deflate")]
 use super::inflated::inflate;
-use super::{Assembly, Foreign, Incoming, MessageBuffer};
+use super::{Assembly, Foreign, Incoming, KEPT, MessageBuffer};
 use crate::{
     endpoint::Endpoint,
     error::{Fault, ReceiveError},
@@ -110,7 +110,7 @@ impl<S: Storage> MessageBuffer<S> {
             };
             let step = match endpoint.advance_slowly(now, buffer, &mut unread, gather_to) {
                 Ok(step) => step,
-                Err(error) => return Err(self.give_up(error)),
+                Err(error) => break Err(self.give_up(error)),
             };
             let kept = match step {
                 None => {
@@ -131,22 +131,22 @@ impl<S: Storage> MessageBuffer<S> {
                 }
                 Some(Step::Close(code)) => {
                     self.message = None;
-                    break Found::Control(Step::Close(code));
+                    break Ok(Found::Control(Step::Close(code)));
                 }
                 Some(control) => {
                     // What has come of a message would be out of reach once the input has moved on.
-                    self.keep(local.take(), buffer, endpoint, now)?;
-                    break Found::Control(control);
+                    break self.keep(local.take(), buffer, endpoint, now).map(|()| Found::Control(control));
                 }
             };
             match kept {
-                Ok(Some(found)) => break found,
+                Ok(Some(found)) => break Ok(found),
                 Ok(None) => {}
-                Err(fault) => return Err(self.fail(endpoint, now, fault)),
+                Err(fault) => break Err(self.fail(endpoint, now, fault)),
             }
         };
         let (taken, rest) = buffer.split_at_mut(unread.start);
         *input = rest;
+        let found = found?;
         self.clear = self.is_clear();
         Ok(Some(match found {
             Found::InInput(whole) => Incoming::Message(whole.message(taken)),
@@ -163,8 +163,8 @@ impl<S: Storage> MessageBuffer<S> {
         }))
     }
 
-    /// The room for the next read where the host has one buffer for all its connections, `shared`: that, or, for what is left
-    /// of a big frame, or would fill `shared`, straight where its message lies.
+    /// The room for the next read where the host has one buffer for all its connections, `shared`: that, or, if what is left of
+    /// the frame at hand is big or would fill `shared`, room for it where its message lies. Never empty if `shared` is not.
     ///
     /// ```
     /// # use ws_proto::{Config, Endpoint, Instant, MessageBuffer, Negotiated, Server};
@@ -184,14 +184,11 @@ impl<S: Storage> MessageBuffer<S> {
         shared: &'a mut [u8],
     ) -> &'a mut [u8] {
         let remaining = usize::try_from(endpoint.payload_remaining()).unwrap_or(usize::MAX);
-        // Less would be a system call for little, where `shared` may take what follows as well.
-        self.direct = remaining > 0 && remaining >= DIRECT_READ.min(shared.len());
-        if !self.direct {
-            return shared;
-        }
-        let room = self.unfilled(endpoint);
-        let len = room.len().min(remaining);
-        room.get_mut(..len).unwrap_or_default()
+        // Less would be a system call for little, where `shared` may take what follows as well. And what is inflated does not
+        // stay in the storage.
+        let big = remaining > 0 && remaining >= DIRECT_READ.min(shared.len());
+        self.direct = big && !endpoint.is_receiving_compressed();
+        if self.direct { self.room(remaining, remaining) } else { shared }
     }
 
     /// Tells that the first `len` bytes of [`unfilled_or`](Self::unfilled_or) have been read to; the input
@@ -219,6 +216,7 @@ impl<S: Storage> MessageBuffer<S> {
             return Ok(());
         };
         *input = core::mem::take(input).get_mut(header_len..).unwrap_or_default();
+        self.give_back(usize::try_from(endpoint.payload_remaining()).unwrap_or(usize::MAX));
         self.begin_at(0, kind, endpoint, now)
     }
 
@@ -254,6 +252,7 @@ impl<S: Storage> MessageBuffer<S> {
         let Some(message) = message else {
             return Ok(());
         };
+        self.give_back(message.at.len());
         match self.copy_behind(input.get(message.at.clone()).unwrap_or_default()) {
             Ok(at) => {
                 self.unread = at.end..at.end;
@@ -261,6 +260,16 @@ impl<S: Storage> MessageBuffer<S> {
                 Ok(())
             }
             Err(fault) => Err(self.fail(endpoint, now, fault)),
+        }
+    }
+
+    /// A message that needs `len` bytes begins in the storage, where nothing else is any more: what a bigger one took is given
+    /// back, also if every read cuts a message.
+    fn give_back(&mut self, len: usize) {
+        let least = KEPT.max(self.keep);
+        if self.storage.bytes().len() > least {
+            let kept = self.retention.kept(len, KEPT);
+            self.storage.shrink(kept.max(least).max(len));
         }
     }
 

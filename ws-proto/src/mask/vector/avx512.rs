@@ -23,7 +23,7 @@ pub(super) fn is_there() -> bool {
 ///
 /// # Safety
 ///
-/// The processor has AVX-512BW, there are 128 bytes or more, and [`mask`](super::mask)'s.
+/// The processor has AVX-512BW, there are 64 bytes or more, and [`mask`](super::mask)'s.
 #[target_feature(enable = "avx512bw")]
 pub(super) unsafe fn mask<const TEXT: bool>(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
     // SAFETY: the caller's promise.
