@@ -3,6 +3,7 @@
 use core::{fmt, iter::FusedIterator, str};
 
 use super::field::is_token_byte;
+use crate::utf8::to_str;
 
 /// An extension that a field names, with its parameters.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -208,7 +209,7 @@ impl<'h> Cursor<'h> {
         let (token, rest) = self.rest.split_at_checked(len)?;
         self.rest = rest;
         self.skip_space();
-        str::from_utf8(token).ok().filter(|token| !token.is_empty())
+        to_str(token).ok().filter(|token| !token.is_empty())
     }
 
     /// Takes `byte` if it comes next.

@@ -33,12 +33,19 @@ impl OriginPolicy<'_> {
     pub(super) fn admits(&self, origin: &str, host: &Authority<'_>) -> bool {
         match self {
             Self::AllowAny => true,
-            Self::SameHost => Origin::parse(origin).is_some_and(|origin| origin.is_at(host)),
+            Self::SameHost => {
+                is_exactly_at(origin, host) || Origin::parse(origin).is_some_and(|origin| origin.is_at(host))
+            }
             Self::Allow(entries) => {
                 Origin::parse(origin).is_some_and(|origin| entries.iter().any(|entry| origin.matches(entry)))
             }
         }
     }
+}
+
+/// Whether `origin` is at `host`, told by what browsers send: the same letters.
+fn is_exactly_at(origin: &str, host: &Authority<'_>) -> bool {
+    host.port.is_none() && matches!(origin.strip_suffix(host.text), Some("http://" | "https://"))
 }
 
 /// `scheme "://" host [ ":" port ]` (RFC 6454 section 6.2).
@@ -120,6 +127,10 @@ mod tests {
         ] {
             assert_eq!(admits(OriginPolicy::SameHost, origin, host), expected, "{origin} at {host}");
         }
+        // As a target says it that begins with http://example.com.
+        let host = Authority { port: Some(80), ..Authority::parse("example.com").unwrap() };
+        assert!(OriginPolicy::SameHost.admits("http://example.com", &host));
+        assert!(!OriginPolicy::SameHost.admits("https://example.com", &host));
     }
 
     #[test]

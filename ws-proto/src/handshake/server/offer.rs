@@ -12,6 +12,7 @@ use super::{
     },
     OriginPolicy, Upgrade,
 };
+use crate::utf8::to_str;
 
 /// The methods that HTTP has (RFC 9110 section 9.3, RFC 5789).
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
@@ -258,7 +259,7 @@ impl<'h> Facts<'h> {
     /// The host that the request is for. Host has to be valid even where the target overrides it.
     pub(super) fn authority(&self, absolute: Option<Authority<'h>>) -> Result<Authority<'h>, HandshakeError> {
         let host = self.host.required(HandshakeError::Host)?;
-        let host = parse_authority(str::from_utf8(host).map_err(|_| HandshakeError::Host)?)?;
+        let host = parse_authority(to_str(host).map_err(|_| HandshakeError::Host)?)?;
         Ok(absolute.unwrap_or(host))
     }
 
@@ -305,7 +306,7 @@ impl<'h> Facts<'h> {
             // Several origins are none that a policy could admit.
             Once::Repeated => return Err(HandshakeError::Origin),
         };
-        let origin = str::from_utf8(value).ok().filter(|origin| origin.is_ascii());
+        let origin = to_str(value).ok().filter(|origin| origin.is_ascii());
         origin.filter(|origin| policy.admits(origin, authority)).map(Some).ok_or(HandshakeError::Origin)
     }
 }
