@@ -128,7 +128,8 @@ mod tests {
             assert_eq!(admits(OriginPolicy::SameHost, origin, host), expected, "{origin} at {host}");
         }
         // As a target says it that begins with http://example.com.
-        let host = Authority { port: Some(80), ..Authority::parse("example.com").unwrap() };
+        let mut host = Authority::parse("example.com").unwrap();
+        host.port = Some(80);
         assert!(OriginPolicy::SameHost.admits("http://example.com", &host));
         assert!(!OriginPolicy::SameHost.admits("https://example.com", &host));
     }
