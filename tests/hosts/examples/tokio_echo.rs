@@ -50,8 +50,6 @@ pub(crate) async fn serve(stream: TcpStream, stop: CancellationToken) -> io::Res
     let mut stopped = pin!(stop.cancelled());
     loop {
         tokio::select! {
-            // What has been received already needs no look at anything else.
-            biased;
             message = reader.read() => match message? {
                 // Refused once the connection is closing: then nobody waits for an echo.
                 Some(message) => drop(writer.queue(message)),

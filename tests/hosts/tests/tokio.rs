@@ -219,6 +219,34 @@ async fn a_refused_client_is_told_so() {
     assert_eq!(connected.err().map(|error| error.to_string()).unwrap(), "refused with status 404");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_stops_however_much_a_client_sends() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let serving = tokio::spawn(async move { tokio_echo::serve(listener.accept().await?.0, stopped).await });
+    let stream = TcpStream::connect(address).await.unwrap();
+    let request = client::Request::new("localhost", "/");
+    let (mut reader, writer) = connect(stream, &Config::default(), request).await.unwrap();
+    let flood = tokio::spawn(async move {
+        while writer.send(Message::Binary(&[7; 5_000])).await.is_ok() {}
+    });
+    let received = async {
+        let mut echoed = 0;
+        while reader.read().await.unwrap().is_some() {
+            echoed += 1;
+            if echoed == 1_000 {
+                stop.cancel();
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), received).await.unwrap();
+    assert_eq!(reader.close_frame().unwrap().0, CloseCode::GOING_AWAY);
+    flood.await.unwrap();
+    serving.await.unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn a_server_that_stops_says_so_to_every_client() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
