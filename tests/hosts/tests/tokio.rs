@@ -229,9 +229,7 @@ async fn a_server_stops_however_much_a_client_sends() {
     let stream = TcpStream::connect(address).await.unwrap();
     let request = client::Request::new("localhost", "/");
     let (mut reader, writer) = connect(stream, &Config::default(), request).await.unwrap();
-    let flood = tokio::spawn(async move {
-        while writer.send(Message::Binary(&[7; 5_000])).await.is_ok() {}
-    });
+    let flood = tokio::spawn(async move { while writer.send(Message::Binary(&[7; 5_000])).await.is_ok() {} });
     let received = async {
         let mut echoed = 0;
         while reader.read().await.unwrap().is_some() {
