@@ -58,6 +58,8 @@ mod incoming;
 mod link;
 mod opening;
 mod outgoing;
+#[allow(dead_code, reason = "for the server that closes its connections")]
+mod remote;
 mod socket;
 mod split;
 mod transport;

@@ -1,10 +1,13 @@
-//! The endpoint with its output, owned by one thread or shared by two, and how the output is written.
+//! The endpoint with its output, owned by one thread or shared by several, and how the output is written.
 //!
-//! One lock for the endpoint, held neither while reading nor while writing the transport. Whoever queues
-//! bytes while somebody writes leaves them to the writer, which takes all there is before it stops: the
+//! One lock for the endpoint, held neither while reading nor while writing the transport. A thread that queues
+//! bytes while another one writes leaves them to the writer, which takes all there is before it stops: the
 //! order of encoding is the order on the wire.
 
-use core::{ops::DerefMut, time::Duration};
+use core::{
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
 use std::{
     io,
     net::Shutdown,
@@ -51,6 +54,8 @@ pub(crate) struct Core<R: Role> {
     shutdown_owed: bool,
     /// The transport has failed for good.
     broken: Option<io::ErrorKind>,
+    /// How long the transport may take no byte at all.
+    pub(crate) write_timeout: Option<Duration>,
 }
 
 /// Who is writing.
@@ -70,16 +75,15 @@ pub(crate) struct Shared<R: Role, T> {
     progress: Condvar,
     pub(crate) transport: T,
     pub(crate) clock: Clock,
-    /// How long the transport may take no byte at all.
-    pub(crate) write_timeout: Option<Duration>,
 }
 
-/// Access to [`Shared`]: exclusive, or one of two threads'.
+/// Access to [`Shared`]: exclusive, or one of several threads'.
 pub(crate) trait Link {
     type Role: Role;
     type Transport: Transport;
-    /// Whether somebody else may be writing.
-    const IS_SHARED: bool;
+
+    /// Whether another thread may be writing.
+    fn is_shared(&self) -> bool;
 
     fn shared(&self) -> &Shared<Self::Role, Self::Transport>;
 
@@ -89,29 +93,111 @@ pub(crate) trait Link {
     fn wait(&mut self, deadline: Option<Instant>, done: impl Fn(&Core<Self::Role>) -> bool);
 }
 
-/// The one holder of a connection: no locking at all.
-pub(crate) struct Owned<R: Role, T>(pub(crate) Shared<R, T>);
+/// The link of an unsplit connection.
+#[allow(clippy::large_enum_variant, reason = "most connections are held alone")]
+pub(crate) enum Owned<R: Role, T> {
+    /// No other thread knows the connection: there is no locking.
+    Alone(Shared<R, T>),
+    /// A [`Remote`](crate::remote::Remote) may close it.
+    Watched(Arc<Shared<R, T>>),
+}
+
+/// Exclusive access to the [`Core`] of a connection.
+pub(crate) enum Guard<'a, R: Role> {
+    Alone(&'a mut Core<R>),
+    Locked(MutexGuard<'a, Core<R>>),
+}
+
+impl<R: Role> Deref for Guard<'_, R> {
+    type Target = Core<R>;
+
+    #[inline(always)]
+    fn deref(&self) -> &Core<R> {
+        match self {
+            Self::Alone(core) => core,
+            Self::Locked(core) => core,
+        }
+    }
+}
+
+impl<R: Role> DerefMut for Guard<'_, R> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut Core<R> {
+        match self {
+            Self::Alone(core) => core,
+            Self::Locked(core) => core,
+        }
+    }
+}
+
+impl<R: Role, T> Owned<R, T> {
+    pub(crate) const fn alone(shared: Shared<R, T>) -> Self {
+        Self::Alone(shared)
+    }
+
+    /// The connection's parts, for several holders.
+    pub(crate) fn into_shared(self) -> Arc<Shared<R, T>> {
+        match self {
+            Self::Alone(shared) => Arc::new(shared),
+            Self::Watched(shared) => shared,
+        }
+    }
+
+    /// The transport alone.
+    pub(crate) fn into_transport(self) -> T {
+        let mut shared = match self {
+            Self::Alone(shared) => return shared.transport,
+            Self::Watched(shared) => shared,
+        };
+        loop {
+            match Arc::try_unwrap(shared) {
+                Ok(shared) => return shared.transport,
+                // A remote is looking at it, which takes no longer than one attempt to write.
+                Err(still) => shared = still,
+            }
+            std::thread::yield_now();
+        }
+    }
+}
 
 impl<R: Role, T: Transport> Link for Owned<R, T> {
     type Role = R;
     type Transport = T;
-    const IS_SHARED: bool = false;
 
+    fn is_shared(&self) -> bool {
+        matches!(self, Self::Watched(_))
+    }
+
+    #[inline(always)]
     fn shared(&self) -> &Shared<R, T> {
-        &self.0
+        match self {
+            Self::Alone(shared) => shared,
+            Self::Watched(shared) => shared,
+        }
     }
 
+    #[inline(always)]
     fn core(&mut self) -> impl DerefMut<Target = Core<R>> {
-        self.0.core.get_mut().unwrap_or_else(PoisonError::into_inner)
+        match self {
+            Self::Alone(shared) => Guard::Alone(shared.core.get_mut().unwrap_or_else(PoisonError::into_inner)),
+            Self::Watched(shared) => Guard::Locked(shared.lock()),
+        }
     }
 
-    fn wait(&mut self, _deadline: Option<Instant>, _done: impl Fn(&Core<R>) -> bool) {}
+    fn wait(&mut self, deadline: Option<Instant>, done: impl Fn(&Core<R>) -> bool) {
+        if let Self::Watched(shared) = self {
+            shared.wait(deadline, done);
+        }
+    }
 }
 
 impl<R: Role, T: Transport> Link for Arc<Shared<R, T>> {
     type Role = R;
     type Transport = T;
-    const IS_SHARED: bool = true;
+
+    fn is_shared(&self) -> bool {
+        true
+    }
 
     fn shared(&self) -> &Shared<R, T> {
         self
@@ -122,19 +208,7 @@ impl<R: Role, T: Transport> Link for Arc<Shared<R, T>> {
     }
 
     fn wait(&mut self, deadline: Option<Instant>, done: impl Fn(&Core<R>) -> bool) {
-        let mut core = self.lock();
-        while !done(&core) {
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            if left == Some(Duration::ZERO) {
-                return;
-            }
-            core.waiting += 1;
-            core = match left {
-                None => self.progress.wait(core).unwrap_or_else(PoisonError::into_inner),
-                Some(left) => self.progress.wait_timeout(core, left).unwrap_or_else(PoisonError::into_inner).0,
-            };
-            core.waiting -= 1;
-        }
+        Shared::wait(self, deadline, done);
     }
 }
 
@@ -182,12 +256,29 @@ impl<R: Role, T> Shared<R, T> {
             stalled: None,
             shutdown_owed: false,
             broken: None,
+            write_timeout,
         };
-        Self { core: Mutex::new(core), progress: Condvar::new(), transport, clock, write_timeout }
+        Self { core: Mutex::new(core), progress: Condvar::new(), transport, clock }
     }
 
     fn lock(&self) -> MutexGuard<'_, Core<R>> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait(&self, deadline: Option<Instant>, done: impl Fn(&Core<R>) -> bool) {
+        let mut core = self.lock();
+        while !done(&core) {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return;
+            }
+            core.waiting += 1;
+            core = match left {
+                None => self.progress.wait(core).unwrap_or_else(PoisonError::into_inner),
+                Some(left) => self.progress.wait_timeout(core, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
+            core.waiting -= 1;
+        }
     }
 }
 
@@ -338,13 +429,15 @@ pub(crate) fn flush(link: &mut impl Link) -> io::Result<()> {
 /// Beside somebody who writes, a reader must not be kept from reading: were both sides' readers stuck in a
 /// write, neither would ever be released. What a [`MOMENT`] is too short for is left to the next call.
 pub(crate) fn flush_before_read<L: Link>(link: &mut L) -> io::Result<Option<Duration>> {
-    if !L::IS_SHARED {
+    if !link.is_shared() {
         return flush(link).map(|()| None);
     }
     match flush_as(Writing::Reader, link, Instant::now().checked_add(MOMENT)) {
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-            let stalled = link.core().stalled.map_or(Duration::ZERO, |since| since.elapsed());
-            if link.shared().write_timeout.is_some_and(|timeout| stalled >= timeout) {
+            let core = link.core();
+            let stalled = core.stalled.map_or(Duration::ZERO, |since| since.elapsed());
+            if core.write_timeout.is_some_and(|timeout| stalled >= timeout) {
+                drop(core);
                 return Err(error);
             }
             // The longer the peer has taken nothing, the less often it is tried.
@@ -354,7 +447,7 @@ pub(crate) fn flush_before_read<L: Link>(link: &mut L) -> io::Result<Option<Dura
     }
 }
 
-fn flush_as(whom: Writing, link: &mut impl Link, limit: Option<Instant>) -> io::Result<()> {
+pub(crate) fn flush_as(whom: Writing, link: &mut impl Link, limit: Option<Instant>) -> io::Result<()> {
     loop {
         let mut core = link.core();
         core.check()?;
@@ -518,8 +611,8 @@ fn write_out(
 ) -> io::Result<()> {
     let started = Instant::now();
     let slices = [&*output, frame[0], frame[1]];
-    let Shared { transport, write_timeout, .. } = link.shared();
-    let (written, result) = write_all(transport, slices, *write_timeout, limit);
+    let write_timeout = link.core().write_timeout;
+    let (written, result) = write_all(&link.shared().transport, slices, write_timeout, limit);
     let rest = remaining(slices, written);
     if rest.iter().all(|slice| slice.is_empty()) {
         output.clear();

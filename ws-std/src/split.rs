@@ -7,7 +7,7 @@ use crate::{
     Role,
     error::Result,
     incoming::Incoming,
-    link::{self, Link, Shared},
+    link::{self, Link, Owned, Shared},
     outgoing::MessageWriter,
     socket::Socket,
     transport::Transport,
@@ -28,7 +28,15 @@ pub struct Reader<R: Role, T = Socket> {
 /// It never waits for the peer to send anything; timeouts are kept by the thread that reads. Clones write to the
 /// same connection, each message whole.
 pub struct Writer<R: Role, T = Socket> {
-    pub(crate) link: Arc<Shared<R, T>>,
+    link: Arc<Shared<R, T>>,
+    /// As many references as there are writers.
+    writers: Arc<()>,
+}
+
+impl<R: Role, T> Writer<R, T> {
+    pub(crate) fn new(link: Arc<Shared<R, T>>) -> Self {
+        Self { link, writers: Arc::new(()) }
+    }
 }
 
 impl<R: Role, T: Transport> Reader<R, T> {
@@ -91,15 +99,18 @@ impl<R: Role, T: Transport> Reader<R, T> {
         if !Arc::ptr_eq(&self.link, &writer.link) {
             return Err(ReuniteError(Box::new((self, writer))));
         }
+        if Arc::strong_count(&writer.writers) > 1 {
+            return Err(ReuniteError(Box::new((self, writer))));
+        }
         drop(writer);
         let Self { link, incoming, subprotocol } = self;
-        match Arc::try_unwrap(link) {
-            Ok(shared) => Ok(crate::WebSocket::reunited(shared, incoming, subprotocol)),
-            Err(link) => {
-                let reader = Self { link: Arc::clone(&link), incoming, subprotocol };
-                Err(ReuniteError(Box::new((reader, Writer { link }))))
-            }
-        }
+        // Only a remote refers to the connection now, if a server keeps one.
+        let link = if Arc::weak_count(&link) == 0 {
+            Arc::try_unwrap(link).map_or_else(Owned::Watched, Owned::Alone)
+        } else {
+            Owned::Watched(link)
+        };
+        Ok(crate::WebSocket::reunited(link, incoming, subprotocol))
     }
 }
 
@@ -237,7 +248,7 @@ impl<R: Role, T> std::error::Error for ReuniteError<R, T> {}
 
 impl<R: Role, T> Clone for Writer<R, T> {
     fn clone(&self) -> Self {
-        Self { link: Arc::clone(&self.link) }
+        Self { link: Arc::clone(&self.link), writers: Arc::clone(&self.writers) }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     incoming::{Incoming, Kind},
     link::{self, Link, Owned, Shared},
     outgoing::MessageWriter,
+    remote::Remote,
     socket::Socket,
     split::{Reader, Writer},
     transport::{Duplex, Transport},
@@ -162,7 +163,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
         write_timeout: Option<Duration>,
     ) -> Self {
         let incoming = Incoming::new(buffer, compression.other(), clock.now());
-        let link = Owned(Shared::new(endpoint, compression, transport, clock, write_timeout));
+        let link = Owned::alone(Shared::new(endpoint, compression, transport, clock, write_timeout));
         Self { link, incoming, subprotocol: None }
     }
 
@@ -321,8 +322,8 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     }
 
     /// How long the peer may take none of the bytes that we write; 30 s by default.
-    pub const fn set_write_timeout(&mut self, timeout: Option<Duration>) {
-        self.link.0.write_timeout = timeout;
+    pub fn set_write_timeout(&mut self, timeout: Option<Duration>) {
+        self.link.core().write_timeout = timeout;
     }
 
     /// The memory that this connection holds now for input and output, in bytes, besides this value itself.
@@ -333,8 +334,8 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
 
     /// The transport.
     #[must_use]
-    pub const fn transport(&self) -> &T {
-        &self.link.0.transport
+    pub fn transport(&self) -> &T {
+        &self.link.shared().transport
     }
 
     /// Ends the driving of this connection: the transport, and bytes that were read and not been taken.
@@ -344,11 +345,23 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     #[must_use]
     pub fn into_inner(self) -> (T, Vec<u8>) {
         let unread = self.incoming.buffer.unread().to_vec();
-        (self.link.0.transport, unread)
+        (self.link.into_transport(), unread)
     }
 
-    pub(crate) const fn reunited(shared: Shared<R, T>, incoming: Incoming, subprotocol: Option<Box<str>>) -> Self {
-        Self { link: Owned(shared), incoming, subprotocol }
+    pub(crate) const fn reunited(link: Owned<R, T>, incoming: Incoming, subprotocol: Option<Box<str>>) -> Self {
+        Self { link, incoming, subprotocol }
+    }
+
+    /// This connection, and a way for another thread to close it.
+    #[allow(dead_code, reason = "for the server that closes its connections")]
+    pub(crate) fn with_remote(self) -> (Self, Remote)
+    where
+        R: 'static,
+        T: 'static,
+    {
+        let shared = self.link.into_shared();
+        let remote = Remote::new(&shared);
+        (Self { link: Owned::Watched(shared), ..self }, remote)
     }
 
     /// Two halves for two threads: one reads while the other writes, and neither waits for the other.
@@ -357,9 +370,9 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     where
         T: Duplex,
     {
-        let shared = Arc::new(self.link.0);
+        let shared = self.link.into_shared();
         let reader = Reader { link: Arc::clone(&shared), incoming: self.incoming, subprotocol: self.subprotocol };
-        (reader, Writer { link: shared })
+        (reader, Writer::new(shared))
     }
 }
 
