@@ -22,8 +22,8 @@ pub use keys::{Keys, TestClient};
 pub use pair::Pair;
 pub use say::{Say, Told, told_of};
 pub use wire::{
-    BINARY, CLOSE, CONTINUATION, FIN, KEY, PING, PONG, RawFrame, TEXT, code_of, frame, from_peer, header, masked,
-    parse,
+    BINARY, CLOSE, CONTINUATION, FIN, KEY, PING, PONG, RawFrame, TEXT, close_of, code_of, frame, from_peer,
+    header, masked, parse,
 };
 
 /// A number of bytes that look random and are the same every time.

@@ -101,6 +101,12 @@ pub fn parse(mut bytes: &[u8]) -> Vec<RawFrame> {
     frames
 }
 
+/// The Close that tells a peer of a failure: first byte and payload, by the design's table of codes.
+#[must_use]
+pub fn close_of(kind: ReceiveErrorKind) -> (u8, Vec<u8>) {
+    (CLOSE, [&code_of(kind).to_be_bytes()[..], kind.close_reason().as_bytes()].concat())
+}
+
 /// The code that a peer is told a failure with, by the design's table.
 #[must_use]
 pub fn code_of(kind: ReceiveErrorKind) -> u16 {

@@ -139,7 +139,7 @@ impl Model {
             Step::Deadline if self.is_open() || self.over => {}
             Step::Deadline => {
                 if self.is_receiving() {
-                    self.cause = Some(Cause::Timeout);
+                    self.cause = Some(Cause::CloseTimeout);
                 }
                 self.end();
             }
@@ -267,7 +267,7 @@ fn every_code_is_accepted_or_answered_with_1002() {
         } else {
             assert_eq!(host.error.map(|error| error.kind()), Some(ReceiveErrorKind::InvalidCloseCode), "{code}");
             assert_eq!(host.endpoint.close_frame(), None);
-            assert_eq!(sent, [(CLOSE, body(1002, ""))]);
+            assert_eq!(sent, [(CLOSE, body(1002, "close code may not be sent"))]);
             host.receive_eof();
             assert_eq!(host.closed(), Closed { clean: false, code: CloseCode::ABNORMAL, cause: Cause::Failure });
         }
@@ -306,7 +306,7 @@ fn a_close_body_of_one_byte_is_answered_with_1002() {
     fn check<R: Role>(mut host: Host<R>) {
         host.receive_frame(CLOSE, b"\x03");
         assert_eq!(host.error.map(|error| error.kind()), Some(ReceiveErrorKind::ShortCloseBody));
-        assert_eq!(host.sent_plain(), [(CLOSE, body(1002, ""))]);
+        assert_eq!(host.sent_plain(), [(CLOSE, body(1002, "close body is one byte long"))]);
         assert!(host.told.is_empty());
     }
     on_both(&config(), check, check);
@@ -318,7 +318,7 @@ fn a_close_reason_that_is_not_utf8_is_answered_with_1007() {
     fn check<R: Role>(mut host: Host<R>, reason: &[u8]) {
         host.receive_frame(CLOSE, &[&[0x03, 0xE8], reason].concat());
         assert_eq!(host.error.map(|error| error.kind()), Some(ReceiveErrorKind::InvalidCloseReason));
-        assert_eq!(host.sent_plain(), [(CLOSE, body(1007, ""))]);
+        assert_eq!(host.sent_plain(), [(CLOSE, body(1007, "close reason is not UTF-8"))]);
         assert!(host.told.is_empty());
         assert_eq!(host.endpoint.close_frame(), None);
     }
@@ -564,7 +564,7 @@ fn after_a_failure_every_call_discards_and_returns_the_same_error() {
         host.receive_frame(CLOSE, &body(1000, ""));
         assert_eq!(host.told, [Told::Text("fine".into())]);
         assert_eq!((host.error, host.endpoint.failure()), (Some(error), Some(error)));
-        assert_eq!(host.sent_plain(), [(CLOSE, body(1002, ""))]);
+        assert_eq!(host.sent_plain(), [(CLOSE, body(1002, "opcode is reserved"))]);
         assert_eq!(host.shutdowns, 1);
     }
     on_both(&config(), check, check);
@@ -603,7 +603,7 @@ fn a_failure_replaces_a_close_that_was_not_handed_out() {
     fn check<R: Role>(mut host: Host<R>) {
         idle(&mut host);
         host.receive(&[0x83]);
-        assert_eq!(host.sent_plain(), [(CLOSE, body(1002, ""))]);
+        assert_eq!(host.sent_plain(), [(CLOSE, body(1002, "opcode is reserved"))]);
         assert_eq!(host.shutdowns, 1);
     }
     on_both(&idle_config(), check, check);
@@ -618,7 +618,7 @@ fn the_peers_close_is_answered_by_a_close_that_was_not_handed_out_yet() {
         host.output.clear();
         host.receive_frame(CLOSE, &body(3000, ""));
         host.receive_eof();
-        let closed = Closed { clean: true, code: CloseCode::new(3000), cause: Cause::Timeout };
+        let closed = Closed { clean: true, code: CloseCode::new(3000), cause: Cause::IdleTimeout };
         assert_eq!((host.closed(), host.shutdowns), (closed, 1));
     }
     on_both(&idle_config(), check, check);

@@ -8,8 +8,8 @@ use ws_proto::{
 };
 use ws_tests::{
     BINARY, CLOSE, CONTINUATION, Compressor, FIN, Host, PING, PONG, RSV1, TEXT, TestClient, Told, agreed,
-    answer_to, bare_config, code_of, deflating_client, deflating_server, inflated, masked, noise, on_both, server,
-    symmetric, two_way_splits, understood,
+    answer_to, bare_config, close_of, deflating_client, deflating_server, inflated, masked, noise, on_both,
+    server, symmetric, two_way_splits, understood,
 };
 
 /// RFC 7692 section 7.2.3.1: "Hello" in a fixed block.
@@ -67,7 +67,7 @@ fn received(
         let mut host = deflating_server(config, settings);
         host.receive_buffered(&mut MessageBuffer::new(Vec::new()), &wire);
         let close = host.sent_plain().pop();
-        assert_eq!(close, Some((CLOSE, code_of(error).to_be_bytes().to_vec())), "the peer is told");
+        assert_eq!(close, Some(close_of(error)), "the peer is told");
     }
     outcome
 }
@@ -232,7 +232,7 @@ fn only_the_first_frame_of_a_message_has_the_first_reserved_bit() {
             assert_eq!(host.error, None);
             host.receive_frame(first, b"");
             assert_eq!(host.error.map(|error| error.kind()), Some(ReceiveErrorKind::ReservedBits), "{first:02X}");
-            assert_eq!(host.sent_plain().pop(), Some((CLOSE, 1002_u16.to_be_bytes().to_vec())));
+            assert_eq!(host.sent_plain().pop(), Some(close_of(ReceiveErrorKind::ReservedBits)));
         }
     }
     check(|| deflating_server(&bare_config(), &takeover()));

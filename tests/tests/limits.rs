@@ -4,7 +4,7 @@ use std::time::{Duration, Instant as Clock};
 
 use ws_proto::{Config, Fault, MessageBuffer, ReceiveErrorKind, Retention, Role, Storage};
 use ws_tests::{
-    BINARY, CLOSE, CONTINUATION, FIN, Host, KEY, PING, TEXT, Told, bare_config, client, code_of, from_peer,
+    BINARY, CLOSE, CONTINUATION, FIN, Host, KEY, PING, TEXT, Told, bare_config, client, close_of, from_peer,
     header, masked, noise, on_both, parse, server,
 };
 
@@ -44,7 +44,7 @@ fn refused_by_header<R: Role>(
     let error = host.error.expect("the header is enough");
     assert_eq!((error.kind(), host.told.len()), (expected, told));
     let close = host.sent_plain().pop();
-    assert_eq!(close, Some((CLOSE, code_of(expected).to_be_bytes().to_vec())));
+    assert_eq!(close, Some(close_of(expected)));
 }
 
 fn both_refuse(config: &Config, before: &[(u8, &[u8])], first: u8, len: u64, kind: ReceiveErrorKind) {
@@ -319,7 +319,7 @@ fn a_message_that_does_not_fit_a_slice_is_refused_with_1009_by_its_header() {
         for read in [1, 1000] {
             for mut host in on_slice(|| server(&bare_config()), 100, &bytes, read) {
                 assert_eq!(host.error.map(|error| error.kind()), full);
-                assert_eq!(host.sent_plain(), [(CLOSE, vec![0x03, 0xF1])]);
+                assert_eq!(host.sent_plain(), [(CLOSE, b"\x03\xF1no storage left for the message".to_vec())]);
             }
         }
     }

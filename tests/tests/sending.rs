@@ -422,7 +422,7 @@ fn receive_error_unmasked() {
         let mut host = server(&bare_config());
         host.receive(&ws_tests::frame(first, b"x"));
         assert_eq!(host.error.map(|error| error.kind()), Some(ReceiveErrorKind::Unmasked));
-        assert_eq!(host.sent_plain(), [(CLOSE, vec![0x03, 0xEA])]);
+        assert_eq!(host.sent_plain(), [(CLOSE, b"\x03\xEAclient's frame is not masked".to_vec())]);
         assert!(host.told.is_empty());
     }
 }
@@ -434,7 +434,7 @@ fn receive_error_masked() {
         let mut host = client(&bare_config());
         host.receive(&ws_tests::masked(first, b"x"));
         assert_eq!(host.error.map(|error| error.kind()), Some(ReceiveErrorKind::Masked));
-        assert_eq!(host.sent_plain(), [(CLOSE, vec![0x03, 0xEA])]);
+        assert_eq!(host.sent_plain(), [(CLOSE, b"\x03\xEAserver's frame is masked".to_vec())]);
         assert!(host.told.is_empty());
     }
 }
@@ -529,7 +529,7 @@ fn receive_error_fault() {
         assert!(error.to_string().contains("RFC 6455"));
         host.receive_frame(FIN | TEXT, b"ignored");
         assert_eq!((host.error, host.told.len()), (Some(error), 0));
-        assert_eq!(host.sent_plain(), [(CLOSE, code.to_be_bytes().to_vec())]);
+        assert_eq!(host.sent_plain(), [ws_tests::close_of(error.kind())]);
         assert_eq!(host.shutdowns, 1);
         assert_eq!(host.endpoint.fail(host.now, Fault::Internal), error, "the first failure stays");
     }

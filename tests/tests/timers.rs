@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ws_proto::{Cause, CloseCode, Closed, Config, Fault, Instant, Role, Side, State};
-use ws_tests::{BINARY, CLOSE, FIN, Host, PING, PONG, Pair, Say, bare_config, on_both};
+use ws_proto::{Cause, CloseCode, Closed, Config, Fault, Instant, Message, Output, Role, Server, Side, State};
+use ws_tests::{BINARY, CLOSE, FIN, Host, PING, PONG, Pair, Say, TEXT, bare_config, on_both, server};
 
 const SECOND: u64 = 1000;
 
@@ -17,8 +17,8 @@ fn wait_until<R: Role>(host: &mut Host<R>, millis: u64) {
     host.handle_timeout();
 }
 
-fn close_body(code: u16) -> Vec<u8> {
-    code.to_be_bytes().into()
+fn close_body(code: u16, reason: &str) -> Vec<u8> {
+    [&code.to_be_bytes()[..], reason.as_bytes()].concat()
 }
 
 fn with(change: impl FnOnce(&mut Config)) -> Config {
@@ -28,15 +28,15 @@ fn with(change: impl FnOnce(&mut Config)) -> Config {
 }
 
 #[test]
-fn thirty_seconds_of_silence_are_followed_by_a_ping() {
+fn twenty_seconds_of_silence_are_followed_by_a_ping() {
     fn check<R: Role>(mut host: Host<R>) {
-        assert_eq!(host.endpoint.poll_timeout(), at(30 * SECOND));
-        wait_until(&mut host, 30 * SECOND - 1);
+        assert_eq!(host.endpoint.poll_timeout(), at(20 * SECOND));
+        wait_until(&mut host, 20 * SECOND - 1);
         assert!(host.output.is_empty());
         assert!(host.step_clock());
-        assert_eq!(host.now, Instant::from_millis(30 * SECOND));
+        assert_eq!(host.now, Instant::from_millis(20 * SECOND));
         assert_eq!(host.sent_plain(), [(PING, vec![])]);
-        assert_eq!(host.endpoint.poll_timeout(), at(60 * SECOND));
+        assert_eq!(host.endpoint.poll_timeout(), at(40 * SECOND));
     }
     on_both(&Config::default(), check, check);
 }
@@ -47,15 +47,15 @@ fn a_ping_without_an_answer_fails_the_connection_with_1011() {
     fn check<R: Role>(mut host: Host<R>) {
         host.step_clock();
         host.output.clear();
-        wait_until(&mut host, 60 * SECOND - 1);
+        wait_until(&mut host, 40 * SECOND - 1);
         assert_eq!(host.endpoint.state(), State::Open);
-        wait_until(&mut host, 60 * SECOND);
-        assert_eq!(host.sent_plain(), [(CLOSE, close_body(1011))]);
+        wait_until(&mut host, 40 * SECOND);
+        assert_eq!(host.sent_plain(), [(CLOSE, close_body(1011, "no answer to a Ping"))]);
         assert_eq!((host.shutdowns, host.endpoint.state()), (1, State::Closing));
         host.receive_frame(FIN | BINARY, b"too late");
         assert!(host.told.is_empty());
         host.step_clock();
-        assert_eq!(host.closed(), Closed { clean: false, code: CloseCode::ABNORMAL, cause: Cause::Timeout });
+        assert_eq!(host.closed(), Closed { clean: false, code: CloseCode::ABNORMAL, cause: Cause::PongTimeout });
         assert_eq!(host.endpoint.poll_timeout(), None);
     }
     on_both(&Config::default(), check, check);
@@ -65,10 +65,10 @@ fn a_ping_without_an_answer_fails_the_connection_with_1011() {
 fn whatever_arrives_answers_a_ping() {
     fn check<R: Role>(mut host: Host<R>, bytes: &[u8]) {
         host.step_clock();
-        host.now = Instant::from_millis(59 * SECOND);
+        host.now = Instant::from_millis(39 * SECOND);
         host.receive(bytes);
-        assert_eq!(host.endpoint.poll_timeout(), at(89 * SECOND));
-        wait_until(&mut host, 60 * SECOND);
+        assert_eq!(host.endpoint.poll_timeout(), at(59 * SECOND));
+        wait_until(&mut host, 40 * SECOND);
         assert_eq!(host.endpoint.state(), State::Open);
     }
     // A Pong, another frame, a single byte of one.
@@ -89,7 +89,7 @@ fn whatever_arrives_answers_a_ping() {
 fn a_busy_connection_is_never_pinged() {
     fn check<R: Role>(mut host: Host<R>) {
         for second in 1..100 {
-            wait_until(&mut host, second * 29 * SECOND);
+            wait_until(&mut host, second * 19 * SECOND);
             host.receive_frame(PONG, b"");
         }
         assert!(host.output.is_empty());
@@ -135,12 +135,12 @@ fn an_idle_connection_is_closed_with_1001() {
         wait_until(&mut host, 7 * SECOND - 1);
         assert!(host.output.is_empty());
         host.step_clock();
-        assert_eq!(host.sent_plain(), [(CLOSE, close_body(1001))]);
+        assert_eq!(host.sent_plain(), [(CLOSE, close_body(1001, "idle for too long"))]);
         assert_eq!(host.shutdowns, 0, "the peer's Close is waited for");
         assert_eq!(host.endpoint.poll_timeout(), at(9 * SECOND));
-        host.receive_frame(CLOSE, &close_body(1001));
+        host.receive_frame(CLOSE, &close_body(1001, ""));
         host.receive_eof();
-        assert_eq!(host.closed(), Closed { clean: true, code: CloseCode::GOING_AWAY, cause: Cause::Timeout });
+        assert_eq!(host.closed(), Closed { clean: true, code: CloseCode::GOING_AWAY, cause: Cause::IdleTimeout });
     }
     let config = with(|config| {
         config.idle_timeout = Some(Duration::from_secs(7));
@@ -173,7 +173,7 @@ fn data_sent_puts_the_idle_timeout_off_for_at_most_twice_its_length() {
         assert_eq!((host.endpoint.state(), host.output.len()), (State::Open, 0));
         assert_eq!(host.endpoint.poll_timeout(), at(14 * SECOND));
         host.step_clock();
-        assert_eq!(host.sent_plain(), [(CLOSE, close_body(1001))]);
+        assert_eq!(host.sent_plain(), [(CLOSE, close_body(1001, "idle for too long"))]);
     }
     on_both(&with(|config| config.idle_timeout = Some(Duration::from_secs(7))), check, check);
 }
@@ -189,7 +189,7 @@ fn idle_and_keepalive_run_side_by_side() {
         host.step_clock();
         host.step_clock();
         let sent = host.sent_plain();
-        assert!(sent.contains(&(CLOSE, close_body(1001))), "{sent:?}");
+        assert!(sent.contains(&(CLOSE, close_body(1001, "idle for too long"))), "{sent:?}");
     }
     let config = with(|config| {
         config.idle_timeout = Some(Duration::from_secs(7));
@@ -211,7 +211,7 @@ fn the_peers_close_is_waited_for_ten_seconds() {
         wait_until(&mut host, 11 * SECOND - 1);
         assert_eq!((host.endpoint.state(), host.shutdowns), (State::Closing, 0));
         wait_until(&mut host, 11 * SECOND);
-        assert_eq!(host.closed(), Closed { clean: false, code: CloseCode::ABNORMAL, cause: Cause::Timeout });
+        assert_eq!(host.closed(), Closed { clean: false, code: CloseCode::ABNORMAL, cause: Cause::CloseTimeout });
         assert_eq!((host.shutdowns, host.endpoint.poll_timeout()), (1, None));
     }
     on_both(&Config::default(), check, check);
@@ -347,4 +347,129 @@ fn timeouts_are_rounded_up_to_a_millisecond_and_saturate() {
         let config = with(|config| config.idle_timeout = Some(timeout));
         on_both(&config, |host| check(host, at(millis)), |host| check(host, at(millis)));
     }
+}
+
+/// Queues a message and the Ping that is due after it; nothing has been written yet.
+fn message_and_ping(host: &mut Host<Server>, len: usize) -> Output {
+    let mut output = Output::new();
+    output.send(&mut host.endpoint, Message::Binary(&vec![0; len])).unwrap();
+    wait_until(host, 20 * SECOND - 1);
+    host.now = Instant::from_millis(20 * SECOND);
+    host.endpoint.handle_timeout(host.now);
+    output.drain(&mut host.endpoint);
+    output
+}
+
+#[test]
+fn a_peer_that_takes_what_was_queued_before_a_ping_is_alive() {
+    let mut host = server(&Config::default());
+    let mut output = message_and_ping(&mut host, 400);
+    for second in 21..=419 {
+        host.now = Instant::from_millis(second * SECOND);
+        output.written(&mut host.endpoint, host.now, 1);
+        assert_eq!(host.endpoint.poll_timeout(), at((second + 20) * SECOND));
+    }
+    // The rest of the message, the Ping and something more: the wait for the Pong begins.
+    output.send(&mut host.endpoint, Message::Text("later")).unwrap();
+    output.written(&mut host.endpoint, host.now, 4 + 400 - 399 + 2);
+    host.now = Instant::from_millis(425 * SECOND);
+    output.written(&mut host.endpoint, host.now, 3);
+    assert_eq!(host.endpoint.poll_timeout(), at(439 * SECOND), "what follows the Ping is no sign of life");
+    host.endpoint.handle_timeout(Instant::from_millis(439 * SECOND));
+    assert_eq!(host.endpoint.closed(), None, "the Close is owed");
+    output.drain(&mut host.endpoint);
+    assert_eq!(host.endpoint.closed().map(|closed| closed.cause), Some(Cause::PongTimeout));
+}
+
+#[test]
+fn a_peer_that_takes_nothing_before_a_ping_is_given_up_in_the_pong_timeout() {
+    let mut host = server(&Config::default());
+    let mut output = message_and_ping(&mut host, 400);
+    output.written(&mut host.endpoint, host.now, 0);
+    assert_eq!(host.endpoint.poll_timeout(), at(40 * SECOND));
+    assert_eq!(output.poll_timeout(), at(50 * SECOND));
+}
+
+#[test]
+fn output_before_a_close_may_finish_as_long_as_it_makes_progress() {
+    let mut host = server(&Config::default());
+    let mut output = Output::new();
+    output.send(&mut host.endpoint, Message::Binary(&[0; 120])).unwrap();
+    output.close(&mut host.endpoint, host.now, CloseCode::NORMAL, "").unwrap();
+    for second in 1..=125 {
+        host.now = Instant::from_millis(second * SECOND);
+        output.written(&mut host.endpoint, host.now, 1);
+        assert_eq!(host.endpoint.poll_timeout(), at((second + 10) * SECOND));
+    }
+    output.written(&mut host.endpoint, host.now, 1);
+    assert!(output.is_empty());
+    assert_eq!(host.endpoint.poll_timeout(), at(135 * SECOND));
+    // The peer's answer comes, and the end of our direction waits for more output, of another's Close say.
+    host.receive_frame(CLOSE, &close_body(1000, ""));
+    assert!(host.endpoint.closed().unwrap().clean, "it is certain before the transport has ended");
+    assert_eq!(host.endpoint.state(), State::Closing);
+}
+
+#[test]
+fn the_end_of_the_transport_is_waited_for_from_when_our_close_has_left() {
+    let mut host = server(&Config::default());
+    let mut output = Output::new();
+    output.send(&mut host.endpoint, Message::Binary(&[0; 20])).unwrap();
+    let mut close = host.peer_frame(CLOSE, b"");
+    host.endpoint.receive(host.now, &mut &mut close[..]).unwrap();
+    output.drain(&mut host.endpoint);
+    for second in 1..=24 {
+        host.now = Instant::from_millis(second * SECOND);
+        output.written(&mut host.endpoint, host.now, 1);
+        assert_eq!(host.endpoint.poll_timeout(), at((second + 1) * SECOND));
+    }
+}
+
+#[test]
+fn a_message_that_does_not_end_fails_with_1008_if_it_has_a_deadline() {
+    fn check<R: Role>(mut host: Host<R>, first: u8, payload: &[u8]) {
+        host.now = Instant::from_millis(SECOND);
+        let mut piece = host.peer_frame(first, payload);
+        if first & FIN != 0 {
+            piece.truncate(piece.len() - 1);
+        }
+        host.receive(&piece);
+        for second in (1..=7).step_by(2) {
+            host.now = Instant::from_millis(second * SECOND);
+            if first & FIN == 0 {
+                host.receive_frame(PONG, b"alive");
+                host.receive_frame(0, b"more");
+            }
+            assert_eq!(host.endpoint.poll_timeout(), at(8 * SECOND));
+        }
+        host.step_clock();
+        assert_eq!(host.sent_plain(), [(CLOSE, close_body(1008, "message took too long"))]);
+        host.receive_eof();
+        assert_eq!(host.closed().cause, Cause::MessageTimeout);
+    }
+    let config = with(|config| {
+        config.message_timeout = Some(Duration::from_secs(7));
+        config.idle_timeout = Some(Duration::from_secs(5));
+    });
+    for (first, payload) in [(TEXT, &b"part"[..]), (BINARY, b""), (FIN | BINARY, &[0; 200]), (FIN | TEXT, b"ab")] {
+        on_both(&config, |host| check(host, first, payload), |host| check(host, first, payload));
+    }
+}
+
+#[test]
+fn the_deadline_of_a_message_ends_with_it() {
+    fn check<R: Role>(mut host: Host<R>) {
+        for second in 1..=30 {
+            host.now = Instant::from_millis(second * SECOND);
+            host.receive_frame(TEXT, b"a message ");
+            assert_eq!(host.endpoint.poll_timeout(), at((second + 7) * SECOND));
+            host.receive_frame(FIN, b"of two");
+            assert_eq!(host.endpoint.poll_timeout(), at((second + 60) * SECOND));
+        }
+    }
+    let config = with(|config| {
+        config.message_timeout = Some(Duration::from_secs(7));
+        config.idle_timeout = Some(Duration::from_secs(60));
+    });
+    on_both(&config, check, check);
 }

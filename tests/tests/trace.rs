@@ -130,7 +130,7 @@ fn the_failure_is_seen_once_before_its_close() {
         host.endpoint.fail(host.now, Fault::Internal);
     }
     let seen = seen(script, script);
-    let [Seen::Failed(error), Seen::State(State::Closing), Seen::Sent(CLOSE, 2)] = seen[..] else {
+    let [Seen::Failed(error), Seen::State(State::Closing), Seen::Sent(CLOSE, 20)] = seen[..] else {
         panic!("{seen:?}");
     };
     assert_eq!(error.offset(), 0);

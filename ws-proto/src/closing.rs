@@ -2,6 +2,8 @@
 //!
 //! All transitions are here; the endpoint reports what happened and asks what is owed.
 
+use core::num::NonZeroU16;
+
 use crate::{close::CloseCode, role::Side};
 
 /// Where a connection is in its life.
@@ -38,8 +40,14 @@ pub enum Cause {
     Local,
     /// A failure, which [`failure`](crate::Endpoint::failure) tells.
     Failure,
-    /// A timeout: nothing to do for too long, no answer to a Ping, or to our Close.
-    Timeout,
+    /// No answer to a Ping came within [`pong_timeout`](crate::Config::pong_timeout).
+    PongTimeout,
+    /// No data frame passed for [`idle_timeout`](crate::Config::idle_timeout).
+    IdleTimeout,
+    /// A message was not complete within [`message_timeout`](crate::Config::message_timeout).
+    MessageTimeout,
+    /// No answer to our Close came within [`close_timeout`](crate::Config::close_timeout).
+    CloseTimeout,
     /// The transport ended without the peer's Close.
     Eof,
     /// The opening handshake: see [`Endpoint::refused`](crate::Endpoint::refused).
@@ -65,7 +73,7 @@ enum Stage {
 /// What the closing handshake owes the peer, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owed {
-    Close(CloseCode),
+    Close,
     Shutdown,
 }
 
@@ -74,14 +82,21 @@ pub(crate) enum Owed {
 pub(crate) struct Closing {
     stage: Stage,
     cause: Option<Cause>,
-    /// The code of the peer's Close.
-    peer: Option<CloseCode>,
-    /// Our Close, not handed out yet.
-    close_owed: Option<CloseCode>,
-    close_sent: bool,
+    /// The code of the peer's Close, which is never 0.
+    peer: Option<NonZeroU16>,
+    ours: OurClose,
     shutdown: Shutdown,
     /// Bytes that may still be discarded; at 0 the connection ends as soon as our Close is handed out.
     drain_left: u16,
+}
+
+/// Our Close frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OurClose {
+    NotYet,
+    /// It is not handed out yet.
+    Owed,
+    Sent,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,8 +112,7 @@ impl Closing {
             stage: Stage::Open,
             cause: None,
             peer: None,
-            close_owed: None,
-            close_sent: false,
+            ours: OurClose::NotYet,
             shutdown: Shutdown::NotYet,
             drain_left: DRAIN_LEN,
         }
@@ -108,12 +122,31 @@ impl Closing {
         match self.stage {
             Stage::Open => State::Open,
             Stage::AwaitingClose | Stage::Discarding => State::Closing,
-            Stage::Closed => State::Closed(Closed {
-                clean: self.peer.is_some() && self.close_sent,
-                code: self.peer.unwrap_or(CloseCode::ABNORMAL),
-                cause: self.cause.unwrap_or(Cause::Eof),
-            }),
+            Stage::Closed => State::Closed(self.outcome()),
         }
+    }
+
+    /// How the connection has ended, once nothing that can still happen changes it.
+    pub(crate) fn closed(&self) -> Option<Closed> {
+        let is_certain = match self.stage {
+            Stage::Open | Stage::AwaitingClose => false,
+            Stage::Discarding => self.ours != OurClose::Owed,
+            Stage::Closed => true,
+        };
+        is_certain.then(|| self.outcome())
+    }
+
+    fn outcome(&self) -> Closed {
+        Closed {
+            clean: self.peer.is_some() && self.ours == OurClose::Sent,
+            code: self.peer_code().unwrap_or(CloseCode::ABNORMAL),
+            cause: self.cause.unwrap_or(Cause::Eof),
+        }
+    }
+
+    /// The cause of the end, once there is one.
+    pub(crate) const fn cause(&self) -> Option<Cause> {
+        self.cause
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -126,20 +159,20 @@ impl Closing {
     }
 
     /// The code of the peer's Close, once it has come.
-    pub(crate) const fn peer_code(&self) -> Option<CloseCode> {
-        self.peer
+    pub(crate) fn peer_code(&self) -> Option<CloseCode> {
+        self.peer.map(|code| CloseCode::new(code.get()))
     }
 
     /// The application has sent its Close.
     pub(crate) const fn close_sent(&mut self) {
         self.await_close(Cause::Local);
-        self.close_sent = true;
+        self.ours = OurClose::Sent;
     }
 
     /// The endpoint closes by itself, in good order.
-    pub(crate) const fn close(&mut self, code: CloseCode, cause: Cause) {
+    pub(crate) const fn close(&mut self, cause: Cause) {
         self.await_close(cause);
-        self.close_owed = Some(code);
+        self.ours = OurClose::Owed;
     }
 
     const fn await_close(&mut self, cause: Cause) {
@@ -151,10 +184,9 @@ impl Closing {
     pub(crate) fn close_received(&mut self, code: CloseCode, side: Side) {
         if self.stage == Stage::Open {
             self.cause = Some(Cause::Peer);
-            // §5.5.1: the reply typically echoes the code.
-            self.close_owed = Some(code);
+            self.ours = OurClose::Owed;
         }
-        self.peer = Some(code);
+        self.peer = NonZeroU16::new(code.get());
         self.stage = Stage::Discarding;
         // §7.1.1: the server ends the transport first, the client waits for it.
         if side == Side::Server {
@@ -163,9 +195,9 @@ impl Closing {
     }
 
     /// The connection has failed: at most one Close, then the transport ends.
-    pub(crate) fn fail(&mut self, code: CloseCode, cause: Cause) {
-        if !self.close_sent {
-            self.close_owed = Some(code);
+    pub(crate) fn fail(&mut self, cause: Cause) {
+        if self.ours == OurClose::NotYet {
+            self.ours = OurClose::Owed;
         }
         self.stage = Stage::Discarding;
         self.cause = Some(cause);
@@ -183,7 +215,7 @@ impl Closing {
     pub(crate) fn mute(&mut self) {
         self.cause = Some(Cause::Entropy);
         // Behind a Close that has left there would have been nothing to send.
-        self.close_sent = false;
+        self.ours = OurClose::NotYet;
         self.end();
     }
 
@@ -208,17 +240,17 @@ impl Closing {
     /// The deadline has passed.
     pub(crate) fn expire(&mut self) {
         if self.stage == Stage::AwaitingClose {
-            self.cause = Some(Cause::Timeout);
+            self.cause = Some(Cause::CloseTimeout);
         }
         self.end();
     }
 
     /// Takes what is owed next.
     pub(crate) fn take_owed(&mut self) -> Option<Owed> {
-        if let Some(code) = self.close_owed.take() {
-            self.close_sent = true;
+        if self.ours == OurClose::Owed {
+            self.ours = OurClose::Sent;
             self.settle();
-            return Some(Owed::Close(code));
+            return Some(Owed::Close);
         }
         if self.shutdown == Shutdown::Owed {
             self.shutdown = Shutdown::Sent;
@@ -228,14 +260,16 @@ impl Closing {
     }
 
     fn settle(&mut self) {
-        if self.drain_left == 0 && self.close_owed.is_none() && !self.is_receiving() {
+        if self.drain_left == 0 && self.ours != OurClose::Owed && !self.is_receiving() {
             self.end();
         }
     }
 
     fn end(&mut self) {
         self.stage = Stage::Closed;
-        self.close_owed = None;
+        if self.ours == OurClose::Owed {
+            self.ours = OurClose::NotYet;
+        }
         // Every connection hands out one Shutdown: TLS, say, has a farewell of its own.
         if self.shutdown == Shutdown::NotYet {
             self.shutdown = Shutdown::Owed;

@@ -13,6 +13,9 @@ use crate::negotiated::Negotiated;
 /// ```
 ///
 /// Timeouts have a resolution of a millisecond and saturate at 49 days.
+///
+/// A connection holds at most about twice `max_message_len` for receiving, since the storage of a message doubles as
+/// its bytes arrive, and what the host lets wait for writing: 64 KiB and one message in this project's drivers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
@@ -37,13 +40,29 @@ pub struct Config {
     /// Sent frames carry no time; they are seen when the timeout is handled, so that a connection which
     /// only sends is closed between one and two timeouts after its last frame.
     pub idle_timeout: Option<Duration>,
-    /// How long nothing may arrive before a Ping is sent. 30 s: below the minute after which
-    /// common middleboxes forget a silent connection.
+    /// How long a message may take from its first byte to its last; beyond it the connection fails with 1008. Off by
+    /// default, since only the application knows how big its messages and how slow its users are. Without it a peer
+    /// can hold what it has sent of one message for as long as it answers Pings.
+    pub message_timeout: Option<Duration>,
+    /// How long nothing may arrive before a Ping is sent. 20 s: proxies commonly end a connection after 30 s
+    /// without a byte, other middleboxes after a minute.
     pub keepalive_interval: Option<Duration>,
-    /// How long after such a Ping nothing may arrive before the connection fails with 1011. 30 s.
+    /// How long after such a Ping nothing may arrive before the connection fails with 1011. 20 s.
+    ///
+    /// The wait begins when the Ping has left, if the host tells so by [`Endpoint::written`](crate::Endpoint::written): a peer that
+    /// steadily takes what was queued before the Ping is alive.
     pub pong_timeout: Option<Duration>,
     /// How long to wait for the peer's Close after ours. 10 s: the peer may be in the middle of a message.
+    ///
+    /// The wait begins when our Close has left, as that for a Pong does.
     pub close_timeout: Option<Duration>,
+    /// How long the transport may take none of the output that waits for it. 30 s: a mobile network that has lost
+    /// its signal may come back. Observed by what writes: `Output`, [`WriteDeadline`](crate::WriteDeadline), drivers.
+    pub write_timeout: Option<Duration>,
+    /// The rate, in bytes per second, that a peer has to take output at: what waits must be gone within
+    /// `write_timeout` plus its length over this rate. 1,024: slower than any network in use, fast enough that a
+    /// peer that takes a byte now and then cannot hold memory for hours. With 0 any progress is enough.
+    pub min_write_rate: u32,
     /// How long a server waits for the end of the transport, discarding input, when both sides have closed
     /// or the connection has failed. 1 s: closing with input unread would reset the connection and eat
     /// our last frames.
@@ -57,7 +76,6 @@ impl Config {
     /// The defaults.
     #[must_use]
     pub const fn new() -> Self {
-        const HALF_A_MINUTE: Option<Duration> = Some(Duration::from_secs(30));
         Self {
             max_message_len: 1 << 20,
             max_frame_len: None,
@@ -65,9 +83,12 @@ impl Config {
             max_empty_fragments: 64,
             handshake_timeout: Some(Duration::from_secs(10)),
             idle_timeout: None,
-            keepalive_interval: HALF_A_MINUTE,
-            pong_timeout: HALF_A_MINUTE,
+            message_timeout: None,
+            keepalive_interval: Some(Duration::from_secs(20)),
+            pong_timeout: Some(Duration::from_secs(20)),
             close_timeout: Some(Duration::from_secs(10)),
+            write_timeout: Some(Duration::from_secs(30)),
+            min_write_rate: 1_024,
             drain_timeout: Some(Duration::from_secs(1)),
             server_fin_timeout: Some(Duration::from_secs(5)),
         }

@@ -38,6 +38,12 @@ impl ControlFrame {
         Self { bytes, len }
     }
 
+    /// The frame's opcode: Close, Ping or Pong.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn opcode(&self) -> Option<Opcode> {
+        self.bytes.first().and_then(|first| Opcode::from_bits(first & 0x0F))
+    }
+
     /// The bytes for the wire.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

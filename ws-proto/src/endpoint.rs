@@ -5,7 +5,7 @@ use core::{fmt, ops::Range};
 
 use crate::{
     close::{self, CloseCode},
-    closing::{Cause, Closing, Owed, State},
+    closing::{Cause, Closed, Closing, Owed, State},
     config::{Config, Limits},
     control::{CloseBody, ControlFrame, Transmit},
     error::{Fault, ReceiveError, ReceiveErrorKind, SendError},
@@ -180,12 +180,13 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
             return Ok(None);
         }
         let remaining = usize::try_from(self.payload_remaining()).unwrap_or(usize::MAX);
+        let was_timing = self.is_timing();
         match self.receiver.go_on(kind, text, from, payload) {
             Ok(Some(gone)) => {
                 if self.closing.is_open() {
                     self.clock.heard(now);
                 }
-                self.clock.data_received();
+                self.clock.part_received(true, [was_timing, self.is_timing()]);
                 Ok(Some(gone))
             }
             Ok(None) => Ok(None),
@@ -214,19 +215,26 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         if self.closing.is_open() {
             self.clock.heard(now);
         }
+        let was_timing = self.is_timing();
         match self.receiver.step::<R>(buffer, unread, gather_to, &mut self.trace) {
             Ok(step) => {
+                let is_data = matches!(step, Some(Step::Data(_)));
+                self.clock.part_received(is_data, [was_timing, self.is_timing()]);
                 match step {
-                    Some(Step::Data(_)) => self.clock.data_received(),
                     // After our Close no frame of ours follows, so that a Ping stays unanswered (§5.5.1).
                     Some(Step::Ping) if self.closing.is_open() => self.receiver.control_mut().owe_pong(),
                     Some(Step::Close(code)) => self.close_received(now, code),
-                    Some(Step::Ping | Step::Pong) | None => {}
+                    Some(Step::Data(_) | Step::Ping | Step::Pong) | None => {}
                 }
                 Ok(step)
             }
             Err(kind) => self.fail_receiving(now, kind, unread),
         }
+    }
+
+    /// Whether a message arrives that has a deadline.
+    const fn is_timing(&self) -> bool {
+        self.timeouts.message.is_some() && self.receiver.is_in_message()
     }
 
     fn close_received(&mut self, now: Instant, code: CloseCode) {
@@ -258,7 +266,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     fn fail_with(&mut self, now: Instant, kind: ReceiveErrorKind) {
         self.failure = Some(kind);
         self.trace.failed(&self.error(kind));
-        self.end_by_failure(now, kind.close_code(), Cause::Failure);
+        self.end_by_failure(now, Cause::Failure);
     }
 
     const fn error(&self, kind: ReceiveErrorKind) -> ReceiveError {
@@ -271,9 +279,9 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         self.failure.map(|kind| self.error(kind))
     }
 
-    fn end_by_failure(&mut self, now: Instant, code: CloseCode, cause: Cause) {
+    fn end_by_failure(&mut self, now: Instant, cause: Cause) {
         self.forget_owed();
-        self.transition(|this| this.closing.fail(code, cause));
+        self.transition(|this| this.closing.fail(cause));
         self.clock.wait(now, self.timeouts.linger);
     }
 
@@ -318,6 +326,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     /// The code and the reason of the peer's Close, once it has arrived and was valid;
     /// [`CloseCode::NO_STATUS`] if it had none.
     ///
+    /// The reply to a Close repeats its code and not its reason.
     /// The reason is for logs, not for end users (RFC 6455 section 5.5.1).
     #[must_use]
     pub fn close_frame(&self) -> Option<(CloseCode, &str)> {
@@ -561,8 +570,9 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         } else {
             match self.transition(|this| this.closing.take_owed())? {
                 Owed::Shutdown => return Some(Transmit::Shutdown),
-                Owed::Close(code) => {
-                    let body = CloseBody::new(code, "");
+                Owed::Close => {
+                    let (code, reason) = self.owed_close();
+                    let body = CloseBody::new(code, reason);
                     transmit(&mut self.role, &mut self.trace, Opcode::Close, body.as_bytes())
                 }
             }
@@ -576,11 +586,38 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         }
     }
 
+    /// The code and the reason of the Close that is owed. A reply repeats the code of the peer's Close (§5.5.1) and has
+    /// no reason; for a fault the reason is a short fixed text.
+    fn owed_close(&self) -> (CloseCode, &'static str) {
+        match (self.failure, self.closing.cause()) {
+            (Some(kind), _) => (kind.close_code(), kind.close_reason()),
+            (None, Some(Cause::PongTimeout)) => (CloseCode::INTERNAL_ERROR, "no answer to a Ping"),
+            (None, Some(Cause::IdleTimeout)) => (CloseCode::GOING_AWAY, "idle for too long"),
+            (None, Some(Cause::MessageTimeout)) => (CloseCode::POLICY_VIOLATION, "message took too long"),
+            (None, _) => (self.closing.peer_code().unwrap_or(CloseCode::NO_STATUS), ""),
+        }
+    }
+
+    /// Tells that the transport has taken some of the output that was queued up to the last Ping, Close or
+    /// [`Shutdown`](Transmit::Shutdown) of this endpoint, that frame included.
+    ///
+    /// A peer that takes our output is alive, and can't answer what it has not reached yet: the wait for a Pong, for
+    /// the peer's Close or for its end of the transport begins anew at `now`. Without this call it begins when the frame is
+    /// handed out. `Output` (feature `alloc`) keeps the count and makes this call.
+    pub fn written(&mut self, now: Instant) {
+        match self.state() {
+            State::Open => self.clock.written(now, &self.timeouts),
+            State::Closing if self.closing.is_receiving() => self.clock.wait(now, self.timeouts.close),
+            State::Closing => self.clock.wait(now, self.timeouts.linger),
+            State::Closed(_) => {}
+        }
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) is to be called, unless something happens before; `None`: never.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.state() {
-            State::Open => self.clock.deadline(&self.timeouts),
+            State::Open => self.clock.deadline(&self.timeouts, self.is_timing()),
             State::Closing => self.clock.awaited(),
             State::Closed(_) => None,
         }
@@ -600,12 +637,14 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     }
 
     fn open_timeout(&mut self, now: Instant) {
-        match self.clock.expire(&self.timeouts, now, || self.sender.take_activity()) {
+        let timing = self.is_timing();
+        match self.clock.expire(&self.timeouts, timing, now, || self.sender.take_activity()) {
             Due::Nothing => {}
             Due::Ping => self.ping_owed = true,
-            Due::PongOverdue => self.end_by_failure(now, CloseCode::INTERNAL_ERROR, Cause::Timeout),
+            Due::PongOverdue => self.end_by_failure(now, Cause::PongTimeout),
+            Due::MessageOverdue => self.end_by_failure(now, Cause::MessageTimeout),
             Due::Idle => {
-                self.transition(|this| this.closing.close(CloseCode::GOING_AWAY, Cause::Timeout));
+                self.transition(|this| this.closing.close(Cause::IdleTimeout));
                 self.clock.wait(now, self.timeouts.close);
             }
         }
@@ -620,6 +659,16 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     #[must_use]
     pub fn state(&self) -> State {
         self.closing.state()
+    }
+
+    /// Returns how the connection has ended, as soon as that is certain: nothing more will be delivered, and our Close
+    /// has been handed out.
+    ///
+    /// A host tells its application then, once that Close is written. The transport still has to be ended and drained,
+    /// until [`state`](Self::state) is [`Closed`](State::Closed), so that the peer gets to read our last words.
+    #[must_use]
+    pub fn closed(&self) -> Option<Closed> {
+        self.closing.closed()
     }
 }
 

@@ -101,25 +101,39 @@ impl ReceiveErrorKind {
     }
 }
 
+impl ReceiveErrorKind {
+    /// Returns the reason in that Close: a short fixed text, for the peer's log.
+    #[must_use]
+    pub const fn close_reason(self) -> &'static str {
+        self.text().0
+    }
+
+    /// The fault in words, and the section of RFC 6455 that forbids it.
+    const fn text(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Frame(error) => error.text(),
+            Self::Fault(fault) => fault.text(),
+            Self::ReservedBits => ("reserved bit without an extension for it", "5.2"),
+            Self::Unmasked => ("client's frame is not masked", "5.1"),
+            Self::Masked => ("server's frame is masked", "5.1"),
+            Self::UnexpectedContinuation => ("continuation without a message", "5.4"),
+            Self::UnfinishedMessage => ("message begins inside another", "5.4"),
+            Self::FrameTooBig => ("frame is over the limit", "10.4"),
+            Self::MessageTooBig => ("message is over the limit", "10.4"),
+            Self::TooManyFragments => ("too many fragments in a message", "10.4"),
+            Self::TooManyEmptyFragments => ("too many empty fragments in a message", "10.4"),
+            Self::InvalidUtf8 => ("text is not UTF-8", "8.1"),
+            Self::ShortCloseBody => ("close body is one byte long", "5.5.1"),
+            Self::InvalidCloseCode => ("close code may not be sent", "7.4"),
+            Self::InvalidCloseReason => ("close reason is not UTF-8", "5.5.1"),
+        }
+    }
+}
+
 impl fmt::Display for ReceiveErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Frame(error) => return error.fmt(f),
-            Self::Fault(fault) => return fault.fmt(f),
-            Self::ReservedBits => "reserved bit without an extension for it (RFC 6455 section 5.2)",
-            Self::Unmasked => "client's frame is not masked (RFC 6455 section 5.1)",
-            Self::Masked => "server's frame is masked (RFC 6455 section 5.1)",
-            Self::UnexpectedContinuation => "continuation without a message (RFC 6455 section 5.4)",
-            Self::UnfinishedMessage => "message begins inside another (RFC 6455 section 5.4)",
-            Self::FrameTooBig => "frame is over the limit (RFC 6455 section 10.4)",
-            Self::MessageTooBig => "message is over the limit (RFC 6455 section 10.4)",
-            Self::TooManyFragments => "too many fragments in a message (RFC 6455 section 10.4)",
-            Self::TooManyEmptyFragments => "too many empty fragments in a message (RFC 6455 section 10.4)",
-            Self::InvalidUtf8 => "text is not UTF-8 (RFC 6455 section 8.1)",
-            Self::ShortCloseBody => "close body is one byte long (RFC 6455 section 5.5.1)",
-            Self::InvalidCloseCode => "close code may not be sent (RFC 6455 section 7.4)",
-            Self::InvalidCloseReason => "close reason is not UTF-8 (RFC 6455 section 5.5.1)",
-        })
+        let (text, section) = self.text();
+        write!(f, "{text} (RFC 6455 section {section})")
     }
 }
 
@@ -155,16 +169,24 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// The fault in words, and the section of RFC 6455 that forbids it.
+    const fn text(self) -> (&'static str, &'static str) {
+        match self {
+            Self::StorageFull => ("no storage left for the message", "10.4"),
+            Self::MessageTooBig => ("message is too big for the application", "10.4"),
+            Self::InvalidPayload => ("payload does not fit its type", "7.4.1"),
+            Self::UnsupportedData => ("application does not take this kind of data", "7.4.1"),
+            Self::PolicyViolation => ("policy of the application is violated", "7.4.1"),
+            Self::Internal => ("application met an unexpected condition", "7.4.1"),
+        }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::StorageFull => "no storage left for the message (RFC 6455 section 10.4)",
-            Self::MessageTooBig => "message is too big for the application (RFC 6455 section 10.4)",
-            Self::InvalidPayload => "payload does not fit its type (RFC 6455 section 7.4.1)",
-            Self::UnsupportedData => "application does not take this kind of data (RFC 6455 section 7.4.1)",
-            Self::PolicyViolation => "policy of the application is violated (RFC 6455 section 7.4.1)",
-            Self::Internal => "application met an unexpected condition (RFC 6455 section 7.4.1)",
-        })
+        let (text, section) = self.text();
+        write!(f, "{text} (RFC 6455 section {section})")
     }
 }
 

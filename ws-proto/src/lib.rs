@@ -194,6 +194,7 @@ mod storage;
 mod time;
 mod timer;
 mod trace;
+mod write_deadline;
 
 pub use close::{CloseCode, MAX_REASON_LEN};
 pub use closing::{Cause, Closed, State};
@@ -217,3 +218,4 @@ pub use session::{Memory, Reply, Session};
 pub use storage::Storage;
 pub use time::Instant;
 pub use trace::Trace;
+pub use write_deadline::WriteDeadline;

@@ -6,33 +6,44 @@ use alloc::vec::Vec;
 
 use crate::{
     close::CloseCode,
+    config::Config,
     control::{ControlFrame, Transmit},
     endpoint::Endpoint,
     error::SendError,
+    frame::Opcode,
     message::Message,
     retention::Retention,
     role::Role,
     time::Instant,
     trace::Trace,
+    write_deadline::WriteDeadline,
 };
 
-/// Bytes on their way to a transport that takes them when it can, and behind them the end of our direction.
+/// Bytes on their way to a transport that takes them when it can, and after them the end of our direction.
 ///
-/// For hosts whose writes may stop anywhere: everything queued before goes first, and what a write has taken
-/// is told by [`written`](Self::written), so that nothing is lost or sent twice when a write is cut short or
-/// its future is dropped.
+/// For hosts whose writes may stop anywhere: everything queued before goes first, and the host tells by
+/// [`written`](Self::written) how much a write has taken, so that nothing is lost or sent twice when a write is cut
+/// short or its future is dropped. A peer that takes too little for too long passes [`poll_timeout`](Self::poll_timeout):
+/// the host drops the transport then.
 ///
 /// ```
-/// use ws_proto::{Endpoint, Output, Pending, Server};
+/// use ws_proto::{Endpoint, Instant, Output, Pending, Server};
 /// use std::io::{self, Write};
 ///
 /// /// Writes until nothing is left, or the socket takes no more for now.
-/// fn flush(output: &mut Output, socket: &mut (impl Write + Shutdown)) -> io::Result<()> {
+/// fn flush(
+///     output: &mut Output,
+///     endpoint: &mut Endpoint<Server>,
+///     now: Instant,
+///     socket: &mut (impl Write + Shutdown),
+/// ) -> io::Result<()> {
 ///     while let Some(pending) = output.pending() {
 ///         match pending {
 ///             Pending::Bytes(bytes) => {
-///                 let len = socket.write(bytes)?;
-///                 output.written(len);
+///                 let result = socket.write(bytes);
+///                 // Also when nothing was taken: then the peer's time begins to count.
+///                 output.written(endpoint, now, *result.as_ref().unwrap_or(&0));
+///                 result?;
 ///             }
 ///             Pending::Shutdown => {
 ///                 socket.half_close()?;
@@ -46,10 +57,17 @@ use crate::{
 /// ```
 #[derive(Default)]
 pub struct Output {
+    /// `written <= bytes.len()`
     bytes: Vec<u8>,
+    /// How many bytes at the front of `bytes` the transport has taken.
     written: usize,
+    /// How many bytes were taken out by the host and have not been written yet, as far as it has told.
+    lent: usize,
+    /// How many bytes that wait, lent ones first, end with the last Ping, Close or half-close; 0 if that has left.
+    awaited: usize,
     shutdown_owed: bool,
     retention: Retention,
+    deadline: WriteDeadline,
 }
 
 /// What is to be done next with the transport.
@@ -65,10 +83,16 @@ pub enum Pending<'o> {
 const KEPT: usize = 64 * 1024;
 
 impl Output {
-    /// Nothing to write, and no memory held.
+    /// Creates an empty output with the deadlines of [`Config::default`], which holds no memory.
     #[must_use]
-    pub const fn new() -> Self {
-        Self { bytes: Vec::new(), written: 0, shutdown_owed: false, retention: Retention::new() }
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Creates an empty output with the deadlines of `config`, which holds no memory.
+    #[must_use]
+    pub fn with_config(config: &Config) -> Self {
+        Self { deadline: WriteDeadline::new(config), ..Self::default() }
     }
 
     /// Takes over all that `endpoint` owes the peer: the [one law](crate#the-one-law)'s drain.
@@ -83,8 +107,16 @@ impl Output {
     #[cold]
     fn owe(&mut self, transmit: &Transmit) {
         match transmit {
-            Transmit::Control(frame) => self.bytes.extend_from_slice(frame.as_bytes()),
-            Transmit::Shutdown => self.shutdown_owed = true,
+            Transmit::Control(frame) => {
+                self.bytes.extend_from_slice(frame.as_bytes());
+                if frame.opcode() != Some(Opcode::Pong) {
+                    self.awaited = self.waiting();
+                }
+            }
+            Transmit::Shutdown => {
+                self.shutdown_owed = true;
+                self.awaited = self.waiting();
+            }
         }
     }
 
@@ -134,6 +166,7 @@ impl Output {
         let mut frame = [0; ControlFrame::MAX_LEN];
         let len = endpoint.write_close(now, code, reason, &mut frame)?;
         self.bytes.extend_from_slice(frame.get(..len).unwrap_or_default());
+        self.awaited = self.waiting();
         Ok(())
     }
 
@@ -153,8 +186,29 @@ impl Output {
         }
     }
 
-    /// Tells that the transport has taken the first `len` of the pending bytes.
-    pub fn written(&mut self, len: usize) {
+    /// Takes note of an attempt to write: at `now` the transport took the first `len` bytes that wait, taken out
+    /// ones first.
+    ///
+    /// Call it after every attempt, with 0 after one that took nothing: a peer is given its time from then on. The
+    /// endpoint learns that its peer is alive.
+    pub fn written<R: Role, T: Trace>(&mut self, endpoint: &mut Endpoint<R, T>, now: Instant, len: usize) {
+        if self.advance(now, len) {
+            endpoint.written(now);
+        }
+    }
+
+    /// [`written`](Self::written) for a connection that has no endpoint yet. Returns whether an endpoint has to be told.
+    pub fn advance(&mut self, now: Instant, len: usize) -> bool {
+        let tell = len > 0 && self.awaited > 0;
+        self.awaited = self.awaited.saturating_sub(len);
+        let lent = len.min(self.lent);
+        self.lent -= lent;
+        self.clear_front(len - lent);
+        self.deadline.written(now, len, self.waiting());
+        tell
+    }
+
+    fn clear_front(&mut self, len: usize) {
         self.written = self.written.saturating_add(len);
         if self.written >= self.bytes.len() {
             let kept = self.retention.kept(self.bytes.len(), KEPT);
@@ -173,11 +227,41 @@ impl Output {
     }
 
     /// Takes the pending bytes out, for transports that want to own what they write. A pending
-    /// [`Pending::Shutdown`] stays, and comes behind them.
+    /// [`Pending::Shutdown`] stays, and comes after them. [`written`](Self::written) counts them first.
     pub fn take_bytes(&mut self) -> Vec<u8> {
         let mut bytes = core::mem::take(&mut self.bytes);
         bytes.drain(..core::mem::take(&mut self.written).min(bytes.len()));
+        self.lent = self.lent.saturating_add(bytes.len());
         bytes
+    }
+
+    /// Drops all that waits, the half-close included: the transport has failed, or its peer is too slow.
+    pub fn abandon(&mut self) {
+        *self = Self { deadline: self.deadline, ..Self::default() };
+        self.deadline.reset();
+    }
+
+    /// Returns when the output that waits must have been taken; `None` if none waits. Then the host drops the transport:
+    /// no Close can reach such a peer.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.deadline.poll_timeout()
+    }
+
+    /// Returns whether the peer has taken too little for too long at `now`.
+    #[must_use]
+    pub fn is_overdue(&self, now: Instant) -> bool {
+        self.deadline.is_overdue(now)
+    }
+
+    /// Whether nothing waits, neither here nor of what was taken out.
+    pub(crate) fn is_written(&self) -> bool {
+        self.is_empty() && self.lent == 0
+    }
+
+    /// How many bytes wait, those that were taken out included.
+    fn waiting(&self) -> usize {
+        self.len().saturating_add(self.lent)
     }
 
     /// Tells that the transport has been half-closed.

@@ -239,6 +239,11 @@ impl Receiver {
         self.limits.message_len
     }
 
+    /// Whether a message has begun that is not complete.
+    pub(crate) const fn is_in_message(&self) -> bool {
+        self.message.is_some()
+    }
+
     /// Whether the message in progress is compressed.
     pub(crate) const fn is_compressed(&self) -> bool {
         matches!(self.message, Some(Progress { content: Content::Compressed(_), .. }))

@@ -1,6 +1,6 @@
 //! A server's connection from its first byte to its last, for hosts on a heap.
 
-use core::{fmt, mem, time::Duration};
+use core::{fmt, mem};
 
 use alloc::boxed::Box;
 
@@ -17,9 +17,6 @@ use crate::{
     time::Instant,
 };
 
-/// How long a peer has to take what is left when its connection is closed.
-const FLUSH_TIME: Duration = Duration::from_secs(10);
-
 /// A connection of a server, whatever it is at: for event loops with many of them.
 ///
 /// It owns no buffer. What it takes to receive and to send is a [`Memory`], which a host lends it while it has
@@ -27,16 +24,16 @@ const FLUSH_TIME: Duration = Duration::from_secs(10);
 ///
 /// A host reads, gives what it has read to [`receive`](Self::receive) or tells the end by
 /// [`receive_eof`](Self::receive_eof), calls [`handle_timeout`](Self::handle_timeout) in any case, writes what
-/// [`Memory::output`] has pending, and waits no longer than [`poll_timeout`](Self::poll_timeout). A session that is
-/// [`Closed`](Self::Closed) is dropped with its transport once the output is written.
+/// [`Memory::output`] has pending, tells by [`written`](Self::written) how much the transport has taken, and waits no longer than
+/// [`poll_timeout`](Self::poll_timeout). A session that [is over](Self::is_over) is dropped with its transport.
 #[allow(clippy::large_enum_variant, reason = "nearly all connections are open")]
 pub enum Session<'a> {
     /// Its opening handshake is not complete.
     Opening(Box<Opening<'a>>),
     /// Open, or closing.
     Open(Endpoint<Server>),
-    /// Over: to be dropped when the output is written, or at this time.
-    Closed(Instant),
+    /// Over: to be dropped when the output is written.
+    Closed,
 }
 
 /// What a [`Session`] needs while it has something to do.
@@ -55,17 +52,24 @@ pub struct Memory {
 const KEPT: usize = 1 << 20;
 
 impl Default for Memory {
+    /// Memory for sessions with [`Config::default`].
     fn default() -> Self {
-        Self {
-            buffer: MessageBuffer::default().keeping(KEPT),
-            output: Output::new(),
-            #[cfg(feature = "deflate")]
-            deflater: None,
-        }
+        Self::new(&Config::new())
     }
 }
 
 impl Memory {
+    /// Creates memory for sessions with this configuration.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self {
+            buffer: MessageBuffer::default().keeping(KEPT),
+            output: Output::with_config(config),
+            #[cfg(feature = "deflate")]
+            deflater: None,
+        }
+    }
+
     /// Whether nothing is unfinished, so that another session can have it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -86,12 +90,12 @@ pub struct Reply<'r> {
 }
 
 impl Reply<'_> {
-    /// Queues a message, compressed if that has been agreed on.
+    /// Queues a message, compressed if that has been agreed on. It goes out with the host's next write.
     ///
     /// # Errors
     ///
     /// As [`Endpoint::write_to`]; mostly [`SendError::Closing`].
-    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError> {
+    pub fn queue<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError> {
         #[cfg(feature = "deflate")]
         if let Some(deflater) = self.deflater {
             return self.output.send_deflated(self.endpoint, message.into(), deflater);
@@ -161,16 +165,33 @@ impl<'a> Session<'a> {
     }
 
     /// Tells that the peer has ended its direction of the transport.
-    pub fn receive_eof(&mut self, now: Instant) {
+    pub fn receive_eof(&mut self) {
         match self {
-            Self::Opening(_) => *self = Self::Closed(now),
+            Self::Opening(_) => *self = Self::Closed,
             Self::Open(endpoint) => endpoint.receive_eof(),
-            Self::Closed(_) => {}
+            Self::Closed => {}
         }
     }
 
-    /// Does what is due, behind all that has been received; also what follows from it without time.
+    /// Takes note of an attempt to write: at `now` the transport took the first `len` bytes of the output.
+    ///
+    /// Call it after every attempt, with 0 after one that took nothing: see [`Output::written`].
+    pub fn written(&mut self, now: Instant, len: usize, memory: &mut Memory) {
+        let tell = memory.output.advance(now, len);
+        if let (Self::Open(endpoint), true) = (self, tell) {
+            endpoint.written(now);
+        }
+    }
+
+    /// Runs timers and completes a close. Call it on every turn of the loop, after [`receive`](Self::receive).
+    ///
+    /// A peer that has taken [too little output for too long](Output::is_overdue) is given up: the output is dropped and the
+    /// session is over.
     pub fn handle_timeout(&mut self, now: Instant, memory: &mut Memory) {
+        if memory.output.is_overdue(now) {
+            memory.output.abandon();
+            *self = Self::Closed;
+        }
         if let Self::Opening(_) = self {
             // Without bytes only the time can decide.
             self.receive(now, &mut [], memory, |_| Err(500), |_, _| {});
@@ -179,19 +200,26 @@ impl<'a> Session<'a> {
             endpoint.handle_timeout(now);
             memory.output.drain(endpoint);
             if matches!(endpoint.state(), State::Closed(_)) {
-                *self = Self::Closed(now.saturating_add(FLUSH_TIME));
+                *self = Self::Closed;
             }
         }
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout) at the latest.
+    /// Returns when to call [`handle_timeout`](Self::handle_timeout) at the latest.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        match self {
+    pub fn poll_timeout(&self, memory: &Memory) -> Option<Instant> {
+        let own = match self {
             Self::Opening(opening) => opening.poll_timeout(),
             Self::Open(endpoint) => endpoint.poll_timeout(),
-            Self::Closed(end) => Some(*end),
-        }
+            Self::Closed => None,
+        };
+        [own, memory.output.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// Returns whether all is done: the session is closed and its output written.
+    #[must_use]
+    pub fn is_over(&self, memory: &Memory) -> bool {
+        matches!(self, Self::Closed) && memory.output.is_written()
     }
 }
 
@@ -200,7 +228,7 @@ impl fmt::Debug for Session<'_> {
         match self {
             Self::Opening(opening) => f.debug_tuple("Opening").field(opening).finish(),
             Self::Open(endpoint) => f.debug_tuple("Open").field(endpoint).finish(),
-            Self::Closed(end) => f.debug_tuple("Closed").field(end).finish(),
+            Self::Closed => f.write_str("Closed"),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timeouts {
     pub(crate) idle: Option<Millis>,
+    pub(crate) message: Option<Millis>,
     pub(crate) keepalive: Option<Millis>,
     pub(crate) pong: Option<Millis>,
     pub(crate) close: Option<Millis>,
@@ -27,6 +28,7 @@ impl Timeouts {
         };
         Self {
             idle: config.idle_timeout.map(Millis::new),
+            message: config.message_timeout.map(Millis::new),
             keepalive: config.keepalive_interval.map(Millis::new),
             pong: config.pong_timeout.map(Millis::new),
             close: config.close_timeout.map(Millis::new),
@@ -45,7 +47,7 @@ fn after(start: Instant, timeout: Option<Millis>) -> Option<Instant> {
 pub(crate) struct Clock {
     /// When anything last arrived.
     heard: Instant,
-    /// When a data frame last passed.
+    /// When a data frame last passed; while a message with a deadline arrives, when that message began.
     active: Instant,
     /// When a wait is over: for the answer to our Ping while the connection is open, later for its end.
     awaited: Option<Instant>,
@@ -57,6 +59,7 @@ pub(crate) enum Due {
     Nothing,
     Ping,
     PongOverdue,
+    MessageOverdue,
     Idle,
 }
 
@@ -71,16 +74,31 @@ impl Clock {
         self.awaited = None;
     }
 
-    /// A message has arrived on an open connection.
+    /// A whole message has arrived on an open connection.
     #[inline]
     pub(crate) const fn message_received(&mut self, now: Instant) {
         self.heard(now);
-        self.data_received();
+        self.active = now;
     }
 
-    /// What was heard is data.
-    pub(crate) const fn data_received(&mut self) {
-        self.active = self.heard;
+    /// Something was heard that is data, or not; whether a message with a deadline arrives, before it and now.
+    pub(crate) fn part_received(&mut self, is_data: bool, timing: [bool; 2]) {
+        let restarts = match timing {
+            // The deadline counts from the message's beginning.
+            [true, true] => false,
+            [false, false] => is_data,
+            _ => true,
+        };
+        if restarts {
+            self.active = self.heard;
+        }
+    }
+
+    /// The transport takes output that the peer has to read before it can answer our Ping.
+    pub(crate) fn written(&mut self, now: Instant, timeouts: &Timeouts) {
+        if self.awaited.is_some() {
+            self.awaited = after(now, timeouts.pong);
+        }
     }
 
     /// The connection has begun to end: the one wait is now for its next step.
@@ -93,12 +111,17 @@ impl Clock {
         self.awaited
     }
 
-    /// The earliest deadline of an open connection.
-    pub(crate) fn deadline(&self, timeouts: &Timeouts) -> Option<Instant> {
-        match (after(self.active, timeouts.idle), self.liveness_at(timeouts)) {
-            (Some(idle), Some(liveness)) => Some(idle.min(liveness)),
-            (idle, liveness) => idle.or(liveness),
+    /// The earliest deadline of an open connection, on which a message with a deadline arrives, or not.
+    pub(crate) fn deadline(&self, timeouts: &Timeouts, timing: bool) -> Option<Instant> {
+        match (self.activity_at(timeouts, timing), self.liveness_at(timeouts)) {
+            (Some(activity), Some(liveness)) => Some(activity.min(liveness)),
+            (activity, liveness) => activity.or(liveness),
         }
+    }
+
+    /// When the message that arrives must be complete, or without one that is timed, a data frame must pass.
+    fn activity_at(&self, timeouts: &Timeouts, timing: bool) -> Option<Instant> {
+        after(self.active, if timing { timeouts.message } else { timeouts.idle })
     }
 
     fn liveness_at(&self, timeouts: &Timeouts) -> Option<Instant> {
@@ -107,13 +130,22 @@ impl Clock {
 
     /// Moves an open connection past the deadlines that `now` has reached; the gravest is returned.
     ///
-    /// `sent` tells, once, whether data was sent since it was last asked: sending is not told the time.
-    pub(crate) fn expire(&mut self, timeouts: &Timeouts, now: Instant, sent: impl FnOnce() -> bool) -> Due {
+    /// `timing`: a message with a deadline arrives. `sent` tells, once, whether data was sent since it was last asked: sending is not told the time.
+    pub(crate) fn expire(
+        &mut self,
+        timeouts: &Timeouts,
+        timing: bool,
+        now: Instant,
+        sent: impl FnOnce() -> bool,
+    ) -> Due {
         let reached = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
         if reached(self.awaited) {
             return Due::PongOverdue;
         }
-        if reached(after(self.active, timeouts.idle)) {
+        if reached(self.activity_at(timeouts, timing)) {
+            if timing {
+                return Due::MessageOverdue;
+            }
             if !sent() {
                 return Due::Idle;
             }

@@ -71,9 +71,14 @@ async fn echo(upgraded: OnUpgrade) -> io::Result<()> {
     let epoch = Instant::now();
     let endpoint = Endpoint::new(Server, &config, Negotiated::default(), ws_proto::Instant::ZERO);
     let (mut reader, writer) = split(stream, endpoint, Output::new(), Vec::new(), epoch);
-    while let Some(message) = reader.read().await? {
-        // Refused once the connection is closing: then nobody waits for an echo.
-        let _ = writer.queue(message);
-    }
-    Ok(())
+    let result = loop {
+        match reader.read().await {
+            // Refused once the connection is closing: then nobody waits for an echo.
+            Ok(Some(message)) => drop(writer.queue(message)),
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    reader.drain().await;
+    result
 }

@@ -11,16 +11,16 @@
 
 use std::{
     future::Future,
-    io,
+    io, mem,
     num::NonZero,
     pin::{Pin, pin},
     time::{Duration, Instant},
 };
 
 use compio::{
-    buf::BufResult,
+    buf::{BufResult, IoBuf, Slice},
     driver::{BufferRef, ProactorBuilder},
-    io::{AsyncReadManaged, AsyncWrite, AsyncWriteExt},
+    io::{AsyncReadManaged, AsyncWrite},
     net::{TcpListener, TcpStream},
     runtime::Runtime,
     time::{sleep, timeout_at},
@@ -74,7 +74,7 @@ async fn serve(stream: TcpStream) -> io::Result<()> {
         } else {
             connection.flush(&stream).await?;
         }
-        if let Session::Closed(_) = connection.session {
+        if connection.session.is_over(&connection.memory) {
             return Ok(());
         }
     }
@@ -92,7 +92,7 @@ async fn read(mut stream: &TcpStream) -> io::Result<Option<BufferRef>> {
 
 fn echo(message: Message<'_>, mut reply: Reply<'_>) {
     // Refused once the connection is closing: then nobody waits for an echo.
-    let _ = reply.send(message);
+    let _ = reply.queue(message);
 }
 
 impl Connection {
@@ -102,7 +102,7 @@ impl Connection {
 
     /// Waits for an operation, which is still under way if a deadline comes first: `None`.
     async fn wait<T>(&mut self, operation: Pin<&mut impl Future<Output = T>>) -> Option<T> {
-        let Some(deadline) = self.session.poll_timeout() else { return Some(operation.await) };
+        let Some(deadline) = self.session.poll_timeout(&self.memory) else { return Some(operation.await) };
         let done = timeout_at(self.epoch + Duration::from(deadline), operation).await.ok();
         if done.is_none() {
             self.session.handle_timeout(self.now(), &mut self.memory);
@@ -117,7 +117,7 @@ impl Connection {
             Some(mut bytes) => {
                 self.session.receive(now, &mut bytes, &mut self.memory, |_| Ok(Accept::new()), echo);
             }
-            None => self.session.receive_eof(now),
+            None => self.session.receive_eof(),
         }
         self.session.handle_timeout(now, &mut self.memory);
     }
@@ -131,16 +131,30 @@ impl Connection {
                 self.memory.output.shut_down();
                 continue;
             }
-            let mut writing = pin!(stream.write_all(self.memory.output.take_bytes()));
-            let BufResult(written, _) = loop {
-                match self.wait(writing.as_mut()).await {
-                    Some(done) => break done,
-                    None if matches!(self.session, Session::Closed(end) if end <= self.now()) => return Ok(()),
-                    None => {}
-                }
-            };
-            written?;
+            let mut rest = self.memory.output.take_bytes().slice(..);
+            while rest.buf_len() > 0 {
+                let Some(len) = self.write(stream, &mut rest).await? else { return Ok(()) };
+                let begin = rest.begin() + len;
+                rest.set_begin(begin);
+            }
         }
         Ok(())
+    }
+
+    /// Writes some of `rest`, which goes to the ring meanwhile; `None` if the peer has been given up.
+    async fn write(&mut self, mut stream: &TcpStream, rest: &mut Slice<Vec<u8>>) -> io::Result<Option<usize>> {
+        // The peer's time to take it begins.
+        self.session.written(self.now(), 0, &mut self.memory);
+        let mut writing = pin!(stream.write(mem::replace(rest, Vec::new().slice(..))));
+        loop {
+            if let Some(BufResult(written, slice)) = self.wait(writing.as_mut()).await {
+                *rest = slice;
+                self.session.written(self.now(), *written.as_ref().unwrap_or(&0), &mut self.memory);
+                return written.map(Some);
+            }
+            if self.session.is_over(&self.memory) {
+                return Ok(None);
+            }
+        }
     }
 }

@@ -23,7 +23,7 @@ use mio::{
 };
 use slab::Slab;
 use ws_proto::{
-    Config, Deadlines, Instant, Memory, Message, Output, Pending, Reply, Session,
+    Config, Deadlines, Instant, Memory, Message, Pending, Reply, Session,
     deflate::{Deflater, Settings},
     server::{Accept, OriginPolicy},
 };
@@ -95,7 +95,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn echo(message: Message<'_>, mut reply: Reply<'_>) {
     // Refused once the connection is closing: then nobody waits for an echo.
-    let _ = reply.send(message);
+    let _ = reply.queue(message);
 }
 
 impl Host {
@@ -106,9 +106,8 @@ impl Host {
         let new = || Box::new(Memory { deflater: self.deflate.map(Deflater::new), ..Memory::default() });
         let mut memory = memory.unwrap_or_else(new);
         let result = connection.run(&mut memory, &mut self.input, now, ended).map_err(|error| error.kind());
-        let over = matches!(connection.session, Session::Closed(end) if end <= now);
         let deadline = match result {
-            Err(ErrorKind::WouldBlock) if !over => connection.session.poll_timeout(),
+            Err(ErrorKind::WouldBlock) => connection.session.poll_timeout(&memory),
             // In the next round, behind all who have events.
             Err(ErrorKind::Interrupted) => Some(now.saturating_add(Duration::from_nanos(1))),
             _ => {
@@ -129,22 +128,22 @@ impl Connection {
     fn run(&mut self, memory: &mut Memory, input: &mut [u8], now: Instant, ended: bool) -> io::Result<()> {
         let result = self.pump(memory, input, now, ended);
         self.session.handle_timeout(now, memory);
-        self.write(&mut memory.output)?;
-        if let Session::Closed(_) = self.session { Ok(()) } else { result }
+        self.write(memory, now)?;
+        if self.session.is_over(memory) { Ok(()) } else { result }
     }
 
     /// A peer that does not take its replies is not read from.
     fn pump(&mut self, memory: &mut Memory, input: &mut [u8], now: Instant, ended: bool) -> io::Result<()> {
         for _ in 0..TURN {
-            self.write(&mut memory.output)?;
+            self.write(memory, now)?;
             let room = match &self.session {
                 Session::Opening(_) => &mut *input,
                 Session::Open(endpoint) => memory.buffer.unfilled_or(endpoint, input),
-                Session::Closed(_) => return Ok(()),
+                Session::Closed => return Ok(()),
             };
             let (room_len, len) = (room.len(), self.stream.read(room)?);
             if len == 0 {
-                self.session.receive_eof(now);
+                self.session.receive_eof();
                 return Ok(());
             }
             let input = memory.buffer.filled_or(len, input);
@@ -157,13 +156,18 @@ impl Connection {
         Err(ErrorKind::Interrupted.into())
     }
 
-    fn write(&mut self, output: &mut Output) -> io::Result<()> {
-        while let Some(pending) = output.pending() {
+    fn write(&mut self, memory: &mut Memory, now: Instant) -> io::Result<()> {
+        while let Some(pending) = memory.output.pending() {
             match pending {
-                Pending::Bytes(bytes) => output.written(self.stream.write(bytes)?),
+                Pending::Bytes(bytes) => {
+                    let result = self.stream.write(bytes);
+                    // From an attempt that takes nothing on, the peer's time to take it counts.
+                    self.session.written(now, *result.as_ref().unwrap_or(&0), memory);
+                    result?;
+                }
                 Pending::Shutdown => {
                     let _ = self.stream.shutdown(Shutdown::Write);
-                    output.shut_down();
+                    memory.output.shut_down();
                 }
             }
         }

@@ -12,9 +12,12 @@ use std::{io, pin::pin, time::Duration};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use ws_hosts::tokio_opening::accept;
+use ws_hosts::{
+    tokio_opening::accept,
+    tokio_websocket::{Reader, Writer},
+};
 use ws_proto::{
-    CloseCode, Config,
+    CloseCode, Config, Server,
     server::{Accept, OriginPolicy},
 };
 
@@ -47,6 +50,16 @@ pub(crate) async fn serve(stream: TcpStream, stop: CancellationToken) -> io::Res
     let mut config = Config::default();
     config.max_message_len = 64 << 20;
     let (mut reader, writer) = accept(stream, &config, OriginPolicy::AllowAny, |_| Ok(Accept::new())).await?;
+    let result = echo(&mut reader, &writer, stop).await;
+    reader.drain().await;
+    result
+}
+
+async fn echo(
+    reader: &mut Reader<Server, TcpStream>,
+    writer: &Writer<Server, TcpStream>,
+    stop: CancellationToken,
+) -> io::Result<()> {
     let mut stopped = pin!(stop.cancelled());
     loop {
         tokio::select! {

@@ -9,14 +9,14 @@ use std::{
     io,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::ready,
+    task::{Poll, ready},
     time::Duration,
 };
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadHalf, WriteHalf},
     sync::Notify,
-    time::{Instant, Sleep, sleep_until, timeout},
+    time::{Instant, Sleep, sleep_until},
 };
 use ws_proto::{CloseCode, Endpoint, Incoming, Message, MessageBuffer, Output, Pending, Role, SendError, State};
 
@@ -30,8 +30,10 @@ pub struct Reader<R: Role, S> {
     buffer: MessageBuffer<Vec<u8>>,
     /// The time of the last turn's end.
     now: ws_proto::Instant,
-    /// Wakes the task at the endpoint's deadline or before.
+    /// Wakes the task at the next deadline or before.
     timer: Pin<Box<Sleep>>,
+    /// The end has been told; another read drains the stream.
+    told: bool,
 }
 
 /// The half that sends; each task can have its own.
@@ -63,11 +65,16 @@ pub fn split<R: Role, S: AsyncRead + AsyncWrite>(
     let (core, sink) = (Mutex::new(Core { endpoint, output }), tokio::sync::Mutex::new(sink));
     let shared = Arc::new(Shared { core, sink, rearm: Notify::new(), epoch });
     let (buffer, timer) = (MessageBuffer::from(received), Box::pin(sleep_until(epoch)));
-    (Reader { shared: shared.clone(), source, buffer, now: since(epoch), timer }, Writer(shared))
+    (
+        Reader { shared: shared.clone(), source, buffer, now: since(epoch), timer, told: false },
+        Writer(shared),
+    )
 }
 
 impl<R: Role, S: AsyncRead + AsyncWrite> Reader<R, S> {
     /// The next message; `None` after a clean end. Control frames are answered on the way.
+    ///
+    /// The end is told as soon as it is certain; [`drain`](Self::drain) follows.
     ///
     /// # Errors
     ///
@@ -76,7 +83,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite> Reader<R, S> {
     pub async fn read(&mut self) -> io::Result<Option<Message<'_>>> {
         loop {
             let shared = &*self.shared;
-            let (full, state) = {
+            let (full, ended) = {
                 let Core { endpoint, output } = &mut *shared.core();
                 let full = output.len() >= OUTPUT_MARK;
                 if !full {
@@ -89,11 +96,11 @@ impl<R: Role, S: AsyncRead + AsyncWrite> Reader<R, S> {
                         Ok(None) | Err(_) => {}
                     }
                 }
-                (full, endpoint.state())
+                let drained = matches!(endpoint.state(), State::Closed(_));
+                (full, endpoint.closed().filter(|_| output.is_empty() && (drained || !self.told)))
             };
-            if let State::Closed(closed) = state {
-                // What the stream takes at once of our last words.
-                let _ = timeout(Duration::ZERO, shared.flush()).await;
+            if let Some(closed) = ended {
+                self.told = true;
                 return match shared.core().endpoint.failure() {
                     Some(failure) => Err(io::Error::other(failure)),
                     None if closed.clean => Ok(None),
@@ -105,6 +112,13 @@ impl<R: Role, S: AsyncRead + AsyncWrite> Reader<R, S> {
         Ok(self.buffer.message())
     }
 
+    /// Takes what the peer still sends after the end, so that it gets to read our last words: a stream that is dropped
+    /// with input unread may take them back. Bounded by the timeouts of the endpoint.
+    pub async fn drain(&mut self) {
+        let closed = |this: &Self| matches!(this.shared.core().endpoint.state(), State::Closed(_));
+        while !closed(self) && self.read().await.is_ok() {}
+    }
+
     /// The code and the reason of the peer's Close, once it has come.
     pub fn close_frame(&self) -> Option<(CloseCode, String)> {
         self.shared.core().endpoint.close_frame().map(|(code, reason)| (code, reason.to_owned()))
@@ -112,11 +126,15 @@ impl<R: Role, S: AsyncRead + AsyncWrite> Reader<R, S> {
 
     /// Waits for whatever comes first: input, room for output, or a deadline.
     async fn turn(&mut self, full: bool) -> io::Result<()> {
-        let Self { shared, source, buffer, now, timer } = self;
+        let Self { shared, source, buffer, now, timer, .. } = self;
         let (room, deadline, empty) = {
             let Core { endpoint, output } = &mut *shared.core();
-            let deadline = endpoint.poll_timeout();
+            let deadline = [endpoint.poll_timeout(), output.poll_timeout()].into_iter().flatten().min();
             // However much there is to read.
+            if output.is_overdue(*now) {
+                output.abandon();
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes our output too slowly"));
+            }
             if deadline.is_some_and(|deadline| deadline <= *now) {
                 endpoint.handle_timeout(*now);
                 // Whatever is due, the connection has been idle.
@@ -127,6 +145,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite> Reader<R, S> {
             }
             (buffer.unfilled(endpoint), deadline, output.is_empty())
         };
+        let full = full || matches!(shared.core().endpoint.state(), State::Closed(_));
         if let Some(deadline) = deadline.map(|deadline| shared.epoch + Duration::from(deadline)) {
             // One that moves on is caught up with when the timer has run out.
             if timer.is_elapsed() || timer.deadline() > deadline {
@@ -212,12 +231,15 @@ impl<R: Role, S: AsyncWrite> Shared<R, S> {
         let mut sink = self.sink.lock().await;
         let mut sink = Pin::new(&mut *sink);
         poll_fn(|cx| {
-            let Core { output, .. } = &mut *self.core();
+            let Core { endpoint, output } = &mut *self.core();
             while let Some(pending) = output.pending() {
                 match pending {
                     Pending::Bytes(bytes) => {
-                        let len = ready!(sink.as_mut().poll_write(cx, bytes))?;
-                        output.written(len);
+                        let polled = sink.as_mut().poll_write(cx, bytes);
+                        let taken = if let Poll::Ready(Ok(len)) = polled { len } else { 0 };
+                        // From an attempt that takes nothing on, the peer's time to take it counts.
+                        output.written(endpoint, since(self.epoch), taken);
+                        ready!(polled)?;
                     }
                     Pending::Shutdown => {
                         // A peer that is gone needs no farewell.

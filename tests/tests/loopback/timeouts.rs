@@ -105,7 +105,7 @@ fn silent_peer_is_sent_a_ping_and_given_up_with_1011() {
             assert_eq!(peer.rest(), b"");
         });
         match ws.read() {
-            Err(Error::Unclean(closed)) => assert_eq!((closed.clean, closed.cause), (false, Cause::Timeout)),
+            Err(Error::Unclean(closed)) => assert_eq!((closed.clean, closed.cause), (false, Cause::PongTimeout)),
             other => panic!("{other:?}"),
         }
     });
@@ -152,7 +152,7 @@ fn keepalive_goes_on_though_every_read_is_short() {
             Ok(_) => panic!("nothing was sent"),
         }
     };
-    assert!(matches!(error, Error::Unclean(closed) if closed.cause == Cause::Timeout), "{error}");
+    assert!(matches!(error, Error::Unclean(closed) if closed.cause == Cause::PongTimeout), "{error}");
     assert_eq!(peer.frame().first, PING);
     assert_eq!(code(&peer.frame()), 1_011);
 }
@@ -185,7 +185,7 @@ fn peer_that_does_not_answer_our_close_is_left() {
             assert!(started.elapsed() < PATIENCE);
         }
         let closed = closing.join().unwrap();
-        assert_eq!((closed.clean, closed.cause), (false, Cause::Timeout));
+        assert_eq!((closed.clean, closed.cause), (false, Cause::CloseTimeout));
     });
     assert!((2 * SHORT..PATIENCE / 5).contains(&started.elapsed()));
 }

@@ -324,15 +324,23 @@ pub enum FrameError {
     LengthTopBit,
 }
 
+impl FrameError {
+    /// The fault in words, and the section of RFC 6455 that forbids it.
+    pub(crate) const fn text(self) -> (&'static str, &'static str) {
+        match self {
+            Self::ReservedOpcode => ("opcode is reserved", "5.2"),
+            Self::FragmentedControl => ("control frame is fragmented", "5.5"),
+            Self::ControlTooLong => ("control frame is longer than 125 bytes", "5.5"),
+            Self::NonMinimalLength => ("payload length is not in its shortest form", "5.2"),
+            Self::LengthTopBit => ("top bit of the payload length is set", "5.2"),
+        }
+    }
+}
+
 impl fmt::Display for FrameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ReservedOpcode => "opcode is reserved (RFC 6455 section 5.2)",
-            Self::FragmentedControl => "control frame is fragmented (RFC 6455 section 5.5)",
-            Self::ControlTooLong => "control frame is longer than 125 bytes (RFC 6455 section 5.5)",
-            Self::NonMinimalLength => "payload length is not in its shortest form (RFC 6455 section 5.2)",
-            Self::LengthTopBit => "top bit of the payload length is set (RFC 6455 section 5.2)",
-        })
+        let (text, section) = self.text();
+        write!(f, "{text} (RFC 6455 section {section})")
     }
 }
 

@@ -1,0 +1,193 @@
+//! The floor under a peer's progress: how long output may wait for a transport that takes it slowly.
+
+use core::{num::NonZeroU32, time::Duration};
+
+use crate::{
+    config::{Config, Millis},
+    time::Instant,
+};
+
+/// When output that waits for the transport must have been taken.
+///
+/// A peer that reads nothing, or a byte now and then, holds memory and a place in the host for as long as it is
+/// allowed to. Two bounds apply to output that waits:
+///
+/// - some of it has to be taken within every [`write_timeout`](Config::write_timeout);
+/// - all of it has to be taken within that timeout plus its length over
+///   [`min_write_rate`](Config::min_write_rate). Bytes that are queued meanwhile extend this bound by their own share,
+///   and it never lies further away than a wait that begins now would allow.
+///
+/// A host calls [`written`](Self::written) after every attempt to write, also after one that took nothing, waits no longer than
+/// [`poll_timeout`](Self::poll_timeout), and then drops the transport: no Close can reach such a peer.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteDeadline {
+    timeout: Option<Millis>,
+    rate: Option<NonZeroU32>,
+    waiting: Option<Waiting>,
+}
+
+/// Output that waits.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    /// When some of it must have been taken.
+    some: Instant,
+    /// When all of it must have been taken; `None` if any progress is enough.
+    all: Option<Instant>,
+    /// How many bytes waited after the last attempt.
+    left: usize,
+}
+
+impl WriteDeadline {
+    /// Creates a deadline for output of which none waits yet.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self {
+            timeout: config.write_timeout.map(Millis::new),
+            rate: NonZeroU32::new(config.min_write_rate),
+            waiting: None,
+        }
+    }
+
+    /// Takes note of an attempt to write: at `now` the transport took `taken` bytes, and `left` bytes wait after it.
+    pub fn written(&mut self, now: Instant, taken: usize, left: usize) {
+        let Some(timeout) = self.timeout.filter(|_| left > 0) else {
+            self.waiting = None;
+            return;
+        };
+        let some = now.saturating_add(timeout.into());
+        let fresh = Waiting { some, all: self.after(some, left), left };
+        self.waiting = Some(match self.waiting {
+            None => fresh,
+            Some(before) => {
+                let queued = left.saturating_add(taken).saturating_sub(before.left);
+                let extended = before.all.and_then(|all| self.after(all, queued));
+                if taken == 0 {
+                    Waiting { all: extended, left, ..before }
+                } else {
+                    Waiting { all: extended.min(fresh.all), ..fresh }
+                }
+            }
+        });
+    }
+
+    /// Returns when the output that waits must have been taken; `None` if none waits, or it may wait for ever.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let waiting = self.waiting?;
+        Some(waiting.all.map_or(waiting.some, |all| all.min(waiting.some)))
+    }
+
+    /// Returns whether the peer has been too slow at `now`.
+    #[must_use]
+    pub fn is_overdue(&self, now: Instant) -> bool {
+        self.poll_timeout().is_some_and(|deadline| deadline <= now)
+    }
+
+    /// Forgets that output waits: it has been dropped, or a new attempt begins.
+    pub const fn reset(&mut self) {
+        self.waiting = None;
+    }
+
+    /// `start` and as long as `len` bytes take at the minimum rate; `None` without one.
+    fn after(&self, start: Instant, len: usize) -> Option<Instant> {
+        let rate = u64::from(self.rate?.get());
+        let len = u64::try_from(len).unwrap_or(u64::MAX);
+        Some(start.saturating_add(Duration::from_millis(len.saturating_mul(1_000) / rate)))
+    }
+}
+
+impl Default for WriteDeadline {
+    /// The deadline of [`Config::default`].
+    fn default() -> Self {
+        Self::new(&Config::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIB: usize = 1024;
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_millis(seconds * 1_000)
+    }
+
+    #[test]
+    fn a_peer_that_takes_nothing_has_the_write_timeout() {
+        let mut deadline = WriteDeadline::default();
+        assert_eq!(deadline.poll_timeout(), None);
+        deadline.written(at(1), 0, 1_000 * KIB);
+        deadline.written(at(20), 0, 1_000 * KIB);
+        assert_eq!(deadline.poll_timeout(), Some(at(31)));
+        assert!(!deadline.is_overdue(at(30)) && deadline.is_overdue(at(31)));
+    }
+
+    #[test]
+    fn a_byte_now_and_then_is_too_little() {
+        let mut deadline = WriteDeadline::default();
+        let mut now = 0;
+        let mut left = 64 * KIB;
+        deadline.written(at(now), 0, left);
+        while !deadline.is_overdue(at(now)) {
+            now += 10;
+            left -= 1;
+            deadline.written(at(now), 1, left);
+        }
+        // 30 s and 64 KiB at 1 KiB/s.
+        assert!((94..=104).contains(&now), "{now}");
+    }
+
+    #[test]
+    fn output_that_is_queued_meanwhile_gets_its_share_and_no_more() {
+        let mut deadline = WriteDeadline::default();
+        let mut now = 0;
+        let left = 64 * KIB;
+        deadline.written(at(now), 0, left);
+        // Half the rate, and the queue is filled up each time.
+        while !deadline.is_overdue(at(now)) {
+            now += 4;
+            deadline.written(at(now), 2 * KIB, left);
+        }
+        assert!((188..=196).contains(&now), "{now}");
+        // A peer at twice the rate is kept, and earns no credit for later.
+        let mut deadline = WriteDeadline::default();
+        for now in 0..1_000 {
+            deadline.written(at(now), 2 * KIB, left);
+            assert_eq!(deadline.poll_timeout(), Some(at(now + 30)));
+        }
+        deadline.written(at(1_020), 1, left);
+        deadline.written(at(1_040), 1, left);
+        assert_eq!(deadline.poll_timeout(), Some(at(1_070)));
+        deadline.written(at(1_069), 1, left);
+        // 999 + 94, and two bytes' share.
+        assert!(deadline.is_overdue(at(1_094)) && !deadline.is_overdue(at(1_092)));
+    }
+
+    #[test]
+    fn without_a_minimum_rate_any_progress_is_enough() {
+        let mut config = Config::new();
+        config.min_write_rate = 0;
+        let mut deadline = WriteDeadline::new(&config);
+        for now in 0..100 {
+            deadline.written(at(29 * now), 1, 64 * KIB);
+            assert_eq!(deadline.poll_timeout(), Some(at(29 * now + 30)));
+        }
+        config.write_timeout = None;
+        let mut deadline = WriteDeadline::new(&config);
+        deadline.written(at(0), 0, 1);
+        assert_eq!(deadline.poll_timeout(), None);
+    }
+
+    #[test]
+    fn output_that_is_all_taken_waits_no_more() {
+        let mut deadline = WriteDeadline::default();
+        deadline.written(at(0), 1, 1);
+        deadline.written(at(1), 1, 0);
+        assert_eq!(deadline.poll_timeout(), None);
+        deadline.written(at(100), 0, 1);
+        assert_eq!(deadline.poll_timeout(), Some(at(130)));
+        deadline.reset();
+        assert_eq!(deadline.poll_timeout(), None);
+    }
+}
