@@ -93,7 +93,8 @@ fn who_is_refused_gets_to_read_why() {
         (REQUEST, || Err(101), 500),
         (REQUEST, || Ok(Accept::new().headers(&[("Connection", "close")])), 500),
         (b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", ok, 426),
-        (b"GET / HTTP/1.0\r\nHost: h\r\n\r\n", ok, 400),
+        (b"GET / HTTP/1.0\r\nHost: h\r\n\r\n", ok, 426),
+        (b"GET / HTTP/1.0\r\nUpgrade: websocket\r\n\r\n", ok, 400),
         (b"\x16\x03\x01", ok, 400),
     ] {
         let mut output = Output::new();

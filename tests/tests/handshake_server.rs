@@ -8,7 +8,7 @@ use proptest::{collection::vec, prelude::*, sample};
 use ws_proto::{
     Config, HandshakeError, Instant, State,
     handshake::{MAX_HEAD_LEN, WriteError},
-    server::{self, Accept, Handshake, Head, OriginPolicy, Request, Upgrade},
+    server::{self, Accept, Handshake, Head, OriginPolicy, Reject, Request, Upgrade},
 };
 use ws_tests::{
     Edit::{self, Add, AddBytes, Raw, Set, Start, Without},
@@ -330,21 +330,39 @@ const SYNTAX: &[Case] = &[
 const PLAIN: &[Case] = &[
     (200, "a page", &[Raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")]),
     (200, "a page behind an empty line", &[Raw(b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")]),
-    (200, "other methods", &[Raw(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")]),
-    (200, "options of the server", &[Raw(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n")]),
+    (200, "HEAD", &[Raw(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")]),
+    (405, "R9110-6: OPTIONS of the server", &[Raw(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n")]),
     (
         200,
         "an upgrade to something else",
         &[Raw(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n")],
     ),
     (
-        200,
-        "a key, but with a method that opens nothing",
+        405,
+        "R9110-6: a key, but with a method that opens nothing",
         &[Raw(b"POST / HTTP/1.1\r\nHost: a\r\nSec-WebSocket-Key: x\r\n\r\n")],
     ),
     (200, "of any page", &[Raw(b"GET / HTTP/1.1\r\nHost: a\r\nOrigin: https://evil.example\r\n\r\n")]),
     (400, "R9112-6: without Host", &[Raw(b"GET / HTTP/1.1\r\n\r\n")]),
-    (400, "HTTP/1.0", &[Raw(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")]),
+    (200, "HTTP/1.0", &[Raw(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")]),
+    (200, "HTTP/1.0, HEAD", &[Raw(b"HEAD / HTTP/1.0\r\nHost: a\r\n\r\n")]),
+    (200, "R9112-6: HTTP/1.0 without Host", &[Raw(b"GET / HTTP/1.0\r\n\r\n")]),
+    (
+        200,
+        "HTTP/1.0 ignores Upgrade to something else",
+        &[Raw(b"GET / HTTP/1.0\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n")],
+    ),
+    (400, "R9112-6: HTTP/1.0 with a Host that is none", &[Raw(b"GET / HTTP/1.0\r\nHost: a b\r\n\r\n")]),
+    (
+        400,
+        "R4.2.1-1: HTTP/1.0 as a proxy sends it that drops Upgrade",
+        &[Start("GET / HTTP/1.0"), Without("Upgrade"), Set("Connection: close")],
+    ),
+    (405, "R9110-6: POST", &[Raw(b"POST / HTTP/1.1\r\nHost: a\r\n\r\n")]),
+    (405, "R9110-6: OPTIONS", &[Raw(b"OPTIONS / HTTP/1.1\r\nHost: a\r\n\r\n")]),
+    (405, "R9110-6: OPTIONS of HTTP/1.0", &[Raw(b"OPTIONS / HTTP/1.0\r\n\r\n")]),
+    (405, "R9110-6: TRACE", &[Raw(b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n")]),
+    (501, "unknown method of HTTP/1.0", &[Raw(b"BREW / HTTP/1.0\r\n\r\n")]),
     (400, "R9112-11: with a body", &[Raw(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi")]),
     (501, "unknown method", &[Raw(b"BREW / HTTP/1.1\r\nHost: a\r\n\r\n")]),
 ];
@@ -436,14 +454,14 @@ fn try_run(received: &[u8], step: usize, policy: OriginPolicy<'_>) -> Option<(Op
             Err(error) => {
                 // Parsing does not depend on having been here.
                 assert_eq!(Request::parse(received, policy).unwrap_err(), error);
-                return Some((None, refuse(error)));
+                return Some((None, refuse(error, received)));
             }
         }
     };
     let status = match Request::parse(&received[..head_len], policy) {
         Ok(Head::Upgrade(request)) => open(request.upgrade()),
         Ok(Head::Plain(_)) => 200,
-        Err(error) => refuse(error),
+        Err(error) => refuse(error, received),
     };
     Some((Some(head_len), status))
 }
@@ -460,25 +478,30 @@ fn open(upgrade: Upgrade) -> u16 {
 }
 
 /// The status of the response, which has to be a complete refusal (R4.2.1-9, R10.7-1, R9110-6).
-fn refuse(error: HandshakeError) -> u16 {
+fn refuse(error: HandshakeError, received: &[u8]) -> u16 {
     let mut out = [0; HandshakeError::MAX_RESPONSE_LEN];
-    let len = error.write_response(&mut out).unwrap();
-    check_refusal(str(&out[..len]), error.status());
+    let len = error.write_response(received, &mut out).unwrap();
+    let text = format!("{error}\n");
+    let body = check_refusal(str(&out[..len]), error.status(), text.len());
+    // R9110-9
+    assert_eq!(body, if received.trim_ascii_start().starts_with(b"HEAD ") { "" } else { &text });
     error.status()
 }
 
-fn check_refusal(response: &str, status: u16) {
+/// The body of a complete refusal that announces `body_len` bytes of it.
+fn check_refusal(response: &str, status: u16, body_len: usize) -> &str {
     let (head, body) = response.split_once("\r\n\r\n").unwrap();
     let mut lines = head.split("\r\n");
     assert!(lines.next().unwrap().starts_with(&format!("HTTP/1.1 {status} ")), "{response}");
     let fields: Vec<_> = lines.map(|line| line.split_once(": ").unwrap()).collect();
     let value = |name: &str| fields.iter().find(|field| field.0 == name).map(|field| field.1);
-    assert_eq!(value("Content-Length"), Some(&*body.len().to_string()));
+    assert_eq!(value("Content-Length"), Some(&*body_len.to_string()));
     // R9110-6, R4.2.2-4, R4.4-1
     let upgrade = (status == 426).then_some(("websocket", "13"));
     assert_eq!(value("Upgrade").zip(value("Sec-WebSocket-Version")), upgrade);
     assert_eq!(value("Connection"), Some(if status == 426 { "Upgrade, close" } else { "close" }));
     assert_eq!(value("Allow"), (status == 405).then_some("GET"));
+    body
 }
 
 fn str(bytes: &[u8]) -> &str {
@@ -688,7 +711,7 @@ fn one_deadline_holds_for_the_whole_head() {
     assert_eq!(handshake.clone().poll_head(early, &request), Ok(Some(request.len())));
     assert_eq!(handshake.handle_timeout(late), Err(HandshakeError::Timeout));
     assert_eq!(handshake.poll_head(late, &request), Err(HandshakeError::Timeout));
-    assert_eq!(refuse(HandshakeError::Timeout), 408);
+    assert_eq!(refuse(HandshakeError::Timeout, &request[..50]), 408);
 }
 
 #[test]
@@ -814,10 +837,16 @@ fn no_field_can_be_injected_into_a_response() {
         let answer = Accept::new().headers(&headers);
         let accepted = upgrade.accept(&answer, &Config::default(), Instant::ZERO, &mut out);
         assert_eq!(accepted.map(|(len, _)| len), Err(WriteError::InvalidHeader), "{header:?}");
-        assert_eq!(server::reject(401, &headers, &mut out), Err(WriteError::InvalidHeader), "{header:?}");
+        assert_eq!(
+            reject(&Reject::new(401).headers(&headers), &mut out),
+            Err(WriteError::InvalidHeader),
+            "{header:?}"
+        );
     }
     let described = [("Content-Type", "text/html")];
-    assert_eq!(server::reject(401, &described, &mut out), Err(WriteError::InvalidHeader));
+    assert_eq!(reject(&Reject::new(401).headers(&described), &mut out), Err(WriteError::InvalidHeader));
+    let injected = Reject::new(401).body("text/html\r\nX: y", b"");
+    assert_eq!(reject(&injected, &mut out), Err(WriteError::InvalidHeader));
 }
 
 #[test]
@@ -826,9 +855,9 @@ fn an_output_too_small_tells_what_it_takes_and_can_be_tried_again() {
     let small = upgrade.accept(&Accept::new(), &Config::default(), Instant::ZERO, &mut [0; 128]);
     assert_eq!(small.map(|(len, _)| len), Err(WriteError::BufferTooSmall { needed: 129 }));
     assert_eq!(open(upgrade), 101);
-    let needed = HandshakeError::Host.write_response(&mut []);
+    let needed = HandshakeError::Host.write_response(b"", &mut []);
     let Err(WriteError::BufferTooSmall { needed }) = needed else { panic!("{needed:?}") };
-    assert_eq!(HandshakeError::Host.write_response(&mut vec![0; needed]), Ok(needed));
+    assert_eq!(HandshakeError::Host.write_response(b"", &mut vec![0; needed]), Ok(needed));
 }
 
 #[test]
@@ -836,16 +865,62 @@ fn the_application_refuses_with_any_status() {
     // R4.2.2-2, R4.2.2-5, R7.2.2-1
     let mut out = [0; 512];
     for status in (300..=599).filter(|&status| status != 304) {
-        let len = server::reject(status, &[], &mut out).unwrap();
-        check_refusal(str(&out[..len]), status);
+        let len = reject(&Reject::new(status), &mut out).unwrap();
+        let (_, body) = str(&out[..len]).split_once("\r\n\r\n").unwrap();
+        check_refusal(str(&out[..len]), status, body.len());
     }
     for status in [0, 100, 101, 200, 299, 304, 600, u16::MAX] {
-        assert_eq!(server::reject(status, &[], &mut out), Err(WriteError::InvalidStatus));
+        assert_eq!(reject(&Reject::new(status), &mut out), Err(WriteError::InvalidStatus));
     }
-    let len = server::reject(302, &[("Location", "https://example.com/")], &mut out).unwrap();
+    let len = reject(&Reject::new(302).headers(&[("Location", "https://example.com/")]), &mut out).unwrap();
     assert!(str(&out[..len]).contains("\r\nLocation: https://example.com/\r\n"));
-    let len = server::reject(405, &[("allow", "GET, HEAD")], &mut out).unwrap();
+    let len = reject(&Reject::new(405).headers(&[("allow", "GET, HEAD")]), &mut out).unwrap();
     assert!(!str(&out[..len]).contains("\r\nAllow: "), "the application's own takes its place");
+}
+
+/// A refusal of a GET.
+fn reject(answer: &Reject<'_>, out: &mut [u8]) -> Result<usize, WriteError> {
+    server::reject(answer, &bytes(&[]), out)
+}
+
+#[test]
+fn a_refusal_has_the_body_of_the_application() {
+    let body = vec![b'x'; 1_234];
+    let answer = Reject::new(403).body("text/html; charset=utf-8", &body);
+    let mut out = vec![0; 2_048];
+    let len = reject(&answer, &mut out).unwrap();
+    assert_eq!(check_refusal(str(&out[..len]), 403, body.len()).as_bytes(), body);
+    assert!(str(&out[..len]).contains("\r\nContent-Type: text/html; charset=utf-8\r\n"));
+}
+
+#[test]
+fn no_answer_to_head_has_a_body() {
+    // R9110-9
+    let own = Reject::new(404).body("text/html", b"<p>not here");
+    for received in [&b"HEAD / HTTP/1.1\r\n"[..], b"\r\nHEAD / HTTP/1.0\r\nHost: a\r\n\r\n", b"HEAD "] {
+        let mut out = [0; 512];
+        for answer in [Reject::new(503), own] {
+            let len = server::reject(&answer, received, &mut out).unwrap();
+            assert!(out[..len].ends_with(b"\r\n\r\n") && !str(&out[..len]).contains("Content-Length: 0"));
+        }
+        let len = HandshakeError::UpgradeRequired.write_response(received, &mut out).unwrap();
+        assert!(out[..len].ends_with(b"\r\n\r\n"));
+    }
+    for received in [&b""[..], b"HEAD", b"HEADS / HTTP/1.1", b"head / HTTP/1.1"] {
+        let mut out = [0; 512];
+        let len = server::reject(&own, received, &mut out).unwrap();
+        assert!(out[..len].ends_with(b"<p>not here"), "{received:?}");
+    }
+}
+
+#[test]
+fn an_upgrade_over_http_1_0_is_told_the_usual_cause() {
+    let error = Request::parse(&bytes(&[Start("GET / HTTP/1.0")]), OriginPolicy::SameHost).unwrap_err();
+    assert_eq!(error, HandshakeError::Http10);
+    let mut out = [0; HandshakeError::MAX_RESPONSE_LEN];
+    let len = error.write_response(b"GET / HTTP/1.0\r\n", &mut out).unwrap();
+    let (_, body) = str(&out[..len]).split_once("\r\n\r\n").unwrap();
+    assert!(body.contains("HTTP/1.1") && body.contains("proxy_http_version 1.1"), "{body}");
 }
 
 /// The fields of [`BASE`] as an HTTP library has them, but for those called `without`, and `more`.
@@ -941,7 +1016,7 @@ fn every_refusal_fits_its_bound_and_names_its_section() {
         HandshakeError::Accept,
     ];
     for error in errors {
-        refuse(error);
+        refuse(error, b"");
         let text = error.to_string();
         assert!(text.contains("(RFC ") && text.contains(" section ") && text.ends_with(')'), "{text}");
     }
@@ -958,7 +1033,7 @@ fn nothing_of_a_request_is_reflected() {
     ] {
         let error = Request::parse(&bytes(edits), OriginPolicy::SameHost).unwrap_err();
         let mut out = [0; HandshakeError::MAX_RESPONSE_LEN];
-        let len = error.write_response(&mut out).unwrap();
+        let len = error.write_response(&bytes(edits), &mut out).unwrap();
         let response = str(&out[..len]).to_ascii_lowercase();
         assert!(!response.contains("evil") && !response.contains("66"), "{response}");
     }

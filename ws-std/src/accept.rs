@@ -4,7 +4,9 @@ use std::{borrow::Cow, io};
 use ws_proto::{
     HandshakeError, Server,
     handshake::WriteError,
-    server::{Accept, Handshake, Head as Parsed, OriginPolicy, PlainRequest, Request, Subprotocol, reject_to},
+    server::{
+        Accept, Handshake, Head as Parsed, OriginPolicy, PlainRequest, Reject, Request, Subprotocol, reject_to,
+    },
 };
 
 #[cfg(feature = "deflate")]
@@ -210,21 +212,22 @@ impl<'a> Acceptor<'a> {
     ) -> Result<Option<WebSocket<Server, T>>, AcceptError> {
         let clock = Clock::new();
         let mut handshake = Handshake::new(clock.now(), &self.config);
-        let (head, len) = match Head::read(&transport, clock, &mut handshake) {
-            Ok(found) => found,
+        let mut head = Head::new();
+        let len = match head.read(&transport, clock, &mut handshake) {
+            Ok(len) => len,
             Err(HeadError::Io(error)) => return Err(error.into()),
-            Err(HeadError::Handshake(error)) => return Err(self.refuse(&transport, error)),
+            Err(HeadError::Handshake(error)) => return Err(self.refuse(&transport, &head, error)),
         };
-        let request = match Request::parse(head.received(), self.origin) {
+        let request = match handshake.request(head.received(), self.origin) {
             Ok(Parsed::Upgrade(request)) => request,
             Ok(Parsed::Plain(plain)) => {
                 let Some(page) = page(&plain) else {
-                    return Err(self.refuse(&transport, HandshakeError::UpgradeRequired));
+                    return Err(self.refuse(&transport, &head, HandshakeError::UpgradeRequired));
                 };
                 self.write_page(&transport, &plain, &page)?;
                 return Ok(None);
             }
-            Err(error) => return Err(self.refuse(&transport, error)),
+            Err(error) => return Err(self.refuse(&transport, &head, error)),
         };
         let answer = answer(&request);
         let upgrade = request.upgrade();
@@ -233,7 +236,7 @@ impl<'a> Acceptor<'a> {
             Verdict::Accept(subprotocol) => subprotocol,
             Verdict::Refuse(status) => {
                 let mut response = Vec::new();
-                reject_to(status, &headers, &mut response)?;
+                reject_to(&Reject::new(status).headers(&headers), head.received(), &mut response)?;
                 self.write_last(&transport, &response)?;
                 return Err(AcceptError::Refused(status));
             }
@@ -265,9 +268,9 @@ impl<'a> Acceptor<'a> {
     }
 
     /// Tells whoever asked what is wrong.
-    fn refuse(&self, transport: &impl Transport, error: HandshakeError) -> AcceptError {
+    fn refuse(&self, transport: &impl Transport, head: &Head, error: HandshakeError) -> AcceptError {
         let mut response = Vec::new();
-        error.write_response_to(&mut response);
+        error.write_response_to(head.received(), &mut response);
         // A peer that is gone needs no answer.
         let _ = self.write_last(transport, &response);
         AcceptError::Handshake(error)

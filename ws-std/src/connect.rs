@@ -172,7 +172,8 @@ impl<'a> Connector<'a> {
         let mut request = Vec::new();
         handshake.write_request_to(&mut request);
         write_within(&transport, &request, self.write_timeout)?;
-        let (head, len) = Head::read(&transport, clock, &mut handshake).map_err(|error| match error {
+        let mut head = Head::new();
+        let len = head.read(&transport, clock, &mut handshake).map_err(|error| match error {
             HeadError::Io(error) => ConnectError::Io(error),
             HeadError::Handshake(error) => ConnectError::Handshake(error),
         })?;

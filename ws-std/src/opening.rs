@@ -58,26 +58,32 @@ awaiting!(ws_proto::server::Handshake);
 awaiting!(ws_proto::client::Handshake<'_>);
 
 impl Head {
-    /// Reads until the head is complete; also how long it is.
+    /// Nothing received yet.
+    pub(crate) fn new() -> Self {
+        Self { bytes: vec![0; FIRST_READ], filled: 0 }
+    }
+
+    /// Reads until the head is complete; returns how long it is. After a failure, [`received`](Self::received) has what came
+    /// until then.
     pub(crate) fn read(
+        &mut self,
         transport: &impl Transport,
         clock: Clock,
         handshake: &mut impl Awaiting,
-    ) -> Result<(Self, usize), HeadError> {
-        let mut head = Self { bytes: vec![0; FIRST_READ], filled: 0 };
+    ) -> Result<usize, HeadError> {
         loop {
-            let found = handshake.poll_head(clock.now(), head.received()).map_err(HeadError::Handshake)?;
+            let found = handshake.poll_head(clock.now(), self.received()).map_err(HeadError::Handshake)?;
             if let Some(len) = found {
-                return Ok((head, len));
+                return Ok(len);
             }
-            if head.filled == head.bytes.len() {
-                head.bytes.resize(2 * head.filled, 0);
+            if self.filled == self.bytes.len() {
+                self.bytes.resize(2 * self.filled, 0);
             }
             let deadline = handshake.poll_timeout().and_then(|at| clock.to_system(at));
-            let room = head.bytes.get_mut(head.filled..).unwrap_or_default();
+            let room = self.bytes.get_mut(self.filled..).unwrap_or_default();
             match transport.read(room, deadline) {
                 Ok(0) => return Err(HeadError::Io(io::ErrorKind::UnexpectedEof.into())),
-                Ok(len) => head.filled += len,
+                Ok(len) => self.filled += len,
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                     handshake.handle_timeout(clock.now()).map_err(HeadError::Handshake)?;
                 }

@@ -182,6 +182,20 @@ fn plain_requests_get_a_page_or_are_told_to_ask_for_a_connection() {
     assert!(upgrade.starts_with("HTTP/1.1 426 ") && upgrade.contains("Upgrade: websocket\r\n"), "{upgrade}");
     let head = served("HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(head.contains("\r\nContent-Length: 8\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+    // As a proxy asks that speaks HTTP/1.0 to its backends.
+    let old = served("GET / HTTP/1.0\r\nConnection: close\r\n\r\n");
+    assert!(old.starts_with("HTTP/1.1 200 OK\r\n") && old.ends_with("\r\n\r\n<p>hello"), "{old}");
+}
+
+// R9110-9
+#[test]
+fn no_refusal_of_head_has_a_body() {
+    for (request, status) in
+        [("HEAD /socket HTTP/1.1\r\nHost: localhost\r\n\r\n", 426), ("HEAD /none HTTP/1.0\r\n\r\n", 404)]
+    {
+        let answer = served(request);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.ends_with("\r\n\r\n"), "{answer}");
+    }
 }
 
 // R9110-8

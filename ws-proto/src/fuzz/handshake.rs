@@ -81,18 +81,21 @@ fn drip(
 /// The response is complete, has the status, and is the same for every request.
 fn check_refusal(error: HandshakeError, wire: &[u8]) {
     let mut out = [0; HandshakeError::MAX_RESPONSE_LEN];
-    let len = error.write_response(&mut out).expect("256 bytes are enough");
+    let len = error.write_response(wire, &mut out).expect("enough for every refusal");
     let response = str(&out[..len]);
     let (head, body) = response.split_once("\r\n\r\n").expect("an end");
     assert!(head.starts_with(&std::format!("HTTP/1.1 {} ", error.status())));
-    assert!(head.ends_with(&std::format!("\r\nContent-Length: {}", body.len())));
+    let text = std::format!("{error}\n");
+    assert!(head.ends_with(&std::format!("\r\nContent-Length: {}", text.len())));
+    let is_head = wire.strip_prefix(b"\r\n").unwrap_or(wire).starts_with(b"HEAD ");
+    assert_eq!(body, if is_head { "" } else { &text });
     assert!(head.contains("\r\nConnection: close\r\n") || head.contains("\r\nConnection: Upgrade, close\r\n"));
     // Bytes that no fixed text has are not in it.
     assert!(response.is_ascii());
-    let fixed: &[u8] = b"\r\n -:,/.";
+    let fixed: &[u8] = b"\r\n -:,/.();_`";
     assert!(response.bytes().all(|byte| byte.is_ascii_alphanumeric() || fixed.contains(&byte)), "{wire:02x?}");
     for short in 0..len {
-        assert!(error.write_response(&mut out[..short]).is_err());
+        assert!(error.write_response(wire, &mut out[..short]).is_err());
     }
 }
 

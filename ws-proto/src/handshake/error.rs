@@ -1,6 +1,6 @@
 use core::fmt;
 
-use super::{server, write::Writer};
+use super::{server::Reject, write::Writer};
 
 /// The opening handshake failed: the peer's fault, or its deadline has passed.
 ///
@@ -21,13 +21,14 @@ pub enum HandshakeError {
     TargetTooLong,
     /// The bytes are not an HTTP/1.1 head: 400.
     Syntax,
-    /// The message is HTTP/1.0, which has no Upgrade: 400.
+    /// A WebSocket is asked for, or opened, over HTTP/1.0, which has no Upgrade: 400. The usual cause is nginx without
+    /// `proxy_http_version 1.1`.
     Http10,
     /// The message is of a version of HTTP other than 1.0 and 1.1: 505.
     HttpVersion,
     /// The method is none that HTTP knows: 501.
     UnknownMethod,
-    /// A WebSocket is asked for with a method other than GET: 405.
+    /// A WebSocket is asked for with a method other than GET, or a page with one other than GET and HEAD: 405.
     MethodNotAllowed,
     /// The request target has a form or a character that it may not have: 400.
     Target,
@@ -65,7 +66,7 @@ pub enum HandshakeError {
 
 impl HandshakeError {
     /// The most bytes that [`write_response`](Self::write_response) writes.
-    pub const MAX_RESPONSE_LEN: usize = 256;
+    pub const MAX_RESPONSE_LEN: usize = 320;
 
     /// The status that tells a client; of what only a response can have, the one that a gateway passes on.
     #[must_use]
@@ -97,39 +98,41 @@ impl HandshakeError {
 
     /// Writes the complete response that refuses the handshake, and tells its length.
     ///
-    /// The text is fixed; nothing of the request is reflected. `out` needs at most
-    /// [`MAX_RESPONSE_LEN`](Self::MAX_RESPONSE_LEN) bytes.
+    /// `received` are the bytes of the request, from the first on, as far as they have come: the answer to HEAD has no body
+    /// (RFC 9110 section 9.3.2). The body says what is wrong in a fixed text; nothing of the request is reflected. `out` needs
+    /// at most [`MAX_RESPONSE_LEN`](Self::MAX_RESPONSE_LEN) bytes.
     ///
     /// # Errors
     ///
     /// [`WriteError::BufferTooSmall`].
-    pub fn write_response(self, out: &mut [u8]) -> Result<usize, WriteError> {
+    pub fn write_response(self, received: &[u8], out: &mut [u8]) -> Result<usize, WriteError> {
         let mut writer = Writer::new(out);
-        server::write_refusal(&mut writer, self.status(), &[]);
+        Reject::of_error(self).write(received, &mut writer);
         writer.finish()
     }
 
-    /// Appends the complete response that refuses the handshake to `out`.
+    /// Appends the complete response that refuses the handshake to `out`; see [`write_response`](Self::write_response).
     #[cfg(feature = "alloc")]
-    pub fn write_response_to(self, out: &mut alloc::vec::Vec<u8>) {
+    pub fn write_response_to(self, received: &[u8], out: &mut alloc::vec::Vec<u8>) {
         // Enough room is all that it can lack.
-        let _ = super::write::append(out, |out| Ok((self.write_response(out)?, ())));
+        let _ = super::write::append(out, |out| Ok((self.write_response(received, out)?, ())));
     }
-}
 
-impl fmt::Display for HandshakeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+    /// What is wrong, in words.
+    pub(super) const fn text(self) -> &'static str {
+        match self {
             Self::Timeout => "opening handshake took too long (RFC 9110 section 15.5.9)",
             Self::HeadTooLong => "head is over the limit (RFC 6585 section 5)",
             Self::LineTooLong => "line of the head is over the limit (RFC 6585 section 5)",
             Self::TooManyFields => "too many fields in the head (RFC 6585 section 5)",
             Self::TargetTooLong => "request target is over the limit (RFC 9112 section 3)",
             Self::Syntax => "not an HTTP/1.1 head (RFC 9112 section 2.1)",
-            Self::Http10 => "HTTP/1.0 has no upgrade (RFC 6455 section 4.2.1)",
+            Self::Http10 => {
+                "HTTP/1.0 has no upgrade, HTTP/1.1 is needed; for nginx, set `proxy_http_version 1.1` (RFC 6455 section 4.2.1)"
+            }
             Self::HttpVersion => "HTTP version is not 1.1 (RFC 6455 section 4.2.1)",
             Self::UnknownMethod => "method is not known (RFC 9110 section 9.1)",
-            Self::MethodNotAllowed => "method of the handshake is not GET (RFC 6455 section 4.2.1)",
+            Self::MethodNotAllowed => "method is not GET (RFC 6455 section 4.2.1)",
             Self::Target => "request target is malformed (RFC 9112 section 3.2)",
             Self::Host => "host is missing or malformed (RFC 9112 section 3.2)",
             Self::DuplicateField => "field that may come once is repeated (RFC 9110 section 5.3)",
@@ -146,7 +149,13 @@ impl fmt::Display for HandshakeError {
             Self::Status => "status of the response is not one (RFC 9110 section 15)",
             Self::TooManyInterimResponses => "too many interim responses (RFC 9110 section 15.2)",
             Self::Accept => "response does not answer the key (RFC 6455 section 4.1)",
-        })
+        }
+    }
+}
+
+impl fmt::Display for HandshakeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
     }
 }
 

@@ -223,6 +223,7 @@ pub(super) type Lines<'h> = [MaybeUninit<httparse::Header<'h>>; MAX_FIELDS];
 pub(super) const NO_LINES: Lines<'_> = [const { MaybeUninit::uninit() }; MAX_FIELDS];
 
 pub(super) struct RequestHead<'l, 'h> {
+    pub(super) version: HttpVersion,
     pub(super) method: &'h str,
     pub(super) target: &'h str,
     /// The field lines, as the parser has noted them.
@@ -242,10 +243,10 @@ impl<'l, 'h> RequestHead<'l, 'h> {
         }
         let lines = request.headers;
         match (request.version, request.method, request.path) {
-            (Some(1), Some(method), Some(target)) => {
-                Ok(Self { method, target, lines, fields: Fields::of_head(head) })
+            (Some(minor), Some(method), Some(target)) => {
+                let version = HttpVersion::of_minor(minor);
+                Ok(Self { version, method, target, lines, fields: Fields::of_head(head) })
             }
-            (Some(0), ..) => Err(HandshakeError::Http10),
             _ => Err(HandshakeError::Syntax),
         }
     }
@@ -268,7 +269,6 @@ fn start_line(head: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 pub(super) struct ResponseHead<'h, X> {
-    /// Whether the version is 1.1, else 1.0.
     pub(super) version: HttpVersion,
     pub(super) status: u16,
     pub(super) reason: &'h [u8],
@@ -277,10 +277,26 @@ pub(super) struct ResponseHead<'h, X> {
     pub(super) found: X,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum HttpVersion {
+/// The version of an HTTP message (RFC 9110 section 2.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HttpVersion {
+    /// HTTP/1.0: pages can be asked for, but no WebSocket.
     Http10,
+    /// HTTP/1.1.
     Http11,
+    /// Any other, in which no upgrade exists.
+    Other,
+}
+
+impl HttpVersion {
+    /// The version that the parser calls 1.`minor`.
+    const fn of_minor(minor: u8) -> Self {
+        match minor {
+            0 => Self::Http10,
+            1 => Self::Http11,
+            _ => Self::Other,
+        }
+    }
 }
 
 impl<'h, X> ResponseHead<'h, X> {
@@ -299,7 +315,7 @@ impl<'h, X> ResponseHead<'h, X> {
             Err(httparse::Error::Version) => return Err(version_error(start_line(head).next())),
             Ok(httparse::Status::Partial) | Err(_) => return Err(HandshakeError::Syntax),
         }
-        let version = if response.version == Some(1) { HttpVersion::Http11 } else { HttpVersion::Http10 };
+        let version = response.version.map_or(HttpVersion::Other, HttpVersion::of_minor);
         let reason = start_line(head).nth(2).unwrap_or_default();
         let status = response.code.filter(|&code| code >= 100).ok_or(HandshakeError::Status)?;
         Ok(Self { version, status, reason, fields: Fields::of_head(head), found: find(response.headers) })

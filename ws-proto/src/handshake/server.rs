@@ -26,7 +26,7 @@
 //!             // A driver waits no longer than `handshake.poll_timeout()`, and refuses when the buffer is full.
 //!             Ok(None) => received += socket.read(&mut buf[received..]),
 //!             Err(error) => {
-//!                 let len = error.write_response(&mut out)?;
+//!                 let len = error.write_response(&buf[..received], &mut out)?;
 //!                 socket.write(&out[..len]);
 //!                 return Err(error.into());
 //!             }
@@ -36,7 +36,7 @@
 //!         Ok(Head::Upgrade(request)) => request,
 //!         Ok(Head::Plain(request)) => return Err(format!("a page is asked for: {}", request.path()).into()),
 //!         Err(error) => {
-//!             let len = error.write_response(&mut out)?;
+//!             let len = error.write_response(&buf[..received], &mut out)?;
 //!             socket.write(&out[..len]);
 //!             return Err(error.into());
 //!         }
@@ -65,12 +65,12 @@ mod answer;
 mod offer;
 #[cfg(feature = "alloc")]
 mod opening;
+mod reject;
 
 use core::fmt;
 
 use super::{
     Fields, HandshakeError,
-    authority::Authority,
     extension::{self, Extension},
     head::{Message, NO_LINES, RequestHead, split},
     progress::Progress,
@@ -78,15 +78,15 @@ use super::{
 };
 use crate::{config::Config, time::Instant};
 
-pub use super::origin::OriginPolicy;
-#[cfg(feature = "alloc")]
-pub use answer::reject_to;
-pub(super) use answer::write_refusal;
-pub use answer::{Accept, Upgrade, reject};
+pub use super::{head::HttpVersion, origin::OriginPolicy};
+pub use answer::{Accept, Upgrade};
 use offer::{Facts, check_method};
 pub use offer::{Offer, Subprotocol, negotiate, negotiate_extended_connect};
 #[cfg(feature = "alloc")]
 pub use opening::Opening;
+#[cfg(feature = "alloc")]
+pub use reject::reject_to;
+pub use reject::{Reject, reject};
 
 /// Waits for the head of a request. Small, and holds no bytes.
 #[derive(Clone, Debug)]
@@ -166,19 +166,20 @@ impl<'h> Head<'h> {
     }
 }
 
-/// A valid HTTP/1.1 request without a body that does not ask for a WebSocket.
+/// A valid GET or HEAD of HTTP/1.1 or HTTP/1.0 without a body that does not ask for a WebSocket.
 ///
-/// The method is one that HTTP knows, not always GET.
+/// Other methods are refused with [`HandshakeError::MethodNotAllowed`]. The answer to HEAD is that to GET without its
+/// body (RFC 9110 section 9.3.2).
 #[derive(Clone)]
 pub struct PlainRequest<'h> {
     method: &'h str,
     target: Target<'h>,
-    authority: Authority<'h>,
+    host: &'h str,
     fields: Fields<'h>,
 }
 
 impl<'h> PlainRequest<'h> {
-    /// The method, in capitals.
+    /// The method: `GET` or `HEAD`.
     #[must_use]
     pub fn method(&self) -> &'h str {
         self.method
@@ -190,8 +191,7 @@ impl<'h> PlainRequest<'h> {
         self.target.text
     }
 
-    /// The path of the target as it was sent, with its percent-encoding; it begins with a slash, unless it is
-    /// the `*` of OPTIONS.
+    /// The path of the target as it was sent, with its percent-encoding; it begins with a slash.
     #[must_use]
     pub fn path(&self) -> &'h str {
         self.target.path
@@ -204,10 +204,10 @@ impl<'h> PlainRequest<'h> {
     }
 
     /// The host that the request is for, with the port if it was sent: of a target in absolute form its own,
-    /// else Host (RFC 9112 section 3.2.2).
+    /// else Host (RFC 9112 section 3.2.2). Empty if a request of HTTP/1.0 names none.
     #[must_use]
     pub fn host(&self) -> &'h str {
-        self.authority.text
+        self.host
     }
 
     /// The value of the first field line called `name`, in whatever case.
@@ -257,17 +257,18 @@ impl<'h> Request<'h> {
     /// [`parse`](Self::parse) of a head that a finder has found.
     fn parse_found(head: &'h [u8], origin: OriginPolicy<'_>) -> Result<Head<'h>, HandshakeError> {
         let mut room = NO_LINES;
-        let RequestHead { method, target, lines, fields } = RequestHead::parse(head, &mut room)?;
+        let RequestHead { version, method, target, lines, fields } = RequestHead::parse(head, &mut room)?;
         check_method(method)?;
         let target = Target::parse(method, target)?;
         let facts = Facts::gather(lines.iter().map(|line| (line.name, line.value)))?;
-        let authority = facts.authority(target.authority)?;
-        let head = PlainRequest { method, target, authority, fields };
-        if facts.is_plain(method)? {
+        let authority = facts.authority(version, target.authority)?;
+        let host = authority.map_or("", |authority| authority.text);
+        let head = PlainRequest { method, target, host, fields };
+        if facts.is_plain(version, method)? {
             return Ok(Head::Plain(head));
         }
         let upgrade = facts.upgrade(method)?;
-        let origin = facts.admit(&authority, origin)?;
+        let origin = facts.admit(&authority.ok_or(HandshakeError::Host)?, origin)?;
         Ok(Head::Upgrade(Self { head, origin, upgrade }))
     }
 

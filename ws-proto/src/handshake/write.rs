@@ -31,12 +31,20 @@ impl<'o> Writer<'o> {
         self.put(b"\r\n");
     }
 
-    /// A number of three digits at most.
-    pub(super) fn put_number(&mut self, number: u16) {
-        let digit = |divisor| b'0' + u8::try_from(number / divisor % 10).unwrap_or_default();
-        let digits = [digit(100), digit(10), digit(1)];
-        let leading_zeros = digits.iter().take(2).take_while(|&&digit| digit == b'0').count();
-        self.put(digits.get(leading_zeros..).unwrap_or_default());
+    pub(super) fn put_number(&mut self, number: usize) {
+        // As many digits as 64 bits can have.
+        let mut digits = [b'0'; 20];
+        let mut rest = number;
+        let mut len = 0;
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+            rest /= 10;
+            len += 1;
+            if rest == 0 {
+                break;
+            }
+        }
+        self.put(digits.get(digits.len() - len..).unwrap_or_default());
     }
 
     /// A field whose value is what `value` displays.
@@ -127,8 +135,9 @@ mod tests {
 
     #[test]
     fn numbers_have_no_leading_zeros() {
-        for (number, text) in [(0, "0"), (7, "7"), (40, "40"), (101, "101"), (505, "505")] {
-            let mut out = [0; 3];
+        for (number, text) in [(0, "0"), (7, "7"), (40, "40"), (101, "101"), (505, "505"), (1_234_567, "1234567")]
+        {
+            let mut out = [0; 7];
             let mut writer = Writer::new(&mut out);
             writer.put_number(number);
             assert_eq!(writer.finish().map(|len| &out[..len]), Ok(text.as_bytes()));

@@ -104,7 +104,8 @@ fn open<B: Board>(
             (len, endpoint, first..received)
         }
         Err(error) => {
-            let len = error.write_response(output).expect("the output has room for the answer");
+            let len =
+                error.write_response(&input[..received], output).expect("the output has room for the answer");
             (len, Endpoint::refused(config, board.now()), 0..0)
         }
     };

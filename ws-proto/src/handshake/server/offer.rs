@@ -8,6 +8,7 @@ use super::{
         authority::Authority,
         extension::{self, Extension, is_extension_list},
         field::{Once, elements, is_token, is_websocket_name, is_zero, list_names, trim},
+        head::HttpVersion,
         key,
     },
     OriginPolicy, Upgrade,
@@ -136,12 +137,12 @@ pub fn negotiate<'h, F: Fn() -> I, I: Iterator<Item = (&'h str, &'h [u8])>>(
     check_method(method)?;
     let facts = Facts::gather(fields())?;
     let absolute = authority.map(parse_authority).transpose()?;
-    let authority = facts.authority(absolute)?;
-    if facts.is_plain(method)? {
+    let authority = facts.authority(HttpVersion::Http11, absolute)?;
+    if facts.is_plain(HttpVersion::Http11, method)? {
         return Err(HandshakeError::UpgradeRequired);
     }
     let upgrade = facts.upgrade(method)?;
-    let origin = facts.admit(&authority, origin)?;
+    let origin = facts.admit(&authority.ok_or(HandshakeError::Host)?, origin)?;
     Ok((Offer { fields, origin }, upgrade))
 }
 
@@ -256,19 +257,35 @@ impl<'h> Facts<'h> {
         }
     }
 
-    /// The host that the request is for. Host has to be valid even where the target overrides it.
-    pub(super) fn authority(&self, absolute: Option<Authority<'h>>) -> Result<Authority<'h>, HandshakeError> {
-        let host = self.host.required(HandshakeError::Host)?;
-        let host = parse_authority(to_str(host).map_err(|_| HandshakeError::Host)?)?;
-        Ok(absolute.unwrap_or(host))
+    /// The host that the request is for; only HTTP/1.0 need not name one (RFC 9112 section 3.2). Host has to be valid even
+    /// where the target overrides it.
+    pub(super) fn authority(
+        &self,
+        version: HttpVersion,
+        absolute: Option<Authority<'h>>,
+    ) -> Result<Option<Authority<'h>>, HandshakeError> {
+        let host = self.host.optional()?;
+        if host.is_none() && version != HttpVersion::Http10 {
+            return Err(HandshakeError::Host);
+        }
+        let parse = |host| parse_authority(to_str(host).map_err(|_| HandshakeError::Host)?);
+        let host = host.map(parse).transpose()?;
+        Ok(absolute.or(host))
     }
 
-    /// Whether no WebSocket is asked for. One that is asked for the wrong way is an error.
-    pub(super) fn is_plain(&self, method: &str) -> Result<bool, HandshakeError> {
-        if !self.names_websocket && self.speaks_websocket && method == "GET" {
-            return Err(HandshakeError::UpgradeRequired);
+    /// Whether a page is asked for. A WebSocket that is asked for the wrong way is an error, and so is a page that is not to
+    /// be read.
+    pub(super) fn is_plain(&self, version: HttpVersion, method: &str) -> Result<bool, HandshakeError> {
+        let asks_for_websocket = self.names_websocket || self.speaks_websocket && method == "GET";
+        match (version, method) {
+            // RFC 9110 §7.8: Upgrade in a request of HTTP/1.0 is to be ignored.
+            (HttpVersion::Http10, _) if asks_for_websocket => Err(HandshakeError::Http10),
+            (HttpVersion::Other, _) => Err(HandshakeError::HttpVersion),
+            _ if self.names_websocket => Ok(false),
+            _ if asks_for_websocket => Err(HandshakeError::UpgradeRequired),
+            (_, "GET" | "HEAD") => Ok(true),
+            _ => Err(HandshakeError::MethodNotAllowed),
         }
-        Ok(!self.names_websocket)
     }
 
     /// What it takes to accept.

@@ -2,10 +2,8 @@ use core::fmt;
 
 use alloc::vec::Vec;
 
-use super::{Accept, Handshake, Head, OriginPolicy, Request, reject_to};
-use crate::{
-    config::Config, endpoint::Endpoint, handshake::HandshakeError, output::Output, role::Server, time::Instant,
-};
+use super::{Accept, Handshake, Head, OriginPolicy, Reject, Request, reject_to};
+use crate::{config::Config, endpoint::Endpoint, output::Output, role::Server, time::Instant};
 
 /// The server's side of the opening handshake with a buffer of its own, from the first byte to the endpoint.
 ///
@@ -62,28 +60,30 @@ impl<'a> Opening<'a> {
     ) -> Option<(Endpoint<Server>, Vec<u8>)> {
         self.head.extend_from_slice(input);
         let response = output.buffer();
-        self.open(now, response, answer).unwrap_or_else(|status| {
+        self.open(now, response, answer).unwrap_or_else(|refusal| {
+            let mut reject = |refusal| reject_to(&refusal, &self.head, response);
             // What does not refuse is no answer: a fault of this server.
-            let _ = reject_to(status, &[], response).or_else(|_| reject_to(500, &[], response));
+            let _ = reject(refusal).or_else(|_| reject(Reject::new(500)));
             Some((Endpoint::refused(&self.config, now), Vec::new()))
         })
     }
 
-    /// The endpoint and what is behind the request, once that has come; else the status that refuses it.
+    /// The endpoint and what follows the request, once that has come; else what refuses it.
     fn open<'s>(
         &mut self,
         now: Instant,
         response: &mut Vec<u8>,
         answer: impl FnOnce(&Request<'_>) -> Result<Accept<'s>, u16>,
-    ) -> Result<Option<Opened>, u16> {
-        let Some(len) = self.handshake.poll_head(now, &self.head).map_err(HandshakeError::status)? else {
+    ) -> Result<Option<Opened>, Reject<'static>> {
+        let Some(len) = self.handshake.poll_head(now, &self.head).map_err(Reject::of_error)? else {
             return Ok(None);
         };
         let head = self.handshake.request(&self.head, self.origin).and_then(Head::into_request);
-        let request = head.map_err(HandshakeError::status)?;
-        let accept = answer(&request)?;
+        let request = head.map_err(Reject::of_error)?;
+        let accept = answer(&request).map_err(Reject::new)?;
         // A field that can't be sent is a fault of this server too.
-        let endpoint = request.upgrade().accept_to(&accept, &self.config, now, response).map_err(|_| 500_u16)?;
+        let endpoint =
+            request.upgrade().accept_to(&accept, &self.config, now, response).map_err(|_| Reject::new(500))?;
         Ok(Some((endpoint, self.head.split_off(len))))
     }
 

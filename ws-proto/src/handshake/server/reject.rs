@@ -1,0 +1,197 @@
+//! Responses that refuse (RFC 6455 section 4.2.2, RFC 9110 section 15).
+
+#[cfg(feature = "alloc")]
+use super::super::write::append;
+use super::super::{
+    HandshakeError, WriteError,
+    field::is_value_byte,
+    write::{Writer, check_headers},
+};
+
+/// What goes into a response that refuses, beyond what every such response has.
+///
+/// For what only the application knows: 401 with `WWW-Authenticate`, a redirect with `Location`, 404, 503.
+/// 405 gets `Allow: GET` if the further fields have no Allow; 426 gets what a client needs to upgrade.
+///
+/// ```
+/// use ws_proto::server::{Reject, reject};
+///
+/// let received = b"GET /chat HTTP/1.1\r\nHost: example.com\r\n";
+/// let answer = Reject::new(401)
+///     .headers(&[("WWW-Authenticate", "Basic realm=\"chat\"")])
+///     .body("text/html", b"<p>Please log in.");
+/// let mut out = [0; 512];
+/// let len = reject(&answer, received, &mut out)?;
+/// assert!(out[..len].starts_with(b"HTTP/1.1 401 Unauthorized\r\n"));
+/// assert!(out[..len].ends_with(b"\r\n\r\n<p>Please log in."));
+/// # Ok::<(), ws_proto::handshake::WriteError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Reject<'a> {
+    status: u16,
+    headers: &'a [(&'a str, &'a str)],
+    body: Body<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Body<'a> {
+    /// The phrase of the status, as a line.
+    Reason,
+    /// A fixed text, as a line.
+    Line(&'static str),
+    Own {
+        content_type: &'a str,
+        bytes: &'a [u8],
+    },
+}
+
+impl<'a> Reject<'a> {
+    /// A refusal with `status`, from 300 to 599 without 304; the body is the status in words.
+    #[must_use]
+    pub const fn new(status: u16) -> Self {
+        Self { status, headers: &[], body: Body::Reason }
+    }
+
+    /// The refusal of a request that breaks a rule; the body says which.
+    pub(in super::super) const fn of_error(error: HandshakeError) -> Self {
+        Self { status: error.status(), headers: &[], body: Body::Line(error.text()) }
+    }
+
+    /// Further fields, in this order. Those of the handshake itself, and those that describe the body, are
+    /// refused.
+    #[must_use]
+    pub const fn headers(self, headers: &'a [(&'a str, &'a str)]) -> Self {
+        Self { headers, ..self }
+    }
+
+    /// A body of the application's own, and the value of Content-Type for it.
+    #[must_use]
+    pub const fn body(self, content_type: &'a str, bytes: &'a [u8]) -> Self {
+        Self { body: Body::Own { content_type, bytes }, ..self }
+    }
+
+    fn check(&self) -> Result<(), WriteError> {
+        if !matches!(self.status, 300..=303 | 305..=599) {
+            return Err(WriteError::InvalidStatus);
+        }
+        check_headers(self.headers)?;
+        if self.has_header("content-type") || !self.content_type().bytes().all(is_value_byte) {
+            return Err(WriteError::InvalidHeader);
+        }
+        Ok(())
+    }
+
+    fn has_header(&self, name: &str) -> bool {
+        self.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name))
+    }
+
+    const fn content_type(&self) -> &'a str {
+        match self.body {
+            Body::Reason | Body::Line(_) => "text/plain",
+            Body::Own { content_type, .. } => content_type,
+        }
+    }
+
+    /// The body, and what ends it.
+    const fn content(&self) -> [&'a [u8]; 2] {
+        match self.body {
+            Body::Reason => [reason(self.status).as_bytes(), b"\n"],
+            Body::Line(text) => [text.as_bytes(), b"\n"],
+            Body::Own { bytes, .. } => [bytes, b""],
+        }
+    }
+
+    /// Writes the response. The connection ends after it.
+    pub(in super::super) fn write(&self, received: &[u8], writer: &mut Writer<'_>) {
+        writer.put(b"HTTP/1.1 ");
+        writer.put_number(self.status.into());
+        writer.put(b" ");
+        writer.put(reason(self.status).as_bytes());
+        writer.put(b"\r\n");
+        if self.status == 426 {
+            // RFC 9110 §15.5.22 and RFC 6455 §4.4.
+            writer.put_field("Connection", b"Upgrade, close");
+            writer.put_field("Upgrade", b"websocket");
+            writer.put_field("Sec-WebSocket-Version", b"13");
+        } else {
+            writer.put_field("Connection", b"close");
+        }
+        if self.status == 405 && !self.has_header("allow") {
+            writer.put_field("Allow", b"GET");
+        }
+        writer.put_headers(self.headers);
+        let content = self.content();
+        writer.put_field("Content-Type", self.content_type().as_bytes());
+        writer.put(b"Content-Length: ");
+        writer.put_number(content.iter().map(|part| part.len()).sum());
+        writer.put(b"\r\n\r\n");
+        if !is_head_request(received) {
+            content.iter().for_each(|part| writer.put(part));
+        }
+    }
+}
+
+/// Writes the complete response that refuses a request, and tells its length.
+///
+/// `received` are the bytes of the request, from the first on, as far as they have come: the answer to HEAD has no body
+/// (RFC 9110 section 9.3.2). `out` needs [`MAX_RESPONSE_LEN`](HandshakeError::MAX_RESPONSE_LEN) bytes and what
+/// the further fields and a body take.
+///
+/// # Errors
+///
+/// [`WriteError::InvalidStatus`], [`WriteError::InvalidHeader`] and [`WriteError::BufferTooSmall`].
+pub fn reject(answer: &Reject<'_>, received: &[u8], out: &mut [u8]) -> Result<usize, WriteError> {
+    answer.check()?;
+    let mut writer = Writer::new(out);
+    answer.write(received, &mut writer);
+    writer.finish()
+}
+
+/// Appends what [`reject`] writes to `out`.
+///
+/// # Errors
+///
+/// [`WriteError::InvalidStatus`] and [`WriteError::InvalidHeader`]. `out` is as before then.
+#[cfg(feature = "alloc")]
+pub fn reject_to(answer: &Reject<'_>, received: &[u8], out: &mut alloc::vec::Vec<u8>) -> Result<(), WriteError> {
+    append(out, |out| Ok((reject(answer, received, out)?, ())))
+}
+
+/// Whether `received` is the begin of a request whose answer has no body. One empty line may precede it (RFC 9112
+/// section 2.2).
+fn is_head_request(received: &[u8]) -> bool {
+    received.strip_prefix(b"\r\n").unwrap_or(received).starts_with(b"HEAD ")
+}
+
+/// The phrase of a status (RFC 9110 section 15); of a rare one, its class.
+const fn reason(status: u16) -> &'static str {
+    match status {
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        410 => "Gone",
+        414 => "URI Too Long",
+        426 => "Upgrade Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        _ => match status / 100 {
+            3 => "Redirection",
+            4 => "Client Error",
+            _ => "Server Error",
+        },
+    }
+}
