@@ -198,7 +198,7 @@ const NEGOTIATION: &[Case] = &[
     (Failed(E::Extensions), "R9.1-1: malformed", &[Add("Sec-WebSocket-Extensions: ;")]),
     (
         Failed(E::Extensions),
-        "R11.3.2-1: two lines",
+        "R11.3.2-1: two lines, each of what was not offered",
         &[Add("sec-websocket-extensions: a"), Add("sec-websocket-extensions: a")],
     ),
 ];

@@ -11,7 +11,7 @@ use axum::{
     Router,
     body::Body,
     extract::Request,
-    http::{Response, StatusCode, header},
+    http::{Response, Version},
     routing::any,
     serve::ListenerExt,
 };
@@ -20,8 +20,8 @@ use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, time::Instant};
 use ws_hosts::tokio_websocket::split;
 use ws_proto::{
-    Config, Endpoint, HandshakeError, Negotiated, Output, Server,
-    server::{OriginPolicy, negotiate},
+    Config, Endpoint, Output, Server,
+    server::{Accept, HttpVersion, OriginPolicy, Rejection, negotiate},
 };
 
 #[tokio::main]
@@ -36,40 +36,41 @@ async fn main() -> io::Result<()> {
 async fn upgrade(mut request: Request) -> Response<Body> {
     let upgraded = hyper::upgrade::on(&mut request);
     match accept(&request) {
-        Ok(response) => {
-            tokio::spawn(echo(upgraded));
+        Ok((response, endpoint)) => {
+            tokio::spawn(echo(upgraded, endpoint));
             response
         }
-        Err(error) => {
-            let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
-            let response = Response::builder().status(status).header("Sec-WebSocket-Version", "13");
-            response.body(error.to_string().into()).expect("the fields are valid")
-        }
+        Err(rejection) => response(rejection.status(), rejection.fields(), rejection.body().into()),
     }
 }
 
-/// The response that accepts a request, with no extension.
-fn accept(request: &Request) -> Result<Response<Body>, HandshakeError> {
+/// The response that accepts a request, with no extension, and the endpoint of what follows.
+fn accept(request: &Request) -> Result<(Response<Body>, Endpoint<Server>), Rejection> {
+    let version = match request.version() {
+        Version::HTTP_10 => HttpVersion::Http10,
+        Version::HTTP_11 => HttpVersion::Http11,
+        _ => HttpVersion::Other,
+    };
     let authority = request.uri().authority().map(|authority| authority.as_str());
     let fields = || request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let (offer, upgrade) = negotiate(request.method().as_str(), authority, fields, OriginPolicy::AllowAny)?;
-    let mut response = Response::builder()
-        .status(StatusCode::SWITCHING_PROTOCOLS)
-        .header(header::UPGRADE, "websocket")
-        .header(header::CONNECTION, "Upgrade")
-        .header(header::SEC_WEBSOCKET_ACCEPT, upgrade.accept_key().as_slice());
-    if let Some(subprotocol) = offer.select(&["echo"]) {
-        response = response.header(header::SEC_WEBSOCKET_PROTOCOL, subprotocol.as_str());
-    }
-    Ok(response.body(Body::empty()).expect("the fields are valid"))
-}
-
-async fn echo(upgraded: OnUpgrade) -> io::Result<()> {
-    let stream = TokioIo::new(upgraded.await.map_err(io::Error::other)?);
+    let offer = negotiate(version, request.method().as_str(), authority, fields, OriginPolicy::AllowAny)?;
+    let accept = Accept::new().subprotocol(offer.select(&["echo"]));
+    let acceptance = offer.accept(&accept).expect("no fields are added");
     let mut config = Config::default();
     config.max_message_len = 64 << 20;
+    let endpoint = acceptance.open(&config, ws_proto::Instant::ZERO);
+    Ok((response(acceptance.status(), acceptance.fields(), Body::empty()), endpoint))
+}
+
+fn response<'f>(status: u16, fields: impl Iterator<Item = (&'f str, &'f str)>, body: Body) -> Response<Body> {
+    let response = Response::builder().status(status);
+    let response = fields.fold(response, |response, (name, value)| response.header(name, value));
+    response.body(body).expect("the fields are valid")
+}
+
+async fn echo(upgraded: OnUpgrade, endpoint: Endpoint<Server>) -> io::Result<()> {
     let epoch = Instant::now();
-    let endpoint = Endpoint::new(Server, &config, Negotiated::default(), ws_proto::Instant::ZERO);
+    let stream = TokioIo::new(upgraded.await.map_err(io::Error::other)?);
     let (mut reader, writer) = split(stream, endpoint, Output::new(), Vec::new(), epoch);
     let result = loop {
         match reader.read().await {

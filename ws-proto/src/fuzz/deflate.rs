@@ -62,7 +62,7 @@ pub fn deflate_negotiation(data: &[u8]) {
             let expected = named.iter().find_map(|offer| expected_answer(&settings, offer));
             assert_eq!(agreed.map(|agreed| agreed.to_string()), expected);
         }
-        (Err(error), None) => assert_eq!(error, HandshakeError::Extensions),
+        (Err(rejection), None) => assert_eq!(rejection.error(), HandshakeError::Extensions),
         (found, _) => panic!("{found:?} of {named:?}"),
     }
 

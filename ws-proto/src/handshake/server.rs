@@ -62,6 +62,7 @@
 //! ```
 
 mod answer;
+mod negotiate;
 mod offer;
 #[cfg(feature = "alloc")]
 mod opening;
@@ -80,8 +81,9 @@ use crate::{config::Config, time::Instant};
 
 pub use super::{head::HttpVersion, origin::OriginPolicy};
 pub use answer::{Accept, Upgrade};
+pub use negotiate::{Acceptance, Offer, Rejection, negotiate, negotiate_extended_connect};
+pub use offer::Subprotocol;
 use offer::{Facts, check_method};
-pub use offer::{Offer, Subprotocol, negotiate, negotiate_extended_connect};
 #[cfg(feature = "alloc")]
 pub use opening::Opening;
 #[cfg(feature = "alloc")]

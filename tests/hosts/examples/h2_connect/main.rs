@@ -25,8 +25,8 @@ use tokio::{net::TcpListener, time::Instant as Epoch};
 use tunnel::{Tunnel, fields};
 use ws_hosts::tokio_websocket::split;
 use ws_proto::{
-    Config, Endpoint, Instant, Negotiated, Output, Server,
-    server::{OriginPolicy, negotiate_extended_connect},
+    Config, Instant, Output,
+    server::{Accept, OriginPolicy, negotiate_extended_connect},
 };
 
 type AnyError = Box<dyn Error + Send + Sync>;
@@ -65,27 +65,23 @@ async fn serve(address: &str) -> Result<(), AnyError> {
 /// Echoes until the end, and tells which that is.
 async fn echo(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) -> Result<String, AnyError> {
     let (head, receiver) = request.into_parts();
-    let authority = head.uri.authority().map_or("", |authority| authority.as_str());
-    let offer = match head.extensions.get::<Protocol>().map(Protocol::as_str) {
-        Some("websocket") => {
-            negotiate_extended_connect(authority, || fields(&head.headers), OriginPolicy::SameHost)
-                .map_err(|error| (error.status(), error.to_string()))
-        }
-        _ => Err((501, "neither a WebSocket nor anything else that is served".to_owned())),
-    };
-    let offer = match offer {
-        Ok(offer) => offer,
-        Err((status, error)) => {
-            respond.send_response(Response::builder().status(status).body(())?, true)?;
-            return Err(error.into());
-        }
-    };
-    let mut response = Response::builder();
-    if let Some(subprotocol) = offer.select(&["echo"]) {
-        response = response.header("sec-websocket-protocol", subprotocol.as_str());
+    if head.extensions.get::<Protocol>().map(Protocol::as_str) != Some("websocket") {
+        respond.send_response(Response::builder().status(501).body(())?, true)?;
+        return Err("neither a WebSocket nor anything else that is served".into());
     }
-    let sender = respond.send_response(response.body(())?, false)?;
-    let endpoint = Endpoint::new(Server, &Config::default(), Negotiated::default(), Instant::ZERO);
+    let authority = head.uri.authority().map_or("", |authority| authority.as_str());
+    let offer = match negotiate_extended_connect(authority, || fields(&head.headers), OriginPolicy::SameHost) {
+        Ok(offer) => offer,
+        Err(rejection) => {
+            let response = response(rejection.status(), rejection.fields())?;
+            let mut sender = respond.send_response(response, false)?;
+            sender.send_data(Bytes::from_static(rejection.body().as_bytes()), true)?;
+            return Err(rejection.into());
+        }
+    };
+    let acceptance = offer.accept(&Accept::new().subprotocol(offer.select(&["echo"])))?;
+    let sender = respond.send_response(response(acceptance.status(), acceptance.fields())?, false)?;
+    let endpoint = acceptance.open(&Config::default(), Instant::ZERO);
     let (mut reader, writer) =
         split(Tunnel::new(sender, receiver), endpoint, Output::new(), Vec::new(), Epoch::now());
     while let Some(message) = reader.read().await? {
@@ -93,4 +89,12 @@ async fn echo(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) ->
         let _ = writer.queue(message);
     }
     Ok("closed".to_owned())
+}
+
+fn response<'f>(
+    status: u16,
+    fields: impl Iterator<Item = (&'f str, &'f str)>,
+) -> Result<Response<()>, http::Error> {
+    let response = Response::builder().status(status);
+    fields.fold(response, |response, (name, value)| response.header(name, value)).body(())
 }

@@ -20,9 +20,9 @@ use crate::{config::Config, endpoint::Endpoint, negotiated::Negotiated, role::Se
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Accept<'a> {
-    subprotocol: Option<Subprotocol<'a>>,
-    headers: &'a [(&'a str, &'a str)],
-    negotiated: Negotiated,
+    pub(super) subprotocol: Option<Subprotocol<'a>>,
+    pub(super) headers: &'a [(&'a str, &'a str)],
+    pub(super) negotiated: Negotiated,
 }
 
 impl<'a> Accept<'a> {

@@ -1,12 +1,12 @@
 //! What a request's fields ask for (RFC 6455 section 4.2.1).
 
-use core::{fmt, str};
+use core::str;
 
 use super::{
     super::{
         HandshakeError,
         authority::Authority,
-        extension::{self, Extension, is_extension_list},
+        extension::is_extension_list,
         field::{Once, elements, is_token, is_websocket_name, is_zero, list_names, trim},
         head::HttpVersion,
         key,
@@ -17,54 +17,6 @@ use crate::utf8::to_str;
 
 /// The methods that HTTP has (RFC 9110 section 9.3, RFC 5789).
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
-
-/// What may be chosen from: the client's subprotocols, and the page that asks.
-///
-/// `F` begins a walk over the fields of an HTTP library's request.
-#[derive(Clone)]
-pub struct Offer<'h, F> {
-    fields: F,
-    origin: Option<&'h str>,
-}
-
-impl<'h, F: Fn() -> I, I: Iterator<Item = (&'h str, &'h [u8])>> Offer<'h, F> {
-    /// The origin of the page that asks; `None` if it is not a browser that asks (RFC 6455 section 4.2.1).
-    #[must_use]
-    pub const fn origin(&self) -> Option<&'h str> {
-        self.origin
-    }
-
-    /// The subprotocols that the client speaks, its favourite first.
-    pub fn subprotocols(&self) -> impl Iterator<Item = &'h str> + use<'h, F, I> {
-        subprotocols((self.fields)())
-    }
-
-    /// The first of `ours` that the client speaks too.
-    #[must_use]
-    pub fn select<'s>(&self, ours: &[&'s str]) -> Option<Subprotocol<'s>> {
-        select(ours, || self.subprotocols())
-    }
-
-    /// The extensions that the client offers, its favourite first (RFC 6455 section 9.1).
-    pub fn extensions(&self) -> impl Iterator<Item = Extension<'h>> + use<'h, F, I> {
-        extension::extensions((self.fields)())
-    }
-
-    /// How messages are compressed if the server wants it as `settings` say: what it makes of the first offer that it
-    /// can accept. Its `Display` goes to Sec-WebSocket-Extensions, itself to
-    /// [`Negotiated::with_deflate`](crate::Negotiated::with_deflate) (RFC 7692 section 7).
-    #[cfg(feature = "deflate")]
-    #[must_use]
-    pub fn deflate(&self, settings: &crate::deflate::Settings) -> Option<crate::deflate::Parameters> {
-        crate::deflate::accept(settings, self.extensions())
-    }
-}
-
-impl<F> fmt::Debug for Offer<'_, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Offer").field("origin", &self.origin).finish_non_exhaustive()
-    }
-}
 
 /// The subprotocols that `fields` name.
 pub(super) fn subprotocols<'h, I: Iterator<Item = (&'h str, &'h [u8])>>(
@@ -84,7 +36,7 @@ pub(super) fn select<'h, 's, I: Iterator<Item = &'h str>>(
     ours.iter().find(|name| offered().any(|offered| offered == **name)).map(|name| Subprotocol(name))
 }
 
-/// A subprotocol that the client has offered; only [`Offer::select`] makes one (RFC 6455 section 4.2.2).
+/// A subprotocol that the client has offered; only [`Offer::select`](super::Offer::select) makes one (RFC 6455 section 4.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Subprotocol<'s>(&'s str);
 
@@ -96,79 +48,7 @@ impl<'s> Subprotocol<'s> {
     }
 }
 
-/// Negotiates an HTTP/1.1 request that another library has parsed.
-///
-/// `fields` begins a walk over all field lines of the request; `authority` is that of a target in absolute
-/// form. What only the head shows is that library's to check: the version (HTTP/1.0 has no upgrade) and the
-/// syntax of fields. A request that announces a body is refused here.
-///
-/// To answer, send status 101 with `Upgrade: websocket`, `Connection: Upgrade`, the value of
-/// [`Upgrade::accept_key`] as Sec-WebSocket-Accept, and the subprotocol selected; then begin an
-/// [`Endpoint`](crate::Endpoint).
-///
-/// ```
-/// use ws_proto::server::{self, OriginPolicy};
-///
-/// let fields = [
-///     ("host", "example.com"),
-///     ("upgrade", "websocket"),
-///     ("connection", "keep-alive, upgrade"),
-///     ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
-///     ("sec-websocket-version", "13"),
-///     ("sec-websocket-protocol", "chat"),
-/// ];
-/// let fields = || fields.iter().map(|(name, value)| (*name, value.as_bytes()));
-/// let (offer, upgrade) = server::negotiate("GET", None, fields, OriginPolicy::SameHost)?;
-/// assert_eq!(upgrade.accept_key(), b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-/// assert_eq!(offer.select(&["chat"]).unwrap().as_str(), "chat");
-/// # Ok::<(), ws_proto::HandshakeError>(())
-/// ```
-///
-/// # Errors
-///
-/// As [`Request::parse`](super::Request::parse); a request that does not ask for a WebSocket gives
-/// [`HandshakeError::UpgradeRequired`].
-pub fn negotiate<'h, F: Fn() -> I, I: Iterator<Item = (&'h str, &'h [u8])>>(
-    method: &str,
-    authority: Option<&'h str>,
-    fields: F,
-    origin: OriginPolicy<'_>,
-) -> Result<(Offer<'h, F>, Upgrade), HandshakeError> {
-    check_method(method)?;
-    let facts = Facts::gather(fields())?;
-    let absolute = authority.map(parse_authority).transpose()?;
-    let authority = facts.authority(HttpVersion::Http11, absolute)?;
-    if facts.is_plain(HttpVersion::Http11, method)? {
-        return Err(HandshakeError::UpgradeRequired);
-    }
-    let upgrade = facts.upgrade(method)?;
-    let origin = facts.admit(&authority.ok_or(HandshakeError::Host)?, origin)?;
-    Ok((Offer { fields, origin }, upgrade))
-}
-
-/// Negotiates an extended CONNECT request of HTTP/2 or HTTP/3 whose `:protocol` is `websocket` (RFC 8441
-/// section 5, RFC 9220).
-///
-/// `authority` is the value of `:authority`, `fields` begins a walk over all regular fields. There is neither a key nor an
-/// upgrade: to accept, answer with status 200 and the subprotocol selected, then begin an
-/// [`Endpoint`](crate::Endpoint) on the stream.
-///
-/// # Errors
-///
-/// As [`Request::parse`](super::Request::parse), as far as the rules apply.
-pub fn negotiate_extended_connect<'h, F: Fn() -> I, I: Iterator<Item = (&'h str, &'h [u8])>>(
-    authority: &'h str,
-    fields: F,
-    origin: OriginPolicy<'_>,
-) -> Result<Offer<'h, F>, HandshakeError> {
-    let facts = Facts::gather(fields())?;
-    let authority = parse_authority(authority)?;
-    facts.check_version()?;
-    let origin = facts.admit(&authority, origin)?;
-    Ok(Offer { fields, origin })
-}
-
-fn parse_authority(text: &str) -> Result<Authority<'_>, HandshakeError> {
+pub(super) fn parse_authority(text: &str) -> Result<Authority<'_>, HandshakeError> {
     Authority::parse(text).ok_or(HandshakeError::Host)
 }
 
@@ -302,7 +182,7 @@ impl<'h> Facts<'h> {
         if key::is_valid(key) { Ok(Upgrade::new(key)) } else { Err(HandshakeError::Key) }
     }
 
-    fn check_version(&self) -> Result<(), HandshakeError> {
+    pub(super) fn check_version(&self) -> Result<(), HandshakeError> {
         match self.version.required(HandshakeError::Version)? {
             b"13" => Ok(()),
             other if is_version(other) => Err(HandshakeError::UnsupportedVersion),

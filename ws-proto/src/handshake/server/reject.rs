@@ -108,16 +108,11 @@ impl<'a> Reject<'a> {
         writer.put(b" ");
         writer.put(reason(self.status).as_bytes());
         writer.put(b"\r\n");
-        if self.status == 426 {
-            // RFC 9110 §15.5.22 and RFC 6455 §4.4.
-            writer.put_field("Connection", b"Upgrade, close");
-            writer.put_field("Upgrade", b"websocket");
-            writer.put_field("Sec-WebSocket-Version", b"13");
-        } else {
-            writer.put_field("Connection", b"close");
-        }
-        if self.status == 405 && !self.has_header("allow") {
-            writer.put_field("Allow", b"GET");
+        for (name, _, value) in fixed_fields(self.status, Connection::Own) {
+            // Allow may be the application's.
+            if !self.has_header(name) {
+                writer.put_field(name, value.as_bytes());
+            }
         }
         writer.put_headers(self.headers);
         let content = self.content();
@@ -129,6 +124,34 @@ impl<'a> Reject<'a> {
             content.iter().for_each(|part| writer.put(part));
         }
     }
+}
+
+/// What a response travels on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Connection {
+    /// A connection of HTTP/1.1, which ends after it.
+    Own,
+    /// A stream of HTTP/2 or HTTP/3, which have no fields for that (RFC 9113 section 8.2.2).
+    Stream,
+}
+
+/// The name of a field, the same in small letters, and its value.
+type Field = (&'static str, &'static str, &'static str);
+
+/// The fields that a refusal has because of its status.
+pub(super) fn fixed_fields(status: u16, connection: Connection) -> impl Iterator<Item = Field> {
+    const VERSION: Field = ("Sec-WebSocket-Version", "sec-websocket-version", "13");
+    let fields: &[Field] = match (status, connection) {
+        // RFC 9110 §15.5.22 and RFC 6455 §4.4.
+        (426, Connection::Own) => {
+            &[("Connection", "connection", "Upgrade, close"), ("Upgrade", "upgrade", "websocket"), VERSION]
+        }
+        (426, Connection::Stream) => &[VERSION],
+        (_, Connection::Own) => &[("Connection", "connection", "close")],
+        (_, Connection::Stream) => &[],
+    };
+    // RFC 9110 §15.5.6.
+    fields.iter().copied().chain((status == 405).then_some(("Allow", "allow", "GET")))
 }
 
 /// Writes the complete response that refuses a request, and tells its length.
