@@ -7,7 +7,7 @@ use core::time::Duration;
 use proptest::{collection::vec, prelude::*, sample};
 use ws_proto::{
     Config, HandshakeError, Instant, State,
-    handshake::{MAX_HEAD_LEN, WriteError},
+    handshake::{LooksLike, WriteError},
     server::{self, Accept, Handshake, Head, HttpVersion, OriginPolicy, Reject, Request, Upgrade},
 };
 use ws_tests::{
@@ -646,11 +646,12 @@ fn limits_are_exact_at_any_split() {
     for (what, request, expected) in [
         ("target at the limit", with_target(8_000), 101),
         ("target over it", with_target(8_001), 414),
-        ("request line at the limit of lines", with_target(8_192 - 13), 414),
+        ("request line at its limit", with_target(8_192 - 13), 414),
         ("request line over it", with_target(8_192 - 12), 414),
         ("endless target", with_target(20_000), 414),
-        ("line at the limit", with_line(8_192), 101),
-        ("line over it", with_line(8_193), 431),
+        ("cookies of 8.7 KB", padded(&format!("Cookie: {}\r\n", "c".repeat(8_700))), 101),
+        ("a line that fills the head", with_line(16_384 - padded("").len() - 2), 101),
+        ("a line over it", with_line(16_384 - padded("").len() - 1), 431),
         ("fields at the limit", with_fields(100), 101),
         ("fields over it", with_fields(101), 431),
         ("head at the limit", with_len(16_384), 101),
@@ -660,7 +661,36 @@ fn limits_are_exact_at_any_split() {
         assert_eq!(at_once.1, expected, "{what}");
         assert_eq!(run(&request, 1, OriginPolicy::SameHost), at_once, "{what}, byte by byte");
     }
-    assert_eq!(with_len(16_384).len(), MAX_HEAD_LEN);
+    assert_eq!(with_len(16_384).len(), Config::default().max_head_len);
+}
+
+#[test]
+fn limits_of_heads_can_be_set() {
+    // R9110-7
+    let fields = |count: usize| padded(&"X: a\r\n".repeat(count - 5));
+    let lines = |count: usize| padded(&format!("X: {}\r\n", "a".repeat(1_000)).repeat(count));
+    type Set = fn(&mut Config);
+    for (set, request, expected) in [
+        ((|config| config.max_head_len = 99) as Set, padded(""), Err(HandshakeError::HeadTooLong)),
+        (|config| config.max_head_len = 64 << 10, lines(60), Ok(())),
+        (|config| config.max_line_len = Some(50), padded(""), Ok(())),
+        (|config| config.max_line_len = Some(42), padded(""), Err(HandshakeError::LineTooLong)),
+        (|config| config.max_line_len = Some(10), padded(""), Err(HandshakeError::TargetTooLong)),
+        (|config| config.max_header_fields = 5, fields(5), Ok(())),
+        (|config| config.max_header_fields = 5, fields(6), Err(HandshakeError::TooManyFields)),
+        (|config| config.max_header_fields = 1_000, fields(128), Ok(())),
+        (|config| config.max_header_fields = 1_000, fields(129), Err(HandshakeError::TooManyFields)),
+    ] {
+        let mut config = Config::default();
+        set(&mut config);
+        let mut handshake = Handshake::new(Instant::ZERO, &config);
+        let found = handshake.poll_head(Instant::ZERO, &request);
+        assert_eq!(found.map(|len| assert_eq!(len, Some(request.len()))), expected);
+        if expected.is_ok() {
+            let head = handshake.request(&request, OriginPolicy::SameHost);
+            assert!(matches!(head, Ok(Head::Upgrade(_))), "{head:?}");
+        }
+    }
 }
 
 #[test]
@@ -1021,12 +1051,20 @@ fn a_library_is_given_all_fields_that_refuse() {
         (HttpVersion::Http10, "GET", &["Upgrade"], &[], HandshakeError::Http10, &plain),
         (HttpVersion::Other, "GET", &[], &[], HandshakeError::HttpVersion, &plain),
     ] {
-        let expected = (error.status(), owned(fields.iter().copied()), &*error.to_string());
+        let text = error.to_string();
+        let expected = (error.status(), with_length(fields, &text), &*text);
         assert_eq!(negotiated(version, method, without, more), expected, "{error}");
     }
     let all = ["Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version"];
     let (status, fields, body) = negotiated(HttpVersion::Http11, "HEAD", &all, &[]);
-    assert_eq!((status, fields, body), (426, owned(upgrade.into_iter()), ""), "R9110-9");
+    let text = HandshakeError::UpgradeRequired.to_string();
+    assert_eq!((status, fields, body), (426, with_length(&upgrade, &text), ""), "R9110-9");
+}
+
+/// These fields, and the length of the body that answers all but HEAD.
+fn with_length(fields: &[(&str, &str)], body: &str) -> Vec<(String, String)> {
+    let len = body.len().to_string();
+    owned(fields.iter().copied().chain([("content-length", &*len)]))
 }
 
 #[test]
@@ -1064,11 +1102,13 @@ fn an_extended_connect_has_neither_key_nor_upgrade() {
     let text = [("content-type", "text/plain")];
     assert_eq!(negotiate("other.example", &absent, &chat).0, 403);
     let (status, sent, body) = negotiate("example.com:x", &absent, &chat);
-    assert_eq!((status, sent, body), (400, fields(&text), &*HandshakeError::Host.to_string()));
+    let expected = HandshakeError::Host.to_string();
+    assert_eq!((status, sent, body), (400, with_length(&text, &expected), &*expected));
     let versionless = ["Host", "Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Version"];
     assert_eq!(negotiate("example.com", &versionless, &chat).0, 400);
     let (status, sent, _) = negotiate("example.com", &versionless, &[("sec-websocket-version", "8")]);
-    assert_eq!((status, sent), (426, fields(&[("sec-websocket-version", "13"), text[0]])));
+    let expected = HandshakeError::UnsupportedVersion.to_string();
+    assert_eq!((status, sent), (426, with_length(&[("sec-websocket-version", "13"), text[0]], &expected)));
 }
 
 #[test]
@@ -1100,6 +1140,12 @@ fn every_refusal_fits_its_bound_and_names_its_section() {
         HandshakeError::Status,
         HandshakeError::TooManyInterimResponses,
         HandshakeError::Accept,
+        HandshakeError::NotHttp(LooksLike::Ssh),
+        HandshakeError::NotHttp(LooksLike::Greeting),
+        HandshakeError::NotHttp(LooksLike::Tls),
+        HandshakeError::NotHttp(LooksLike::Http2),
+        HandshakeError::NotHttp(LooksLike::HttpRequest),
+        HandshakeError::NotHttp(LooksLike::Unknown),
     ];
     for error in errors {
         refuse(error, b"");

@@ -31,6 +31,17 @@ pub struct Config {
     /// The most frames of a message that may be empty without ending it; more fail with 1008. 64: they
     /// carry nothing, no sender needs many.
     pub max_empty_fragments: u16,
+    /// The longest head of a request or a response accepted, in bytes; interim responses count each for itself. 16 KiB:
+    /// browsers send 0.5 to 4 kB, most of it cookies, and servers before applications commonly stop at 8 or 16 KiB. A longer
+    /// one fails with 431.
+    pub max_head_len: usize,
+    /// The longest line of a head accepted, in bytes without its end; `None`, the default, is as long as the head: a
+    /// single cookie field may be most of it. The target of a request has a limit of its own,
+    /// [`MAX_TARGET_LEN`](crate::handshake::MAX_TARGET_LEN). A longer one fails with 431.
+    pub max_line_len: Option<usize>,
+    /// The most field lines of a head, of which no more than [`MAX_FIELDS`](crate::handshake::MAX_FIELDS) can be allowed.
+    /// 100: browsers send 15 to 25, proxies add a few. More fail with 431.
+    pub max_header_fields: usize,
     /// How long the whole opening handshake may take, from its first byte awaited to its last. 10 s:
     /// thrice what a bad mobile network needs, and a peer that drips bytes can't prolong it.
     pub handshake_timeout: Option<Duration>,
@@ -81,6 +92,9 @@ impl Config {
             max_frame_len: None,
             max_fragments: None,
             max_empty_fragments: 64,
+            max_head_len: 16 * 1_024,
+            max_line_len: None,
+            max_header_fields: 100,
             handshake_timeout: Some(Duration::from_secs(10)),
             idle_timeout: None,
             message_timeout: None,

@@ -8,19 +8,21 @@
 //!   → accept, open     the Endpoint; the parts that this takes are small and outlive the head
 //! ```
 //!
-//! The host keeps all bytes from the first on in a buffer of its own; nothing here holds any. A buffer of
-//! [`MAX_HEAD_LEN`] bytes is always enough, a smaller one is the host's choice (when it is full, the error is
+//! The host keeps all bytes from the first on in a buffer of its own; nothing here holds any. For a request, a buffer of
+//! [`max_head_len`](crate::Config::max_head_len) bytes is always enough; before a response there may be
+//! [`MAX_INTERIM_RESPONSES`], each as long as that. A smaller buffer is the host's choice (when it is full, the error is
 //! [`HandshakeError::HeadTooLong`]).
 //!
 //! Before it looks at the meaning of a head, this module refuses every byte that two HTTP implementations could
 //! read differently: CR or LF alone, NUL and other controls, folded lines, space before a colon, more than one
 //! empty line before a request. Parsing a head takes [`MAX_FIELDS`] field references of stack for a moment:
-//! 3.2 kB where pointers have 64 bits, 1.6 kB where they have 32.
+//! 4 KiB where pointers have 64 bits, 2 KiB where they have 32.
 
 mod authority;
 mod error;
 mod extension;
 mod field;
+mod foreign;
 mod head;
 mod key;
 mod origin;
@@ -36,16 +38,12 @@ pub use error::{HandshakeError, WriteError};
 pub(crate) use extension::extensions_of;
 pub use extension::{Extension, Parameters, Value};
 pub use field::Fields;
+pub use foreign::LooksLike;
 
-/// The longest head accepted, 16 KiB; of a response with all interim responses before it. Browsers send
-/// 0.5–4 kB, most of it cookies, and servers in front of applications commonly stop at 8 or 16 KiB.
-pub const MAX_HEAD_LEN: usize = 16_384;
-/// The longest line of a head, without its end: 8 KiB, room for the longest request target and for a
-/// cookie field as long as most servers take.
-pub const MAX_LINE_LEN: usize = 8_192;
 /// The longest request target accepted: what RFC 9112 section 3 recommends to support at least.
 pub const MAX_TARGET_LEN: usize = 8_000;
-/// The most field lines in a head: browsers send 15–25.
-pub const MAX_FIELDS: usize = 100;
+/// The most field lines that [`max_header_fields`](crate::Config::max_header_fields) can allow: the parser notes where
+/// each is, on the stack.
+pub const MAX_FIELDS: usize = 128;
 /// The most interim (1xx) responses before the final one: real servers send one or two.
 pub const MAX_INTERIM_RESPONSES: usize = 8;

@@ -1,6 +1,6 @@
 use core::fmt;
 
-use super::{server::Reject, write::Writer};
+use super::{LooksLike, server::Reject, write::Writer};
 
 /// The opening handshake failed: the peer's fault, or its deadline has passed.
 ///
@@ -11,11 +11,11 @@ use super::{server::Reject, write::Writer};
 pub enum HandshakeError {
     /// The head was not complete in time: 408.
     Timeout,
-    /// The head is longer than [`MAX_HEAD_LEN`](super::MAX_HEAD_LEN) or the host's buffer: 431.
+    /// The head is longer than [`max_head_len`](crate::Config::max_head_len) or the host's buffer: 431.
     HeadTooLong,
-    /// A line of the head is longer than [`MAX_LINE_LEN`](super::MAX_LINE_LEN): 431.
+    /// A line of the head is longer than [`max_line_len`](crate::Config::max_line_len): 431.
     LineTooLong,
-    /// The head has more fields than [`MAX_FIELDS`](super::MAX_FIELDS): 431.
+    /// The head has more fields than [`max_header_fields`](crate::Config::max_header_fields): 431.
     TooManyFields,
     /// The request target is longer than [`MAX_TARGET_LEN`](super::MAX_TARGET_LEN): 414.
     TargetTooLong,
@@ -62,6 +62,8 @@ pub enum HandshakeError {
     TooManyInterimResponses,
     /// Sec-WebSocket-Accept is missing or does not answer the key: 502.
     Accept,
+    /// The server's first bytes can't become an HTTP response, and what they look like: 502.
+    NotHttp(LooksLike),
 }
 
 impl HandshakeError {
@@ -80,7 +82,7 @@ impl HandshakeError {
             Self::MethodNotAllowed => 405,
             Self::UpgradeRequired | Self::UnsupportedVersion => 426,
             Self::Origin => 403,
-            Self::Status | Self::TooManyInterimResponses | Self::Accept => 502,
+            Self::Status | Self::TooManyInterimResponses | Self::Accept | Self::NotHttp(_) => 502,
             Self::Syntax
             | Self::Http10
             | Self::Target
@@ -149,6 +151,16 @@ impl HandshakeError {
             Self::Status => "status of the response is not one (RFC 9110 section 15)",
             Self::TooManyInterimResponses => "too many interim responses (RFC 9110 section 15.2)",
             Self::Accept => "response does not answer the key (RFC 6455 section 4.1)",
+            Self::NotHttp(looks_like) => match looks_like {
+                LooksLike::Ssh => "answer is not HTTP but SSH (RFC 9112 section 4)",
+                LooksLike::Greeting => {
+                    "answer is not HTTP but the greeting of a mail or FTP server (RFC 9112 section 4)"
+                }
+                LooksLike::Tls => "answer is not HTTP but TLS, which wss is for (RFC 9112 section 4)",
+                LooksLike::Http2 => "answer is not HTTP/1.1 but HTTP/2 (RFC 9112 section 4)",
+                LooksLike::HttpRequest => "answer is not a response of HTTP but a request (RFC 9112 section 4)",
+                LooksLike::Unknown => "answer is not HTTP (RFC 9112 section 4)",
+            },
         }
     }
 }

@@ -2,7 +2,11 @@
 
 use core::mem::MaybeUninit;
 
-use super::{Fields, HandshakeError, MAX_FIELDS, MAX_HEAD_LEN, MAX_LINE_LEN};
+use super::{
+    Fields, HandshakeError, MAX_FIELDS, MAX_TARGET_LEN,
+    foreign::{self, Start},
+};
+use crate::config::Config;
 
 /// What a head begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,16 +15,40 @@ pub(super) enum Message {
     Response,
 }
 
+/// How much of a head is accepted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HeadLimits {
+    head_len: usize,
+    line_len: usize,
+    fields: usize,
+}
+
+impl HeadLimits {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            head_len: config.max_head_len,
+            line_len: config.max_line_len.unwrap_or(config.max_head_len),
+            fields: config.max_header_fields.min(MAX_FIELDS),
+        }
+    }
+}
+
+/// The longest request line: the longest target, with room for a method and the version.
+const MAX_REQUEST_LINE_LEN: usize = MAX_TARGET_LEN + 192;
+
 /// Finds the empty line that ends a head. Holds no bytes, only how far it has looked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HeadFinder {
     message: Message,
+    limits: HeadLimits,
+    /// Where the head begins: after the interim responses.
+    start: usize,
     /// Bytes looked at.
     scanned: usize,
     /// Bytes of the current line.
-    line_len: u16,
+    line_len: usize,
     /// Lines that have ended, with the start line.
-    lines: u8,
+    lines: usize,
     /// Whether an empty line may still precede the start line.
     empty_line_allowed: bool,
     state: State,
@@ -28,6 +56,8 @@ pub(super) struct HeadFinder {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
+    /// Nothing is known of the protocol.
+    Start,
     LineStart,
     Line,
     CarriageReturn,
@@ -35,21 +65,26 @@ enum State {
 }
 
 impl HeadFinder {
-    pub(super) fn new(message: Message) -> Self {
+    pub(super) fn new(message: Message, limits: HeadLimits) -> Self {
         Self {
             message,
+            limits,
+            start: 0,
             scanned: 0,
             line_len: 0,
             lines: 0,
             // RFC 9112 §2.2: an empty line before a request is to be ignored; nothing says so of responses.
             empty_line_allowed: message == Message::Request,
-            state: State::LineStart,
+            state: match message {
+                Message::Request => State::LineStart,
+                Message::Response => State::Start,
+            },
         }
     }
 
-    /// The next head begins where the one found has ended.
+    /// The next head begins where the one found has ended. Each has the limits for itself.
     pub(super) fn next_head(&mut self) {
-        *self = Self { scanned: self.scanned, ..Self::new(self.message) };
+        *self = Self { start: self.scanned, scanned: self.scanned, ..Self::new(self.message, self.limits) };
     }
 
     pub(super) fn is_complete(&self) -> bool {
@@ -64,11 +99,19 @@ impl HeadFinder {
 
     /// Looks at the bytes of `received` that are new, and tells where the head ends.
     pub(super) fn find(&mut self, received: &[u8]) -> Result<Option<usize>, HandshakeError> {
+        if self.state == State::Start {
+            match foreign::start(received.get(self.start..).unwrap_or_default()) {
+                Start::Http => self.state = State::LineStart,
+                Start::Undecided => return Ok(None),
+                Start::Foreign(looks_like) => return Err(HandshakeError::NotHttp(looks_like)),
+            }
+        }
+        let most = self.start.saturating_add(self.limits.head_len);
         while !self.is_complete() {
-            if self.scanned >= MAX_HEAD_LEN {
+            if self.scanned >= most {
                 return Err(HandshakeError::HeadTooLong);
             }
-            let rest = received.get(self.scanned..received.len().min(MAX_HEAD_LEN)).unwrap_or_default();
+            let rest = received.get(self.scanned..received.len().min(most)).unwrap_or_default();
             let Some(&byte) = rest.first() else {
                 return Ok(None);
             };
@@ -76,7 +119,7 @@ impl HeadFinder {
             let run = match self.state {
                 State::Line => text_run(rest),
                 State::LineStart if !is_space(byte) => text_run(rest),
-                State::LineStart | State::CarriageReturn | State::Complete => 0,
+                State::Start | State::LineStart | State::CarriageReturn | State::Complete => 0,
             };
             if run == 0 {
                 self.step(byte)?;
@@ -112,18 +155,17 @@ impl HeadFinder {
 
     /// Counts `len` bytes to the current line.
     fn extend_line(&mut self, len: usize) -> Result<(), HandshakeError> {
-        if usize::from(self.lines) > MAX_FIELDS {
+        if self.lines > self.limits.fields {
             return Err(HandshakeError::TooManyFields);
         }
-        let line_len = usize::from(self.line_len).saturating_add(len);
-        if line_len > MAX_LINE_LEN {
-            return Err(match (self.message, self.lines) {
-                (Message::Request, 0) => HandshakeError::TargetTooLong,
-                _ => HandshakeError::LineTooLong,
-            });
+        self.line_len = self.line_len.saturating_add(len);
+        if (self.message, self.lines) == (Message::Request, 0) {
+            if self.line_len > self.limits.line_len.min(MAX_REQUEST_LINE_LEN) {
+                return Err(HandshakeError::TargetTooLong);
+            }
+        } else if self.line_len > self.limits.line_len {
+            return Err(HandshakeError::LineTooLong);
         }
-        // At most 8 KiB.
-        self.line_len = u16::try_from(line_len).unwrap_or(u16::MAX);
         self.state = State::Line;
         Ok(())
     }
@@ -209,9 +251,9 @@ const fn stops(word: u64) -> u64 {
 
 /// The head of a request that `bytes` start with, from its start line on.
 ///
-/// It has been through a finder once, but not necessarily by the hands of this caller.
+/// It has been through a finder once, but not necessarily by the hands of this caller. The limits are the default ones.
 pub(super) fn split(bytes: &[u8]) -> Result<&[u8], HandshakeError> {
-    let mut finder = HeadFinder::new(Message::Request);
+    let mut finder = HeadFinder::new(Message::Request, HeadLimits::new(&Config::new()));
     finder.find(bytes)?;
     finder.head(bytes)
 }
@@ -326,13 +368,22 @@ impl<'h, X> ResponseHead<'h, X> {
 mod tests {
     use std::vec::Vec;
 
-    use super::*;
+    use super::{super::LooksLike, *};
 
     const HEAD: &[u8] = b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
+    const CONFIG: Config = Config::new();
+
+    fn finder(message: Message) -> HeadFinder {
+        HeadFinder::new(message, HeadLimits::new(&CONFIG))
+    }
+
     /// The outcome of feeding `bytes` one by one.
     fn drip(message: Message, bytes: &[u8]) -> Result<Option<usize>, HandshakeError> {
-        let mut finder = HeadFinder::new(message);
+        drip_to(finder(message), bytes)
+    }
+
+    fn drip_to(mut finder: HeadFinder, bytes: &[u8]) -> Result<Option<usize>, HandshakeError> {
         (0..=bytes.len()).find_map(|len| finder.find(&bytes[..len]).transpose()).transpose()
     }
 
@@ -341,7 +392,7 @@ mod tests {
         let mut bytes = HEAD.to_vec();
         bytes.extend_from_slice(b"\x81\x80\r\n\r\n");
         for split in 0..=bytes.len() {
-            let mut finder = HeadFinder::new(Message::Request);
+            let mut finder = finder(Message::Request);
             let early = finder.find(&bytes[..split]);
             assert_eq!(early, Ok(Some(HEAD.len()).filter(|_| split >= HEAD.len())));
             assert_eq!(finder.find(&bytes), Ok(Some(HEAD.len())));
@@ -371,14 +422,14 @@ mod tests {
         // The longest head there may be. Bytes that have been looked at are made illegal: looking again would
         // show it.
         let mut head = b"GET / HTTP/1.1\r\n".to_vec();
-        while head.len() < MAX_HEAD_LEN - 4 {
+        while head.len() < CONFIG.max_head_len - 4 {
             head.extend_from_slice(b"name:");
-            head.resize((head.len() + 500).min(MAX_HEAD_LEN - 4), b'v');
+            head.resize((head.len() + 500).min(CONFIG.max_head_len - 4), b'v');
             head.extend_from_slice(b"\r\n");
         }
         head.extend_from_slice(b"\r\n");
-        assert_eq!(head.len(), MAX_HEAD_LEN);
-        let mut finder = HeadFinder::new(Message::Request);
+        assert_eq!(head.len(), CONFIG.max_head_len);
+        let mut finder = finder(Message::Request);
         let mut received = Vec::new();
         for (index, &byte) in head.iter().enumerate() {
             received.push(byte);
@@ -404,9 +455,10 @@ mod tests {
             (Message::Request, b"G\r\nA:\r\n\ta", 7, HandshakeError::Syntax),
             (Message::Request, b"\r\n\r\n", 3, HandshakeError::Syntax),
             (Message::Request, b" G", 0, HandshakeError::Syntax),
-            (Message::Response, b"\r\n", 1, HandshakeError::Syntax),
+            (Message::Response, b"\r\n", 0, HandshakeError::NotHttp(LooksLike::Unknown)),
+            (Message::Response, b"SSH-2.0", 3, HandshakeError::NotHttp(LooksLike::Ssh)),
         ] {
-            let mut finder = HeadFinder::new(message);
+            let mut finder = finder(message);
             assert_eq!(finder.find(&bytes[..at]), Ok(None), "{bytes:?}");
             assert_eq!(finder.find(bytes), Err(error), "{bytes:?}");
             assert_eq!(finder.find(bytes), Err(error), "{bytes:?}");
@@ -417,19 +469,49 @@ mod tests {
     #[test]
     fn limits_are_exact() {
         // R9110-7
-        let line = |len| [&[b'a'].repeat(len)[..], b"\r\n"].concat();
-        assert_eq!(drip(Message::Request, &line(MAX_LINE_LEN)), Ok(None));
-        assert_eq!(drip(Message::Request, &line(MAX_LINE_LEN + 1)), Err(HandshakeError::TargetTooLong));
-        assert_eq!(drip(Message::Response, &line(MAX_LINE_LEN + 1)), Err(HandshakeError::LineTooLong));
-        let second = |len| [b"G\r\n", &line(len)[..]].concat();
-        assert_eq!(drip(Message::Request, &second(MAX_LINE_LEN)), Ok(None));
-        assert_eq!(drip(Message::Request, &second(MAX_LINE_LEN + 1)), Err(HandshakeError::LineTooLong));
-        let fields = |count| [b"G\r\n", &b"a:b\r\n".repeat(count)[..], b"\r\n"].concat();
-        assert_eq!(drip(Message::Request, &fields(MAX_FIELDS)), Ok(Some(3 + 5 * MAX_FIELDS + 2)));
-        assert_eq!(drip(Message::Request, &fields(MAX_FIELDS + 1)), Err(HandshakeError::TooManyFields));
-        // As soon as the head can't end in time: the host's buffer may be full now.
-        let long = line(5_000).repeat(4);
-        assert_eq!(drip(Message::Request, &long[..MAX_HEAD_LEN - 1]), Ok(None));
-        assert_eq!(drip(Message::Request, &long[..MAX_HEAD_LEN]), Err(HandshakeError::HeadTooLong));
+        let with = |message, limits, bytes: &[u8]| drip_to(HeadFinder::new(message, limits), bytes);
+        let limits = HeadLimits { head_len: 64, line_len: 16, fields: 3 };
+        let line = |start: &str, len: usize| [start, &"a".repeat(len - start.len()), "\r\n"].concat();
+        for (message, start) in [(Message::Request, "G\r\n"), (Message::Response, "HTTP/1.1 200\r\n")] {
+            let at = |limits, more: &str| with(message, limits, [start, more].concat().as_bytes());
+            assert_eq!(at(limits, &line("", 16)), Ok(None));
+            assert_eq!(at(limits, &line("", 17)), Err(HandshakeError::LineTooLong));
+            let len = start.len() + 3 * 5 + 2;
+            assert_eq!(at(limits, &["a:b\r\n"; 3].concat()), Ok(None));
+            assert_eq!(at(limits, &[&["a:b\r\n"; 3].concat(), "\r\n"].concat()), Ok(Some(len)));
+            assert_eq!(at(limits, &["a:b\r\n"; 4].concat()), Err(HandshakeError::TooManyFields));
+            // As soon as the head can't end in time: the host's buffer may be full now.
+            let limits = HeadLimits { line_len: 64, ..limits };
+            assert_eq!(at(limits, &"a".repeat(63 - start.len())), Ok(None));
+            assert_eq!(at(limits, &"a".repeat(64 - start.len())), Err(HandshakeError::HeadTooLong));
+        }
+        assert_eq!(with(Message::Request, limits, line("", 17).as_bytes()), Err(HandshakeError::TargetTooLong));
+        assert_eq!(
+            with(Message::Response, limits, line("HTTP/", 17).as_bytes()),
+            Err(HandshakeError::LineTooLong)
+        );
+    }
+
+    #[test]
+    fn the_next_head_has_the_limits_for_itself() {
+        let limits = HeadLimits { head_len: 64, line_len: 16, fields: 3 };
+        let head = ["HTTP/1.1 100\r\n", &["a:b\r\n"; 3].concat(), "\r\n"].concat();
+        let heads = head.repeat(4);
+        let mut finder = HeadFinder::new(Message::Response, limits);
+        for count in 1..=4 {
+            assert_eq!(finder.find(heads.as_bytes()), Ok(Some(count * head.len())));
+            finder.next_head();
+        }
+    }
+
+    #[test]
+    fn limits_come_from_the_configuration() {
+        let limits = HeadLimits::new(&CONFIG);
+        assert_eq!((limits.head_len, limits.line_len, limits.fields), (16_384, 16_384, 100));
+        let mut config = CONFIG;
+        config.max_line_len = Some(99);
+        config.max_header_fields = usize::MAX;
+        let limits = HeadLimits::new(&config);
+        assert_eq!((limits.line_len, limits.fields), (99, MAX_FIELDS));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     HandshakeError,
-    head::{HeadFinder, Message},
+    head::{HeadFinder, HeadLimits, Message},
 };
 use crate::{config::Config, time::Instant};
 
@@ -15,7 +15,7 @@ pub(super) struct Progress {
 impl Progress {
     pub(super) fn new(message: Message, now: Instant, config: &Config) -> Self {
         let deadline = config.handshake_timeout.map(|timeout| now.saturating_add(timeout));
-        Self { finder: HeadFinder::new(message), deadline }
+        Self { finder: HeadFinder::new(message, HeadLimits::new(config)), deadline }
     }
 
     pub(super) fn poll_head(&mut self, now: Instant, received: &[u8]) -> Result<Option<usize>, HandshakeError> {

@@ -82,6 +82,7 @@ use crate::{config::Config, time::Instant};
 pub use super::{head::HttpVersion, origin::OriginPolicy};
 pub use answer::{Accept, Upgrade};
 pub use negotiate::{Acceptance, Offer, Rejection, negotiate, negotiate_extended_connect};
+pub(super) use offer::METHODS;
 pub use offer::Subprotocol;
 use offer::{Facts, check_method};
 #[cfg(feature = "alloc")]
@@ -246,7 +247,9 @@ pub struct Request<'h> {
 }
 
 impl<'h> Request<'h> {
-    /// Parses the head that `head` begins with; what follows it is not looked at.
+    /// Parses the head that `head` begins with, within the default limits; what follows it is not looked at.
+    ///
+    /// [`Handshake::request`] does so within the limits of a [`Config`].
     ///
     /// # Errors
     ///

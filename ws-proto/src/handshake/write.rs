@@ -70,7 +70,6 @@ impl<'o> Writer<'o> {
     }
 }
 
-#[cfg(feature = "deflate")]
 impl core::fmt::Write for Writer<'_> {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
         self.put(text.as_bytes());

@@ -3,7 +3,7 @@ use core::fmt;
 use super::{
     super::{
         Fields, HandshakeError,
-        field::{Once, is_zero, list_names, trim},
+        field::{Once, list_names, trim},
         head::{HttpVersion, ResponseHead},
         key,
     },
@@ -141,7 +141,6 @@ pub(super) struct Facts<'h> {
     upgrade: Once<'h>,
     accept: Once<'h>,
     subprotocol: Once<'h>,
-    content_length: Once<'h>,
     names_upgrade: bool,
     names_extensions: bool,
 }
@@ -155,6 +154,7 @@ impl<'h> Facts<'h> {
         Ok(facts)
     }
 
+    // RFC 9112 §6.3: a 101 ends at its empty line, whatever Content-Length and Transfer-Encoding say.
     fn add(&mut self, name: &str, value: &'h [u8]) -> Result<(), HandshakeError> {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         match name.len() {
@@ -162,8 +162,6 @@ impl<'h> Facts<'h> {
             10 if is("connection") => {
                 self.names_upgrade |= list_names(value, "upgrade").ok_or(HandshakeError::Connection)?;
             }
-            14 if is("content-length") => self.content_length.add(value),
-            17 if is("transfer-encoding") => return Err(HandshakeError::Body),
             // §11.3.1: requests only.
             17 if is("sec-websocket-key") => return Err(HandshakeError::Key),
             20 if is("sec-websocket-accept") => self.accept.add(value),
@@ -186,9 +184,6 @@ impl<'h> Facts<'h> {
         let accept = self.accept.required(HandshakeError::Accept)?;
         if !key::equal(&key::accept(key), accept) {
             return Err(HandshakeError::Accept);
-        }
-        if self.content_length.optional()?.is_some_and(|len| !is_zero(len)) {
-            return Err(HandshakeError::Body);
         }
         request.chosen(self.subprotocol)
     }

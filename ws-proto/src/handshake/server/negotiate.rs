@@ -1,13 +1,13 @@
 //! Negotiating from the fields that another HTTP library has parsed, and all that its answer needs.
 
-use core::fmt;
+use core::{fmt, str};
 
 use super::{
     super::{
         HandshakeError, WriteError,
         extension::{self, Extension},
         head::HttpVersion,
-        write::check_headers,
+        write::{Writer, check_headers},
     },
     Accept, OriginPolicy, Subprotocol, Upgrade,
     offer::{self, Facts, check_method, parse_authority},
@@ -68,7 +68,7 @@ impl<'h, F: Fn() -> I, I: Iterator<Item = (&'h str, &'h [u8])>> Offer<'h, F> {
             upgrade: self.upgrade,
             answer: *answer,
             #[cfg(feature = "deflate")]
-            extensions: answer.negotiated.deflate.map(|deflate| Displayed::new(&deflate)),
+            extensions: answer.negotiated.deflate.map(|deflate| Text::of(format_args!("{deflate}"))),
         })
     }
 }
@@ -85,7 +85,7 @@ pub struct Acceptance<'a> {
     upgrade: Option<Upgrade>,
     answer: Accept<'a>,
     #[cfg(feature = "deflate")]
-    extensions: Option<Displayed>,
+    extensions: Option<Text<128>>,
 }
 
 impl<'a> Acceptance<'a> {
@@ -99,7 +99,7 @@ impl<'a> Acceptance<'a> {
     /// HTTP/2 asks.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
         let upgrade = self.upgrade.as_ref().map(|upgrade| {
-            let accept_key = core::str::from_utf8(upgrade.accept_key()).unwrap_or_default();
+            let accept_key = str::from_utf8(upgrade.accept_key()).unwrap_or_default();
             [("upgrade", "websocket"), ("connection", "Upgrade"), ("sec-websocket-accept", accept_key)]
         });
         let subprotocol = self.answer.subprotocol.map(|chosen| ("sec-websocket-protocol", chosen.as_str()));
@@ -123,28 +123,26 @@ impl<'a> Acceptance<'a> {
     }
 }
 
-/// The parameters of compression as text.
-#[cfg(feature = "deflate")]
-#[derive(Clone, Copy, Debug)]
-struct Displayed {
-    // All four parameters with two digits.
-    bytes: [u8; 128],
+/// A value of at most `N` bytes, which is not there until it is written: all four parameters of compression take 128.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Text<const N: usize> {
+    bytes: [u8; N],
     len: usize,
 }
 
-#[cfg(feature = "deflate")]
-impl Displayed {
-    fn new(deflate: &crate::deflate::Parameters) -> Self {
-        let mut bytes = [0; 128];
-        let mut writer = super::super::write::Writer::new(&mut bytes);
+impl<const N: usize> Text<N> {
+    fn of(value: fmt::Arguments<'_>) -> Self {
+        let mut bytes = [0; N];
+        let mut writer = Writer::new(&mut bytes);
         // Counting on when it is full, it takes everything.
-        let _ = fmt::write(&mut writer, format_args!("{deflate}"));
-        let len = writer.finish().unwrap_or_default();
-        Self { bytes, len }
+        let _ = fmt::write(&mut writer, value);
+        let len = writer.finish();
+        debug_assert!(len.is_ok(), "{value} has more bytes");
+        Self { bytes, len: len.unwrap_or_default() }
     }
 
     fn as_str(&self) -> &str {
-        self.bytes.get(..self.len).and_then(|text| core::str::from_utf8(text).ok()).unwrap_or_default()
+        self.bytes.get(..self.len).and_then(|text| str::from_utf8(text).ok()).unwrap_or_default()
     }
 }
 
@@ -153,13 +151,15 @@ impl Displayed {
 pub struct Rejection {
     error: HandshakeError,
     connection: Connection,
+    body_len: Text<20>,
     body: &'static str,
 }
 
 impl Rejection {
     fn new(error: HandshakeError, connection: Connection, method: &str) -> Self {
-        let body = if method == "HEAD" { "" } else { error.text() };
-        Self { error, connection, body }
+        let text = error.text();
+        let body = if method == "HEAD" { "" } else { text };
+        Self { error, connection, body_len: Text::of(format_args!("{}", text.len())), body }
     }
 
     /// What is wrong with the request.
@@ -174,12 +174,12 @@ impl Rejection {
         self.error.status()
     }
 
-    /// All fields of the response but Content-Length, which is the library's to send. Names are in small letters, as HTTP/2
+    /// All fields of the response, in the answer to HEAD those of the answer to GET. Names are in small letters, as HTTP/2
     /// asks.
-    pub fn fields(&self) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
         fixed_fields(self.status(), self.connection)
-            .chain([("Content-Type", "content-type", "text/plain")])
             .map(|(_, name, value)| (name, value))
+            .chain([("content-type", "text/plain"), ("content-length", self.body_len.as_str())])
     }
 
     /// The body: a fixed text; empty in the answer to HEAD. Nothing of the request is reflected.

@@ -16,7 +16,8 @@ use super::{
 use crate::utf8::to_str;
 
 /// The methods that HTTP has (RFC 9110 section 9.3, RFC 5789).
-const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+pub(in super::super) const METHODS: [&str; 9] =
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
 /// The subprotocols that `fields` name.
 pub(super) fn subprotocols<'h, I: Iterator<Item = (&'h str, &'h [u8])>>(

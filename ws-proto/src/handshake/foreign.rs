@@ -1,0 +1,98 @@
+//! Peers that do not answer in HTTP/1, told by their first bytes.
+
+use super::server::METHODS;
+
+/// What the bytes look like that came in the place of an HTTP response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LooksLike {
+    /// The banner of an SSH server (RFC 4253 section 4.2).
+    Ssh,
+    /// `220`, the greeting of an SMTP or FTP server (RFC 5321 section 3.1, RFC 959 section 5.4).
+    Greeting,
+    /// An alert or a handshake of TLS (RFC 8446 section 5.1): the port is one for `wss`.
+    Tls,
+    /// The preface of HTTP/2, or its SETTINGS (RFC 9113 section 3.4).
+    Http2,
+    /// A request of HTTP/1: the peer is a client too, or sends back what it is sent.
+    HttpRequest,
+    /// None of these.
+    Unknown,
+}
+
+/// What the first bytes of an answer show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    Http,
+    /// More bytes are needed.
+    Undecided,
+    Foreign(LooksLike),
+}
+
+/// Any byte, in a pattern.
+const ANY: u8 = 0xFF;
+
+/// How what is not a response begins; no pattern is the begin of another.
+const PATTERNS: [(&[u8], LooksLike); 7] = [
+    (b"SSH-", LooksLike::Ssh),
+    (b"220 ", LooksLike::Greeting),
+    (b"220-", LooksLike::Greeting),
+    (b"\x15\x03", LooksLike::Tls),
+    (b"\x16\x03", LooksLike::Tls),
+    (b"PRI * HTTP/2", LooksLike::Http2),
+    // A length of at most 255 bytes, and the type.
+    (&[0x00, 0x00, ANY, 0x04], LooksLike::Http2),
+];
+
+/// What `received` shows. Once that is decided, more bytes do not change it.
+pub(super) fn start(received: &[u8]) -> Start {
+    let http: (&[u8], _) = (b"HTTP/", Start::Http);
+    let others = PATTERNS.iter().map(|(pattern, looks_like)| (*pattern, Start::Foreign(*looks_like)));
+    let requests = METHODS.iter().map(|method| (method.as_bytes(), Start::Foreign(LooksLike::HttpRequest)));
+    let mut start = Start::Foreign(LooksLike::Unknown);
+    for (pattern, meaning) in [http].into_iter().chain(others).chain(requests) {
+        if !pattern.iter().zip(received).all(|(expected, byte)| expected == byte || *expected == ANY) {
+            continue;
+        }
+        if received.len() >= pattern.len() {
+            return meaning;
+        }
+        start = Start::Undecided;
+    }
+    start
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_told_by_its_first_bytes_and_no_later() {
+        for (bytes, len, looks_like) in [
+            (&b"SSH-2.0-OpenSSH_9.9\r\n"[..], 4, LooksLike::Ssh),
+            (b"220 mail.example ESMTP\r\n", 4, LooksLike::Greeting),
+            (b"220-Welcome\r\n", 4, LooksLike::Greeting),
+            (b"\x15\x03\x01\x00\x02\x02\x46", 2, LooksLike::Tls),
+            (b"\x16\x03\x03\x00\x7A", 2, LooksLike::Tls),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 12, LooksLike::Http2),
+            (b"\x00\x00\x12\x04\x00\x00\x00\x00\x00", 4, LooksLike::Http2),
+            (b"GET / HTTP/1.1\r\n", 3, LooksLike::HttpRequest),
+            (b"HEAD / HTTP/1.1\r\n", 4, LooksLike::HttpRequest),
+            (b"OPTIONS * HTTP/1.1\r\n", 7, LooksLike::HttpRequest),
+            (b"http/1.1 101", 1, LooksLike::Unknown),
+            (b"HTTX", 4, LooksLike::Unknown),
+            (b"22 ", 3, LooksLike::Unknown),
+            (b"\r\nHTTP/1.1", 1, LooksLike::Unknown),
+            (b" HTTP/1.1", 1, LooksLike::Unknown),
+            (b"<html>", 1, LooksLike::Unknown),
+            (b"\x16\x04", 2, LooksLike::Unknown),
+        ] {
+            for end in 0..=bytes.len() {
+                let expected = if end < len { Start::Undecided } else { Start::Foreign(looks_like) };
+                assert_eq!(start(&bytes[..end]), expected, "{:?}", &bytes[..end]);
+            }
+        }
+        assert_eq!(start(b"HTTP"), Start::Undecided);
+        assert_eq!(start(b"HTTP/1.1 101"), Start::Http);
+    }
+}
