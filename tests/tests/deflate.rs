@@ -2,9 +2,10 @@
 
 use proptest::{collection::vec, prelude::*, sample::Index};
 use ws_proto::{
-    Config, Data, Endpoint, Event, Fault, Incoming, IncomingPart, Instant, Message, MessageBuffer, MessageKind,
-    Negotiated, Part, Prepared, ReceiveErrorKind, Role, SendError, Server, Side,
+    CloseCode, Config, Data, Endpoint, Event, Fault, HandshakeError, Incoming, IncomingPart, Instant, Message,
+    MessageBuffer, MessageKind, Negotiated, Part, Prepared, ReceiveErrorKind, Role, SendError, Server, Side,
     deflate::{Deflater, Inflater, Settings, WindowBits},
+    server::{Accept, OriginPolicy, negotiate_extended_connect},
 };
 use ws_tests::{
     BINARY, CLOSE, CONTINUATION, Compressor, FIN, Host, PING, PONG, RSV1, TEXT, TestClient, Told, agreed,
@@ -307,15 +308,33 @@ fn a_final_block_may_come_anywhere() {
 
 // R7692-7.2.2
 #[test]
-fn an_empty_message_is_a_zero_and_nothing_at_all_is_none() {
+fn an_empty_message_is_a_zero_or_nothing_at_all() {
     let frames: &[(u8, &[u8])] =
         &[(COMPRESSED_TEXT, &[0x00]), (COMPRESSED_BINARY, &[0x00]), (RSV1 | TEXT, b""), (FIN, &[0x00])];
     assert_eq!(told(&bare_config(), &takeover(), frames), [text(""), Told::Binary(vec![]), text("")]);
-    for before in [&[0x00][..], &[0x01], &[0x03, 0x00]] {
+    for settings in [takeover(), alone()] {
+        let nothing: &[(u8, &[u8])] =
+            &[(COMPRESSED_TEXT, b""), (COMPRESSED_BINARY, b""), (RSV1 | TEXT, b""), (FIN, b"")];
+        assert_eq!(told(&bare_config(), &settings, nothing), [text(""), Told::Binary(vec![]), text("")]);
+        for before in [&[0x00][..], &[0x01], &[0x03, 0x00]] {
+            let frames = &[(COMPRESSED_TEXT, before), (COMPRESSED_TEXT, b""), (COMPRESSED_TEXT, HELLO)];
+            assert_eq!(told(&bare_config(), &settings, frames), [text(""), text(""), text("Hello")]);
+        }
+    }
+    // Context that is taken over lasts.
+    let frames = &[(COMPRESSED_TEXT, HELLO), (COMPRESSED_TEXT, b""), (COMPRESSED_TEXT, HELLO_AGAIN)];
+    assert_eq!(told(&bare_config(), &takeover(), frames), [text("Hello"), text(""), text("Hello")]);
+}
+
+// R7692-7.2.1 R7692-7.2.2
+#[test]
+fn a_message_whose_end_was_not_cut_off_fails() {
+    // With what is put back, it would end inside a stored block, and the next message would be taken for its content.
+    for end in [&[0x00, 0x00, 0xFF, 0xFF][..], &[0x00, 0x00, 0xFF, 0xFF, 0x00, 0x00, 0xFF, 0xFF]] {
+        let payload = [&HELLO[..HELLO.len() - 1], &[0x00], end].concat();
         for settings in [takeover(), alone()] {
-            assert_eq!(error(&bare_config(), &settings, &[(COMPRESSED_TEXT, b"")]), CORRUPT);
-            let frames = &[(COMPRESSED_TEXT, before), (COMPRESSED_TEXT, b"")];
-            assert_eq!(received(&bare_config(), &settings, frames), (vec![text("")], Some(CORRUPT)));
+            let found = error(&bare_config(), &settings, &[(COMPRESSED_TEXT, &payload)]);
+            assert_eq!((found, found.close_code()), (CORRUPT, CloseCode::INVALID_PAYLOAD), "{payload:02X?}");
         }
     }
 }
@@ -324,7 +343,7 @@ fn an_empty_message_is_a_zero_and_nothing_at_all_is_none() {
 #[test]
 fn a_message_that_ends_inside_a_block_or_is_corrupt_fails() {
     for whole in [HELLO, HELLO_STORED, HELLO_TWICE_BLOCKED] {
-        for end in 0..whole.len() {
+        for end in 1..whole.len() {
             let cut = &whole[..end];
             // Those are whole messages themselves.
             if cut == [0x00] || cut == [0xF2, 0x48, 0x05, 0x00] || cut == [0xF2, 0x48, 0x05, 0x00, 0x00] {
@@ -994,7 +1013,7 @@ fn a_deflater_whose_message_was_abandoned_serves_another_connection() {
 fn a_closing_endpoint_compresses_nothing() {
     let mut sending = Sending::new(&takeover());
     let mut out = [0; 131];
-    sending.near.endpoint.write_close(Instant::ZERO, ws_proto::CloseCode::NORMAL, "", &mut out).unwrap();
+    sending.near.endpoint.write_close(Instant::ZERO, CloseCode::NORMAL, "", &mut out).unwrap();
     assert_eq!(sending.part(MessageKind::Text, Part::Whole, b"a"), Err(SendError::Closing));
     let Sending { near, deflater, .. } = &mut sending;
     let mut out = Vec::new();
@@ -1082,12 +1101,8 @@ fn a_server_answers_within_the_offer_and_its_settings() {
                     expected += &format!("; {side}_no_context_takeover");
                 }
                 let bits = server.min(offered_bits.unwrap_or(15));
-                let said = if side == "server" {
-                    offered_bits.is_some() || bits < 15
-                } else {
-                    offered_bits.is_some() && bits < 15
-                };
-                if said {
+                // What the client has not named is not told: some refuse it.
+                if offered_bits.is_some() && (side == "server" || bits < 15) {
                     expected += &format!("; {side}_max_window_bits={bits}");
                 }
             }
@@ -1096,6 +1111,9 @@ fn a_server_answers_within_the_offer_and_its_settings() {
     }
     let asked = answer(&symmetric(10, true), "permessage-deflate; client_max_window_bits").unwrap();
     assert!(asked.ends_with("client_max_window_bits=10"), "the client has left it to the server");
+    // It keeps to what it has not told.
+    let kept = answer_to(&symmetric(10, true), &["permessage-deflate"]).unwrap();
+    assert_eq!(kept.max_window_bits(Side::Server).get(), 10);
 }
 
 /// Parameters that make an offer or an answer invalid.
@@ -1190,7 +1208,7 @@ fn a_client_fails_on_two_extensions_that_use_the_same_bit() {
 // R7692-5-2 R7692-7.1.1.2 R7692-7.1.2.1 R7692-7.1.2.2
 #[test]
 fn an_answer_binds_the_client_and_keeps_to_its_offer() {
-    let offered = symmetric(11, true);
+    let offered = changed(symmetric(11, true), |settings| settings.require_server_parameters = true);
     let understand = |parameters: &str| {
         let negotiated = understood(&offered, &[&format!("permessage-deflate; {parameters}")])?;
         let agreed = negotiated.deflate.expect("compression");
@@ -1215,9 +1233,112 @@ fn an_answer_binds_the_client_and_keeps_to_its_offer() {
         assert_eq!(understand(answer), Some(expected), "{answer}");
     }
     // Taking nothing over was asked for, and has to be promised.
-    assert_eq!(understood(&alone(), &["permessage-deflate"]), None);
+    let required = changed(alone(), |settings| settings.require_server_parameters = true);
+    assert_eq!(understood(&required, &["permessage-deflate"]), None);
     let promised = understood(&alone(), &["permessage-deflate; server_no_context_takeover"]).unwrap();
     assert!(promised.deflate.unwrap().no_context_takeover(Side::Client), "as the client has hinted");
+}
+
+/// What a client with these settings is told of the server's messages by an answer, or why it fails.
+fn of_server(settings: &Settings, answer: &str) -> Result<(bool, u8), HandshakeError> {
+    let request = ws_proto::client::Request::new("example.com", "/").deflate(Some(*settings));
+    let fields = || [("sec-websocket-extensions", answer.as_bytes())].into_iter();
+    let (_, negotiated) = request.answer_extended_connect(fields)?;
+    let agreed = negotiated.deflate.expect("compression");
+    Ok((agreed.no_context_takeover(Side::Server), agreed.max_window_bits(Side::Server).get()))
+}
+
+// R7692-7.1.1.1 R7692-7.1.2.1
+#[test]
+fn servers_that_can_not_be_asked_take_the_second_offer() {
+    let offer = "permessage-deflate; server_no_context_takeover; server_max_window_bits=10; \
+                 client_no_context_takeover; client_max_window_bits=10, \
+                 permessage-deflate; client_no_context_takeover; client_max_window_bits=10";
+    assert_eq!(Settings::small().to_string(), offer);
+    let offer = "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12, \
+                 permessage-deflate; client_max_window_bits=12";
+    assert_eq!(Settings::balanced().to_string(), offer);
+    let offer = "permessage-deflate; client_max_window_bits";
+    assert_eq!(Settings::best_ratio().to_string(), offer, "it asks for nothing");
+
+    // gorilla says this to any offer.
+    let gorilla = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+    // Tornado says again what has a value, and forgets what has none.
+    let tornado =
+        |bits: u8| format!("permessage-deflate; client_max_window_bits={bits}; server_max_window_bits={bits}");
+    let mojolicious = "permessage-deflate";
+    // nhooyr takes windows without confirming them; newer ones decline the first offer.
+    let nhooyr = "permessage-deflate; client_no_context_takeover; server_no_context_takeover";
+    let newer_nhooyr = "permessage-deflate; client_no_context_takeover";
+    for (settings, bits) in [(Settings::small(), 10), (Settings::balanced(), 12)] {
+        for (answer, expected) in [
+            (gorilla, (true, 15)),
+            (&tornado(bits), (false, bits)),
+            (mojolicious, (false, 15)),
+            (nhooyr, (true, 15)),
+            (newer_nhooyr, (false, 15)),
+        ] {
+            assert_eq!(of_server(&settings, answer), Ok(expected), "{answer}");
+        }
+    }
+    let mut small = Settings::small();
+    small.require_server_parameters = true;
+    assert!(!small.to_string().contains(','), "there is no second offer");
+    let no_takeover = HandshakeError::ServerContextTakeover;
+    for (answer, error) in [
+        (gorilla, HandshakeError::ServerMaxWindowBits),
+        (&tornado(10), no_takeover),
+        (mojolicious, no_takeover),
+        (nhooyr, HandshakeError::ServerMaxWindowBits),
+    ] {
+        assert_eq!(of_server(&small, answer), Err(error), "{answer}");
+    }
+}
+
+// R7692-7.1.2.1 R7692-7.2.3
+#[test]
+fn what_a_server_compresses_with_its_whole_window_and_context_is_understood() {
+    // As Mojolicious does, whatever it is asked for: a message that refers far back, into the one before.
+    let negotiated = understood(&Settings::small(), &["permessage-deflate"]).unwrap();
+    let role = ws_proto::Client::new(ws_tests::Keys::Fixed);
+    let mut client = Host::new(Endpoint::new(role, &bare_config(), negotiated, Instant::ZERO));
+    let (mut server, mut buffer) = (Compressor::new(&takeover()), MessageBuffer::new(Vec::new()));
+    let message = noise(20_000);
+    for first in [true, false] {
+        let payload = server.payload(&message);
+        assert_eq!(payload.len() < 1_000, !first, "the second message is a reference");
+        client.receive_buffered(&mut buffer, &ws_tests::frame(COMPRESSED_BINARY, &payload));
+    }
+    assert_eq!(client.told, [Told::Binary(message.clone()), Told::Binary(message)]);
+}
+
+// R7692-7.1.1.1 R7692-7.1.2.1
+#[test]
+fn a_client_that_refuses_what_it_has_not_named_is_answered_within_that() {
+    // nhooyr's offer; it fails on any window in the answer.
+    let offer = "permessage-deflate; client_no_context_takeover; server_no_context_takeover";
+    let said = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+    for settings in [Settings::small(), Settings::balanced(), Settings::best_ratio()] {
+        assert_eq!(answer(&settings, offer).as_deref(), Some(said));
+        let kept = answer_to(&settings, &[offer]).unwrap();
+        assert_eq!(kept.max_window_bits(Side::Server), settings.server_max_window_bits, "without a word");
+    }
+}
+
+// R8441-5
+#[test]
+fn an_http_library_is_given_the_answer_to_an_offer() {
+    let everything = "permessage-deflate; server_no_context_takeover; server_max_window_bits=10; \
+                      client_no_context_takeover; client_max_window_bits=10";
+    let fields = || {
+        let fields = [("sec-websocket-version", "13"), ("sec-websocket-extensions", everything)];
+        fields.into_iter().map(|(name, value)| (name, value.as_bytes()))
+    };
+    let offer = negotiate_extended_connect("example.com", fields, OriginPolicy::AllowAny).unwrap();
+    let accept = Accept::new().deflate(offer.deflate(&Settings::small()));
+    let acceptance = offer.accept(&accept).unwrap();
+    assert!(acceptance.fields().eq([("sec-websocket-extensions", everything)]));
+    assert_eq!(acceptance.negotiated().deflate.map(|agreed| agreed.to_string()).as_deref(), Some(everything));
 }
 
 // R7692-7.1.1.2

@@ -37,7 +37,8 @@ pub struct Inflater {
     state: Option<Inflate>,
     /// Whether the state remembers what it has inflated.
     has_history: bool,
-    /// The last block said that it is the last, and nothing has come behind it.
+    /// Nothing is owed to the message in progress: it has no byte yet, or its last block said that it is the last, and nothing
+    /// has come after it.
     ended: bool,
     /// The message in progress, or the piece told last, in `message[..len]`.
     message: Vec<u8>,
@@ -113,7 +114,7 @@ impl Inflater {
         if no_context_takeover {
             self.forget();
         }
-        self.ended = false;
+        self.ended = true;
     }
 
     /// Forgets all that it has inflated: it can serve another connection.
@@ -161,9 +162,14 @@ impl Inflater {
 
     /// Ends a message, all of which has been inflated.
     ///
+    /// A message without a byte is empty, though a compressor makes one byte of it (RFC 7692 section 7.2.3.6): some send an
+    /// empty frame, and it can mean nothing else.
+    ///
     /// # Errors
     ///
-    /// [`Fault::InvalidPayload`]: the message ends where no compressor ends one.
+    /// [`Fault::InvalidPayload`]: the message ends where no compressor ends one. So does one that still has the four bytes
+    /// which its sender was to remove (RFC 7692 section 7.2.1): with what is put back here, the begin of a stored block would
+    /// follow them, and what comes in later messages would be read as that block.
     pub fn finish(&mut self) -> Result<(), Fault> {
         if self.ended {
             return Ok(());
@@ -414,15 +420,15 @@ mod tests {
         let hello = [0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00];
         let stored = [0x00, 0x05, 0x00, 0xFA, 0xFF, 0x48, 0x65, 0x6C, 0x6C, 0x6F, 0x00];
         for whole in [&hello[..], &stored] {
-            // A zero alone is an empty message.
-            for end in (0..whole.len()).filter(|end| whole[..*end] != [0x00]) {
+            // Nothing and a zero alone are empty messages.
+            for end in (1..whole.len()).filter(|end| whole[..*end] != [0x00]) {
                 let cut = inflated(&mut Inflater::new(), &whole[..end], 100);
                 assert_eq!(cut, Err(Fault::InvalidPayload), "{:02X?}", &whole[..end]);
             }
         }
         let mut inflater = Inflater::new();
         assert_eq!(inflated(&mut inflater, &[0x01], 9).as_deref(), Ok(&b""[..]));
-        assert_eq!(inflated(&mut inflater, &[], 9), Err(Fault::InvalidPayload));
+        assert_eq!(inflated(&mut inflater, &[], 9).as_deref(), Ok(&b""[..]));
         for corrupt in [&[0x07][..], &[0xFF, 0xFF], &[0xF2, 0x00, 0x11, 0x00, 0x00], b"Hello, world"] {
             assert_eq!(inflated(&mut Inflater::new(), corrupt, 100), Err(Fault::InvalidPayload), "{corrupt:02X?}");
         }

@@ -4,7 +4,7 @@ use core::{fmt, num::NonZeroU8};
 
 use super::{Settings, WindowBits};
 use crate::{
-    handshake::{Extension, Value},
+    handshake::{Extension, HandshakeError, Value},
     role::Side,
 };
 
@@ -19,30 +19,30 @@ pub struct Parameters {
     client: Direction,
 }
 
-/// What holds for the messages of one side: the window's bits, with [`ALONE`] and [`ASKED`]. An endpoint has room for a
+/// What holds for the messages of one side: the window's bits, with [`ALONE`] and [`TOLD`]. An endpoint has room for a
 /// byte.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Direction(NonZeroU8);
 
 /// Each message is compressed by itself.
 const ALONE: u8 = 0x10;
-/// The peer has to be told the window's size even if it is the biggest.
-const ASKED: u8 = 0x20;
+/// The peer is told the window's size.
+const TOLD: u8 = 0x20;
 
 impl Direction {
-    fn new(no_context_takeover: bool, max_window_bits: WindowBits, asked: bool) -> Self {
+    fn new(no_context_takeover: bool, max_window_bits: WindowBits, told: bool) -> Self {
         let alone = if no_context_takeover { ALONE } else { 0 };
-        let asked = if asked { ASKED } else { 0 };
+        let told = if told { TOLD } else { 0 };
         // There are at least 8 bits.
-        Self(NonZeroU8::new(max_window_bits.get() | alone | asked).unwrap_or(NonZeroU8::MIN))
+        Self(NonZeroU8::new(max_window_bits.get() | alone | told).unwrap_or(NonZeroU8::MIN))
     }
 
     const fn no_context_takeover(self) -> bool {
         self.0.get() & ALONE != 0
     }
 
-    const fn asked(self) -> bool {
-        self.0.get() & ASKED != 0
+    const fn told(self) -> bool {
+        self.0.get() & TOLD != 0
     }
 
     const fn max_window_bits(self) -> WindowBits {
@@ -90,7 +90,7 @@ impl fmt::Display for Parameters {
             if direction.no_context_takeover() {
                 write!(f, "; {side}_no_context_takeover")?;
             }
-            if direction.asked() {
+            if direction.told() {
                 write!(f, "; {side}_max_window_bits={}", direction.max_window_bits().get())?;
             }
         }
@@ -98,18 +98,34 @@ impl fmt::Display for Parameters {
     }
 }
 
-/// A client's offer is its [`Settings`]; this is how it stands in Sec-WebSocket-Extensions.
+/// A client's offers are its [`Settings`]; this is how they stand in Sec-WebSocket-Extensions.
+///
+/// What is asked of the server comes first; then, unless [`Settings::require_server_parameters`] says otherwise, an offer
+/// without that, for servers that can't keep to it (RFC 7692 section 7.1.2.1 recommends such a list).
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(NAME)?;
         if self.server_no_context_takeover {
             f.write_str("; server_no_context_takeover")?;
         }
-        if self.client_no_context_takeover {
-            f.write_str("; client_no_context_takeover")?;
-        }
         if self.server_max_window_bits < WindowBits::MAX {
             write!(f, "; server_max_window_bits={}", self.server_max_window_bits.get())?;
+        }
+        self.write_hints(f)?;
+        let asks = self.server_no_context_takeover || self.server_max_window_bits < WindowBits::MAX;
+        if asks && !self.require_server_parameters {
+            write!(f, ", {NAME}")?;
+            self.write_hints(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl Settings {
+    /// What is said of the client's own messages: it asks for nothing.
+    fn write_hints(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.client_no_context_takeover {
+            f.write_str("; client_no_context_takeover")?;
         }
         // Without a value it tells that the server may choose one.
         f.write_str("; client_max_window_bits")?;
@@ -183,7 +199,8 @@ fn accept_one(settings: &Settings, offer: Named) -> Option<Parameters> {
     let server = Direction::new(
         offer.server_no_context_takeover || settings.server_no_context_takeover,
         server_bits,
-        offer.server_max_window_bits.is_some() || server_bits < WindowBits::MAX,
+        // Some clients refuse an answer with a parameter that they have not named; keeping to less needs no word.
+        offer.server_max_window_bits.is_some(),
     );
     // Only a client that knows the parameter can be told to use a smaller window.
     let client_bits = match offer.client_max_window_bits {
@@ -198,20 +215,25 @@ fn accept_one(settings: &Settings, offer: Named) -> Option<Parameters> {
     Some(Parameters { server, client })
 }
 
-/// What the answer to the offer of `settings` says; `None` if it breaks a rule.
-pub(crate) fn check_answer(settings: &Settings, answer: &Extension<'_>) -> Option<Parameters> {
-    if answer.name() != NAME {
-        return None;
-    }
-    let named = Named::parse(answer)?;
+/// What the answer to the offers of `settings` says.
+///
+/// A server accepts an offer with a parameter for its own messages by naming that in its answer (RFC 7692 sections 7.1.1.1
+/// and 7.1.2.1). An answer that does not name it is therefore one to the offer without, if that has been made; and one
+/// that names it, or a window of any size, is within either.
+pub(crate) fn check_answer(settings: &Settings, answer: &Extension<'_>) -> Result<Parameters, HandshakeError> {
+    const INVALID: HandshakeError = HandshakeError::Extensions;
+    let named = if answer.name() == NAME { Named::parse(answer) } else { None }.ok_or(INVALID)?;
     let server_bits = named.server_max_window_bits.unwrap_or(WindowBits::MAX);
-    if server_bits > settings.server_max_window_bits
-        || settings.server_no_context_takeover && !named.server_no_context_takeover
-    {
-        return None;
+    if settings.require_server_parameters {
+        if settings.server_no_context_takeover && !named.server_no_context_takeover {
+            return Err(HandshakeError::ServerContextTakeover);
+        }
+        if server_bits > settings.server_max_window_bits {
+            return Err(HandshakeError::ServerMaxWindowBits);
+        }
     }
     let client_bits = match named.client_max_window_bits {
-        Some(bits) => bits?.min(settings.client_max_window_bits),
+        Some(bits) => bits.ok_or(INVALID)?.min(settings.client_max_window_bits),
         None => settings.client_max_window_bits,
     };
     let server =
@@ -222,7 +244,7 @@ pub(crate) fn check_answer(settings: &Settings, answer: &Extension<'_>) -> Optio
         client_bits,
         named.client_max_window_bits.is_some(),
     );
-    Some(Parameters { server, client })
+    Ok(Parameters { server, client })
 }
 
 #[cfg(test)]
@@ -270,7 +292,8 @@ mod tests {
         }
         let small = Settings::small();
         for (offer, expected) in [
-            ("", "; server_max_window_bits=10"),
+            // It keeps to 10 without a word.
+            ("", ""),
             ("; server_max_window_bits=12", "; server_max_window_bits=10"),
             ("; server_max_window_bits=9", "; server_max_window_bits=9"),
         ] {
@@ -324,7 +347,7 @@ mod tests {
             assert_eq!(agreed.max_window_bits(Side::Client), settings.client_max_window_bits);
             let answer = agreed.to_string();
             let understood = offers(&answer).map(|answer| check_answer(&settings, &answer)).collect::<Vec<_>>();
-            let understood = understood.first().copied().flatten().expect(&answer);
+            let understood = understood[0].expect(&answer);
             for side in [Side::Client, Side::Server] {
                 assert_eq!(understood.no_context_takeover(side), agreed.no_context_takeover(side));
                 assert_eq!(understood.max_window_bits(side), agreed.max_window_bits(side));
@@ -338,21 +361,29 @@ mod tests {
         let mut settings = open();
         settings.server_max_window_bits = BITS_10;
         settings.server_no_context_takeover = true;
-        let check = |answer: &str| offers(answer).next().and_then(|answer| check_answer(&settings, &answer));
+        settings.require_server_parameters = true;
+        let check = |answer: &str| check_answer(&settings, &offers(answer).next().unwrap());
         let good = "permessage-deflate; server_no_context_takeover; server_max_window_bits=10";
-        assert!(check(good).is_some());
-        assert!(check(&[good, "; client_no_context_takeover; client_max_window_bits=8"].concat()).is_some());
+        assert!(check(good).is_ok());
+        assert!(check(&[good, "; client_no_context_takeover; client_max_window_bits=8"].concat()).is_ok());
+        for (bad, error) in [
+            ("permessage-deflate; server_max_window_bits=10", HandshakeError::ServerContextTakeover),
+            ("permessage-deflate; server_no_context_takeover", HandshakeError::ServerMaxWindowBits),
+            (
+                "permessage-deflate; server_no_context_takeover; server_max_window_bits=11",
+                HandshakeError::ServerMaxWindowBits,
+            ),
+        ] {
+            assert_eq!(check(bad), Err(error), "{bad}");
+        }
         for bad in [
             "permessage-bzip2",
-            "permessage-deflate; server_max_window_bits=10",
-            "permessage-deflate; server_no_context_takeover",
-            "permessage-deflate; server_no_context_takeover; server_max_window_bits=11",
             "permessage-deflate; server_no_context_takeover; server_max_window_bits",
             "permessage-deflate; server_no_context_takeover; server_max_window_bits=10; client_max_window_bits",
             "permessage-deflate; server_no_context_takeover; server_max_window_bits=10; x",
             "permessage-deflate; server_no_context_takeover=1; server_max_window_bits=10",
         ] {
-            assert_eq!(check(bad), None, "{bad}");
+            assert_eq!(check(bad), Err(HandshakeError::Extensions), "{bad}");
         }
     }
 }

@@ -13,14 +13,21 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Each message of the server's is compressed by itself (RFC 7692 section 7.1.1.1).
+    /// Each message of the server's is compressed by itself (RFC 7692 section 7.1.1.1). A client asks the server for it.
     pub server_no_context_takeover: bool,
     /// Each message of the client's is compressed by itself (RFC 7692 section 7.1.1.2).
     pub client_no_context_takeover: bool,
-    /// How far back the server's compressor may look (RFC 7692 section 7.1.2.1).
+    /// How far back the server's compressor may look (RFC 7692 section 7.1.2.1). A client asks the server for it; a server
+    /// keeps to it, and says so to those who ask.
     pub server_max_window_bits: WindowBits,
     /// How far back the client's compressor may look (RFC 7692 section 7.1.2.2).
     pub client_max_window_bits: WindowBits,
+    /// Whether a client fails if the server does not confirm what is asked of it.
+    ///
+    /// `false`, as in all profiles: a second offer asks for nothing, and is taken by the many servers that can't be asked
+    /// (gorilla, Tornado, Mojolicious, nhooyr). The client's [`Inflater`](super::Inflater) has the biggest window in any case;
+    /// but where the server takes its context over, each connection keeps an inflater of its own.
+    pub require_server_parameters: bool,
     /// How hard to compress: from 1, fast, to 9, small. 0 does not compress at all.
     pub level: u8,
     /// How much memory to use for speed and ratio, from 1 to 9.
@@ -39,6 +46,7 @@ impl Settings {
             client_no_context_takeover: true,
             server_max_window_bits: WindowBits(10),
             client_max_window_bits: WindowBits(10),
+            require_server_parameters: false,
             level: 1,
             memory_level: 1,
             threshold: 128,
@@ -54,6 +62,7 @@ impl Settings {
             client_no_context_takeover: false,
             server_max_window_bits: WindowBits(12),
             client_max_window_bits: WindowBits(12),
+            require_server_parameters: false,
             level: 5,
             memory_level: 5,
             threshold: 32,
@@ -68,6 +77,7 @@ impl Settings {
             client_no_context_takeover: false,
             server_max_window_bits: WindowBits::MAX,
             client_max_window_bits: WindowBits::MAX,
+            require_server_parameters: false,
             level: 9,
             memory_level: 9,
             threshold: 0,

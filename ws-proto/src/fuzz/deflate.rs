@@ -33,6 +33,7 @@ fn settings(choices: &mut Choices<'_>) -> Settings {
     settings.server_no_context_takeover = flags & 1 != 0;
     settings.client_no_context_takeover = flags & 2 != 0;
     settings.threshold = [0, 1, 32, 128][usize::from(flags >> 2 & 3)];
+    settings.require_server_parameters = flags & 0x10 != 0;
     let bits = choices.take();
     settings.server_max_window_bits = window_bits(bits & 7);
     settings.client_max_window_bits = window_bits(bits >> 3 & 7);
@@ -81,14 +82,16 @@ pub fn deflate_negotiation(data: &[u8]) {
 
 /// A client with these settings understands what a server with those answers.
 fn check_agreement(client: &Settings, server: &Settings) {
-    let hard = client.server_max_window_bits.min(server.server_max_window_bits) == WindowBits::MIN;
+    let required = client.require_server_parameters && client.server_max_window_bits == WindowBits::MIN;
+    let hard = required || server.server_max_window_bits == WindowBits::MIN;
     assert_eq!(answer(client, server).is_none(), hard);
     if let Some(parameters) = answer(client, server) {
         let [near, far] = agreed(client, server).map(|negotiated| negotiated.deflate.expect("agreed"));
         assert_eq!(parameters, far);
         let server = Side::Server;
         assert_eq!(near.no_context_takeover(server), far.no_context_takeover(server));
-        assert_eq!(near.max_window_bits(server), far.max_window_bits(server));
+        // The server may keep to less than it says.
+        assert!(near.max_window_bits(server) >= far.max_window_bits(server));
         // The client's own messages may be easier than the server has asked for.
         assert!(near.no_context_takeover(Side::Client) || !far.no_context_takeover(Side::Client));
         assert!(near.max_window_bits(Side::Client) <= far.max_window_bits(Side::Client));
@@ -238,7 +241,7 @@ fn expected_answer(settings: &Settings, offer: &Named) -> Option<String> {
     if server_alone.is_some() || settings.server_no_context_takeover {
         answer += "; server_no_context_takeover";
     }
-    if server_bits.is_some() || server < 15 {
+    if server_bits.is_some() {
         answer += &format!("; server_max_window_bits={server}");
     }
     if client_alone.is_some() || settings.client_no_context_takeover {
@@ -256,8 +259,9 @@ fn understood(settings: &Settings, answers: &[Named]) -> Option<[(bool, u8); 2]>
     let [answer] = answers else { return None };
     let [server_alone, client_alone, server_bits, client_bits] = four(answer)?;
     let server = server_bits.flatten().unwrap_or(15);
-    let too_wide = server > settings.server_max_window_bits.get();
-    if too_wide || settings.server_no_context_takeover && server_alone.is_none() || client_bits == Some(None) {
+    let wide = server > settings.server_max_window_bits.get();
+    let unconfirmed = wide || settings.server_no_context_takeover && server_alone.is_none();
+    if settings.require_server_parameters && unconfirmed || client_bits == Some(None) {
         return None;
     }
     let client = client_bits.flatten().unwrap_or(15).min(settings.client_max_window_bits.get());

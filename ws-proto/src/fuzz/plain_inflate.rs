@@ -42,6 +42,10 @@ impl Plain {
             self.from = self.history.len();
         }
         let before = self.history.len();
+        // Not what a compressor makes, but taken for what it must mean.
+        if payload.is_empty() {
+            return Ok(Vec::new());
+        }
         let whole = [payload, &[0x00, 0x00, 0xFF, 0xFF]].concat();
         let mut bits = Bits { bytes: &whole, taken: 0 };
         loop {

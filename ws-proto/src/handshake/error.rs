@@ -54,7 +54,7 @@ pub enum HandshakeError {
     Extensions,
     /// Sec-WebSocket-Protocol is malformed, or a response names a subprotocol that was not offered: 400.
     Subprotocol,
-    /// The [`OriginPolicy`](server::OriginPolicy) does not admit the page that the request comes from: 403.
+    /// The [`OriginPolicy`](super::server::OriginPolicy) does not admit the page that the request comes from: 403.
     Origin,
     /// The status of a response is not one: 502.
     Status,
@@ -62,6 +62,12 @@ pub enum HandshakeError {
     TooManyInterimResponses,
     /// Sec-WebSocket-Accept is missing or does not answer the key: 502.
     Accept,
+    /// A response accepts compression without `server_no_context_takeover`, which
+    /// `deflate::Settings::require_server_parameters` asks for: 502.
+    ServerContextTakeover,
+    /// A response accepts compression without `server_max_window_bits`, or with more than
+    /// `deflate::Settings::require_server_parameters` asks for: 502.
+    ServerMaxWindowBits,
     /// The server's first bytes can't become an HTTP response, and what they look like: 502.
     NotHttp(LooksLike),
 }
@@ -82,7 +88,12 @@ impl HandshakeError {
             Self::MethodNotAllowed => 405,
             Self::UpgradeRequired | Self::UnsupportedVersion => 426,
             Self::Origin => 403,
-            Self::Status | Self::TooManyInterimResponses | Self::Accept | Self::NotHttp(_) => 502,
+            Self::Status
+            | Self::TooManyInterimResponses
+            | Self::Accept
+            | Self::ServerContextTakeover
+            | Self::ServerMaxWindowBits
+            | Self::NotHttp(_) => 502,
             Self::Syntax
             | Self::Http10
             | Self::Target
@@ -151,6 +162,10 @@ impl HandshakeError {
             Self::Status => "status of the response is not one (RFC 9110 section 15)",
             Self::TooManyInterimResponses => "too many interim responses (RFC 9110 section 15.2)",
             Self::Accept => "response does not answer the key (RFC 6455 section 4.1)",
+            Self::ServerContextTakeover => {
+                "server_no_context_takeover is not confirmed (RFC 7692 section 7.1.1.1)"
+            }
+            Self::ServerMaxWindowBits => "server_max_window_bits is not confirmed (RFC 7692 section 7.1.2.1)",
             Self::NotHttp(looks_like) => match looks_like {
                 LooksLike::Ssh => "answer is not HTTP but SSH (RFC 9112 section 4)",
                 LooksLike::Greeting => {

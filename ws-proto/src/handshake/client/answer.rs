@@ -122,11 +122,7 @@ pub(super) fn parse<'h, 'a>(
         (101, HttpVersion::Http11) => {
             let facts = found?;
             let subprotocol = facts.check(request, key)?;
-            let negotiated = if facts.names_extensions {
-                request.extensions(fields).ok_or(HandshakeError::Extensions)?
-            } else {
-                Negotiated::new()
-            };
+            let negotiated = if facts.names_extensions { request.extensions(fields)? } else { Negotiated::new() };
             Ok(Answer::Open(Response { fields, subprotocol, negotiated }))
         }
         // An interim response is no answer; HTTP/1.0 has none.

@@ -102,7 +102,7 @@ impl<'a> Request<'a> {
                 subprotocol.add(trim(value));
             }
         }
-        let negotiated = self.extensions(fields()).ok_or(HandshakeError::Extensions)?;
+        let negotiated = self.extensions(fields())?;
         Ok((self.chosen(subprotocol)?, negotiated))
     }
 
@@ -136,20 +136,23 @@ impl<'a> Request<'a> {
     }
 
     /// What the server's answer to the offered extensions comes to: `fields` name those that it has accepted.
-    pub(super) fn extensions<'h>(&self, fields: impl Iterator<Item = (&'h str, &'h [u8])>) -> Option<Negotiated> {
+    pub(super) fn extensions<'h>(
+        &self,
+        fields: impl Iterator<Item = (&'h str, &'h [u8])>,
+    ) -> Result<Negotiated, HandshakeError> {
         let negotiated = Negotiated::new();
         let mut accepted = extension::all(fields);
         let Some(first) = accepted.next() else {
-            return Some(negotiated);
+            return Ok(negotiated);
         };
         #[cfg(feature = "deflate")]
         if let (Ok(answer), Some(settings), None) = (&first, &self.deflate, accepted.next()) {
             let deflate = crate::deflate::check_answer(settings, answer)?;
-            return Some(negotiated.with_deflate(Some(deflate)));
+            return Ok(negotiated.with_deflate(Some(deflate)));
         }
         // None has been offered, or more than one has been accepted.
         let _ = first;
-        None
+        Err(HandshakeError::Extensions)
     }
 
     pub(super) fn write(&self, writer: &mut Writer<'_>, key: &[u8; KEY_LEN]) {
