@@ -592,7 +592,8 @@ fn status_under(policy: OriginPolicy<'_>, edits: &[Edit]) -> u16 {
 #[test]
 fn an_allow_list_admits_what_it_names() {
     // R4.2.2-3
-    let policy = OriginPolicy::Allow(&["https://app.example", "intranet:8080"]);
+    let policy =
+        OriginPolicy::allow(&["https://app.example", "intranet:8080", "*.cdn.example", "file://"]).unwrap();
     assert_eq!(status_under(policy, &[]), 101);
     assert_eq!(status_under(policy, &[Add("Origin: https://app.example")]), 101);
     assert_eq!(status_under(policy, &[Add("Origin: https://APP.example:443")]), 101);
@@ -603,7 +604,14 @@ fn an_allow_list_admits_what_it_names() {
     assert_eq!(status_under(policy, &[Add("Origin: http://intranet")]), 403);
     // The host that the request names is no help: a page could have chosen it.
     assert_eq!(status_under(policy, &[Add("Origin: https://example.com")]), 403);
-    assert_eq!(status_under(OriginPolicy::Allow(&["null", "*"]), &[Add("Origin: null")]), 403);
+    assert_eq!(status_under(policy, &[Add("Origin: https://a.b.cdn.example")]), 101);
+    assert_eq!(status_under(policy, &[Add("Origin: https://cdn.example")]), 403);
+    assert_eq!(status_under(policy, &[Add("Origin: file://")]), 101);
+    assert_eq!(status_under(policy, &[Add("Origin: null")]), 403);
+    let null = OriginPolicy::allow(&["null"]).unwrap();
+    assert_eq!(status_under(null, &[Add("Origin: null")]), 101);
+    assert_eq!(status_under(null, &[Add("Origin: file://")]), 403);
+    assert!(OriginPolicy::allow(&["*"]).is_err(), "what can never match");
 }
 
 #[test]

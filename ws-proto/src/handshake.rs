@@ -25,6 +25,7 @@ mod field;
 mod foreign;
 mod head;
 mod key;
+mod mismatch;
 mod origin;
 mod progress;
 mod target;

@@ -126,7 +126,7 @@ fn refusal_reaches_the_client_with_its_status_and_fields() {
 fn pages_of_other_hosts_are_let_in_only_if_the_policy_says_so() {
     for (policy, opened) in [
         (OriginPolicy::SameHost, false),
-        (OriginPolicy::Allow(&["https://friend.example"]), true),
+        (OriginPolicy::allow(&["https://friend.example"]).unwrap(), true),
         (OriginPolicy::AllowAny, true),
     ] {
         let (client, server) = sockets();

@@ -1,6 +1,10 @@
 //! Oracles of the opening handshake: what any accepted head must have, found by splitting it into lines.
 
-use std::{string::String, vec, vec::Vec};
+use std::{
+    string::{String, ToString},
+    vec,
+    vec::Vec,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha1::{Digest as _, Sha1};
@@ -30,7 +34,7 @@ pub fn request_head(data: &[u8]) {
     let policy = match mode % 3 {
         0 => OriginPolicy::SameHost,
         1 => OriginPolicy::AllowAny,
-        _ => OriginPolicy::Allow(&["https://example.com", "null"]),
+        _ => OriginPolicy::allow(&["https://example.com", "*.example.com", "null"]).expect("valid entries"),
     };
     let found = server::Handshake::new(NOW, &config).poll_head(NOW, wire);
     let mut handshake = server::Handshake::new(NOW, &config);
@@ -57,6 +61,8 @@ pub fn request_head(data: &[u8]) {
         }
         Err(error) => {
             check_refusal(error, wire);
+            let line = server::OriginMismatch::of_head(wire).to_string();
+            assert!(line.len() < 1_000 && line.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()));
             assert_eq!(server::Request::parse(wire, policy).err(), Some(error));
         }
     }

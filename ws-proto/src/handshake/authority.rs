@@ -46,6 +46,26 @@ impl<'h> Authority<'h> {
     }
 }
 
+impl Authority<'_> {
+    /// Whether this is a name below that of `other`, at any depth, whatever the ports.
+    pub(super) fn is_below(&self, other: &Authority<'_>) -> bool {
+        let (Host::Name(name), Host::Name(domain)) = (self.host, other.host) else { return false };
+        let (name, domain) = (without_root(name), without_root(domain));
+        let split = name.len().checked_sub(domain.len()).and_then(|at| name.split_at_checked(at));
+        split.is_some_and(|(below, end)| {
+            end.eq_ignore_ascii_case(domain) && below.strip_suffix('.').is_some_and(|below| !below.is_empty())
+        })
+    }
+
+    /// Whether this is a name that others can be below: not an address.
+    pub(super) fn is_domain(&self) -> bool {
+        let Host::Name(name) = self.host else { return false };
+        // What ends in a number is an IPv4 address to browsers, or none at all.
+        let last = without_root(name).rsplit('.').next().unwrap_or_default();
+        !last.is_empty() && !last.bytes().all(|byte| byte.is_ascii_digit())
+    }
+}
+
 /// `name` without the dot that stands for the root of the name system.
 fn without_root(name: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
@@ -142,5 +162,26 @@ mod tests {
         assert!(!same("example.com..", "example.com"));
         assert!(!same("example.com", "example.org"));
         assert!(!same("[::1]", "127.0.0.1"));
+    }
+
+    #[test]
+    fn names_below_a_domain_are_at_any_depth_but_not_the_domain() {
+        let below = |a: &str, b: &str| Authority::parse(a).unwrap().is_below(&Authority::parse(b).unwrap());
+        for name in ["a.example.com", "A.B.EXAMPLE.com.", "a.example.com:81"] {
+            assert!(below(name, "example.com"), "{name}");
+        }
+        for name in ["example.com", ".example.com", "notexample.com", "example.com.evil", "com", "[::1]"] {
+            assert!(!below(name, "example.com"), "{name}");
+        }
+        for (name, expected) in [
+            ("example.com", true),
+            ("localhost", true),
+            ("10.0.0.1", false),
+            ("[::1]", false),
+            ("a.7.", false),
+            (".", false),
+        ] {
+            assert_eq!(Authority::parse(name).unwrap().is_domain(), expected, "{name}");
+        }
     }
 }

@@ -55,6 +55,7 @@ pub enum HandshakeError {
     /// Sec-WebSocket-Protocol is malformed, or a response names a subprotocol that was not offered: 400.
     Subprotocol,
     /// The [`OriginPolicy`](super::server::OriginPolicy) does not admit the page that the request comes from: 403.
+    /// [`OriginMismatch`](super::server::OriginMismatch) tells which, for a log.
     Origin,
     /// The status of a response is not one: 502.
     Status,

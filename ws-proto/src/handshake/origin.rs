@@ -1,13 +1,15 @@
 //! Which pages may open a connection (RFC 6455 section 10.2).
 
+use core::fmt;
+
 use super::authority::Authority;
 
 /// Which pages may open a connection (RFC 6455 section 10.2).
 ///
 /// A browser lets every page open a WebSocket to every host and sends the user's cookies along; only the
 /// server can tell its own pages from others, by the field Origin. A request without Origin does not come from a
-/// browser and is admitted by every policy; one from an opaque origin (`null`) or from several is admitted by
-/// [`AllowAny`](Self::AllowAny) alone. Fields that proxies add are never looked at.
+/// browser and is admitted by every policy; one from several origins is admitted by [`AllowAny`](Self::AllowAny) alone. Fields
+/// that proxies add are never looked at.
 ///
 /// Programs that are not browsers can write what they like: no policy replaces authentication.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,18 +19,55 @@ pub enum OriginPolicy<'a> {
     ///
     /// Names are compared without regard to ASCII case and to one dot at the end. A missing port is the
     /// default of the origin's scheme; a Host without a port matches both 80 and 443, since nobody here knows
-    /// whether the connection is encrypted. Behind a proxy that rewrites Host, use [`Allow`](Self::Allow); so
+    /// whether the connection is encrypted. Behind a proxy that rewrites Host, use [`allow`](Self::allow); so
     /// too for services on a local network, whose Host a page could choose by rebinding its own name.
     #[default]
     SameHost,
-    /// Pages of these origins (`https://example.com`), or of these hosts whatever the scheme
-    /// (`example.com:8080`; without a port, 80 and 443).
-    Allow(&'a [&'a str]),
+    /// Pages of the origins and hosts that a list names; [`allow`](Self::allow) makes it.
+    Allow(AllowList<'a>),
     /// Any page of any site: for public services that neither cookies nor the network's borders guard.
     AllowAny,
 }
 
-impl OriginPolicy<'_> {
+/// Origins and hosts, each of which some page can have; see [`OriginPolicy::allow`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AllowList<'a> {
+    entries: &'a [&'a str],
+}
+
+impl<'a> OriginPolicy<'a> {
+    /// Pages of these origins and hosts.
+    ///
+    /// | entry | admits |
+    /// |---|---|
+    /// | `https://example.com` | that scheme, host and port; a missing port is the scheme's default |
+    /// | `https://*.example.com` | the same for every host below `example.com` at any depth, but not itself |
+    /// | `example.com:8080` | that host and port, whatever the scheme; without a port, 80 and 443 |
+    /// | `*.example.com` | the same for every host below it |
+    /// | `null`, `file://`, `app://id` | exactly that; `null` is what every sandboxed page and many local ones send |
+    ///
+    /// Names are compared as by [`SameHost`](Self::SameHost).
+    ///
+    /// ```
+    /// use ws_proto::server::OriginPolicy;
+    ///
+    /// let policy = OriginPolicy::allow(&["https://example.com", "https://*.example.com"])?;
+    /// // No page's origin has a path.
+    /// let error = OriginPolicy::allow(&["https://example.com", "https://example.com/"]).unwrap_err();
+    /// assert_eq!(error.index(), 1);
+    /// # Ok::<(), ws_proto::server::InvalidEntry>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// No page can have an origin that an entry admits.
+    pub fn allow(entries: &'a [&'a str]) -> Result<Self, InvalidEntry> {
+        match entries.iter().position(|entry| Entry::parse(entry).is_none()) {
+            None => Ok(Self::Allow(AllowList { entries })),
+            Some(index) => Err(InvalidEntry { index }),
+        }
+    }
+
     /// Whether the page at `origin` may open a connection to `host`.
     pub(super) fn admits(&self, origin: &str, host: &Authority<'_>) -> bool {
         match self {
@@ -36,10 +75,81 @@ impl OriginPolicy<'_> {
             Self::SameHost => {
                 is_exactly_at(origin, host) || Origin::parse(origin).is_some_and(|origin| origin.is_at(host))
             }
-            Self::Allow(entries) => {
-                Origin::parse(origin).is_some_and(|origin| entries.iter().any(|entry| origin.matches(entry)))
+            Self::Allow(list) => {
+                list.entries.iter().filter_map(|entry| Entry::parse(entry)).any(|entry| entry.admits(origin))
             }
         }
+    }
+}
+
+/// An entry of an allow-list that admits no origin which a page can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct InvalidEntry {
+    index: usize,
+}
+
+impl InvalidEntry {
+    /// Where the entry stands in the list, counted from 0.
+    #[must_use]
+    pub const fn index(&self) -> usize {
+        self.index
+    }
+}
+
+impl fmt::Display for InvalidEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "entry {} of the allow-list (from 0) is no page's origin (RFC 6454 section 6.2)", self.index)
+    }
+}
+
+impl core::error::Error for InvalidEntry {}
+
+/// What an entry of an allow-list admits.
+#[derive(Clone, Copy)]
+enum Entry<'e> {
+    /// These letters.
+    Literal(&'e str),
+    At {
+        /// `None`: any.
+        scheme: Option<&'e str>,
+        authority: Authority<'e>,
+        /// Hosts below the authority's, not itself.
+        below: bool,
+    },
+}
+
+impl<'e> Entry<'e> {
+    fn parse(entry: &'e str) -> Option<Self> {
+        let (scheme, host) = match entry.split_once("://") {
+            Some((scheme, host)) => (Some(scheme).filter(|scheme| is_scheme(scheme)).map(Some)?, host),
+            None if entry == "null" => return Some(Self::Literal(entry)),
+            None => (None, entry),
+        };
+        if scheme.is_some_and(|scheme| default_port(scheme).is_none()) {
+            // The origin of an application, whose host may be empty.
+            let valid = host.bytes().all(|byte| byte.is_ascii_graphic() && !b"/*".contains(&byte));
+            return valid.then_some(Self::Literal(entry));
+        }
+        let (below, host) = host.strip_prefix("*.").map_or((false, host), |domain| (true, domain));
+        let authority = Authority::parse(host).filter(|authority| !below || authority.is_domain())?;
+        (!host.contains('*')).then_some(Self::At { scheme, authority, below })
+    }
+
+    fn admits(&self, origin: &str) -> bool {
+        let (scheme, authority, below) = match *self {
+            Self::Literal(entry) => return entry == origin,
+            Self::At { scheme, authority, below } => (scheme, authority, below),
+        };
+        let Some(origin) = Origin::parse(origin) else { return false };
+        let same_port = match scheme {
+            Some(scheme) => {
+                scheme.eq_ignore_ascii_case(origin.scheme)
+                    && authority.port.or_else(|| default_port(scheme)) == origin.port()
+            }
+            None => origin.is_at_port(authority.port),
+        };
+        let host = &origin.authority;
+        same_port && if below { host.is_below(&authority) } else { host.same_host(&authority) }
     }
 }
 
@@ -57,41 +167,44 @@ struct Origin<'h> {
 
 impl<'h> Origin<'h> {
     fn parse(text: &'h str) -> Option<Self> {
-        let (scheme, rest) = text.split_once(':')?;
-        let authority = rest.strip_prefix("//")?;
-        let mut bytes = scheme.bytes();
-        let valid = bytes.next()?.is_ascii_alphabetic()
-            && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-        Some(Self { scheme: Some(scheme).filter(|_| valid)?, authority: Authority::parse(authority)? })
+        let (scheme, authority) = text.split_once("://")?;
+        is_scheme(scheme).then_some(())?;
+        Some(Self { scheme, authority: Authority::parse(authority)? })
     }
 
     fn port(&self) -> Option<u16> {
-        let default = || match self.scheme {
-            scheme if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("ws") => Some(80),
-            scheme if scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("wss") => Some(443),
-            _ => None,
-        };
-        self.authority.port.or_else(default)
+        self.authority.port.or_else(|| default_port(self.scheme))
     }
 
     /// Whether this is an origin at `host`.
     fn is_at(&self, host: &Authority<'_>) -> bool {
-        let same_port = match (self.port(), host.port) {
+        self.is_at_port(host.port) && self.authority.same_host(host)
+    }
+
+    /// Whether this is an origin at `port`, or at the default port of some scheme if none is given.
+    fn is_at_port(&self, port: Option<u16>) -> bool {
+        match (self.port(), port) {
             (Some(ours), Some(theirs)) => ours == theirs,
             (Some(ours), None) => ours == 80 || ours == 443,
             (None, _) => false,
-        };
-        same_port && self.authority.same_host(host)
-    }
-
-    /// Whether an entry of an allow-list means this origin.
-    fn matches(&self, entry: &str) -> bool {
-        if let Some(entry) = Origin::parse(entry) {
-            return self.scheme.eq_ignore_ascii_case(entry.scheme)
-                && self.port() == entry.port()
-                && self.authority.same_host(&entry.authority);
         }
-        Authority::parse(entry).is_some_and(|host| self.is_at(&host))
+    }
+}
+
+/// Whether `text` is a scheme (RFC 3986 section 3.1).
+fn is_scheme(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic())
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+}
+
+/// The port of a scheme that has one.
+fn default_port(scheme: &str) -> Option<u16> {
+    let is = |known: &str| scheme.eq_ignore_ascii_case(known);
+    match () {
+        () if is("http") || is("ws") => Some(80),
+        () if is("https") || is("wss") => Some(443),
+        () => None,
     }
 }
 
@@ -136,8 +249,8 @@ mod tests {
 
     #[test]
     fn an_allow_list_has_origins_and_hosts() {
-        let policy =
-            OriginPolicy::Allow(&["https://example.com", "other.example:81", "third.example", "app://id"]);
+        let entries = ["https://example.com", "other.example:81", "third.example", "app://id", "null", "file://"];
+        let policy = OriginPolicy::allow(&entries).unwrap();
         for (origin, expected) in [
             ("https://example.com", true),
             ("https://example.com:443", true),
@@ -148,11 +261,67 @@ mod tests {
             ("https://third.example", true),
             ("https://third.example:8443", false),
             ("app://id", true),
-            ("null", false),
+            ("app://other", false),
+            ("null", true),
+            ("file://", true),
+            ("file:///", false),
+            ("", false),
         ] {
             assert_eq!(admits(policy, origin, "internal"), expected, "{origin}");
         }
-        assert!(!admits(OriginPolicy::Allow(&["null", "*", ""]), "null", "null"));
+        assert!(!admits(OriginPolicy::allow(&["example.com"]).unwrap(), "null", "null"));
+    }
+
+    #[test]
+    fn an_allow_list_has_all_hosts_below_a_domain() {
+        let policy = OriginPolicy::allow(&["https://*.example.com", "*.other.example:81"]).unwrap();
+        for (origin, expected) in [
+            ("https://a.example.com", true),
+            ("https://a.b.EXAMPLE.com:443", true),
+            ("https://example.com", false),
+            ("https://*.example.com", true),
+            ("https://notexample.com", false),
+            ("https://a.example.com.evil.example", false),
+            ("http://a.example.com", false),
+            ("https://a.example.com:8443", false),
+            ("http://a.other.example:81", true),
+            ("https://a.other.example:81", true),
+            ("http://a.other.example", false),
+        ] {
+            assert_eq!(admits(policy, origin, "internal"), expected, "{origin}");
+        }
+    }
+
+    #[test]
+    fn an_entry_that_no_page_can_match_is_an_error() {
+        for entry in [
+            "",
+            "*",
+            "*.",
+            "*.*.example.com",
+            "a.*.example.com",
+            "https://*",
+            "https://a*.example.com",
+            "*.10.0.0.1",
+            "*.[::1]",
+            "https://example.com/",
+            "https://example.com/chat",
+            "https://me@example.com",
+            "https://",
+            "http:/example.com",
+            "1http://example.com",
+            "://example.com",
+            "example.com/",
+            "example.com:http",
+            "https://exämple.com",
+            "file:///home",
+            "app://a b",
+            "app://*",
+        ] {
+            let error = OriginPolicy::allow(&["example.com", entry]).unwrap_err();
+            assert_eq!(error.index(), 1, "{entry}");
+            assert!(std::string::ToString::to_string(&error).contains("(RFC 6454 section 6.2)"));
+        }
     }
 
     #[test]

@@ -79,7 +79,11 @@ use super::{
 };
 use crate::{config::Config, time::Instant};
 
-pub use super::{head::HttpVersion, origin::OriginPolicy};
+pub use super::{
+    head::HttpVersion,
+    mismatch::OriginMismatch,
+    origin::{AllowList, InvalidEntry, OriginPolicy},
+};
 pub use answer::{Accept, Upgrade};
 pub use negotiate::{Acceptance, Offer, Rejection, negotiate, negotiate_extended_connect};
 pub(super) use offer::METHODS;
