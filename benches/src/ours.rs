@@ -309,13 +309,13 @@ impl Echo {
                 memory,
                 |_| Err(500),
                 |message, mut reply| {
-                    let _ = reply.send(message);
+                    let _ = reply.queue(message);
                 },
             );
             if let Some(Pending::Bytes(bytes)) = memory.output.pending() {
                 transport.send(bytes);
                 let len = bytes.len();
-                memory.output.written(len);
+                session.written(Instant::ZERO, len, memory);
             }
         }
     }

@@ -607,3 +607,38 @@ fn a_session_whose_memory_compresses_accepts_offers_of_it() {
         assert!(memory.is_empty(), "nothing is taken over");
     }
 }
+
+#[test]
+fn lent_output_goes_on_where_the_transport_stopped() {
+    let mut endpoint = Endpoint::new(Server, &Config::default(), Negotiated::default(), Instant::ZERO);
+    let mut config = Config::default();
+    config.min_write_rate = 0;
+    let mut output = Output::with_config(&config);
+    output.buffer().extend(b"abcdef");
+    let at = |seconds: u64| Instant::from_millis(1000 * seconds);
+    let lent = output.lend_bytes(at(1));
+    assert_eq!((output.is_empty(), output.poll_timeout()), (true, Some(at(31))));
+    output.buffer().extend(b"xyz");
+    output.put_back(&mut endpoint, at(2), lent, 4);
+    assert_eq!((output.pending(), output.poll_timeout()), (Some(Pending::Bytes(b"efxyz")), Some(at(32))));
+    let lent = output.lend_bytes(at(3));
+    output.put_back(&mut endpoint, at(4), lent, 5);
+    assert_eq!((output.is_empty(), output.poll_timeout()), (true, None));
+}
+
+#[test]
+fn a_session_whose_peer_takes_nothing_is_over_after_the_write_timeout() {
+    let (mut session, mut memory) = (session(), Memory::default());
+    receive(&mut session, &mut memory, &[REQUEST, &masked(FIN | BINARY, &noise(100_000))].concat());
+    session.written(Instant::ZERO, 1, &mut memory);
+    for seconds in [20, 29] {
+        let now = Instant::from_millis(1000 * seconds);
+        session.handle_timeout(now, &mut memory);
+        session.written(now, 0, &mut memory);
+        assert!(!session.is_over(&memory));
+    }
+    let end = Instant::from_millis(30_000);
+    assert_eq!(session.poll_timeout(&memory), Some(end));
+    session.handle_timeout(end, &mut memory);
+    assert!(session.is_over(&memory) && memory.output.is_empty());
+}

@@ -168,6 +168,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     /// Takes what `payload` holds of the data frame at hand, if that belongs to a message of `kind` whose text so far has
     /// led to `text`: how many bytes, and what is still to come. `None`, and nothing has changed, if anything else is to be
     /// done.
+    #[inline]
     pub(crate) fn go_on(
         &mut self,
         now: Instant,
@@ -186,7 +187,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
                 if self.closing.is_open() {
                     self.clock.heard(now);
                 }
-                self.clock.part_received(true, [was_timing, self.is_timing()]);
+                self.data_received(was_timing);
                 Ok(Some(gone))
             }
             Ok(None) => Ok(None),
@@ -218,17 +219,25 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         let was_timing = self.is_timing();
         match self.receiver.step::<R>(buffer, unread, gather_to, &mut self.trace) {
             Ok(step) => {
-                let is_data = matches!(step, Some(Step::Data(_)));
-                self.clock.part_received(is_data, [was_timing, self.is_timing()]);
                 match step {
+                    Some(Step::Data(_)) => self.data_received(was_timing),
+                    // An empty fragment may have begun a message.
+                    None if was_timing != self.is_timing() => self.clock.data_received(),
                     // After our Close no frame of ours follows, so that a Ping stays unanswered (§5.5.1).
                     Some(Step::Ping) if self.closing.is_open() => self.receiver.control_mut().owe_pong(),
                     Some(Step::Close(code)) => self.close_received(now, code),
-                    Some(Step::Data(_) | Step::Ping | Step::Pong) | None => {}
+                    Some(Step::Ping | Step::Pong) | None => {}
                 }
                 Ok(step)
             }
             Err(kind) => self.fail_receiving(now, kind, unread),
+        }
+    }
+
+    /// Takes note of data; the deadline of a message counts from the message's beginning.
+    const fn data_received(&mut self, was_timing: bool) {
+        if !was_timing || !self.is_timing() {
+            self.clock.data_received();
         }
     }
 

@@ -61,7 +61,7 @@ pub struct Output {
     bytes: Vec<u8>,
     /// How many bytes at the front of `bytes` the transport has taken.
     written: usize,
-    /// How many bytes were taken out by the host and have not been written yet, as far as it has told.
+    /// How many bytes are [lent](Self::lend_bytes), which go before `bytes`.
     lent: usize,
     /// How many bytes that wait, lent ones first, end with the last Ping, Close or half-close; 0 if that has left.
     awaited: usize,
@@ -186,8 +186,7 @@ impl Output {
         }
     }
 
-    /// Takes note of an attempt to write: at `now` the transport took the first `len` bytes that wait, taken out
-    /// ones first.
+    /// Takes note of an attempt to write: at `now` the transport took the first `len` bytes that are pending.
     ///
     /// Call it after every attempt, with 0 after one that took nothing: a peer is given its time from then on. The
     /// endpoint learns that its peer is alive.
@@ -199,11 +198,14 @@ impl Output {
 
     /// [`written`](Self::written) for a connection that has no endpoint yet. Returns whether an endpoint has to be told.
     pub fn advance(&mut self, now: Instant, len: usize) -> bool {
+        self.clear_front(len);
+        self.count(now, len)
+    }
+
+    /// Counts `len` bytes as written; whether an endpoint has to be told.
+    fn count(&mut self, now: Instant, len: usize) -> bool {
         let tell = len > 0 && self.awaited > 0;
         self.awaited = self.awaited.saturating_sub(len);
-        let lent = len.min(self.lent);
-        self.lent -= lent;
-        self.clear_front(len - lent);
         self.deadline.written(now, len, self.waiting());
         tell
     }
@@ -226,13 +228,47 @@ impl Output {
         }
     }
 
-    /// Takes the pending bytes out, for transports that want to own what they write. A pending
-    /// [`Pending::Shutdown`] stays, and comes after them. [`written`](Self::written) counts them first.
+    /// Takes the pending bytes out for good: their writing is the host's. A pending [`Pending::Shutdown`] stays, and
+    /// comes after them.
     pub fn take_bytes(&mut self) -> Vec<u8> {
         let mut bytes = core::mem::take(&mut self.bytes);
         bytes.drain(..core::mem::take(&mut self.written).min(bytes.len()));
-        self.lent = self.lent.saturating_add(bytes.len());
+        self.awaited = 0;
         bytes
+    }
+
+    /// Lends the pending bytes to a transport that owns what it writes, at `now`: the peer's time to take them
+    /// begins to count. [`put_back`](Self::put_back) ends the loan; until then more can be queued, but not lent.
+    pub fn lend_bytes(&mut self, now: Instant) -> Vec<u8> {
+        let awaited = self.awaited;
+        let bytes = self.take_bytes();
+        self.lent = bytes.len();
+        self.awaited = awaited;
+        self.deadline.written(now, 0, self.waiting());
+        bytes
+    }
+
+    /// Takes [lent](Self::lend_bytes) bytes back, of which the transport took the first `len` at `now`. What is left of them goes before
+    /// what was queued meanwhile. [`written`](Self::written) is included.
+    pub fn put_back<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        bytes: Vec<u8>,
+        len: usize,
+    ) {
+        if self.restore(now, bytes, len) {
+            endpoint.written(now);
+        }
+    }
+
+    /// [`put_back`](Self::put_back) without the endpoint; whether it has to be told.
+    pub(crate) fn restore(&mut self, now: Instant, mut bytes: Vec<u8>, len: usize) -> bool {
+        self.lent = 0;
+        bytes.append(&mut self.bytes);
+        self.bytes = bytes;
+        self.clear_front(len);
+        self.count(now, len)
     }
 
     /// Drops all that waits, the half-close included: the transport has failed, or its peer is too slow.
@@ -254,12 +290,12 @@ impl Output {
         self.deadline.is_overdue(now)
     }
 
-    /// Whether nothing waits, neither here nor of what was taken out.
+    /// Whether nothing waits, neither here nor of what is lent.
     pub(crate) fn is_written(&self) -> bool {
         self.is_empty() && self.lent == 0
     }
 
-    /// How many bytes wait, those that were taken out included.
+    /// How many bytes wait, lent ones included.
     fn waiting(&self) -> usize {
         self.len().saturating_add(self.lent)
     }

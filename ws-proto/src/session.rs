@@ -183,6 +183,15 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Takes output back that was [lent](Output::lend_bytes), of which the transport took the first `len` bytes at `now`: see
+    /// [`Output::put_back`].
+    pub fn put_back(&mut self, now: Instant, bytes: alloc::vec::Vec<u8>, len: usize, memory: &mut Memory) {
+        let tell = memory.output.restore(now, bytes, len);
+        if let (Self::Open(endpoint), true) = (self, tell) {
+            endpoint.written(now);
+        }
+    }
+
     /// Runs timers and completes a close. Call it on every turn of the loop, after [`receive`](Self::receive).
     ///
     /// A peer that has taken [too little output for too long](Output::is_overdue) is given up: the output is dropped and the

@@ -81,17 +81,9 @@ impl Clock {
         self.active = now;
     }
 
-    /// Something was heard that is data, or not; whether a message with a deadline arrives, before it and now.
-    pub(crate) fn part_received(&mut self, is_data: bool, timing: [bool; 2]) {
-        let restarts = match timing {
-            // The deadline counts from the message's beginning.
-            [true, true] => false,
-            [false, false] => is_data,
-            _ => true,
-        };
-        if restarts {
-            self.active = self.heard;
-        }
+    /// What was heard is data.
+    pub(crate) const fn data_received(&mut self) {
+        self.active = self.heard;
     }
 
     /// The transport takes output that the peer has to read before it can answer our Ping.

@@ -11,14 +11,14 @@
 
 use std::{
     future::Future,
-    io, mem,
+    io,
     num::NonZero,
     pin::{Pin, pin},
     time::{Duration, Instant},
 };
 
 use compio::{
-    buf::{BufResult, IoBuf, Slice},
+    buf::BufResult,
     driver::{BufferRef, ProactorBuilder},
     io::{AsyncReadManaged, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -131,30 +131,19 @@ impl Connection {
                 self.memory.output.shut_down();
                 continue;
             }
-            let mut rest = self.memory.output.take_bytes().slice(..);
-            while rest.buf_len() > 0 {
-                let Some(len) = self.write(stream, &mut rest).await? else { return Ok(()) };
-                let begin = rest.begin() + len;
-                rest.set_begin(begin);
-            }
+            let bytes = self.memory.output.lend_bytes(self.now());
+            let mut writing = pin!(stream.write(bytes));
+            let BufResult(written, bytes) = loop {
+                match self.wait(writing.as_mut()).await {
+                    Some(done) => break done,
+                    // The peer has been given up.
+                    None if self.session.is_over(&self.memory) => return Ok(()),
+                    None => {}
+                }
+            };
+            self.session.put_back(self.now(), bytes, *written.as_ref().unwrap_or(&0), &mut self.memory);
+            written?;
         }
         Ok(())
-    }
-
-    /// Writes some of `rest`, which goes to the ring meanwhile; `None` if the peer has been given up.
-    async fn write(&mut self, mut stream: &TcpStream, rest: &mut Slice<Vec<u8>>) -> io::Result<Option<usize>> {
-        // The peer's time to take it begins.
-        self.session.written(self.now(), 0, &mut self.memory);
-        let mut writing = pin!(stream.write(mem::replace(rest, Vec::new().slice(..))));
-        loop {
-            if let Some(BufResult(written, slice)) = self.wait(writing.as_mut()).await {
-                *rest = slice;
-                self.session.written(self.now(), *written.as_ref().unwrap_or(&0), &mut self.memory);
-                return written.map(Some);
-            }
-            if self.session.is_over(&self.memory) {
-                return Ok(None);
-            }
-        }
     }
 }
