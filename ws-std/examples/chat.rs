@@ -21,9 +21,10 @@ use std::{
 };
 
 use ws_std::{
-    Acceptor, Answer, CloseCode, Error, Message, MessageKind, Page, Prepared, Reader, Server, Socket, Writer,
+    Acceptor, Answer, CloseCode, Error, Message, MessageKind, Page, Prepared, Reader, Socket, Writer,
     deflate::{Deflater, Settings},
     proto::SendError,
+    role::Server,
 };
 
 mod program;

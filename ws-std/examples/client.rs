@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ws_std::{Client, CloseCode, Config, ConnectError, Connector, Event, Message, Reader, Writer};
+use ws_std::{CloseCode, Config, ConnectError, Connector, Event, Message, Reader, Writer, role::Client};
 
 mod program;
 

@@ -15,8 +15,8 @@ use std::{
 };
 
 use ws_std::{
-    Acceptor, Answer, CloseCode, Config, Reader, Server, Socket, Writer, deflate::Settings,
-    proto::server::OriginPolicy,
+    Acceptor, Answer, CloseCode, Config, Reader, Socket, Writer, deflate::Settings, proto::server::OriginPolicy,
+    role::Server,
 };
 
 mod program;

@@ -60,6 +60,7 @@ mod opening;
 mod outgoing;
 #[allow(dead_code, reason = "for the server that closes its connections")]
 mod remote;
+pub mod role;
 mod socket;
 mod split;
 mod transport;
@@ -71,7 +72,6 @@ pub use accept::{AcceptError, Acceptor, Answer, Page, accept};
 pub use connect::{ConnectError, Connector, Refused, connect};
 pub use entropy::OsEntropy;
 pub use error::{Error, Result};
-pub use link::Role;
 pub use outgoing::MessageWriter;
 pub use socket::Socket;
 pub use split::{Reader, ReuniteError, Writer};
@@ -79,11 +79,8 @@ pub use transport::{Blocking, Duplex, Transport};
 pub use websocket::{ControlPayload, Event, Received, ReceivedPart, Reply, WebSocket};
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate;
-pub use ws_proto::{
-    self as proto, Cause, CloseCode, Closed, Config, Message, MessageKind, Part, Prepared, Server, State,
-};
+pub use ws_proto::{self as proto, Cause, CloseCode, Closed, Config, Message, MessageKind, Part, Prepared, State};
 
-/// The side that opened the connection.
-pub type Client = ws_proto::Client<OsEntropy>;
+use role::{Client, Role};
 
 const DEFAULT_WRITE_TIMEOUT: Option<Duration> = Some(Duration::from_secs(30));

@@ -15,7 +15,10 @@ use std::{
     thread,
 };
 
-use ws_std::{Acceptor, Answer, Client, Config, Connector, Server, Socket, Transport, WebSocket};
+use ws_std::{
+    Acceptor, Answer, Config, Connector, Socket, Transport, WebSocket,
+    role::{Client, Server},
+};
 
 /// What any wait of a test may take at most; none takes so long.
 const PATIENCE: Duration = Duration::from_secs(10);

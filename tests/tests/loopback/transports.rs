@@ -12,8 +12,9 @@ use std::{
 };
 
 use ws_std::{
-    AcceptError, Acceptor, Answer, Blocking, Client, CloseCode, Config, ConnectError, Connector, Duplex, Message,
-    MessageKind, Server, Socket, Transport, WebSocket,
+    AcceptError, Acceptor, Answer, Blocking, CloseCode, Config, ConnectError, Connector, Duplex, Message,
+    MessageKind, Socket, Transport, WebSocket,
+    role::{Client, Server},
 };
 use ws_tests::{FIN, PING, PONG, TEXT, frame, masked, noise, parse};
 
