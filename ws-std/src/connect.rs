@@ -173,7 +173,7 @@ impl<'a> Connector<'a> {
         handshake.write_request_to(&mut request);
         write_within(&transport, &request, self.write_timeout)?;
         let (head, len) = Head::read(&transport, clock, &mut handshake).map_err(|error| match error {
-            HeadError::Io(error) => ConnectError::Io(error),
+            HeadError::Nothing(error) | HeadError::Io(error) => ConnectError::Io(error),
             HeadError::Handshake(error) => ConnectError::Handshake(error),
         })?;
         let (endpoint, subprotocol) = match handshake.answer(head.received())? {

@@ -48,19 +48,21 @@
 //! everything that can be chosen for a connection.
 
 mod accept;
+mod answer;
 mod buffers;
 mod clock;
 mod compression;
 mod connect;
 mod entropy;
 mod error;
+mod exchange;
 mod incoming;
 mod link;
 mod opening;
 mod outgoing;
-#[allow(dead_code, reason = "for the server that closes its connections")]
 mod remote;
 pub mod role;
+mod server;
 mod socket;
 mod split;
 mod transport;
@@ -68,11 +70,14 @@ mod websocket;
 
 use core::time::Duration;
 
-pub use accept::{AcceptError, Acceptor, Answer, Page, accept};
+pub use accept::{AcceptError, Acceptor, accept};
+pub use answer::{Answer, Page};
 pub use connect::{ConnectError, Connector, Refused, connect};
 pub use entropy::OsEntropy;
 pub use error::{Error, Result};
+pub use exchange::Exchange;
 pub use outgoing::MessageWriter;
+pub use server::{Handle, HandlerResult, Incident, Server};
 pub use socket::Socket;
 pub use split::{Reader, ReuniteError, Writer};
 pub use transport::{Blocking, Duplex, Transport};

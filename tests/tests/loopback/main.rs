@@ -4,6 +4,7 @@ mod closing;
 mod messages;
 mod opening;
 mod peer;
+mod server;
 mod split;
 mod timeouts;
 mod transports;
