@@ -3,20 +3,19 @@
 //! A server that echoes, on a thread per connection:
 //!
 //! ```no_run
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let listener = std::net::TcpListener::bind("127.0.0.1:9001")?;
-//! for stream in listener.incoming() {
-//!     let stream = stream?;
-//!     std::thread::spawn(move || -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-//!         let mut ws = ws_std::accept(stream)?;
-//!         while let Some(mut received) = ws.read()? {
-//!             received.reply.send(received.message)?;
-//!         }
-//!         Ok(())
-//!     });
-//! }
-//! # Ok(()) }
+//! let server = ws_std::Server::bind("127.0.0.1:9001")?;
+//! server.run(|exchange| {
+//!     let mut ws = exchange.accept()?;
+//!     while let Some(mut received) = ws.read()? {
+//!         received.reply.send(received.message)?;
+//!     }
+//!     Ok(())
+//! })?;
+//! # std::io::Result::Ok(())
 //! ```
+//!
+//! [`Server`] has limits, survives the lack of files and threads, and [stops](Handle::stop) in good order. A program with a loop of
+//! its own accepts single connections with [`accept`] or an [`Acceptor`].
 //!
 //! A client:
 //!
@@ -44,7 +43,7 @@
 //!   connections lend each other; the process keeps at most 32 of them, of up to 160 KiB.
 //! - Anything that reads and writes can carry a connection: [`Transport`], [`Blocking`].
 //!
-//! Limits and timeouts, their defaults and the reasons for them are in [`Config`]. [`Acceptor`] and [`Connector`] take
+//! Limits and timeouts, their defaults and the reasons for them are in [`Config`]. [`Server`], [`Acceptor`] and [`Connector`] take
 //! everything that can be chosen for a connection.
 
 mod accept;

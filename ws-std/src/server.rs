@@ -22,7 +22,7 @@ use crate::{
     opening::{farewell, write_within},
 };
 
-/// Connections at most, unless the system allows less.
+/// Default of [`Server::max_connections`].
 const MOST_CONNECTIONS: usize = 10_000;
 /// Files left to the application, to refusals, and to what the process has open anyway.
 const RESERVED_FILES: usize = 64;
@@ -102,8 +102,8 @@ impl Server {
     pub fn new(listener: TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(false)?;
         let connections = Connections::new(Wake::new(&listener)?);
-        let most = most_connections();
-        let limits = Limits { connections: most, opening: most, opening_per_address: None };
+        let most = MOST_CONNECTIONS.min(most_files());
+        let limits = Limits { connections: most, opening: usize::MAX, opening_per_address: None };
         Ok(Self {
             listener,
             connections,
@@ -121,15 +121,15 @@ impl Server {
         Self { acceptor, ..self }
     }
 
-    /// Sets how many connections there are at most: 10,000, or 64 fewer than the files that the process may have (`RLIMIT_NOFILE`
-    /// when the server is made) if that is less. Beyond it, clients are told 503.
+    /// Sets how many connections there are at most: 10,000 by default. There are never more than the files that the process may
+    /// have (`RLIMIT_NOFILE` at the time of this call) less 64. Beyond it, clients are told 503.
     #[must_use]
     pub fn max_connections(mut self, most: usize) -> Self {
-        self.limits.connections = most;
+        self.limits.connections = most.min(most_files());
         self
     }
 
-    /// Sets how many of the connections may be waiting for their request or its answer: as many as there are connections by default.
+    /// Sets how many of the connections may be waiting for their request or its answer: any number by default.
     /// Beyond it, clients are told 503. A request has [`Config::handshake_timeout`](crate::Config::handshake_timeout) to come.
     #[must_use]
     pub fn max_opening(mut self, most: usize) -> Self {
@@ -322,13 +322,14 @@ fn concerns_one(error: &io::Error) -> bool {
     )
 }
 
+/// How many connections the limit of open files leaves room for.
 #[cfg(unix)]
-fn most_connections() -> usize {
+fn most_files() -> usize {
     let files = rlimit::Resource::NOFILE.get_soft().ok().and_then(|files| usize::try_from(files).ok());
-    files.map_or(MOST_CONNECTIONS, |files| files.saturating_sub(RESERVED_FILES).clamp(1, MOST_CONNECTIONS))
+    files.map_or(usize::MAX, |files| files.saturating_sub(RESERVED_FILES).max(1))
 }
 
 #[cfg(not(unix))]
-fn most_connections() -> usize {
-    MOST_CONNECTIONS
+fn most_files() -> usize {
+    usize::MAX
 }
