@@ -5,7 +5,7 @@ use std::{
     ffi::{OsStr, OsString},
     io::Write,
     process::ExitCode,
-    sync::atomic::{AtomicBool, Ordering},
+    thread,
 };
 
 use ws_std::{Server, deflate::Settings};
@@ -50,18 +50,32 @@ pub(crate) fn server(address: &str) -> Result<Server, Box<dyn Error>> {
     Ok(server)
 }
 
-/// Has the first Ctrl-C or SIGTERM do `stop`; a second one ends the process at once.
+/// Has the first Ctrl-C or SIGTERM do `stop`, which may take its time; a second one ends the process at once.
 #[allow(dead_code, reason = "some examples just end")]
-pub(crate) fn at_signal(stop: impl Fn() + Send + 'static) -> Result<(), Box<dyn Error>> {
-    let stopped = AtomicBool::new(false);
+pub(crate) fn at_signal(stop: impl FnOnce() + Send + 'static) -> Result<(), Box<dyn Error>> {
+    let mut stop = Some(stop);
     ctrlc::set_handler(move || {
-        if stopped.swap(true, Ordering::Relaxed) {
-            // As a shell tells that a program was interrupted.
+        let started = stop.take().map(|stop| thread::Builder::new().spawn(stop));
+        if !matches!(started, Some(Ok(_))) {
+            // The status that a shell gives an interrupted program.
             std::process::exit(130);
         }
-        stop();
     })?;
     Ok(())
+}
+
+/// A text of others for a terminal: characters that a terminal obeys, or that are not seen, are escaped.
+#[allow(dead_code, reason = "some examples show no text of others")]
+pub(crate) fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' | '\r' | '\t' => escaped.extend(character.escape_default()),
+            _ if is_plain(character) => escaped.push(character),
+            _ => escaped.extend(character.escape_unicode()),
+        }
+    }
+    escaped
 }
 
 /// Whether a character would be seen, and where it stands: not a control character, none that has no width or turns the direction of
