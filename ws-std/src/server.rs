@@ -15,6 +15,7 @@ use std::{
 use connections::{Admission, Connections, Limits, Place};
 pub use incident::Incident;
 use incident::Log;
+use socket2::SockRef;
 use wake::Wake;
 
 use crate::{
@@ -26,6 +27,8 @@ use crate::{
 const MOST_CONNECTIONS: usize = 10_000;
 /// Files left to the application, to refusals, and to what the process has open anyway.
 const RESERVED_FILES: usize = 64;
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1_024;
 /// How long to wait before the next attempt to accept when the system lacks something.
 const PAUSE: Duration = Duration::from_millis(100);
 const REFUSAL_STACK: usize = 64 * 1024;
@@ -91,7 +94,10 @@ impl Server {
     ///
     /// The operating system refuses: the address is in use, is not of this machine, or needs a privilege.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
-        Self::new(TcpListener::bind(address)?)
+        let listener = TcpListener::bind(address)?;
+        // More than the standard library's 128, so that a crowd needs not ask twice, which takes a second.
+        SockRef::from(&listener).listen(BACKLOG)?;
+        Self::new(listener)
     }
 
     /// Takes over a listener, which must be in blocking mode.
