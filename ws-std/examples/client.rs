@@ -9,14 +9,14 @@ use std::{
     io::{BufRead, Write},
     process::ExitCode,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 
-use ws_std::{Client, CloseCode, Config, ConnectError, Connector, Event, Message, Reader, Writer};
+use ws_std::{CloseCode, Config, ConnectError, Connector, Event, Message, Reader, Writer, role::Client};
 
 mod program;
 
@@ -24,14 +24,16 @@ const HELP: &str = "\
 usage: client [OPTIONS] URL
 
 Connects to URL (ws://HOST[:PORT][/PATH][?QUERY]). Each line typed is sent as a text message, each message
-received is printed: text as a line, binary as its length and first bytes. At the end of input (Ctrl-D) the
-connection is closed with 1000. Exits with 0 if the connection ended cleanly.
+received is printed: text as a line, with control characters escaped, binary as its length and first bytes. At
+the end of input (Ctrl-D) the connection is closed with 1000 as soon as the server is silent for a while, at
+Ctrl-C at once; a second Ctrl-C exits. Exits with 0 if the connection ended cleanly.
 
       --ping               send a Ping every 5 seconds and tell how long its answer took
       --header 'NAME: VALUE'
                            send this header field in the opening handshake; may be given several times
       --subprotocol NAME   offer this subprotocol; may be given several times
       --origin ORIGIN      claim this origin
+      --wait SECONDS       after the end of input close when the server has sent nothing for this long (default 0.5)
       --max-message BYTES  accept messages of up to this length (default 67108864)
   -h, --help               this text
 
@@ -45,13 +47,14 @@ struct Arguments {
     headers: Vec<(String, String)>,
     subprotocols: Vec<String>,
     origin: Option<String>,
+    wait: Duration,
     max_message_len: u64,
 }
 
 fn arguments() -> program::Arguments<Arguments> {
     let mut url = None;
     let (mut ping, mut headers, mut subprotocols, mut origin) = (false, Vec::new(), Vec::new(), None);
-    let mut max_message_len = 64 << 20;
+    let (mut wait, mut max_message_len) = (Duration::from_millis(500), 64 << 20);
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -66,6 +69,10 @@ fn arguments() -> program::Arguments<Arguments> {
                 subprotocols.push(lexopt::ValueExt::string(parser.value()?)?);
             }
             lexopt::Arg::Long("origin") => origin = Some(lexopt::ValueExt::string(parser.value()?)?),
+            lexopt::Arg::Long("wait") => {
+                let seconds = lexopt::ValueExt::parse(&parser.value()?)?;
+                wait = Duration::try_from_secs_f64(seconds).map_err(|_| "--wait needs a number of seconds")?;
+            }
             lexopt::Arg::Long("max-message") => {
                 max_message_len = lexopt::ValueExt::parse(&parser.value()?)?;
             }
@@ -74,7 +81,7 @@ fn arguments() -> program::Arguments<Arguments> {
         }
     }
     let url = url.ok_or("no URL given; --help tells more")?;
-    Ok(Some(Arguments { url, ping, headers, subprotocols, origin, max_message_len }))
+    Ok(Some(Arguments { url, ping, headers, subprotocols, origin, wait, max_message_len }))
 }
 
 fn main() -> ExitCode {
@@ -99,22 +106,25 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     }
 
     let (reader, writer) = ws.split();
-    let closing = Arc::new(AtomicBool::new(false));
-    let started = Instant::now();
+    let life = Life::new(arguments.wait);
     if arguments.ping {
-        let mut writer = writer.clone();
+        let (life, mut writer) = (Arc::clone(&life), writer.clone());
         thread::spawn(move || {
             // The payload is the time of sending; sending fails once the connection closes.
-            while writer.ping(&started.elapsed().as_nanos().to_be_bytes()).is_ok() {
+            while writer.ping(&life.started.elapsed().as_nanos().to_be_bytes()).is_ok() {
                 thread::sleep(PING_INTERVAL);
             }
         });
     }
+    program::at_signal({
+        let (life, mut writer) = (Arc::clone(&life), writer.clone());
+        move || life.close(&mut writer)
+    })?;
     thread::spawn({
-        let closing = Arc::clone(&closing);
-        move || send_lines(writer, &closing)
+        let life = Arc::clone(&life);
+        move || send_lines(writer, &life)
     });
-    print_messages(reader, started, &closing)
+    print_messages(reader, &life)
 }
 
 /// A refusal says more than its status.
@@ -127,41 +137,78 @@ fn explain(error: ConnectError) -> Box<dyn Error> {
     let mut text = error.to_string();
     for name in ["Location", "WWW-Authenticate", "Sec-WebSocket-Version", "Retry-After"] {
         if let Some(value) = refused.header(name) {
-            text = format!("{text}\n{name}: {}", String::from_utf8_lossy(value));
+            text = format!("{text}\n{name}: {}", program::escaped(&String::from_utf8_lossy(value)));
         }
     }
     text.into()
 }
 
-/// Sends each line of standard input, then closes.
-fn send_lines(mut writer: Writer<Client>, closing: &AtomicBool) {
+/// Sends each line of standard input; closes when the server has been silent for a while after the last.
+fn send_lines(mut writer: Writer<Client>, life: &Life) {
     for line in std::io::stdin().lock().lines() {
-        let sent = match line {
-            Ok(line) => writer.send(line.as_str()),
+        match line {
+            Ok(line) if writer.send(line.as_str()).is_ok() => {}
+            // The thread that reads tells why.
+            Ok(_) => return,
             Err(error) => {
-                eprintln!("can't read standard input: {error}");
+                eprintln!("standard input: {error}");
                 break;
             }
-        };
-        if sent.is_err() {
-            // The thread that reads tells why the connection has ended.
-            return;
         }
     }
-    closing.store(true, Ordering::Relaxed);
-    let _ = writer.send_close(CloseCode::NORMAL, "");
+    life.wait_for_silence();
+    life.close(&mut writer);
+}
+
+/// What the threads know of a connection.
+struct Life {
+    started: Instant,
+    /// How long the server may be silent after the end of input.
+    wait: Duration,
+    /// When the last message came.
+    heard: Mutex<Instant>,
+    closing: AtomicBool,
+}
+
+impl Life {
+    fn new(wait: Duration) -> Arc<Self> {
+        let started = Instant::now();
+        Arc::new(Self { started, wait, heard: Mutex::new(started), closing: AtomicBool::new(false) })
+    }
+
+    fn hear(&self) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn wait_for_silence(&self) {
+        let asked = Instant::now();
+        loop {
+            let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            let left = self.wait.saturating_sub(heard.max(asked).elapsed());
+            if left.is_zero() {
+                return;
+            }
+            thread::sleep(left);
+        }
+    }
+
+    fn close(&self, writer: &mut Writer<Client>) {
+        self.closing.store(true, Ordering::Relaxed);
+        // A server that is gone is seen by the thread that reads.
+        let _ = writer.send_close(CloseCode::NORMAL, "");
+    }
 }
 
 /// Prints messages until the connection ends, and tells how it did.
-fn print_messages(
-    mut reader: Reader<Client>,
-    started: Instant,
-    closing: &AtomicBool,
-) -> Result<(), Box<dyn Error>> {
+fn print_messages(mut reader: Reader<Client>, life: &Life) -> Result<(), Box<dyn Error>> {
     let mut out = std::io::stdout();
     loop {
-        match reader.read_event()? {
-            Some(Event::Message(Message::Text(text))) => writeln!(out, "{text}")?,
+        let event = reader.read_event()?;
+        if let Some(Event::Message(_)) = event {
+            life.hear();
+        }
+        match event {
+            Some(Event::Message(Message::Text(text))) => writeln!(out, "{}", program::escaped(text))?,
             Some(Event::Message(Message::Binary(bytes))) => {
                 let start = bytes.get(..16).unwrap_or(bytes);
                 let more = if start.len() < bytes.len() { " …" } else { "" };
@@ -169,7 +216,7 @@ fn print_messages(
             }
             Some(Event::Pong(payload)) => {
                 if let Ok(sent) = payload.as_ref().try_into().map(u128::from_be_bytes) {
-                    let took = started.elapsed().as_nanos().saturating_sub(sent);
+                    let took = life.started.elapsed().as_nanos().saturating_sub(sent);
                     eprintln!(
                         "pong after {:.3} ms",
                         Duration::from_nanos(u64::try_from(took)?).as_secs_f64() * 1e3
@@ -180,7 +227,7 @@ fn print_messages(
             None => break,
         }
     }
-    if let (false, Some((code, reason))) = (closing.load(Ordering::Relaxed), reader.close_frame()) {
+    if let (false, Some((code, reason))) = (life.closing.load(Ordering::Relaxed), reader.close_frame()) {
         eprintln!("closed by the server: {code} {reason:?}");
     }
     Ok(())

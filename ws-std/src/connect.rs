@@ -174,7 +174,7 @@ impl<'a> Connector<'a> {
         write_within(&transport, &request, self.write_timeout)?;
         let mut head = Head::new();
         let len = head.read(&transport, clock, &mut handshake).map_err(|error| match error {
-            HeadError::Io(error) => ConnectError::Io(error),
+            HeadError::Nothing(error) | HeadError::Io(error) => ConnectError::Io(error),
             HeadError::Handshake(error) => ConnectError::Handshake(error),
         })?;
         let (endpoint, subprotocol) = match handshake.answer(head.received())? {

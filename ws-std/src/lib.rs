@@ -3,20 +3,19 @@
 //! A server that echoes, on a thread per connection:
 //!
 //! ```no_run
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let listener = std::net::TcpListener::bind("127.0.0.1:9001")?;
-//! for stream in listener.incoming() {
-//!     let stream = stream?;
-//!     std::thread::spawn(move || -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-//!         let mut ws = ws_std::accept(stream)?;
-//!         while let Some(mut received) = ws.read()? {
-//!             received.reply.send(received.message)?;
-//!         }
-//!         Ok(())
-//!     });
-//! }
-//! # Ok(()) }
+//! let server = ws_std::Server::bind("127.0.0.1:9001")?;
+//! server.run(|exchange| {
+//!     let mut ws = exchange.accept()?;
+//!     while let Some(mut received) = ws.read()? {
+//!         received.reply.send(received.message)?;
+//!     }
+//!     Ok(())
+//! })?;
+//! # std::io::Result::Ok(())
 //! ```
+//!
+//! [`Server`] has limits, survives the lack of files and threads, and [stops](Handle::stop) in good order. A program with a loop of
+//! its own accepts single connections with [`accept`] or an [`Acceptor`].
 //!
 //! A client:
 //!
@@ -44,22 +43,25 @@
 //!   connections lend each other; the process keeps at most 32 of them, of up to 160 KiB.
 //! - Anything that reads and writes can carry a connection: [`Transport`], [`Blocking`].
 //!
-//! Limits and timeouts, their defaults and the reasons for them are in [`Config`]. [`Acceptor`] and [`Connector`] take
+//! Limits and timeouts, their defaults and the reasons for them are in [`Config`]. [`Server`], [`Acceptor`] and [`Connector`] take
 //! everything that can be chosen for a connection.
 
 mod accept;
+mod answer;
 mod buffers;
 mod clock;
 mod compression;
 mod connect;
 mod entropy;
 mod error;
+mod exchange;
 mod incoming;
 mod link;
 mod opening;
 mod outgoing;
-#[allow(dead_code, reason = "for the server that closes its connections")]
 mod remote;
+pub mod role;
+mod server;
 mod socket;
 mod split;
 mod transport;
@@ -67,23 +69,22 @@ mod websocket;
 
 use core::time::Duration;
 
-pub use accept::{AcceptError, Acceptor, Answer, Page, accept};
+pub use accept::{AcceptError, Acceptor, accept};
+pub use answer::{Answer, Page};
 pub use connect::{ConnectError, Connector, Refused, connect};
 pub use entropy::OsEntropy;
 pub use error::{Error, Result};
-pub use link::Role;
+pub use exchange::Exchange;
 pub use outgoing::MessageWriter;
+pub use server::{Handle, HandlerResult, Incident, Server};
 pub use socket::Socket;
 pub use split::{Reader, ReuniteError, Writer};
 pub use transport::{Blocking, Duplex, Transport};
 pub use websocket::{ControlPayload, Event, Received, ReceivedPart, Reply, WebSocket};
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate;
-pub use ws_proto::{
-    self as proto, Cause, CloseCode, Closed, Config, Message, MessageKind, Part, Prepared, Server, State,
-};
+pub use ws_proto::{self as proto, Cause, CloseCode, Closed, Config, Message, MessageKind, Part, Prepared, State};
 
-/// The side that opened the connection.
-pub type Client = ws_proto::Client<OsEntropy>;
+use role::{Client, Role};
 
 const DEFAULT_WRITE_TIMEOUT: Option<Duration> = Some(Duration::from_secs(30));

@@ -11,6 +11,7 @@ use crate::{
 };
 
 /// What has been received of a head, and of what follows it.
+#[derive(Default)]
 pub(crate) struct Head {
     bytes: Vec<u8>,
     filled: usize,
@@ -18,6 +19,8 @@ pub(crate) struct Head {
 
 /// Why no head came.
 pub(crate) enum HeadError {
+    /// The transport ended, with this error, before the first byte.
+    Nothing(io::Error),
     Io(io::Error),
     Handshake(HandshakeError),
 }
@@ -82,10 +85,16 @@ impl Head {
             let deadline = handshake.poll_timeout().and_then(|at| clock.to_system(at));
             let room = self.bytes.get_mut(self.filled..).unwrap_or_default();
             match transport.read(room, deadline) {
+                Ok(0) if self.filled == 0 => {
+                    return Err(HeadError::Nothing(io::ErrorKind::UnexpectedEof.into()));
+                }
                 Ok(0) => return Err(HeadError::Io(io::ErrorKind::UnexpectedEof.into())),
                 Ok(len) => self.filled += len,
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                     handshake.handle_timeout(clock.now()).map_err(HeadError::Handshake)?;
+                }
+                Err(error) if self.filled == 0 && is_gone(&error) => {
+                    return Err(HeadError::Nothing(error));
                 }
                 Err(error) => return Err(HeadError::Io(error)),
             }
@@ -100,6 +109,14 @@ impl Head {
     pub(crate) fn into_buffer(self, head_len: usize) -> ws_proto::MessageBuffer<Vec<u8>> {
         ws_proto::MessageBuffer::with_received(self.bytes, head_len..self.filled)
     }
+}
+
+/// Whether the peer has ended the transport, in good order or not.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe
+    )
 }
 
 /// Writes all of `bytes`, within `timeout`.

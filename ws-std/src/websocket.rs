@@ -353,7 +353,6 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     }
 
     /// This connection, and a way for another thread to close it.
-    #[allow(dead_code, reason = "for the server that closes its connections")]
     pub(crate) fn with_remote(self) -> (Self, Remote)
     where
         R: 'static,

@@ -4,6 +4,7 @@ mod closing;
 mod messages;
 mod opening;
 mod peer;
+mod server;
 mod split;
 mod timeouts;
 mod transports;
@@ -15,7 +16,10 @@ use std::{
     thread,
 };
 
-use ws_std::{Acceptor, Answer, Client, Config, Connector, Server, Socket, Transport, WebSocket};
+use ws_std::{
+    Acceptor, Answer, Config, Connector, Socket, Transport, WebSocket,
+    role::{Client, Server},
+};
 
 /// What any wait of a test may take at most; none takes so long.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -4,8 +4,9 @@ use std::{
 };
 
 use ws_std::{
-    Acceptor, Client, Connector, Server, WebSocket,
+    Acceptor, Connector, WebSocket,
     proto::server::{Accept, Head, OriginPolicy, Request},
+    role::{Client, Server},
 };
 use ws_tests::{RawFrame, parse};
 

@@ -3,7 +3,7 @@ use std::{io::Read, sync::mpsc, thread, time::Instant};
 
 use ws_std::{
     Acceptor, Cause, CloseCode, Config, Connector, Duplex, Error, Event, Message, MessageKind, Part, Prepared,
-    Reader, Role, Socket, WebSocket, Writer,
+    Reader, Socket, WebSocket, Writer, role::Role,
 };
 use ws_tests::{CLOSE, PING, PONG, frame, masked, noise, parse};
 

@@ -5,9 +5,10 @@ use std::{
     ffi::{OsStr, OsString},
     io::Write,
     process::ExitCode,
+    thread,
 };
 
-use ws_std::deflate::Settings;
+use ws_std::{Server, deflate::Settings};
 
 /// What a program's command line came to: `None` if help is asked for.
 pub(crate) type Arguments<A> = Result<Option<A>, Box<dyn Error>>;
@@ -36,6 +37,56 @@ pub(crate) fn profile(name: Option<OsString>) -> Result<Settings, Box<dyn Error>
         Some(Some("best")) => Ok(Settings::best_ratio()),
         Some(_) => Err("the profile is none of small, balanced, best".into()),
     }
+}
+
+/// Makes a server with as many connections as the system allows, which the first Ctrl-C or SIGTERM stops in good order.
+#[allow(dead_code, reason = "some examples are clients")]
+pub(crate) fn server(address: &str) -> Result<Server, Box<dyn Error>> {
+    // A connection is a file; with fewer of them there are fewer connections.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    let server = Server::bind(address).map_err(|error| format!("can't listen on {address}: {error}"))?;
+    let handle = server.handle();
+    at_signal(move || handle.stop())?;
+    Ok(server)
+}
+
+/// Has the first Ctrl-C or SIGTERM do `stop`, which may take its time; a second one ends the process at once.
+#[allow(dead_code, reason = "some examples just end")]
+pub(crate) fn at_signal(stop: impl FnOnce() + Send + 'static) -> Result<(), Box<dyn Error>> {
+    let mut stop = Some(stop);
+    ctrlc::set_handler(move || {
+        let started = stop.take().map(|stop| thread::Builder::new().spawn(stop));
+        if !matches!(started, Some(Ok(_))) {
+            // The status that a shell gives an interrupted program.
+            std::process::exit(130);
+        }
+    })?;
+    Ok(())
+}
+
+/// A text of others for a terminal: characters that a terminal obeys, or that are not seen, are escaped.
+#[allow(dead_code, reason = "some examples show no text of others")]
+pub(crate) fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' | '\r' | '\t' => escaped.extend(character.escape_default()),
+            _ if is_plain(character) => escaped.push(character),
+            _ => escaped.extend(character.escape_unicode()),
+        }
+    }
+    escaped
+}
+
+/// Whether a character would be seen, and where it stands: not a control character, none that has no width or turns the direction of
+/// text.
+#[allow(dead_code, reason = "some examples show no text of others")]
+pub(crate) fn is_plain(character: char) -> bool {
+    let is_hidden = matches!(
+        character,
+        '\u{061C}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}'
+    );
+    !character.is_control() && !is_hidden
 }
 
 /// Runs `program`, or tells its help, or what is wrong.

@@ -1,0 +1,168 @@
+//! The members of the room, and what they say.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Instant,
+};
+
+use ws_std::{
+    CloseCode, Error, Exchange, HandlerResult, Message, MessageKind, Prepared, Reader, Writer,
+    deflate::{Deflater, Settings},
+    proto::SendError,
+    role::Server,
+};
+
+use crate::{
+    pace::Pace,
+    program::is_plain,
+    queue::{self, Queue},
+};
+
+/// In bytes; a longer one is no line of a chat, and closes the connection with 1009.
+pub(crate) const LONGEST_LINE: u64 = 4 * 1024;
+pub(crate) const COMPRESSION: Settings = Settings::small();
+/// In characters.
+const LONGEST_NAME: usize = 32;
+/// Stack of the thread that writes to a member.
+const STACK: usize = 128 * 1024;
+
+/// A line on its way to everyone, and compressed for those who can read that.
+struct Line {
+    plain: Prepared<Vec<u8>>,
+    deflated: Prepared<Vec<u8>>,
+    len: usize,
+}
+
+impl queue::Line for Arc<Line> {
+    fn len(&self) -> usize {
+        self.len
+    }
+}
+
+pub(crate) struct Room {
+    members: Mutex<Members>,
+    deflater: Mutex<Deflater>,
+}
+
+#[derive(Default)]
+struct Members {
+    by_id: HashMap<u64, Member>,
+    next: u64,
+}
+
+struct Member {
+    queue: Arc<Queue<Arc<Line>>>,
+    writer: Writer<Server>,
+}
+
+impl Room {
+    pub(crate) fn new() -> Self {
+        Self { members: Mutex::default(), deflater: Mutex::new(Deflater::new(COMPRESSION)) }
+    }
+
+    /// Serves a member until it leaves.
+    pub(crate) fn serve(&self, exchange: Exchange) -> HandlerResult {
+        let name = name_in(exchange.query());
+        let (reader, writer) = exchange.accept()?.split();
+        let queue = Arc::new(Queue::new());
+        thread::scope(|scope| {
+            let (lines, to_member) = (Arc::clone(&queue), writer.clone());
+            // Without a thread there is no member: the connection ends, and the page tries again later.
+            let thread = thread::Builder::new().stack_size(STACK);
+            thread.spawn_scoped(scope, move || write_lines(to_member, &lines))?;
+            let id = self.join(Member { queue: Arc::clone(&queue), writer });
+            self.say(&format!("join\t{name}"));
+            let result = self.read_lines(reader, &name);
+            self.leave(id);
+            queue.close();
+            self.say(&format!("leave\t{name}"));
+            Ok(result?)
+        })
+    }
+
+    fn read_lines(&self, mut reader: Reader<Server>, name: &str) -> ws_std::Result<()> {
+        let mut pace = Pace::default();
+        while let Some(message) = reader.read()? {
+            let Message::Text(text) = message else {
+                reader.close(CloseCode::POLICY_VIOLATION, "lines of text only")?;
+                return Ok(());
+            };
+            let line = plain(text);
+            let Some(wait) = pace.line(Instant::now()) else {
+                reader.close(CloseCode::POLICY_VIOLATION, "too many lines")?;
+                return Ok(());
+            };
+            thread::sleep(wait);
+            if !line.is_empty() {
+                self.say(&format!("say\t{name}\t{line}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn join(&self, member: Member) -> u64 {
+        let mut members = self.lock();
+        members.next += 1;
+        let id = members.next;
+        members.by_id.insert(id, member);
+        id
+    }
+
+    fn leave(&self, id: u64) {
+        self.lock().by_id.remove(&id);
+    }
+
+    /// Queues a line for everyone: encoded once, and nobody is waited for.
+    fn say(&self, line: &str) {
+        let Ok(plain) = Prepared::new(MessageKind::Text, line.as_bytes().to_vec()) else {
+            return;
+        };
+        let mut deflater = self.deflater.lock().unwrap_or_else(PoisonError::into_inner);
+        let deflated = deflater.prepare(Message::Text(line), COMPRESSION.server_max_window_bits);
+        drop(deflater);
+        let line = Arc::new(Line { plain, deflated, len: line.len() });
+        let mut late = Vec::new();
+        self.lock().by_id.retain(|_, member| {
+            let keeps_up = member.queue.push(Arc::clone(&line));
+            if !keeps_up {
+                late.push(member.writer.clone());
+            }
+            keeps_up
+        });
+        // Their threads see the connection end.
+        late.iter().for_each(Writer::abort);
+    }
+}
+
+/// Sends a member what waits for it, until it has left.
+fn write_lines(mut writer: Writer<Server>, lines: &Queue<Arc<Line>>) {
+    while let Some(line) = lines.pop() {
+        let sent = match writer.send_prepared(&line.deflated) {
+            Err(Error::Send(SendError::NotNegotiated)) => writer.send_prepared(&line.plain),
+            sent => sent,
+        };
+        if sent.is_err() {
+            // The thread that reads sees it too.
+            return;
+        }
+    }
+}
+
+/// The name that a member has given itself: a short line, and not quite nothing.
+fn name_in(query: Option<&str>) -> String {
+    let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let name = pairs.filter(|(key, _)| key == "name").map(|(_, name)| name).next().unwrap_or_default();
+    let name: String = plain(&name).chars().take(LONGEST_NAME).collect();
+    if name.is_empty() { "guest".into() } else { name }
+}
+
+/// A text without characters that are not seen, or that change how others are.
+fn plain(text: &str) -> String {
+    text.replace('\t', " ").chars().filter(|&character| is_plain(character)).collect::<String>().trim().to_owned()
+}

@@ -1,0 +1,117 @@
+//! Answers to a request.
+
+use std::borrow::Cow;
+
+use ws_proto::{
+    handshake::WriteError,
+    server::{Reject, Subprotocol, reject_to},
+};
+
+/// An answer to a request for a connection.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub(crate) verdict: Verdict,
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Verdict {
+    /// With this subprotocol.
+    Accept(Option<Box<str>>),
+    /// With this status.
+    Refuse(u16),
+}
+
+/// A page for a request that does not ask for a connection.
+///
+/// Browsers are told to take its content type as it is (`X-Content-Type-Options: nosniff`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    status: &'static str,
+    content_type: &'static str,
+    headers: Vec<(String, String)>,
+    pub(crate) body: Cow<'static, [u8]>,
+}
+
+impl Page {
+    /// Makes an HTML page in UTF-8.
+    pub fn html(body: impl Into<Cow<'static, str>>) -> Self {
+        let body = match body.into() {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        };
+        Self::new("text/html; charset=utf-8", body)
+    }
+
+    /// Makes a page of another type.
+    pub fn new(content_type: &'static str, body: impl Into<Cow<'static, [u8]>>) -> Self {
+        Self { status: "200 OK", content_type, headers: Vec::new(), body: body.into() }
+    }
+
+    /// Makes the page for a path that has none (404).
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self { status: "404 Not Found", ..Self::new("text/plain", b"Not Found".as_slice()) }
+    }
+
+    /// Adds a header field, such as Content-Security-Policy. Those that describe the connection or the body are refused when
+    /// the page is sent.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Returns the head of the response.
+    pub(crate) fn head(&self) -> Result<Vec<u8>, WriteError> {
+        // Fields that a refusal can have are those that a page can have.
+        reject_to(&Reject::new(404).headers(&borrowed(&self.headers)), &[], &mut Vec::new())?;
+        let mut head = format!(
+            "HTTP/1.1 {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n",
+            self.status,
+            self.content_type,
+            self.body.len(),
+        );
+        for (name, value) in &self.headers {
+            head.extend([name, ": ", value, "\r\n"]);
+        }
+        head.push_str("\r\n");
+        Ok(head.into_bytes())
+    }
+}
+
+impl Answer {
+    /// Makes an answer that accepts the connection.
+    #[must_use]
+    pub const fn accept() -> Self {
+        Self { verdict: Verdict::Accept(None), headers: Vec::new() }
+    }
+
+    /// Makes an answer that refuses the connection, with a status from 300 to 599: 401, 403, 404, 503, a redirect.
+    #[must_use]
+    pub const fn refuse(status: u16) -> Self {
+        Self { verdict: Verdict::Refuse(status), headers: Vec::new() }
+    }
+
+    /// Chooses a subprotocol, found by [`Request::select`](ws_proto::server::Request::select) or
+    /// [`Exchange::select`](crate::Exchange::select). A refusal ignores it.
+    #[must_use]
+    pub fn subprotocol(mut self, subprotocol: Option<Subprotocol<'_>>) -> Self {
+        if let Verdict::Accept(chosen) = &mut self.verdict {
+            *chosen = subprotocol.map(|subprotocol| subprotocol.as_str().into());
+        }
+        self
+    }
+
+    /// Adds a header field.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+}
+
+/// Fields as `ws-proto` takes them.
+pub(crate) fn borrowed(headers: &[(String, String)]) -> Vec<(&str, &str)> {
+    headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}

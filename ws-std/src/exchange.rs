@@ -1,0 +1,347 @@
+//! A request and its answer (RFC 6455 section 4.2).
+
+use core::{fmt, mem, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, thread};
+
+use ws_proto::{
+    Endpoint, HandshakeError,
+    handshake::{Fields, WriteError},
+    server::{
+        Accept, Handshake, Head as Parsed, OriginPolicy, PlainRequest, Reject, Request, Subprotocol, reject_to,
+    },
+};
+
+use crate::{
+    Socket, WebSocket,
+    accept::{AcceptError, Terms},
+    answer::{Answer, Page, Verdict, borrowed},
+    clock::Clock,
+    compression::Compression,
+    opening::{Head, farewell, write_within},
+    role::Server,
+    transport::Transport,
+};
+
+/// A request that has been read but not answered yet, with the transport that it came over.
+///
+/// [`accept`](Self::accept) makes a connection of it, [`page`](Self::page) and [`refuse`](Self::refuse) answer and end
+/// the transport. An exchange that is dropped answers too: 404 to a request for a connection, 426 (ask for a
+/// connection) to any other, and 500 if the thread panics. A handler that returns early for another reason answers
+/// itself first.
+///
+/// What is asked about the request is looked up in its head at each call.
+pub struct Exchange<T: Transport = Socket> {
+    /// `None` once answered. The server that watches over the exchange has a weak reference.
+    transport: Option<Arc<T>>,
+    terms: Terms,
+    clock: Clock,
+    handshake: Handshake,
+    head: Head,
+    head_len: usize,
+    peer: Option<SocketAddr>,
+    on_open: Option<OnOpen<T>>,
+}
+
+/// Sees the connection before the application does.
+pub(crate) type OnOpen<T> = Box<dyn FnOnce(WebSocket<Server, T>) -> WebSocket<Server, T> + Send>;
+
+impl<T: Transport> Exchange<T> {
+    /// The exchange of a request that has been found valid.
+    pub(crate) fn new(
+        transport: Arc<T>,
+        terms: Terms,
+        clock: Clock,
+        handshake: Handshake,
+        head: (Head, usize),
+    ) -> Self {
+        let (head, head_len) = head;
+        let transport = Some(transport);
+        Self { transport, terms, clock, handshake, head, head_len, peer: None, on_open: None }
+    }
+
+    /// Has `on_open` called with the connection.
+    pub(crate) fn watch(&mut self, peer: SocketAddr, on_open: OnOpen<T>) {
+        self.peer = Some(peer);
+        self.on_open = Some(on_open);
+    }
+
+    /// The request: for a connection, or for something else.
+    pub(crate) fn request(&self) -> Option<Parsed<'_>> {
+        // The origin has been judged already.
+        let parsed = self.handshake.request(self.head.received(), OriginPolicy::AllowAny).ok();
+        debug_assert!(parsed.is_some(), "the head was valid when it was received");
+        parsed
+    }
+
+    /// Looks something up in the request, whichever kind it is.
+    fn look_up<'h, X: Default>(
+        &'h self,
+        upgrade: impl FnOnce(Request<'h>) -> X,
+        plain: impl FnOnce(PlainRequest<'h>) -> X,
+    ) -> X {
+        match self.request() {
+            Some(Parsed::Upgrade(request)) => upgrade(request),
+            Some(Parsed::Plain(request)) => plain(request),
+            None => X::default(),
+        }
+    }
+
+    /// Returns whether the request asks for a connection.
+    #[must_use]
+    pub fn is_upgrade(&self) -> bool {
+        self.look_up(|_| true, |_| false)
+    }
+
+    /// Returns the method, in capitals. A request for a connection has GET.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        self.look_up(|_| "GET", |plain| plain.method())
+    }
+
+    /// Returns the request target as it was sent.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        self.look_up(|upgrade| upgrade.target(), |plain| plain.target())
+    }
+
+    /// Returns the path of the target as it was sent, with its percent-encoding.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.look_up(|upgrade| upgrade.path(), |plain| plain.path())
+    }
+
+    /// Returns the query of the target, without its question mark.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.look_up(|upgrade| upgrade.query(), |plain| plain.query())
+    }
+
+    /// Returns the host that the request is for, with the port if it was sent.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.look_up(|upgrade| upgrade.host(), |plain| plain.host())
+    }
+
+    /// Returns the origin of the page that asks for a connection. `None`: no browser asks, or the request is for
+    /// something else.
+    #[must_use]
+    pub fn origin(&self) -> Option<&str> {
+        self.look_up(|upgrade| upgrade.origin(), |_| None)
+    }
+
+    /// Returns the value of the first field called `name`, in whatever case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.look_up(|upgrade| upgrade.header(name), |plain| plain.header(name))
+    }
+
+    /// Returns all fields in their order, each with its name and its value.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let fields: Option<Fields<'_>> =
+            self.look_up(|upgrade| Some(upgrade.headers()), |plain| Some(plain.headers()));
+        fields.into_iter().flatten()
+    }
+
+    /// Returns the subprotocols that the client speaks, its favourite first.
+    pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
+        self.look_up(|upgrade| Some(upgrade.subprotocols()), |_| None).into_iter().flatten()
+    }
+
+    /// Returns the first of `ours` that the client speaks too, for [`Answer::subprotocol`].
+    #[must_use]
+    pub fn select<'s>(&self, ours: &[&'s str]) -> Option<Subprotocol<'s>> {
+        self.look_up(|upgrade| upgrade.select(ours), |_| None)
+    }
+
+    /// Accepts the connection.
+    ///
+    /// # Errors
+    ///
+    /// See [`AcceptError`]. A request that does not ask for a connection has been answered with 426.
+    pub fn accept(self) -> Result<WebSocket<Server, T>, AcceptError> {
+        self.accept_with(Answer::accept())
+    }
+
+    /// Answers a request for a connection as `answer` says.
+    ///
+    /// # Errors
+    ///
+    /// See [`AcceptError`]; [`AcceptError::Refused`] if the answer is a refusal. A request that does not ask for a
+    /// connection has been answered with 426.
+    pub fn accept_with(mut self, answer: Answer) -> Result<WebSocket<Server, T>, AcceptError> {
+        if !self.is_upgrade() {
+            return Err(self.fail(HandshakeError::UpgradeRequired));
+        }
+        let subprotocol = match answer.verdict {
+            Verdict::Accept(subprotocol) => subprotocol,
+            Verdict::Refuse(status) => {
+                self.refuse_with(status, &answer.headers)?;
+                return Err(AcceptError::Refused(status));
+            }
+        };
+        let mut response = Vec::new();
+        let endpoint = match self.write_acceptance(subprotocol.as_deref(), &answer.headers, &mut response) {
+            Ok(endpoint) => endpoint,
+            Err(error) => return Err(self.fail_to_answer(error)),
+        };
+        // Taken first: after half an answer there is no other.
+        let transport = self.take_transport()?;
+        write_within(&*transport, &response, self.terms.answer_timeout())?;
+        Ok(self.open(transport, endpoint, subprotocol.as_deref()))
+    }
+
+    /// Writes the response that accepts to `response`.
+    fn write_acceptance(
+        &self,
+        subprotocol: Option<&str>,
+        headers: &[(String, String)],
+        response: &mut Vec<u8>,
+    ) -> Result<Endpoint<Server>, WriteError> {
+        let Some(Parsed::Upgrade(request)) = self.request() else {
+            return Err(WriteError::InvalidHeader);
+        };
+        let chosen = match subprotocol {
+            // One that this client has not offered would make it fail.
+            Some(name) => Some(request.select(&[name]).ok_or(WriteError::InvalidHeader)?),
+            None => None,
+        };
+        let headers = borrowed(headers);
+        let accept = Accept::new().subprotocol(chosen).headers(&headers);
+        #[cfg(feature = "deflate")]
+        let accept = accept.deflate(self.terms.pool.as_ref().and_then(|pool| request.deflate(&pool.settings)));
+        request.upgrade().accept_to(&accept, &self.terms.config, self.clock.now(), response)
+    }
+
+    /// Makes the connection whose handshake is complete.
+    fn open(
+        mut self,
+        transport: Arc<T>,
+        endpoint: Endpoint<Server>,
+        subprotocol: Option<&str>,
+    ) -> WebSocket<Server, T> {
+        #[cfg(feature = "deflate")]
+        let compression = Compression::new(&endpoint, self.terms.pool.as_ref());
+        #[cfg(not(feature = "deflate"))]
+        let compression = Compression::default();
+        let transport = alone(transport);
+        let buffer = mem::take(&mut self.head).into_buffer(self.head_len);
+        let ws = WebSocket::new(endpoint, compression, transport, buffer, self.clock, self.terms.write_timeout)
+            .with_subprotocol(subprotocol);
+        match self.on_open.take() {
+            Some(on_open) => on_open(ws),
+            None => ws,
+        }
+    }
+
+    /// Answers with a page, whatever was asked for, and ends the transport. HEAD gets the fields alone.
+    ///
+    /// # Errors
+    ///
+    /// [`AcceptError::Answer`] if the page has a field that cannot be sent: 500 has been sent instead.
+    /// [`AcceptError::Io`].
+    pub fn page(mut self, page: &Page) -> Result<(), AcceptError> {
+        let mut response = match page.head() {
+            Ok(head) => head,
+            Err(error) => return Err(self.fail_to_answer(error)),
+        };
+        if self.method() != "HEAD" {
+            response.extend_from_slice(&page.body);
+        }
+        self.write_last(&response, self.terms.write_timeout)
+    }
+
+    /// Refuses with a status from 300 to 599, and ends the transport; [`Answer::refuse`] can say more.
+    ///
+    /// # Errors
+    ///
+    /// [`AcceptError::Answer`] if that is no status of a refusal: 500 has been sent instead. [`AcceptError::Io`].
+    pub fn refuse(mut self, status: u16) -> Result<(), AcceptError> {
+        self.refuse_with(status, &[])
+    }
+
+    fn refuse_with(&mut self, status: u16, headers: &[(String, String)]) -> Result<(), AcceptError> {
+        let mut response = Vec::new();
+        let reject = Reject::new(status);
+        match reject_to(&reject.headers(&borrowed(headers)), self.head.received(), &mut response) {
+            Ok(()) => self.write_refusal(&response),
+            Err(error) => Err(self.fail_to_answer(error)),
+        }
+    }
+
+    /// Answers that the request is at fault.
+    fn fail(&mut self, error: HandshakeError) -> AcceptError {
+        let mut response = Vec::new();
+        error.write_response_to(self.head.received(), &mut response);
+        // A peer that is gone needs no answer.
+        let _ = self.write_refusal(&response);
+        AcceptError::Handshake(error)
+    }
+
+    /// Answers that the application's answer is at fault.
+    fn fail_to_answer(&mut self, error: WriteError) -> AcceptError {
+        // The application learns of its own fault, whether or not the peer does.
+        let _ = self.refuse_with(500, &[]);
+        AcceptError::Answer(error)
+    }
+
+    fn write_refusal(&mut self, response: &[u8]) -> Result<(), AcceptError> {
+        self.write_last(response, self.terms.answer_timeout())
+    }
+
+    fn write_last(&mut self, response: &[u8], timeout: Option<Duration>) -> Result<(), AcceptError> {
+        let transport = self.take_transport()?;
+        write_within(&*transport, response, timeout)?;
+        farewell(&*transport);
+        Ok(())
+    }
+
+    fn take_transport(&mut self) -> io::Result<Arc<T>> {
+        debug_assert!(self.transport.is_some(), "an exchange is answered once");
+        self.transport.take().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl Exchange {
+    /// Returns the address of the peer: a proxy's, if there is one. `None`: the socket has no such address, or is gone.
+    #[must_use]
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.peer.or_else(|| self.transport.as_ref()?.as_socket2().peer_addr().ok()?.as_socket())
+    }
+}
+
+impl<T: Transport> Drop for Exchange<T> {
+    fn drop(&mut self) {
+        if self.transport.is_none() {
+            return;
+        }
+        // The peer may be gone, which is nobody's concern here.
+        if thread::panicking() {
+            let _ = self.refuse_with(500, &[]);
+        } else if self.is_upgrade() {
+            let _ = self.refuse_with(404, &[]);
+        } else {
+            self.fail(HandshakeError::UpgradeRequired);
+        }
+    }
+}
+
+impl<T: Transport> fmt::Debug for Exchange<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange")
+            .field("request", &self.request())
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The transport, which has no other owner.
+fn alone<T>(mut transport: Arc<T>) -> T {
+    loop {
+        match Arc::try_unwrap(transport) {
+            Ok(transport) => return transport,
+            // The server looks at it for the length of a system call.
+            Err(still) => transport = still,
+        }
+        thread::yield_now();
+    }
+}

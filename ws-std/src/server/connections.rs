@@ -1,0 +1,237 @@
+//! Connections that a server has, from the first byte of a request on.
+
+use core::time::Duration;
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
+    time::Instant,
+};
+
+use ws_proto::CloseCode;
+
+use super::wake::Wake;
+use crate::{Socket, WebSocket, exchange::OnOpen, remote::Remote, role, transport::Transport};
+
+/// Connections over a limit that are being told so; each takes a thread for up to a second.
+const MOST_REFUSALS: usize = 32;
+/// How long to wait for the accepting thread to see that it is to stop, and how often to wake it.
+const WAKE_PAUSE: Duration = Duration::from_millis(100);
+const MOST_WAKES: u32 = 20;
+const REASON: &str = "server is going down";
+
+/// How many connections a server has at most.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) connections: usize,
+    /// Of those, how many may have a request that is not answered yet.
+    pub(super) opening: usize,
+    pub(super) opening_per_address: Option<usize>,
+}
+
+/// All connections of a server, shared by its threads and its handles.
+pub(super) struct Connections {
+    state: Mutex<State>,
+    /// A connection has ended, or the server stops.
+    changed: Condvar,
+    wake: Wake,
+}
+
+#[derive(Default)]
+struct State {
+    next: u64,
+    opening: HashMap<u64, Opening>,
+    open: HashMap<u64, Remote>,
+    refusals: usize,
+    accepting: bool,
+    /// When the server was told to stop.
+    stopped: Option<Instant>,
+}
+
+struct Opening {
+    network: IpAddr,
+    socket: Weak<Socket>,
+}
+
+/// How a new connection is treated.
+pub(super) enum Admission {
+    Serve(Place),
+    /// It is told that there is no place.
+    Refuse(RefusalPlace),
+    /// It is dropped.
+    Drop,
+}
+
+/// The place of a connection, which is free again once this is dropped.
+pub(super) struct Place {
+    connections: Arc<Connections>,
+    id: u64,
+}
+
+/// The place of a connection that is being refused.
+pub(super) struct RefusalPlace(Arc<Connections>);
+
+impl Connections {
+    pub(super) fn new(wake: Wake) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), changed: Condvar::new(), wake })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.lock().count()
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.lock().stopped.is_some()
+    }
+
+    /// Notes that a thread accepts from now on, unless the server has been stopped before.
+    pub(super) fn begin(&self) {
+        let mut state = self.lock();
+        state.accepting = state.stopped.is_none();
+    }
+
+    /// Waits a while, or until the server is stopped.
+    pub(super) fn pause(&self, time: Duration) {
+        drop(self.changed.wait_timeout_while(self.lock(), time, |state| state.stopped.is_none()));
+    }
+
+    /// Finds a place for a new connection.
+    pub(super) fn admit(self: &Arc<Self>, socket: &Arc<Socket>, peer: SocketAddr, limits: &Limits) -> Admission {
+        let mut state = self.lock();
+        let network = network(peer.ip());
+        if state.has_room(network, limits) {
+            let id = state.next;
+            state.next += 1;
+            state.opening.insert(id, Opening { network, socket: Arc::downgrade(socket) });
+            return Admission::Serve(Place { connections: Arc::clone(self), id });
+        }
+        if state.refusals >= MOST_REFUSALS {
+            return Admission::Drop;
+        }
+        state.refusals += 1;
+        Admission::Refuse(RefusalPlace(Arc::clone(self)))
+    }
+
+    /// Tells the accepting thread to stop, and waits until it has seen that.
+    pub(super) fn stop(&self) {
+        let mut state = self.lock();
+        state.stopped.get_or_insert_with(Instant::now);
+        self.changed.notify_all();
+        for _ in 0..MOST_WAKES {
+            if !state.accepting {
+                return;
+            }
+            // Open until the thread has it. Another process that shares the listener may get it instead: then once more.
+            let _caller = self.wake.call();
+            let waited = self.changed.wait_timeout_while(state, WAKE_PAUSE, |state| state.accepting);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Closes all connections at once, after the last has been accepted; returns when they have ended, or have been dropped
+    /// `timeout` after the server was stopped.
+    pub(super) fn end(&self, timeout: Duration) {
+        let mut state = self.lock();
+        state.accepting = false;
+        let stopped = *state.stopped.get_or_insert_with(Instant::now);
+        self.changed.notify_all();
+        state.abort_opening();
+        let open: Vec<_> = state.open.values().cloned().collect();
+        drop(state);
+        // A peer that takes nothing costs a millisecond.
+        for remote in open.iter().take_while(|_| stopped.elapsed() < timeout) {
+            remote.close(CloseCode::GOING_AWAY, REASON);
+        }
+        let left = timeout.saturating_sub(stopped.elapsed());
+        let waited = self.changed.wait_timeout_while(self.lock(), left, |state| state.count() > 0);
+        let state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        state.abort_opening();
+        state.open.values().for_each(Remote::abort);
+    }
+
+    /// Counts a connection as open.
+    fn opened(&self, id: u64, remote: Remote) {
+        let mut state = self.lock();
+        state.opening.remove(&id);
+        state.open.insert(id, remote.clone());
+        let stopping = state.stopped.is_some();
+        drop(state);
+        if stopping {
+            remote.close(CloseCode::GOING_AWAY, REASON);
+        }
+    }
+}
+
+impl State {
+    fn count(&self) -> usize {
+        self.opening.len() + self.open.len()
+    }
+
+    fn has_room(&self, network: IpAddr, limits: &Limits) -> bool {
+        let per_address = limits
+            .opening_per_address
+            .is_none_or(|most| self.opening.values().filter(|opening| opening.network == network).count() < most);
+        self.count() < limits.connections && self.opening.len() < limits.opening && per_address
+    }
+
+    fn abort_opening(&self) {
+        for socket in self.opening.values().filter_map(|opening| opening.socket.upgrade()) {
+            // A socket that is gone already is what is asked for.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl Place {
+    /// What an exchange does with its connection: the server can close it from then on.
+    pub(super) fn on_open(&self) -> OnOpen<Socket> {
+        let (connections, id) = (Arc::clone(&self.connections), self.id);
+        Box::new(move |ws: WebSocket<role::Server>| {
+            let (ws, remote) = ws.with_remote();
+            connections.opened(id, remote);
+            ws
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut state = self.connections.lock();
+        state.opening.remove(&self.id);
+        state.open.remove(&self.id);
+        drop(state);
+        self.connections.changed.notify_all();
+    }
+}
+
+impl Drop for RefusalPlace {
+    fn drop(&mut self) {
+        self.0.lock().refusals -= 1;
+    }
+}
+
+/// What counts as one address: of IPv6 the first 64 bits, since a peer has at least all that follow.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_is_64_bits_of_ipv6_and_all_of_ipv4() {
+        let network = |text: &str| network(text.parse().unwrap());
+        assert_eq!(network("2001:db8:1:2:3:4:5:6"), network("2001:db8:1:2::1"));
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
+        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
+    }
+}
