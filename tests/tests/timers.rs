@@ -382,12 +382,17 @@ fn a_peer_that_takes_what_was_queued_before_a_ping_is_alive() {
 }
 
 #[test]
-fn a_peer_that_takes_nothing_before_a_ping_is_given_up_in_the_pong_timeout() {
+fn a_peer_that_takes_nothing_is_given_up_in_the_write_timeout_not_the_pong_timeout() {
     let mut host = server(&Config::default());
     let mut output = message_and_ping(&mut host, 400);
     output.written(&mut host.endpoint, host.now, 0);
-    assert_eq!(host.endpoint.poll_timeout(), at(40 * SECOND));
     assert_eq!(output.poll_timeout(), at(50 * SECOND));
+    assert_eq!(host.endpoint.poll_timeout(), at(40 * SECOND));
+    // The Ping has not left, so that no answer is late.
+    output.handle_timeout(&mut host.endpoint, Instant::from_millis(40 * SECOND));
+    assert_eq!(host.endpoint.poll_timeout(), at(60 * SECOND));
+    assert_eq!(host.endpoint.state(), State::Open);
+    assert!(output.is_overdue(Instant::from_millis(50 * SECOND)));
 }
 
 #[test]

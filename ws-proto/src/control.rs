@@ -38,10 +38,10 @@ impl ControlFrame {
         Self { bytes, len }
     }
 
-    /// The frame's opcode: Close, Ping or Pong.
-    #[cfg(feature = "alloc")]
-    pub(crate) fn opcode(&self) -> Option<Opcode> {
-        self.bytes.first().and_then(|first| Opcode::from_bits(first & 0x0F))
+    /// Returns whether this is a Pong, the one frame of these that the peer has no answer to.
+    #[must_use]
+    pub const fn is_pong(&self) -> bool {
+        self.bytes[0] & 0x0F == Opcode::Pong.bits()
     }
 
     /// The bytes for the wire.

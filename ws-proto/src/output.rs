@@ -10,7 +10,6 @@ use crate::{
     control::{ControlFrame, Transmit},
     endpoint::Endpoint,
     error::SendError,
-    frame::Opcode,
     message::Message,
     retention::Retention,
     role::Role,
@@ -109,7 +108,7 @@ impl Output {
         match transmit {
             Transmit::Control(frame) => {
                 self.bytes.extend_from_slice(frame.as_bytes());
-                if frame.opcode() != Some(Opcode::Pong) {
+                if !frame.is_pong() {
                     self.awaited = self.waiting();
                 }
             }
@@ -269,6 +268,18 @@ impl Output {
         self.bytes = bytes;
         self.clear_front(len);
         self.count(now, len)
+    }
+
+    /// Runs the timers of `endpoint`, as [`Endpoint::handle_timeout`] does, and drains it.
+    ///
+    /// A wait for the peer's answer does not begin before the frame that it answers has left: until then the peer's
+    /// time to take our output counts, up to [`poll_timeout`](Self::poll_timeout).
+    pub fn handle_timeout<R: Role, T: Trace>(&mut self, endpoint: &mut Endpoint<R, T>, now: Instant) {
+        if self.awaited > 0 && self.poll_timeout().is_some() {
+            endpoint.written(now);
+        }
+        endpoint.handle_timeout(now);
+        self.drain(endpoint);
     }
 
     /// Drops all that waits, the half-close included: the transport has failed, or its peer is too slow.

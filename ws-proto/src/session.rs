@@ -206,8 +206,7 @@ impl<'a> Session<'a> {
             self.receive(now, &mut [], memory, |_| Err(500), |_, _| {});
         }
         if let Self::Open(endpoint) = self {
-            endpoint.handle_timeout(now);
-            memory.output.drain(endpoint);
+            memory.output.handle_timeout(endpoint, now);
             if matches!(endpoint.state(), State::Closed(_)) {
                 *self = Self::Closed;
             }

@@ -83,6 +83,11 @@ impl WriteDeadline {
         self.poll_timeout().is_some_and(|deadline| deadline <= now)
     }
 
+    /// Changes [`write_timeout`](Config::write_timeout), for output that begins to wait or makes progress from now on.
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) {
+        self.timeout = timeout.map(Millis::new);
+    }
+
     /// Forgets that output waits: it has been dropped, or a new attempt begins.
     pub const fn reset(&mut self) {
         self.waiting = None;

@@ -55,7 +55,7 @@ fn case_count(connector: &Connector<'_>, url: &str) -> Result<u32, Box<dyn Error
 fn run_case(connector: &Connector<'_>, url: &str) -> Result<(), Box<dyn Error>> {
     let mut ws = connector.connect(url)?;
     while let Some(mut received) = ws.read()? {
-        received.reply.send(received.message)?;
+        received.reply.queue(received.message)?;
     }
     Ok(())
 }

@@ -49,7 +49,7 @@ fn echo(url: &str, deflate: Option<Settings>) -> Result<(), Box<dyn Error>> {
     };
     let mut ws = connector.connect(url)?;
     while let Some(mut received) = ws.read()? {
-        received.reply.send(received.message)?;
+        received.reply.queue(received.message)?;
     }
     Ok(())
 }

@@ -79,7 +79,7 @@ fn echo(exchange: Exchange) -> HandlerResult {
     let mut ws = exchange.accept_with(answer)?;
     // Queued echoes are written together, before the next read waits for the socket.
     while let Some(mut received) = ws.read()? {
-        received.reply.send(received.message)?;
+        received.reply.queue(received.message)?;
     }
     Ok(())
 }

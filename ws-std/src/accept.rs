@@ -45,7 +45,6 @@ pub struct Acceptor<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
     pub(crate) config: Config,
-    pub(crate) write_timeout: Option<Duration>,
     #[cfg(feature = "deflate")]
     pub(crate) pool: Option<Arc<Pool>>,
 }
@@ -53,7 +52,7 @@ pub(crate) struct Terms {
 impl Terms {
     /// How long the peer may take to take an answer without a page.
     pub(crate) fn answer_timeout(&self) -> Option<Duration> {
-        [self.write_timeout, self.config.handshake_timeout].into_iter().flatten().min()
+        [self.config.write_timeout, self.config.handshake_timeout].into_iter().flatten().min()
     }
 }
 
@@ -71,7 +70,6 @@ impl<'a> Acceptor<'a> {
             origin: OriginPolicy::SameHost,
             terms: Terms {
                 config: Config::new(),
-                write_timeout: crate::DEFAULT_WRITE_TIMEOUT,
                 #[cfg(feature = "deflate")]
                 pool: None,
             },
@@ -91,10 +89,11 @@ impl<'a> Acceptor<'a> {
         Self { origin, ..self }
     }
 
-    /// Sets how long the peer may take none of the bytes that we write.
+    /// Sets [`Config::write_timeout`]: how long the peer may take none of the bytes that we write. Call it after
+    /// [`config`](Self::config).
     #[must_use]
     pub fn write_timeout(mut self, timeout: Option<Duration>) -> Self {
-        self.terms.write_timeout = timeout;
+        self.terms.config.write_timeout = timeout;
         self
     }
 

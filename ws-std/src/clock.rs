@@ -12,6 +12,11 @@ impl Clock {
         Self { epoch: Instant::now() }
     }
 
+    /// An instant that has passed: a deadline for what must not wait.
+    pub(crate) const fn epoch(self) -> Instant {
+        self.epoch
+    }
+
     pub(crate) fn now(&self) -> ws_proto::Instant {
         self.epoch.elapsed().into()
     }

@@ -42,7 +42,6 @@ pub struct Connector<'a> {
     origin: Option<&'a str>,
     config: Config,
     connect_timeout: Option<Duration>,
-    write_timeout: Option<Duration>,
     #[cfg(feature = "deflate")]
     pool: Option<Arc<Pool>>,
 }
@@ -63,7 +62,6 @@ impl<'a> Connector<'a> {
             origin: None,
             config: Config::new(),
             connect_timeout: Some(Duration::from_secs(30)),
-            write_timeout: crate::DEFAULT_WRITE_TIMEOUT,
             #[cfg(feature = "deflate")]
             pool: None,
         }
@@ -101,10 +99,12 @@ impl<'a> Connector<'a> {
         Self { connect_timeout: timeout, ..self }
     }
 
-    /// How long the peer may take none of the bytes that we write.
+    /// Sets [`Config::write_timeout`]: how long the peer may take none of the bytes that we write. Call it after
+    /// [`config`](Self::config).
     #[must_use]
-    pub fn write_timeout(self, timeout: Option<Duration>) -> Self {
-        Self { write_timeout: timeout, ..self }
+    pub fn write_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.config.write_timeout = timeout;
+        self
     }
 
     /// Offers to compress messages (RFC 7692); see [`deflate`](crate::deflate) for what that takes.
@@ -171,7 +171,7 @@ impl<'a> Connector<'a> {
         let mut handshake = self.handshake(target, nonce, clock)?;
         let mut request = Vec::new();
         handshake.write_request_to(&mut request);
-        write_within(&transport, &request, self.write_timeout)?;
+        write_within(&transport, &request, self.config.write_timeout)?;
         let mut head = Head::new();
         let len = head.read(&transport, clock, &mut handshake).map_err(|error| match error {
             HeadError::Nothing(error) | HeadError::Io(error) => ConnectError::Io(error),
@@ -190,7 +190,7 @@ impl<'a> Connector<'a> {
         let compression = Compression::new(&endpoint, self.pool.as_ref());
         #[cfg(not(feature = "deflate"))]
         let compression = Compression::default();
-        let ws = WebSocket::new(endpoint, compression, transport, buffer, clock, self.write_timeout);
+        let ws = WebSocket::new(endpoint, compression, transport, buffer, clock, &self.config);
         Ok(ws.with_subprotocol(subprotocol))
     }
 }

@@ -225,7 +225,7 @@ impl<T: Transport> Exchange<T> {
         let compression = Compression::default();
         let transport = alone(transport);
         let buffer = mem::take(&mut self.head).into_buffer(self.head_len);
-        let ws = WebSocket::new(endpoint, compression, transport, buffer, self.clock, self.terms.write_timeout)
+        let ws = WebSocket::new(endpoint, compression, transport, buffer, self.clock, &self.terms.config)
             .with_subprotocol(subprotocol);
         match self.on_open.take() {
             Some(on_open) => on_open(ws),
@@ -247,7 +247,7 @@ impl<T: Transport> Exchange<T> {
         if self.method() != "HEAD" {
             response.extend_from_slice(&page.body);
         }
-        self.write_last(&response, self.terms.write_timeout)
+        self.write_last(&response, self.terms.config.write_timeout)
     }
 
     /// Refuses with a status from 300 to 599, and ends the transport; [`Answer::refuse`] can say more.

@@ -3,12 +3,14 @@
 use core::time::Duration;
 use std::{io, time::Instant};
 
-use ws_proto::{CloseCode, Closed, Incoming as Told, IncomingPart, MessageBuffer, State};
+use ws_proto::{CloseCode, Closed, Incoming as Told, IncomingPart, MessageBuffer};
 
 use crate::{
     compression::Compression,
     error::{Error, Result},
-    link::{Core, Link, flush, flush_before_read, notify_end, queue_close},
+    flush::{flush, flush_before_read, queue_close},
+    link::Link,
+    output::Core,
     transport::Transport,
 };
 
@@ -26,12 +28,12 @@ pub(crate) struct Incoming {
     in_parts: bool,
     /// Whether the transport has been looked at since a timeout of the endpoint passed.
     looked: bool,
+    /// Whether the application knows that the connection has ended.
+    told: bool,
 }
 
 /// The least that a read may wait: what has arrived already is seen however late it is.
 const LOOK: Duration = Duration::from_millis(1);
-/// How often one who reads looks whether somebody else is still writing.
-const WRITING_CHECK: Duration = Duration::from_secs(1);
 
 /// What [`Incoming::next`] found; payloads are where they were read to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +53,16 @@ impl Incoming {
         compression: Compression,
         now: ws_proto::Instant,
     ) -> Self {
-        Self { buffer, compression, now, timeout: None, deadline: None, in_parts: true, looked: false }
+        Self {
+            buffer,
+            compression,
+            now,
+            timeout: None,
+            deadline: None,
+            in_parts: true,
+            looked: false,
+            told: false,
+        }
     }
 
     /// Begins a call: its timeout counts anew.
@@ -106,7 +117,7 @@ impl Incoming {
                 Ok(Some(kind)) => return Ok(kind),
                 Ok(None) => {}
                 Err(error) => {
-                    self.finish(link);
+                    self.failed(link);
                     return Err(error.into());
                 }
             }
@@ -120,46 +131,38 @@ impl Incoming {
     }
 
     /// Writes what waits, then reads once; how the connection has ended, if it has.
+    ///
+    /// The end is told once as soon as it is certain. Later calls drain the transport, and tell it again after that.
     fn read<L: Link>(&mut self, link: &mut L, limit: Option<Instant>) -> Result<Option<Closed>> {
         let pause = self.flush(link)?;
-        let clock = link.shared().clock;
-        let mut core = link.core();
-        if let Some(closed) = core.closed() {
-            drop(core);
-            if pause.is_some() {
-                // Nothing is left to be read, so that the last words may take their time.
-                let _ = flush(link);
-            }
-            notify_end(link.shared());
+        if let Some(closed) = self.ended(link, pause) {
             return Ok(Some(closed));
         }
+        let clock = link.shared().clock;
         let now = Instant::now();
-        // While somebody writes, its own timeout watches the peer: a Ping would have to wait behind the message.
-        let watched = core.is_being_written() && core.endpoint.state() == State::Open;
+        let mut core = link.core();
         let timeout = core.endpoint.poll_timeout().and_then(|at| clock.to_system(at));
-        let overdue = !watched && timeout.is_some_and(|timeout| timeout <= now);
+        let overdue = timeout.is_some_and(|timeout| timeout <= now);
         if overdue && self.looked {
             self.looked = false;
-            core.endpoint.handle_timeout(clock.now());
+            core.handle_timeout(clock.now());
             return Ok(None);
         }
         self.looked = overdue;
         self.compression.take_back(&mut self.buffer);
         let room = self.buffer.unfilled(&core.endpoint);
         drop(core);
-        let timeout =
-            if watched { now.checked_add(WRITING_CHECK) } else { timeout.map(|timeout| timeout.max(now + LOOK)) };
+        let timeout = timeout.map(|timeout| timeout.max(now + LOOK));
         let retry = pause.and_then(|pause| now.checked_add(pause));
-        let deadline = [timeout, limit, retry].into_iter().flatten().min();
-        let result = link.shared().transport.read(room, deadline);
+        let look_again = if link.is_shared() { link.shared().look_again(now) } else { None };
+        let deadline = [timeout, limit, retry, look_again].into_iter().flatten().min();
+        let result = link.shared().transport().read(room, deadline);
         self.now = clock.now();
         match result {
             Ok(0) => link.core().endpoint.receive_eof(),
             Ok(len) => self.buffer.filled(len),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                if !watched {
-                    link.core().endpoint.handle_timeout(self.now);
-                }
+                link.core().handle_timeout(self.now);
                 if timeout.is_some_and(|timeout| timeout <= Instant::now()) {
                     // Whatever is due, the connection has been idle.
                     link.core().release();
@@ -176,32 +179,56 @@ impl Incoming {
         Ok(None)
     }
 
+    /// How the connection has ended, if that is to be told now.
+    fn ended<L: Link>(&mut self, link: &mut L, pause: Option<Duration>) -> Option<Closed> {
+        let core = link.core();
+        let (closed, certain) = (core.closed(), core.ended());
+        drop(core);
+        if closed.is_some() && pause.is_some() {
+            // Nothing is left to be read, so that the last words may take their time.
+            let _ = flush(link);
+        }
+        let told = closed.or_else(|| certain.filter(|_| !self.told))?;
+        self.told = true;
+        link.shared().notify();
+        Some(told)
+    }
+
     /// Writes what waits; how long to read before the next try, if some of it has to wait longer.
     fn flush<L: Link>(&self, link: &mut L) -> Result<Option<Duration>> {
         match flush_before_read(link) {
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(Error::Io(error)),
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut => Err(Error::Io(error)),
             // What the peer sent before it went away can still be read; the read tells when there is no more.
             Err(_) => Ok(None),
             Ok(pause) => Ok(pause),
         }
     }
 
-    /// The transport has failed; after a complete closing handshake nobody minds.
-    fn transport_failed<L: Link>(&self, link: &mut L, error: io::Error) -> Result<Closed> {
+    /// The transport has failed. After a complete closing handshake that is a clean end.
+    fn transport_failed<L: Link>(&mut self, link: &mut L, error: io::Error) -> Result<Closed> {
         let mut core = link.core();
         core.endpoint.receive_eof();
         core.drain();
         let closed = core.closed();
         drop(core);
-        notify_end(link.shared());
+        self.told = true;
+        link.shared().notify();
         match closed {
             Some(closed) if closed.clean => Ok(closed),
             _ => Err(Error::Io(error)),
         }
     }
 
-    /// Lets the connection end in its own time, discarding what still comes. Bounded by the endpoint's timeouts.
-    fn finish<L: Link>(&mut self, link: &mut L) {
+    /// The connection has failed: the peer is told at once, and the application. Later calls let the connection end in its
+    /// own time, within the endpoint's timeouts.
+    fn failed<L: Link>(&mut self, link: &mut L) {
+        if !self.told {
+            self.told = true;
+            // What takes longer goes out later, or when the connection is dropped.
+            let _ = self.flush(link);
+            link.shared().notify();
+            return;
+        }
         while let Ok(None) = self.read(link, None) {
             let mut core = link.core();
             // The error is known; what matters is that the input is taken.
@@ -225,6 +252,6 @@ impl Incoming {
         };
         self.timeout = timeout;
         ended?;
-        link.core().closed().ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected).into())
+        link.core().endpoint.closed().ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected).into())
     }
 }

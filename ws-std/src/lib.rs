@@ -7,7 +7,7 @@
 //! server.run(|exchange| {
 //!     let mut ws = exchange.accept()?;
 //!     while let Some(mut received) = ws.read()? {
-//!         received.reply.send(received.message)?;
+//!         received.reply.queue(received.message)?;
 //!     }
 //!     Ok(())
 //! })?;
@@ -55,10 +55,12 @@ mod connect;
 mod entropy;
 mod error;
 mod exchange;
+mod flush;
 mod incoming;
 mod link;
 mod opening;
 mod outgoing;
+mod output;
 mod remote;
 pub mod role;
 mod server;
@@ -66,8 +68,6 @@ mod socket;
 mod split;
 mod transport;
 mod websocket;
-
-use core::time::Duration;
 
 pub use accept::{AcceptError, Acceptor, accept};
 pub use answer::{Answer, Page};
@@ -86,5 +86,3 @@ pub use ws_proto::deflate;
 pub use ws_proto::{self as proto, Cause, CloseCode, Closed, Config, Message, MessageKind, Part, Prepared, State};
 
 use role::{Client, Role};
-
-const DEFAULT_WRITE_TIMEOUT: Option<Duration> = Some(Duration::from_secs(30));

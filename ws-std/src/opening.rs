@@ -7,7 +7,7 @@ use ws_proto::HandshakeError;
 
 use crate::{
     clock::Clock,
-    transport::{Transport, write_all},
+    transport::{Transport, write_some},
 };
 
 /// What has been received of a head, and of what follows it.
@@ -122,7 +122,12 @@ fn is_gone(error: &io::Error) -> bool {
 /// Writes all of `bytes`, within `timeout`.
 pub(crate) fn write_within(transport: &impl Transport, bytes: &[u8], timeout: Option<Duration>) -> io::Result<()> {
     let limit = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    write_all(transport, [bytes, &[], &[]], None, limit).1
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let len = write_some(transport, [rest, &[], &[]], limit)?;
+        rest = rest.get(len..).unwrap_or_default();
+    }
+    Ok(())
 }
 
 /// Ends a transport that no connection came of, so that the peer gets to read our last words: closing with

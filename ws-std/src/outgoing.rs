@@ -5,7 +5,8 @@ use ws_proto::{MessageKind, Part};
 
 use crate::{
     error::{Error, Result},
-    link::{self, Link},
+    flush,
+    link::Link,
 };
 
 /// A part is sent when this much has come together.
@@ -25,16 +26,16 @@ pub struct MessageWriter<'a> {
 /// Where parts go, whoever holds the link.
 pub(crate) trait Parts {
     fn queue_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()>;
-    fn flush(&mut self) -> io::Result<()>;
+    fn flush(&mut self) -> Result<()>;
 }
 
 impl<L: Link> Parts for L {
     fn queue_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
-        link::queue_part(self, kind, part, payload)
+        flush::queue_part(self, kind, part, payload)
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        link::flush(self)
+    fn flush(&mut self) -> Result<()> {
+        flush::flush(self)
     }
 }
 
@@ -51,7 +52,7 @@ impl<'a> MessageWriter<'a> {
     /// [`SendError::InvalidUtf8`](ws_proto::SendError::InvalidUtf8) if a text ends inside a code point.
     pub fn finish(mut self) -> Result<()> {
         self.send_part(true)?;
-        Ok(self.parts.flush()?)
+        self.parts.flush()
     }
 
     fn send_part(&mut self, last: bool) -> Result<()> {
@@ -87,7 +88,7 @@ impl Write for MessageWriter<'_> {
         if !self.part.is_empty() {
             self.send_part(false).map_err(io::Error::from)?;
         }
-        self.parts.flush()
+        self.parts.flush().map_err(io::Error::from)
     }
 }
 

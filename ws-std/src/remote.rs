@@ -2,7 +2,6 @@
 
 use core::{fmt, time::Duration};
 use std::{
-    net::Shutdown,
     sync::{Arc, Weak},
     time::Instant,
 };
@@ -11,7 +10,9 @@ use ws_proto::CloseCode;
 
 use crate::{
     Role,
-    link::{Shared, Writing, flush_as, queue_close},
+    flush::{flush_as, queue_close},
+    link::{self, Shared},
+    output::Writing,
     transport::Transport,
 };
 
@@ -59,8 +60,7 @@ impl<R: Role, T: Transport> Remotely for Shared<R, T> {
     }
 
     fn abort(&self) {
-        // A transport that is gone already is what is asked for.
-        let _ = self.transport.shutdown(Shutdown::Both);
+        link::abort(self.transport());
     }
 }
 

@@ -48,7 +48,7 @@ pub type HandlerResult = Result<(), Box<dyn Error + Send + Sync>>;
 /// server.run(|exchange| {
 ///     let mut ws = exchange.accept()?;
 ///     while let Some(mut received) = ws.read()? {
-///         received.reply.send(received.message)?;
+///         received.reply.queue(received.message)?;
 ///     }
 ///     Ok(())
 /// })?;

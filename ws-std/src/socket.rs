@@ -1,13 +1,16 @@
+mod system;
+
 use core::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 use std::{
-    io::{self, IoSlice, Read},
+    io::{self, IoSlice},
     net::{Shutdown, TcpStream},
     time::Instant,
 };
 
+use self::system::{Interest, Wait};
 use crate::transport::{Duplex, Transport};
 
 /// A connected TCP or Unix stream socket.
@@ -15,23 +18,22 @@ use crate::transport::{Duplex, Transport};
 pub struct Socket {
     socket: socket2::Socket,
     read_timeout: Armed,
-    write_timeout: Armed,
 }
 
-/// The timeout that the operating system has been told, in nanoseconds; 0 for none.
+/// The read timeout that the operating system has been told, in nanoseconds; 0 for none.
 ///
 /// Telling it is a system call, so it is told only what it does not know well enough.
 #[derive(Debug, Default)]
 struct Armed(AtomicU64);
 
 impl Armed {
-    /// Sees to it that a call which starts now returns by `deadline`, or a little earlier, through `arm`.
+    /// Arms a timeout through `arm`, so that a call that starts at `now` returns by `deadline`, or a little earlier.
     fn arm(
         &self,
-        deadline: Option<Instant>,
+        deadline: Option<Duration>,
         arm: impl FnOnce(Option<Duration>) -> io::Result<()>,
     ) -> io::Result<()> {
-        let Some(deadline) = deadline else {
+        let Some(remaining) = deadline else {
             // What is armed would only make the call return early, to be repeated, but that for ever.
             if self.0.load(Ordering::Relaxed) != 0 {
                 arm(None)?;
@@ -39,10 +41,6 @@ impl Armed {
             }
             return Ok(());
         };
-        let remaining = deadline.saturating_duration_since(Instant::now());
-        if remaining.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
         // Below a microsecond the operating system's own value would be zero: no timeout at all.
         let remaining = remaining.max(Duration::from_micros(1));
         let armed = Duration::from_nanos(self.0.load(Ordering::Relaxed));
@@ -57,61 +55,75 @@ impl Armed {
     }
 }
 
-/// Whether a blocking call came back because of its timeout, by any system's name for it.
-fn timed_out(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
-}
-
 impl Socket {
-    /// Takes over a connected socket: blocking, without Nagle's delay where there is one.
+    /// Takes over a connected socket and turns off Nagle's delay where there is one.
     ///
     /// # Errors
     ///
     /// The operating system refuses.
     pub fn new(socket: impl Into<socket2::Socket>) -> io::Result<Self> {
         let socket = socket.into();
-        socket.set_nonblocking(false)?;
+        socket.set_nonblocking(system::NONBLOCKING)?;
         socket.set_read_timeout(None)?;
         socket.set_write_timeout(None)?;
         // Not every stream socket is TCP.
         let _ = socket.set_tcp_nodelay(true);
         #[cfg(target_vendor = "apple")]
         socket.set_nosigpipe(true)?;
-        Ok(Self { socket, read_timeout: Armed::default(), write_timeout: Armed::default() })
+        Ok(Self { socket, read_timeout: Armed::default() })
     }
 
-    /// The socket as `socket2` has it, for options and addresses.
+    /// Returns the socket as `socket2` has it, for options and addresses.
     #[must_use]
     pub const fn as_socket2(&self) -> &socket2::Socket {
         &self.socket
     }
 
-    /// The socket itself, blocking and without timeouts.
+    /// Returns the socket itself, blocking and without timeouts.
     ///
     /// # Errors
     ///
     /// The operating system refuses.
     pub fn into_socket2(self) -> io::Result<socket2::Socket> {
+        self.socket.set_nonblocking(false)?;
         self.socket.set_read_timeout(None)?;
-        self.socket.set_write_timeout(None)?;
         Ok(self.socket)
     }
 
-    /// Repeats `call` until it is done, fails, or the deadline has passed.
-    fn until<X>(
-        armed: &Armed,
+    /// [`read`](Transport::read), with `arm` to set the read timeout.
+    fn read_armed(
+        &self,
+        buffer: &mut [u8],
         deadline: Option<Instant>,
         arm: impl Fn(Option<Duration>) -> io::Result<()>,
-        mut call: impl FnMut() -> io::Result<X>,
-    ) -> io::Result<X> {
+    ) -> io::Result<usize> {
         loop {
-            armed.arm(deadline, &arm)?;
-            match call() {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted || timed_out(&error) => {}
+            let remaining = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let result = if remaining.is_some_and(|remaining| remaining.is_zero()) {
+                let result = system::read_now(&self.socket, buffer);
+                if result.as_ref().is_err_and(would_wait) {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                result
+            } else {
+                let armed = if system::UNARMED { Ok(()) } else { self.read_timeout.arm(remaining, &arm) };
+                match Wait::choose(cfg!(windows), &armed) {
+                    Wait::Blocking => system::read(&self.socket, buffer),
+                    Wait::Polled => system::poll(&self.socket, Interest::Read, deadline)
+                        .and_then(|()| system::read_now(&self.socket, buffer)),
+                }
+            };
+            match result {
+                Err(error) if would_wait(&error) => {}
                 result => return result,
             }
         }
     }
+}
+
+/// Whether a call came back because it would have had to wait longer, or a signal has interrupted it.
+fn would_wait(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }
 
 impl TryFrom<TcpStream> for Socket {
@@ -119,14 +131,6 @@ impl TryFrom<TcpStream> for Socket {
 
     fn try_from(stream: TcpStream) -> io::Result<Self> {
         Self::new(stream)
-    }
-}
-
-impl TryFrom<socket2::Socket> for Socket {
-    type Error = io::Error;
-
-    fn try_from(socket: socket2::Socket) -> io::Result<Self> {
-        Self::new(socket)
     }
 }
 
@@ -141,23 +145,27 @@ impl TryFrom<std::os::unix::net::UnixStream> for Socket {
 
 impl Transport for Socket {
     fn read(&self, buffer: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
-        let arm = |timeout| self.socket.set_read_timeout(timeout);
-        Self::until(&self.read_timeout, deadline, arm, || (&self.socket).read(buffer))
+        self.read_armed(buffer, deadline, |timeout| self.socket.set_read_timeout(timeout))
     }
 
     fn write(&self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> io::Result<usize> {
-        // A peer that is gone is an error to be returned, not a signal that ends the process.
-        #[cfg(all(unix, not(target_vendor = "apple")))]
-        const FLAGS: libc::c_int = libc::MSG_NOSIGNAL;
-        #[cfg(not(all(unix, not(target_vendor = "apple"))))]
-        const FLAGS: i32 = 0;
-        let arm = |timeout| self.socket.set_write_timeout(timeout);
-        let send = || match slices {
-            // The shorter call for the system, too.
-            [slice] => self.socket.send_with_flags(slice, FLAGS),
-            _ => self.socket.send_vectored_with_flags(slices, FLAGS),
-        };
-        Self::until(&self.write_timeout, deadline, arm, send)
+        loop {
+            let result = match slices {
+                // The shorter call for the system, too.
+                [slice] => self.socket.send_with_flags(slice, system::SEND),
+                _ => self.socket.send_vectored_with_flags(slices, system::SEND),
+            };
+            match result {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if would_wait(&error) => {
+                    if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                        return Err(io::ErrorKind::TimedOut.into());
+                    }
+                    system::poll(&self.socket, Interest::Write, deadline)?;
+                }
+                result => return result,
+            }
+        }
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
@@ -166,3 +174,73 @@ impl Transport for Socket {
 }
 
 impl Duplex for Socket {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair() -> (Socket, Socket) {
+        let (ours, theirs) = socket2::Socket::pair(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+        (Socket::new(ours).unwrap(), Socket::new(theirs).unwrap())
+    }
+
+    fn soon() -> Option<Instant> {
+        Instant::now().checked_add(Duration::from_millis(20))
+    }
+
+    fn timed_out<T>(result: io::Result<T>) -> bool {
+        result.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut)
+    }
+
+    #[test]
+    fn a_socket_that_takes_no_options_is_read_all_the_same() {
+        // As macOS has it once the peer has reset the connection.
+        let refuse = |_| Err(io::Error::from(io::ErrorKind::InvalidInput));
+        let (ours, theirs) = pair();
+        assert!(timed_out(ours.read_armed(&mut [0; 4], soon(), refuse)));
+        theirs.write(&[IoSlice::new(b"answer")], None).unwrap();
+        drop(theirs);
+        let mut buffer = [0; 8];
+        assert_eq!(ours.read_armed(&mut buffer, soon(), refuse).unwrap(), 6);
+        assert_eq!(ours.read_armed(&mut buffer, soon(), refuse).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_deadline_in_the_past_does_what_needs_no_waiting() {
+        let past = Some(Instant::now());
+        let (ours, theirs) = pair();
+        assert!(timed_out(ours.read(&mut [0; 4], past)));
+        assert_eq!(theirs.write(&[IoSlice::new(b"ab"), IoSlice::new(b"c")], past).unwrap(), 3);
+        assert_eq!(ours.read(&mut [0; 4], past).unwrap(), 3);
+        let piece = [0; 1 << 16];
+        while !timed_out(theirs.write(&[IoSlice::new(&piece)], past)) {}
+        assert!(timed_out(theirs.write(&[IoSlice::new(&piece)], soon())));
+    }
+
+    #[test]
+    fn a_socket_handed_back_waits_for_ever() {
+        let (ours, _theirs) = pair();
+        assert!(timed_out(ours.read(&mut [0; 4], soon())));
+        let socket = ours.into_socket2().unwrap();
+        assert_eq!((socket.read_timeout().unwrap(), socket.write_timeout().unwrap()), (None, None));
+        assert!(!socket.nonblocking().unwrap());
+    }
+
+    #[test]
+    fn a_timeout_is_armed_only_when_it_is_not_known_well_enough() {
+        let armed = Armed::default();
+        let mut told = Vec::new();
+        for remaining in [Some(8), Some(8), Some(7), None, None, Some(1), Some(4), Some(5)] {
+            let remaining = remaining.map(Duration::from_secs);
+            armed.arm(remaining, |timeout| Ok(told.push(timeout.map(|timeout| timeout.as_millis())))).unwrap();
+        }
+        assert_eq!(told, [Some(7_000), None, Some(875), Some(3_500)]);
+        // Never zero, which would be none.
+        armed
+            .arm(Some(Duration::from_nanos(1)), |timeout| {
+                assert_eq!(timeout, Some(Duration::from_micros(1)));
+                Ok(())
+            })
+            .unwrap();
+    }
+}

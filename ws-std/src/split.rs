@@ -1,14 +1,16 @@
 use core::fmt;
-use std::{net::Shutdown, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use ws_proto::{CloseCode, Closed, Data, Message, MessageKind, Part, Prepared, Server};
+use ws_proto::{CloseCode, Closed, Data, Message, MessageKind, Part, Prepared, SendError, Server};
 
 use crate::{
     Role,
-    error::Result,
+    error::{Error, Result},
+    flush,
     incoming::Incoming,
     link::{self, Link, Owned, Shared},
     outgoing::MessageWriter,
+    output::Writing,
     socket::Socket,
     transport::Transport,
     websocket::{Event, read_event, read_message, read_part},
@@ -17,7 +19,7 @@ use crate::{
 /// The reading half of a connection, from [`WebSocket::split`](crate::WebSocket::split).
 ///
 /// It answers pings and completes the closing handshake, also while the other half is inside a long write.
-pub struct Reader<R: Role, T = Socket> {
+pub struct Reader<R: Role, T: Transport = Socket> {
     pub(crate) link: Arc<Shared<R, T>>,
     pub(crate) incoming: Incoming,
     pub(crate) subprotocol: Option<Box<str>>,
@@ -27,13 +29,13 @@ pub struct Reader<R: Role, T = Socket> {
 ///
 /// It never waits for the peer to send anything; timeouts are kept by the thread that reads. Clones write to the
 /// same connection, each message whole.
-pub struct Writer<R: Role, T = Socket> {
+pub struct Writer<R: Role, T: Transport = Socket> {
     link: Arc<Shared<R, T>>,
     /// As many references as there are writers.
     writers: Arc<()>,
 }
 
-impl<R: Role, T> Writer<R, T> {
+impl<R: Role, T: Transport> Writer<R, T> {
     pub(crate) fn new(link: Arc<Shared<R, T>>) -> Self {
         Self { link, writers: Arc::new(()) }
     }
@@ -133,7 +135,7 @@ impl<R: Role, T: Transport> Writer<R, T> {
     ///
     /// As [`send`](Self::send).
     pub fn queue<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
-        link::queue(&mut self.link, message.into())
+        flush::queue(&mut self.link, message.into())
     }
 
     /// Sends part of a message as a frame of its own.
@@ -142,7 +144,7 @@ impl<R: Role, T: Transport> Writer<R, T> {
     ///
     /// As [`WebSocket::send_part`](crate::WebSocket::send_part).
     pub fn send_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
-        link::queue_part(&mut self.link, kind, part, payload)?;
+        flush::queue_part(&mut self.link, kind, part, payload)?;
         self.flush()
     }
 
@@ -158,7 +160,7 @@ impl<R: Role, T: Transport> Writer<R, T> {
     ///
     /// As [`WebSocket::ping`](crate::WebSocket::ping).
     pub fn ping(&mut self, payload: &[u8]) -> Result<()> {
-        link::ping(&mut self.link, payload)
+        flush::ping(&mut self.link, payload)
     }
 
     /// Writes what is queued.
@@ -167,7 +169,7 @@ impl<R: Role, T: Transport> Writer<R, T> {
     ///
     /// As [`WebSocket::flush`](crate::WebSocket::flush).
     pub fn flush(&mut self) -> Result<()> {
-        Ok(link::flush(&mut self.link)?)
+        flush::flush(&mut self.link)
     }
 
     /// Begins the closing handshake and returns; the thread that reads completes it. Without effect if the
@@ -177,15 +179,14 @@ impl<R: Role, T: Transport> Writer<R, T> {
     ///
     /// As [`WebSocket::send_close`](crate::WebSocket::send_close).
     pub fn send_close(&mut self, code: CloseCode, reason: &str) -> Result<()> {
-        link::send_close(&mut self.link, code, reason)
+        flush::send_close(&mut self.link, code, reason)
     }
 
     /// Ends the transport at once, without the closing handshake: for a peer that is too slow to be waited for.
     ///
     /// Whoever reads or writes on this connection, in any thread, is woken and told that it has ended.
     pub fn abort(&self) {
-        // A transport that is gone already is what is asked for.
-        let _ = self.link.transport.shutdown(Shutdown::Both);
+        link::abort(self.link.transport());
     }
 
     /// Sends a Close and waits until the thread that reads has seen the connection end.
@@ -195,23 +196,37 @@ impl<R: Role, T: Transport> Writer<R, T> {
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::close`](crate::WebSocket::close).
+    /// As [`WebSocket::close`](crate::WebSocket::close). The transport has been ended then, too.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<Closed> {
-        link::send_close(&mut self.link, code, reason)?;
+        flush::queue_close(&mut self.link, code, reason)?;
+        let closed = self.wait_for_end();
+        if closed.is_err() {
+            self.abort();
+        }
+        closed
+    }
+
+    fn wait_for_end(&mut self) -> Result<Closed> {
         let clock = self.link.clock;
         loop {
             let deadline = self.link.core().endpoint.poll_timeout().and_then(|at| clock.to_system(at));
-            self.link.wait(deadline, |core| core.closed().is_some());
+            match flush::flush_as(Writing::Writer, &mut self.link, deadline) {
+                // The reading half sees the transport fail as well.
+                Ok(()) | Err(Error::Send(SendError::Closing)) => {}
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut && deadline.is_some() => {}
+                Err(error) => return Err(error),
+            }
+            self.link.wait(deadline, |core| core.endpoint.closed().is_some());
             let mut core = self.link.core();
-            if let Some(closed) = core.closed() {
+            if let Some(closed) = core.endpoint.closed() {
                 return Ok(closed);
             }
-            core.endpoint.handle_timeout(clock.now());
-            let ended = core.closed().is_some();
+            core.handle_timeout(clock.now());
+            let closed = core.closed();
             drop(core);
-            if ended {
-                // Wakes the reader; a transport that is gone needs no waking.
-                let _ = self.link.transport.shutdown(Shutdown::Both);
+            if let Some(closed) = closed {
+                self.abort();
+                return Ok(closed);
             }
         }
     }
@@ -224,41 +239,41 @@ impl<T: Transport> Writer<Server, T> {
     ///
     /// As [`send`](Self::send).
     pub fn send_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
-        link::queue_prepared(&mut self.link, prepared)?;
+        flush::queue_prepared(&mut self.link, prepared)?;
         self.flush()
     }
 }
 
 /// The halves can't be [put together](Reader::reunite); here they are.
-pub struct ReuniteError<R: Role, T = Socket>(pub Box<(Reader<R, T>, Writer<R, T>)>);
+pub struct ReuniteError<R: Role, T: Transport = Socket>(pub Box<(Reader<R, T>, Writer<R, T>)>);
 
-impl<R: Role, T> fmt::Debug for ReuniteError<R, T> {
+impl<R: Role, T: Transport> fmt::Debug for ReuniteError<R, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReuniteError").finish_non_exhaustive()
     }
 }
 
-impl<R: Role, T> fmt::Display for ReuniteError<R, T> {
+impl<R: Role, T: Transport> fmt::Display for ReuniteError<R, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("halves are of two connections, or there are more writers")
     }
 }
 
-impl<R: Role, T> std::error::Error for ReuniteError<R, T> {}
+impl<R: Role, T: Transport> std::error::Error for ReuniteError<R, T> {}
 
-impl<R: Role, T> Clone for Writer<R, T> {
+impl<R: Role, T: Transport> Clone for Writer<R, T> {
     fn clone(&self) -> Self {
         Self { link: Arc::clone(&self.link), writers: Arc::clone(&self.writers) }
     }
 }
 
-impl<R: Role, T> fmt::Debug for Reader<R, T> {
+impl<R: Role, T: Transport> fmt::Debug for Reader<R, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader").field("buffer", &self.incoming.buffer).finish_non_exhaustive()
     }
 }
 
-impl<R: Role, T> fmt::Debug for Writer<R, T> {
+impl<R: Role, T: Transport> fmt::Debug for Writer<R, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Writer").finish_non_exhaustive()
     }

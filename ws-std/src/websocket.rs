@@ -2,7 +2,7 @@ use core::{fmt, time::Duration};
 use std::sync::Arc;
 
 use ws_proto::{
-    CloseCode, Closed, Data, Endpoint, Message, MessageBuffer, MessageKind, Part, Prepared, Server, State,
+    CloseCode, Closed, Config, Data, Endpoint, Message, MessageBuffer, MessageKind, Part, Prepared, Server, State,
 };
 
 use crate::{
@@ -10,8 +10,9 @@ use crate::{
     clock::Clock,
     compression::Compression,
     error::Result,
+    flush,
     incoming::{Incoming, Kind},
-    link::{self, Link, Owned, Shared},
+    link::{Link, Owned, Shared},
     outgoing::MessageWriter,
     remote::Remote,
     socket::Socket,
@@ -29,11 +30,11 @@ use crate::{
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let mut ws = ws_std::accept(std::net::TcpListener::bind("127.0.0.1:0")?.accept()?.0)?;
 /// while let Some(mut received) = ws.read()? {
-///     received.reply.send(received.message)?;
+///     received.reply.queue(received.message)?;
 /// }
 /// # Ok(()) }
 /// ```
-pub struct WebSocket<R: Role, T = Socket> {
+pub struct WebSocket<R: Role, T: Transport = Socket> {
     link: Owned<R, T>,
     incoming: Incoming,
     subprotocol: Option<Box<str>>,
@@ -59,10 +60,10 @@ pub struct ReceivedPart<'a, R: Role, T: Transport = Socket> {
 
 /// Sends on a connection whose received message is still borrowed.
 ///
-/// Replies are queued and written together: at the latest before the next [`read`](WebSocket::read) waits
-/// for the peer, and whenever 64 KiB have come together. A thread that does something long in between, or
-/// that drops the connection without another `read` or [`close`](WebSocket::close), calls
-/// [`flush`](Self::flush).
+/// [`queue`](Self::queue) is for replies that are written together, which is many times faster where messages follow one
+/// another: at the latest before the next [`read`](WebSocket::read) waits for the peer, and whenever 64 KiB have come
+/// together. [`send`](Self::send) writes at once: for a thread that does something long in between, or that drops the
+/// connection without another `read` or [`close`](WebSocket::close), which drops what is queued.
 pub struct Reply<'a, R: Role, T: Transport = Socket> {
     link: &'a mut Owned<R, T>,
 }
@@ -160,10 +161,10 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
         transport: T,
         buffer: MessageBuffer<Vec<u8>>,
         clock: Clock,
-        write_timeout: Option<Duration>,
+        config: &Config,
     ) -> Self {
         let incoming = Incoming::new(buffer, compression.other(), clock.now());
-        let link = Owned::alone(Shared::new(endpoint, compression, transport, clock, write_timeout));
+        let link = Owned::alone(Shared::new(endpoint, compression, transport, clock, config));
         Self { link, incoming, subprotocol: None }
     }
 
@@ -175,11 +176,11 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     ///
     /// `received` is what has been read behind the handshake. Timeouts are those of `config`, and 30 s
     /// for a peer that takes none of our bytes.
-    pub fn from_handshake(role: R, transport: T, received: Vec<u8>, config: &ws_proto::Config) -> Self {
+    pub fn from_handshake(role: R, transport: T, received: Vec<u8>, config: &Config) -> Self {
         let clock = Clock::new();
         let endpoint = Endpoint::new(role, config, ws_proto::Negotiated::default(), clock.now());
         let buffer = MessageBuffer::from(received);
-        Self::new(endpoint, Compression::default(), transport, buffer, clock, crate::DEFAULT_WRITE_TIMEOUT)
+        Self::new(endpoint, Compression::default(), transport, buffer, clock, config)
     }
 
     /// Reads the next message; `None` once both sides have closed.
@@ -239,7 +240,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     ///
     /// As [`send`](Self::send).
     pub fn queue<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
-        link::queue(&mut self.link, message.into())
+        flush::queue(&mut self.link, message.into())
     }
 
     /// Sends part of a message as a frame of its own.
@@ -249,7 +250,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     /// As [`send`](Self::send), and [`SendError::NoMessage`](ws_proto::SendError::NoMessage) or [`SendError::KindMismatch`](ws_proto::SendError::KindMismatch) for parts that make
     /// no message.
     pub fn send_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
-        link::queue_part(&mut self.link, kind, part, payload)?;
+        flush::queue_part(&mut self.link, kind, part, payload)?;
         self.flush()
     }
 
@@ -264,7 +265,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     ///
     /// As [`send`](Self::send), and [`SendError::ControlTooLong`](ws_proto::SendError::ControlTooLong).
     pub fn ping(&mut self, payload: &[u8]) -> Result<()> {
-        link::ping(&mut self.link, payload)
+        flush::ping(&mut self.link, payload)
     }
 
     /// Writes what is queued.
@@ -273,7 +274,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     ///
     /// [`Error::Io`](crate::Error::Io); if that is a timeout, what is unwritten goes with the next call.
     pub fn flush(&mut self) -> Result<()> {
-        Ok(link::flush(&mut self.link)?)
+        flush::flush(&mut self.link)
     }
 
     /// Begins the closing handshake and returns; [`read`](Self::read) still delivers what the peer sends until it
@@ -283,7 +284,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     ///
     /// As [`send`](Self::send), and [`SendError::InvalidCloseCode`](ws_proto::SendError::InvalidCloseCode).
     pub fn send_close(&mut self, code: CloseCode, reason: &str) -> Result<()> {
-        link::send_close(&mut self.link, code, reason)
+        flush::send_close(&mut self.link, code, reason)
     }
 
     /// Closes the connection: sends a Close (unless there was one), waits for the peer's, and ends the
@@ -323,7 +324,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
 
     /// How long the peer may take none of the bytes that we write; 30 s by default.
     pub fn set_write_timeout(&mut self, timeout: Option<Duration>) {
-        self.link.core().write_timeout = timeout;
+        self.link.core().set_write_timeout(timeout);
     }
 
     /// The memory that this connection holds now for input and output, in bytes, besides this value itself.
@@ -335,7 +336,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     /// The transport.
     #[must_use]
     pub fn transport(&self) -> &T {
-        &self.link.shared().transport
+        self.link.shared().transport()
     }
 
     /// Ends the driving of this connection: the transport, and bytes that were read and not been taken.
@@ -382,28 +383,48 @@ impl<T: Transport> WebSocket<Server, T> {
     ///
     /// As [`send`](Self::send).
     pub fn send_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
-        link::queue_prepared(&mut self.link, prepared)?;
+        flush::queue_prepared(&mut self.link, prepared)?;
         self.flush()
     }
 }
 
 impl<R: Role, T: Transport> Reply<'_, R, T> {
-    /// Queues a message.
+    /// Sends a message and everything queued before it.
     ///
     /// # Errors
     ///
     /// As [`WebSocket::send`].
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
-        link::queue(self.link, message.into())
+        self.queue(message)?;
+        self.flush()
     }
 
-    /// Queues part of a message as a frame of its own.
+    /// Queues a message, to be written with others: see [`Reply`].
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::send`].
+    pub fn queue<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
+        flush::queue(self.link, message.into())
+    }
+
+    /// Sends part of a message as a frame of its own.
     ///
     /// # Errors
     ///
     /// As [`WebSocket::send_part`].
     pub fn send_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
-        link::queue_part(self.link, kind, part, payload)
+        self.queue_part(kind, part, payload)?;
+        self.flush()
+    }
+
+    /// Queues part of a message, to be written with others: see [`Reply`].
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::send_part`].
+    pub fn queue_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
+        flush::queue_part(self.link, kind, part, payload)
     }
 
     /// A writer for a message that is too big to be held; see [`WebSocket::message_writer`].
@@ -417,7 +438,7 @@ impl<R: Role, T: Transport> Reply<'_, R, T> {
     ///
     /// As [`WebSocket::flush`].
     pub fn flush(&mut self) -> Result<()> {
-        Ok(link::flush(self.link)?)
+        flush::flush(self.link)
     }
 
     /// Begins the closing handshake; see [`WebSocket::send_close`].
@@ -426,11 +447,11 @@ impl<R: Role, T: Transport> Reply<'_, R, T> {
     ///
     /// As [`WebSocket::send_close`].
     pub fn send_close(&mut self, code: CloseCode, reason: &str) -> Result<()> {
-        link::send_close(self.link, code, reason)
+        flush::send_close(self.link, code, reason)
     }
 }
 
-impl<R: Role, T> fmt::Debug for WebSocket<R, T> {
+impl<R: Role, T: Transport> fmt::Debug for WebSocket<R, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebSocket").field("buffer", &self.incoming.buffer).finish_non_exhaustive()
     }

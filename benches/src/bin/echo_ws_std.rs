@@ -12,7 +12,7 @@ fn main() -> std::io::Result<()> {
                 return;
             };
             while let Ok(Some(mut received)) = socket.read() {
-                if received.reply.send(received.message).is_err() {
+                if received.reply.queue(received.message).is_err() {
                     return;
                 }
             }

@@ -136,11 +136,10 @@ impl<R: Role, S: AsyncRead + AsyncWrite> Reader<R, S> {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes our output too slowly"));
             }
             if deadline.is_some_and(|deadline| deadline <= *now) {
-                endpoint.handle_timeout(*now);
+                output.handle_timeout(endpoint, *now);
                 // Whatever is due, the connection has been idle.
                 output.release();
                 buffer.release();
-                output.drain(endpoint);
                 return Ok(());
             }
             (buffer.unfilled(endpoint), deadline, output.is_empty())

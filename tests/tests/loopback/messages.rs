@@ -29,7 +29,7 @@ fn messages_of_every_size_go_both_ways() {
         scope.spawn(move || {
             for _ in 0..messages.len() {
                 let mut received = server.read().unwrap().unwrap();
-                received.reply.send(received.message).unwrap();
+                received.reply.queue(received.message).unwrap();
             }
             server.flush().unwrap();
             server
@@ -76,7 +76,7 @@ fn replies_to_messages_that_came_together_are_written_together() {
     let before = server.transport().writes.load(Ordering::Relaxed);
     for _ in 0..100 {
         let mut received = server.read().unwrap().unwrap();
-        received.reply.send(received.message).unwrap();
+        received.reply.queue(received.message).unwrap();
     }
     assert_eq!(server.transport().writes.load(Ordering::Relaxed), before);
     // They go out before the server waits for the next message, and at once if it says so.
@@ -205,7 +205,7 @@ fn peer_that_reads_nothing_is_not_read_from_and_costs_little() {
             let error = loop {
                 match ws.read() {
                     Ok(Some(mut received)) => {
-                        if let Err(error) = received.reply.send(received.message) {
+                        if let Err(error) = received.reply.queue(received.message) {
                             break error;
                         }
                     }

@@ -32,7 +32,7 @@ fn echo_once(listener: &TcpListener, url: &str) {
         scope.spawn(|| {
             let mut ws = ws_std::accept(listener.accept().unwrap().0).unwrap();
             while let Some(mut received) = ws.read().unwrap() {
-                received.reply.send(received.message).unwrap();
+                received.reply.queue(received.message).unwrap();
             }
         });
         let mut ws = connect(url).unwrap();

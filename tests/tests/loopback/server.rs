@@ -86,7 +86,7 @@ impl Running {
 fn echo(exchange: Exchange) -> HandlerResult {
     let mut ws = exchange.accept()?;
     while let Some(mut received) = ws.read()? {
-        received.reply.send(received.message)?;
+        received.reply.queue(received.message)?;
     }
     Ok(())
 }
@@ -150,7 +150,7 @@ fn a_panic_in_a_handler_ends_its_connection_only() {
             let mut ws = exchange.accept()?;
             while let Some(mut received) = ws.read()? {
                 assert_ne!(received.message, ws_std::Message::Text("panic"), "as the test wants it");
-                received.reply.send(received.message)?;
+                received.reply.queue(received.message)?;
             }
             Ok(())
         },

@@ -86,7 +86,7 @@ fn converse<C: Transport, S: Transport>(
             let mut seen = Vec::new();
             while let Some(mut received) = server.read()? {
                 seen.push(received.message.as_str().unwrap().to_owned());
-                received.reply.send(received.message)?;
+                received.reply.queue(received.message)?;
             }
             Ok(seen)
         });
@@ -216,7 +216,7 @@ fn stream_in_memory_that_is_interrupted_loses_nothing() {
     let stream = Memory { input: input.into(), output, interrupted: false };
     let mut ws = Acceptor::new().accept_over(Blocking::new(stream), |_| Answer::accept()).unwrap();
     while let Some(mut received) = ws.read().unwrap() {
-        received.reply.send(received.message).unwrap();
+        received.reply.queue(received.message).unwrap();
     }
     let (stream, unread) = ws.into_inner();
     assert!(unread.is_empty());
