@@ -232,7 +232,12 @@ mod tests {
         let mut told = Vec::new();
         for remaining in [Some(8), Some(8), Some(7), None, None, Some(1), Some(4), Some(5)] {
             let remaining = remaining.map(Duration::from_secs);
-            armed.arm(remaining, |timeout| Ok(told.push(timeout.map(|timeout| timeout.as_millis())))).unwrap();
+            armed
+                .arm(remaining, |timeout| {
+                    told.push(timeout.map(|timeout| timeout.as_millis()));
+                    Ok(())
+                })
+                .unwrap();
         }
         assert_eq!(told, [Some(7_000), None, Some(875), Some(3_500)]);
         // Never zero, which would be none.
