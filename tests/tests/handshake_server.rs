@@ -1160,6 +1160,8 @@ fn every_refusal_fits_its_bound_and_names_its_section() {
         let text = error.to_string();
         assert!(text.contains("(RFC ") && text.contains(" section ") && text.ends_with(')'), "{text}");
     }
+    assert_eq!(HandshakeError::Accept.field(), Some("Sec-WebSocket-Accept"));
+    assert_eq!(HandshakeError::Syntax.field(), None);
 }
 
 #[test]

@@ -110,6 +110,25 @@ impl HandshakeError {
         }
     }
 
+    /// The field at fault, if it is always the same.
+    #[must_use]
+    pub const fn field(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Host => "Host",
+            Self::UpgradeRequired | Self::Upgrade => "Upgrade",
+            Self::Connection => "Connection",
+            Self::Version | Self::UnsupportedVersion => "Sec-WebSocket-Version",
+            Self::Key => "Sec-WebSocket-Key",
+            Self::Extensions | Self::ServerContextTakeover | Self::ServerMaxWindowBits => {
+                "Sec-WebSocket-Extensions"
+            }
+            Self::Subprotocol => "Sec-WebSocket-Protocol",
+            Self::Origin => "Origin",
+            Self::Accept => "Sec-WebSocket-Accept",
+            _ => return None,
+        })
+    }
+
     /// Writes the complete response that refuses the handshake, and tells its length.
     ///
     /// `received` are the bytes of the request, from the first on, as far as they have come: the answer to HEAD has no body
