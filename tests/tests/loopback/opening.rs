@@ -8,7 +8,11 @@ use std::{
 
 use ws_std::{
     AcceptError, Acceptor, Answer, CloseCode, Config, ConnectError, Connector, Message, Page, Socket, connect,
-    proto::{HandshakeError, handshake::LooksLike, server::OriginPolicy},
+    proto::{
+        HandshakeError,
+        handshake::LooksLike,
+        server::{OriginPolicy, Request},
+    },
 };
 use ws_tests::{FIN, TEXT, frame, masked};
 
@@ -211,6 +215,44 @@ fn frames_right_behind_the_heads_are_not_lost() {
 
     let (mut ws, _peer) = Peer::server(&Connector::new(), &frame(FIN | TEXT, b"welcome"));
     assert_eq!(ws.read().unwrap().unwrap().message, Message::Text("welcome"));
+}
+
+/// Opens a connection with cookies of so many bytes, both ways, within these limits.
+fn open_with_cookies(len: usize, config: &Config) -> Result<(), ConnectError> {
+    let (client, server) = sockets();
+    let cookies = "c".repeat(len);
+    thread::scope(|scope| {
+        let serving = scope.spawn(|| {
+            let answer = |request: &Request<'_>| {
+                assert_eq!(request.header("cookie").unwrap().len(), len);
+                Answer::accept().header("Set-Cookie", &*cookies)
+            };
+            Acceptor::new().config(config.clone()).accept_over(server, answer).map(|_| ())
+        });
+        let connector = Connector::new().config(config.clone()).header("Cookie", &cookies);
+        let opened = connector.connect_over("ws://localhost/", client, |response| {
+            assert_eq!(response.header("set-cookie").unwrap().len(), len);
+        });
+        let accepted = serving.join().unwrap();
+        assert_eq!(opened.is_ok(), accepted.is_ok(), "{accepted:?}");
+        opened.map(|_| ())
+    })
+}
+
+// R9110-7
+#[test]
+fn heads_are_as_long_as_the_limits_say() {
+    assert!(open_with_cookies(8_700, &Config::new()).is_ok());
+    match open_with_cookies(40_000, &Config::new()) {
+        Err(ConnectError::Refused(refused)) => {
+            assert_eq!(refused.status(), 431);
+            assert_eq!(refused.body(), format!("{}\n", HandshakeError::HeadTooLong).as_bytes());
+        }
+        other => panic!("{other:?}"),
+    }
+    let mut config = Config::new();
+    config.max_head_len = 64 << 10;
+    assert!(open_with_cookies(40_000, &config).is_ok());
 }
 
 // R3-1, R3-3
