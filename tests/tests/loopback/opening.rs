@@ -490,6 +490,25 @@ fn request_that_the_server_does_not_take_is_given_up_with_the_handshake() {
 }
 
 #[test]
+fn answer_that_the_client_does_not_take_is_given_up_with_the_handshake() {
+    let (mut client, server) = tcp_pair();
+    client.write_all(REQUEST.as_bytes()).unwrap();
+    let server = Socket::try_from(server).unwrap();
+    let long = "x".repeat(16 << 20);
+    let started = Instant::now();
+    let result = Acceptor::new()
+        .config(impatient())
+        .accept_over(server, |_| Answer::accept().header("X-Long", &*long))
+        .map(|_| ());
+    match result {
+        Err(AcceptError::Io(error)) => assert_eq!(error.kind(), io::ErrorKind::TimedOut),
+        other => panic!("{other:?}"),
+    }
+    assert!((3 * SHORT..PATIENCE).contains(&started.elapsed()), "{:?}", started.elapsed());
+    drop(client);
+}
+
+#[test]
 fn answer_that_opens_a_connection_can_be_seen() {
     let (listener, url) = listener("127.0.0.1");
     thread::scope(|scope| {
