@@ -113,6 +113,9 @@ impl<'a> Connector<'a> {
     }
 
     /// Offers to compress messages (RFC 7692); see [`deflate`](crate::deflate) for what that takes.
+    ///
+    /// Servers that can't be asked to save memory are offered to do without that; see
+    /// [`require_server_parameters`](crate::deflate::Settings::require_server_parameters).
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(self, settings: crate::deflate::Settings) -> Self {
