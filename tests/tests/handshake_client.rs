@@ -6,7 +6,7 @@ use proptest::{collection::vec, prelude::*, sample};
 use ws_proto::{
     Client, Config, EntropyError, HandshakeError, Instant, Negotiated, State,
     client::{Answer, Handshake, Request},
-    handshake::{LooksLike, MAX_INTERIM_RESPONSES, WriteError},
+    handshake::{LooksLike, MAX_INTERIM_RESPONSES, SingleField, WriteError},
 };
 use ws_tests::{
     Edit::{self, Add, AddBytes, Before, Set, Start, Without},
@@ -107,7 +107,7 @@ const UPGRADE: &[Case] = &[
     (Failed(E::Upgrade), "R4.1-17: list of one", &[Set("Upgrade: websocket,")]),
     (Failed(E::Upgrade), "R4.1-17: version", &[Set("Upgrade: websocket/13")]),
     (Failed(E::Upgrade), "R4.1-17: quoted", &[Set("Upgrade: \"websocket\"")]),
-    (Failed(E::DuplicateField), "R4.1-17: twice", &[Add("Upgrade: websocket")]),
+    (Failed(E::DuplicateField(SingleField::Upgrade)), "R4.1-17: twice", &[Add("Upgrade: websocket")]),
     (Open(None), "R4.1-18: case does not matter", &[Set("Connection: UPGRADE")]),
     (Open(None), "R4.1-18: list", &[Set("Connection: keep-alive, Upgrade")]),
     (Open(None), "R4.1-18: empty elements", &[Set("Connection: ,,Upgrade,")]),
@@ -174,11 +174,15 @@ const ACCEPT: &[Case] = &[
         &[Set("Sec-WebSocket-Accept: \"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\"")],
     ),
     (
-        Failed(E::DuplicateField),
+        Failed(E::DuplicateField(SingleField::Accept)),
         "R11.3.3-1: twice",
         &[Add("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")],
     ),
-    (Failed(E::DuplicateField), "R11.3.3-1: and a wrong one", &[Add("Sec-WebSocket-Accept: x")]),
+    (
+        Failed(E::DuplicateField(SingleField::Accept)),
+        "R11.3.3-1: and a wrong one",
+        &[Add("Sec-WebSocket-Accept: x")],
+    ),
     (
         Failed(E::Key),
         "R11.3.1-1: key in a response",
@@ -200,7 +204,7 @@ const NEGOTIATION: &[Case] = &[
     (Failed(E::Subprotocol), "R4.1-22, R4.3-1: empty", &[Add("Sec-WebSocket-Protocol:")]),
     (Failed(E::Subprotocol), "R8.1-1: not ASCII", &[AddBytes(b"Sec-WebSocket-Protocol: chat.v1\xFF")]),
     (
-        Failed(E::DuplicateField),
+        Failed(E::DuplicateField(SingleField::Subprotocol)),
         "R11.3.4-1: two lines",
         &[Add("Sec-WebSocket-Protocol: chat.v1"), Add("Sec-WebSocket-Protocol: chat.v1")],
     ),
@@ -370,7 +374,7 @@ fn an_extended_connect_is_answered_by_what_was_offered() {
     assert_eq!(answer(&[("date", "today"), ("sec-websocket-protocol", " b ")]), Ok(Some("b")));
     assert_eq!(answer(&[("sec-websocket-protocol", "c")]), Err(HandshakeError::Subprotocol));
     let twice = [("sec-websocket-protocol", "a"), ("Sec-WebSocket-Protocol", "b")];
-    assert_eq!(answer(&twice), Err(HandshakeError::DuplicateField));
+    assert_eq!(answer(&twice), Err(HandshakeError::DuplicateField(SingleField::Subprotocol)));
     assert_eq!(answer(&[("sec-websocket-extensions", "x")]), Err(HandshakeError::Extensions));
     assert_eq!(answer(&[("sec-websocket-extensions", ";")]), Err(HandshakeError::Extensions));
 }

@@ -7,7 +7,7 @@ use core::time::Duration;
 use proptest::{collection::vec, prelude::*, sample};
 use ws_proto::{
     Config, HandshakeError, Instant, State,
-    handshake::{LooksLike, WriteError},
+    handshake::{LooksLike, SingleField, WriteError},
     server::{self, Accept, Handshake, Head, HttpVersion, OriginPolicy, Reject, Request, Upgrade},
 };
 use ws_tests::{
@@ -1134,7 +1134,13 @@ fn every_refusal_fits_its_bound_and_names_its_section() {
         HandshakeError::MethodNotAllowed,
         HandshakeError::Target,
         HandshakeError::Host,
-        HandshakeError::DuplicateField,
+        HandshakeError::DuplicateField(SingleField::Host),
+        HandshakeError::DuplicateField(SingleField::ContentLength),
+        HandshakeError::DuplicateField(SingleField::Upgrade),
+        HandshakeError::DuplicateField(SingleField::Key),
+        HandshakeError::DuplicateField(SingleField::Version),
+        HandshakeError::DuplicateField(SingleField::Accept),
+        HandshakeError::DuplicateField(SingleField::Subprotocol),
         HandshakeError::Body,
         HandshakeError::UpgradeRequired,
         HandshakeError::Upgrade,
@@ -1159,6 +1165,23 @@ fn every_refusal_fits_its_bound_and_names_its_section() {
         refuse(error, b"");
         let text = error.to_string();
         assert!(text.contains("(RFC ") && text.contains(" section ") && text.ends_with(')'), "{text}");
+    }
+    assert_eq!(HandshakeError::Accept.field(), Some("Sec-WebSocket-Accept"));
+    assert_eq!(HandshakeError::Syntax.field(), None);
+}
+
+#[test]
+fn a_field_that_is_repeated_is_named() {
+    for (more, field) in [
+        ("Host: example.com", SingleField::Host),
+        ("Content-Length: 0\r\nContent-Length: 0", SingleField::ContentLength),
+        ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", SingleField::Key),
+        ("Sec-WebSocket-Version: 13", SingleField::Version),
+    ] {
+        let head = padded(&format!("{more}\r\n"));
+        let error = Request::parse(&head, OriginPolicy::SameHost).unwrap_err();
+        assert_eq!(error, HandshakeError::DuplicateField(field));
+        assert_eq!(error.field(), more.split(':').next());
     }
 }
 

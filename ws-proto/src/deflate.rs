@@ -12,7 +12,9 @@
 //! from its first compressed message on, a [`Deflater`] 150 to 300 KiB by its [`Settings`];
 //! [`Settings::deflater_bytes`] and [`INFLATER_BYTES`] tell before, `held_bytes` of each tells at any time. With context
 //! takeover each connection needs its own. Without, what lies between two messages is nothing: one of each for all
-//! connections of a thread will do, and an idle connection costs what it costs without compression.
+//! connections of a thread will do, and an idle connection costs what it costs without compression. A client can only ask the
+//! server for that: one that does not confirm it takes its context over, and each connection to it keeps an inflater
+//! ([`Settings::require_server_parameters`]).
 //!
 //! # Security
 //!

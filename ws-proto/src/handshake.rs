@@ -38,7 +38,7 @@ pub use error::{HandshakeError, WriteError};
 #[cfg(all(test, feature = "deflate"))]
 pub(crate) use extension::extensions_of;
 pub use extension::{Extension, Parameters, Value};
-pub use field::Fields;
+pub use field::{Fields, SingleField};
 pub use foreign::LooksLike;
 
 /// The longest request target accepted: what RFC 9112 section 3 recommends to support at least.

@@ -1,13 +1,13 @@
-use core::{fmt, time::Duration};
-use std::{
-    io,
-    net::{SocketAddr, TcpStream},
-    time::Instant,
-};
+mod address;
+mod error;
+mod refused;
+
+use core::time::Duration;
+use std::{io, net::TcpStream, time::Instant};
 
 use url::{Position, Url};
 use ws_proto::{
-    Entropy, EntropyError, HandshakeError,
+    Entropy, HandshakeError,
     client::{Answer, Handshake, Refusal, Request, Response},
     handshake::WriteError,
 };
@@ -21,9 +21,13 @@ use crate::{
     Client, Config, OsEntropy, Socket, WebSocket,
     clock::Clock,
     compression::Compression,
-    opening::{Head, HeadError, write_within},
+    opening::{Head, HeadError, is_gone, system_deadline, write_by},
     transport::Transport,
 };
+use address::{alternate, connect_any};
+pub use error::ConnectError;
+use refused::Body;
+pub use refused::Refused;
 
 /// Opens a connection to `url`, which is `ws://host[:port][/path][?query]`, with all defaults.
 ///
@@ -86,7 +90,8 @@ impl<'a> Connector<'a> {
         Self { origin: Some(origin), ..self }
     }
 
-    /// Limits and timeouts.
+    /// Limits and timeouts. The [handshake timeout](Config::handshake_timeout) holds for the request and the answer
+    /// together.
     #[must_use]
     pub fn config(self, config: Config) -> Self {
         Self { config, ..self }
@@ -108,6 +113,9 @@ impl<'a> Connector<'a> {
     }
 
     /// Offers to compress messages (RFC 7692); see [`deflate`](crate::deflate) for what that takes.
+    ///
+    /// Servers that can't be asked to save memory are offered to do without that; see
+    /// [`require_server_parameters`](crate::deflate::Settings::require_server_parameters).
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(self, settings: crate::deflate::Settings) -> Self {
@@ -120,18 +128,39 @@ impl<'a> Connector<'a> {
     ///
     /// See [`ConnectError`].
     pub fn connect(&self, url: &str) -> Result<WebSocket<Client>, ConnectError> {
+        self.connect_with(url, |_| ())
+    }
+
+    /// [`connect`](Self::connect) where `response` sees the answer that opens the connection.
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`].
+    pub fn connect_with(
+        &self,
+        url: &str,
+        response: impl FnOnce(&Response<'_, '_>),
+    ) -> Result<WebSocket<Client>, ConnectError> {
         let target = Target::parse(url)?;
         if target.url.scheme() == "wss" {
             return Err(ConnectError::NeedsTls);
         }
-        // What can't be asked is told before anybody is bothered.
+        // What can't be asked is told before any address is tried.
         self.handshake(&target, [0; 16], Clock::new())?;
-        let stream = connect_any(&alternate(target.url.socket_addrs(|| None)?), self.connect_timeout)?;
-        self.open(&target, Socket::new(stream)?, |_| ())
+        let addresses = alternate(target.url.socket_addrs(|| None).map_err(ConnectError::Resolve)?);
+        let stream = connect_any(&addresses, self.connect_timeout, Instant::now, |address, share| match share {
+            None => TcpStream::connect(address),
+            Some(share) => TcpStream::connect_timeout(&address, share),
+        });
+        let stream = stream.map_err(|failure| match failure {
+            Some((address, error)) => ConnectError::Connect { address, error },
+            None => ConnectError::Resolve(io::ErrorKind::NotFound.into()),
+        })?;
+        self.open(&target, Socket::new(stream)?, response)
     }
 
     /// Opens a connection over any transport: a Unix socket, TLS, a proxy's tunnel. `url`, `ws` or `wss`, says
-    /// what to ask for; `response` sees the answer.
+    /// what to ask for; `response` sees the answer that opens the connection.
     ///
     /// # Errors
     ///
@@ -156,7 +185,22 @@ impl<'a> Connector<'a> {
         let request = self.origin.map_or(request, |origin| request.origin(origin));
         #[cfg(feature = "deflate")]
         let request = request.deflate(self.pool.as_ref().map(|pool| pool.settings));
-        Ok(Handshake::new(request, nonce, clock.now(), &self.config)?)
+        Handshake::new(request, nonce, clock.now(), &self.config).map_err(|error| self.at_fault(error))
+    }
+
+    /// The error, with the name of the header field if it is about one.
+    fn at_fault(&self, error: WriteError) -> ConnectError {
+        let is_refused = |header: &&(&str, &str)| {
+            let request = Request::new("localhost", "/").headers(std::slice::from_ref(*header));
+            Handshake::new(request, [0; 16], ws_proto::Instant::ZERO, &self.config).is_err()
+        };
+        match error {
+            WriteError::InvalidHeader => match self.headers.iter().find(is_refused) {
+                Some((name, _)) => ConnectError::Header((*name).to_owned()),
+                None => error.into(),
+            },
+            _ => error.into(),
+        }
     }
 
     fn open<T: Transport>(
@@ -169,12 +213,15 @@ impl<'a> Connector<'a> {
         let mut nonce = [0; 16];
         OsEntropy.fill(&mut nonce)?;
         let mut handshake = self.handshake(target, nonce, clock)?;
+        // One for all that is written and read.
+        let deadline = system_deadline(&handshake, clock);
         let mut request = Vec::new();
         handshake.write_request_to(&mut request);
-        write_within(&transport, &request, self.config.write_timeout)?;
+        write_request(&transport, &request, deadline)?;
         let mut head = Head::new();
         let len = head.read(&transport, clock, &mut handshake).map_err(|error| match error {
-            HeadError::Nothing(error) | HeadError::Io(error) => ConnectError::Io(error),
+            HeadError::Nothing(error) => ConnectError::Closed(error),
+            HeadError::Io(error) => ConnectError::Io(error),
             HeadError::Handshake(error) => ConnectError::Handshake(error),
         })?;
         let (endpoint, subprotocol) = match handshake.answer(head.received())? {
@@ -183,7 +230,11 @@ impl<'a> Connector<'a> {
                 let role = Client::new(OsEntropy);
                 (response.open(role, &self.config, clock.now()), response.subprotocol())
             }
-            Answer::Refused(refusal) => return Err(ConnectError::Refused(Refused::new(&refusal))),
+            Answer::Refused(refusal) => {
+                let after_head = head.received().get(len..).unwrap_or_default();
+                let body = read_body(&transport, &refusal, after_head, deadline);
+                return Err(ConnectError::Refused(Refused::new(&refusal).with_body(body)));
+            }
         };
         let buffer = head.into_buffer(len);
         #[cfg(feature = "deflate")]
@@ -193,6 +244,38 @@ impl<'a> Connector<'a> {
         let ws = WebSocket::new(endpoint, compression, transport, buffer, clock, &self.config);
         Ok(ws.with_subprotocol(subprotocol))
     }
+}
+
+/// Writes the request. A server that has closed may have answered before.
+fn write_request(
+    transport: &impl Transport,
+    request: &[u8],
+    deadline: Option<Instant>,
+) -> Result<(), ConnectError> {
+    match write_by(transport, request, deadline) {
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(HandshakeError::Timeout.into()),
+        Err(error) if !is_gone(&error) => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// The begin of a refusal's body, as far as it comes in time; `received` is what has come with the head.
+fn read_body(
+    transport: &impl Transport,
+    refusal: &Refusal<'_>,
+    received: &[u8],
+    deadline: Option<Instant>,
+) -> Vec<u8> {
+    let mut body = Body::of(refusal);
+    body.push(received);
+    let mut buffer = [0; 1_024];
+    while !body.is_complete() {
+        match transport.read(&mut buffer, deadline) {
+            Ok(len @ 1..) => body.push(buffer.get(..len).unwrap_or_default()),
+            Ok(0) | Err(_) => break,
+        }
+    }
+    body.into_bytes()
 }
 
 /// What a URL asks for (RFC 6455 section 3).
@@ -224,134 +307,3 @@ impl Target {
         &self.url[Position::BeforePath..Position::AfterQuery]
     }
 }
-
-/// The addresses with IPv6 and IPv4 in turn, otherwise in their order.
-fn alternate(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
-    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
-    let (first, second): (Vec<_>, Vec<_>) =
-        addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
-    let mut second = second.into_iter();
-    let mut alternating: Vec<_> =
-        first.into_iter().flat_map(|address| [Some(address), second.next()]).flatten().collect();
-    alternating.extend(second);
-    alternating
-}
-
-/// Connects to the first of `addresses` that answers; each gets its share of what is left of the time.
-fn connect_any(addresses: &[SocketAddr], timeout: Option<Duration>) -> io::Result<TcpStream> {
-    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, "host has no address");
-    for (tried, address) in addresses.iter().enumerate() {
-        let result = match deadline {
-            None => TcpStream::connect(address),
-            Some(deadline) => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                let attempts = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
-                if left.is_zero() {
-                    return Err(io::ErrorKind::TimedOut.into());
-                }
-                TcpStream::connect_timeout(address, (left / attempts).max(Duration::from_millis(1)))
-            }
-        };
-        match result {
-            Ok(stream) => return Ok(stream),
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
-}
-
-/// Any answer but 101: the server speaks HTTP, but did not open a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    status: u16,
-    headers: Vec<(String, Vec<u8>)>,
-}
-
-impl Refused {
-    fn new(refusal: &Refusal<'_>) -> Self {
-        let headers = refusal.headers().map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
-        Self { status: refusal.status(), headers }
-    }
-
-    /// The status code: 401, 403, a redirect, ….
-    #[must_use]
-    pub const fn status(&self) -> u16 {
-        self.status
-    }
-
-    /// The first field with this name, in any case.
-    #[must_use]
-    pub fn header(&self, name: &str) -> Option<&[u8]> {
-        let mut headers = self.headers.iter();
-        headers.find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_slice())
-    }
-
-    /// All fields in their order.
-    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
-    }
-}
-
-/// Why no connection was opened.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum ConnectError {
-    /// The URL is not one of a WebSocket, and what is wrong with it.
-    InvalidUrl(&'static str),
-    /// `wss` over plain TCP: make the TLS connection first and use [`Connector::connect_over`].
-    NeedsTls,
-    /// The host has no address, no address answered, or the transport failed.
-    Io(io::Error),
-    /// What we ask for can't be asked.
-    Request(WriteError),
-    /// The server's answer is not one to an opening handshake.
-    Handshake(HandshakeError),
-    /// The server answered with another status than 101.
-    Refused(Refused),
-    /// The operating system has no random numbers for us.
-    Entropy(EntropyError),
-}
-
-impl fmt::Display for ConnectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::InvalidUrl(what) => write!(f, "not a WebSocket URL: {what} (RFC 6455 section 3)"),
-            Self::NeedsTls => f.write_str("wss needs TLS: connect it first, then use connect_over"),
-            Self::Io(error) => write!(f, "can't connect: {error}"),
-            Self::Request(error) => write!(f, "can't ask for this: {error}"),
-            Self::Handshake(error) => write!(f, "server's answer is invalid: {error}"),
-            Self::Refused(refused) => {
-                write!(f, "server answered with status {} and opened no connection", refused.status())
-            }
-            Self::Entropy(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for ConnectError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Io(error) => Some(error),
-            Self::Request(error) => Some(error),
-            Self::Handshake(error) => Some(error),
-            Self::Entropy(error) => Some(error),
-            Self::InvalidUrl(_) | Self::NeedsTls | Self::Refused(_) => None,
-        }
-    }
-}
-
-macro_rules! from {
-    ($error:ty => $variant:ident) => {
-        impl From<$error> for ConnectError {
-            fn from(error: $error) -> Self {
-                Self::$variant(error)
-            }
-        }
-    };
-}
-
-from!(io::Error => Io);
-from!(WriteError => Request);
-from!(HandshakeError => Handshake);
-from!(EntropyError => Entropy);

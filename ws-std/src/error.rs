@@ -22,10 +22,10 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io(error) => write!(f, "transport failed: {error}"),
+            Self::Io(_) => f.write_str("transport failed"),
             Self::TimedOut => f.write_str("timeout passed, the call may be repeated"),
-            Self::Receive(error) => write!(f, "connection failed: {error}"),
-            Self::Send(error) => write!(f, "can't send: {error}"),
+            Self::Receive(_) => f.write_str("connection failed"),
+            Self::Send(_) => f.write_str("message can't be sent"),
             Self::Unclean(closed) => {
                 write!(f, "connection ended without the closing handshake: {:?}", closed.cause)
             }

@@ -82,7 +82,7 @@ impl Head {
             if self.filled == self.bytes.len() {
                 self.bytes.resize(2 * self.filled, 0);
             }
-            let deadline = handshake.poll_timeout().and_then(|at| clock.to_system(at));
+            let deadline = system_deadline(handshake, clock);
             let room = self.bytes.get_mut(self.filled..).unwrap_or_default();
             match transport.read(room, deadline) {
                 Ok(0) if self.filled == 0 => {
@@ -112,22 +112,31 @@ impl Head {
 }
 
 /// Whether the peer has ended the transport, in good order or not.
-fn is_gone(error: &io::Error) -> bool {
+pub(crate) fn is_gone(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe
     )
 }
 
-/// Writes all of `bytes`, within `timeout`.
-pub(crate) fn write_within(transport: &impl Transport, bytes: &[u8], timeout: Option<Duration>) -> io::Result<()> {
-    let limit = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+/// When a handshake that still awaits a head has to be over.
+pub(crate) fn system_deadline(handshake: &impl Awaiting, clock: Clock) -> Option<Instant> {
+    handshake.poll_timeout().and_then(|at| clock.to_system(at))
+}
+
+/// Writes all of `bytes` before `deadline`, however steadily the peer takes some.
+pub(crate) fn write_by(transport: &impl Transport, bytes: &[u8], deadline: Option<Instant>) -> io::Result<()> {
     let mut rest = bytes;
     while !rest.is_empty() {
-        let len = write_some(transport, [rest, &[], &[]], limit)?;
+        let len = write_some(transport, [rest, &[], &[]], deadline)?;
         rest = rest.get(len..).unwrap_or_default();
     }
     Ok(())
+}
+
+/// Writes all of `bytes`, within `timeout`.
+pub(crate) fn write_within(transport: &impl Transport, bytes: &[u8], timeout: Option<Duration>) -> io::Result<()> {
+    write_by(transport, bytes, timeout.and_then(|timeout| Instant::now().checked_add(timeout)))
 }
 
 /// Ends a transport that no connection came of, so that the peer gets to read our last words: closing with

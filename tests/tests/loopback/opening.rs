@@ -8,7 +8,11 @@ use std::{
 
 use ws_std::{
     AcceptError, Acceptor, Answer, CloseCode, Config, ConnectError, Connector, Message, Page, Socket, connect,
-    proto::{HandshakeError, server::OriginPolicy},
+    proto::{
+        HandshakeError,
+        handshake::LooksLike,
+        server::{OriginPolicy, Request},
+    },
 };
 use ws_tests::{FIN, TEXT, frame, masked};
 
@@ -213,6 +217,44 @@ fn frames_right_behind_the_heads_are_not_lost() {
     assert_eq!(ws.read().unwrap().unwrap().message, Message::Text("welcome"));
 }
 
+/// Opens a connection with cookies of so many bytes, both ways, within these limits.
+fn open_with_cookies(len: usize, config: &Config) -> Result<(), ConnectError> {
+    let (client, server) = sockets();
+    let cookies = "c".repeat(len);
+    thread::scope(|scope| {
+        let serving = scope.spawn(|| {
+            let answer = |request: &Request<'_>| {
+                assert_eq!(request.header("cookie").unwrap().len(), len);
+                Answer::accept().header("Set-Cookie", &*cookies)
+            };
+            Acceptor::new().config(config.clone()).accept_over(server, answer).map(|_| ())
+        });
+        let connector = Connector::new().config(config.clone()).header("Cookie", &cookies);
+        let opened = connector.connect_over("ws://localhost/", client, |response| {
+            assert_eq!(response.header("set-cookie").unwrap().len(), len);
+        });
+        let accepted = serving.join().unwrap();
+        assert_eq!(opened.is_ok(), accepted.is_ok(), "{accepted:?}");
+        opened.map(|_| ())
+    })
+}
+
+// R9110-7
+#[test]
+fn heads_are_as_long_as_the_limits_say() {
+    assert!(open_with_cookies(8_700, &Config::new()).is_ok());
+    match open_with_cookies(40_000, &Config::new()) {
+        Err(ConnectError::Refused(refused)) => {
+            assert_eq!(refused.status(), 431);
+            assert_eq!(refused.body(), format!("{}\n", HandshakeError::HeadTooLong).as_bytes());
+        }
+        other => panic!("{other:?}"),
+    }
+    let mut config = Config::new();
+    config.max_head_len = 64 << 10;
+    assert!(open_with_cookies(40_000, &config).is_ok());
+}
+
 // R3-1, R3-3
 #[test]
 fn what_is_no_url_of_a_websocket_is_not_connected_to() {
@@ -240,7 +282,10 @@ fn what_is_no_url_of_a_websocket_is_not_connected_to() {
 fn fields_that_would_inject_others_are_not_sent() {
     let (client, server) = sockets();
     let connector = Connector::new().header("X-Who", "me\r\nX-Admin: yes");
-    assert!(matches!(connector.connect_over("ws://localhost/", client, |_| ()), Err(ConnectError::Request(_))));
+    match connector.connect_over("ws://localhost/", client, |_| ()) {
+        Err(ConnectError::Header(name)) => assert_eq!(name, "X-Who"),
+        other => panic!("{other:?}"),
+    }
     let result = Acceptor::new().accept_over(server, |_| Answer::accept());
     assert!(matches!(result, Err(AcceptError::NoRequest)));
 }
@@ -250,7 +295,12 @@ fn port_where_nobody_listens_is_an_error_at_once() {
     let (listener, url) = listener("127.0.0.1");
     drop(listener);
     match connect(&url) {
-        Err(ConnectError::Io(error)) => assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused),
+        Err(error @ ConnectError::Connect { .. }) => {
+            let port = url.rsplit(':').next().unwrap();
+            assert_eq!(error.to_string(), format!("can't connect to 127.0.0.1:{port}"));
+            let source = std::error::Error::source(&error).unwrap().downcast_ref::<io::Error>().unwrap();
+            assert_eq!(source.kind(), io::ErrorKind::ConnectionRefused);
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -267,7 +317,9 @@ fn connect_timeout_covers_all_addresses() {
     }
     let started = Instant::now();
     match Connector::new().connect_timeout(Some(4 * SHORT)).connect(&url) {
-        Err(ConnectError::Io(error)) => assert_eq!(error.kind(), io::ErrorKind::TimedOut),
+        Err(ConnectError::Connect { address: tried, error }) => {
+            assert_eq!((tried, error.kind()), (address, io::ErrorKind::TimedOut));
+        }
         other => panic!("{other:?}"),
     }
     assert!((4 * SHORT..PATIENCE).contains(&started.elapsed()));
@@ -322,15 +374,178 @@ fn server_that_never_answers_is_given_up() {
 #[test]
 fn transport_that_ends_in_the_handshake_is_an_error() {
     for sent in ["", "HTTP/1.1 101 Switching"] {
-        let (client, mut server) = tcp_pair();
-        server.write_all(sent.as_bytes()).unwrap();
-        server.shutdown(std::net::Shutdown::Write).unwrap();
-        let client = Socket::try_from(client).unwrap();
-        match Connector::new().connect_over("ws://localhost/", client, |_| ()) {
-            Err(ConnectError::Io(error)) => assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof),
+        match answered(sent.as_bytes()) {
+            Err(error @ ConnectError::Closed(_)) => {
+                assert_eq!(sent, "");
+                assert!(error.to_string().contains("does it speak TLS?"), "{error}");
+            }
+            Err(ConnectError::Io(error)) => {
+                assert_eq!((error.kind(), sent.is_empty()), (io::ErrorKind::UnexpectedEof, false));
+            }
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// What a client makes of these bytes and the end of the transport.
+fn answered(bytes: &[u8]) -> Result<ws_std::WebSocket<ws_std::role::Client>, ConnectError> {
+    let (client, mut server) = tcp_pair();
+    server.write_all(bytes).unwrap();
+    server.shutdown(std::net::Shutdown::Write).unwrap();
+    Connector::new().connect_over("ws://localhost/", Socket::try_from(client).unwrap(), |_| ())
+}
+
+#[test]
+fn server_that_resets_before_it_answers_is_told_from_a_transport_that_failed() {
+    let (client, server) = tcp_pair();
+    // Closing with input unread resets.
+    (&client).write_all(b"x").unwrap();
+    server.peek(&mut [0]).unwrap();
+    drop(server);
+    let client = Socket::try_from(client).unwrap();
+    // Whether the write or the read is told of it.
+    let result = Connector::new().connect_over("ws://localhost/", client, |_| ());
+    assert!(matches!(result, Err(ConnectError::Closed(_))), "{result:?}");
+}
+
+#[test]
+fn server_of_another_protocol_is_told_at_once_though_it_does_not_close() {
+    let (client, mut server) = sockets_and_peer();
+    server.write_all(b"SSH-2.0-OpenSSH_9.9\r\n").unwrap();
+    match Connector::new().connect_over("ws://localhost/", client, |_| ()) {
+        Err(ConnectError::Handshake(HandshakeError::NotHttp(LooksLike::Ssh))) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A client's end as a socket, a server's as a stream.
+fn sockets_and_peer() -> (Socket, TcpStream) {
+    let (client, server) = tcp_pair();
+    (Socket::try_from(client).unwrap(), server)
+}
+
+#[test]
+fn refusal_shows_the_begin_of_its_body() {
+    let long = "x".repeat(10_000);
+    let long_answer = format!("HTTP/1.1 404 No\r\nContent-Length: 10000\r\n\r\n{long}");
+    for (answer, body) in [
+        ("HTTP/1.1 403 No\r\nContent-Length: 5\r\n\r\nHello, World", "Hello"),
+        (
+            "HTTP/1.1 403 No\r\nTransfer-Encoding: gzip, chunked\r\n\r\n5\r\nHello\r\n1;a=b\r\n!\r\n0\r\n\r\n",
+            "Hello!",
+        ),
+        ("HTTP/1.0 502 Bad Gateway\r\n\r\nHello", "Hello"),
+        ("HTTP/1.1 403 No\r\nContent-Length: 500\r\n\r\nincomplete", "incomplete"),
+        ("HTTP/1.1 403 No\r\nContent-Length: x\r\n\r\nHello", ""),
+        ("HTTP/1.1 204 No Content\r\n\r\nHello", ""),
+        (&long_answer, &long[..8 * 1_024]),
+    ] {
+        match answered(answer.as_bytes()) {
+            Err(ConnectError::Refused(refused)) => assert_eq!(refused.body(), body.as_bytes(), "{answer}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn body_of_a_refusal_is_awaited_no_longer_than_the_handshake() {
+    let (client, mut server) = sockets_and_peer();
+    server.write_all(b"HTTP/1.1 403 No\r\nContent-Length: 9\r\n\r\nnot").unwrap();
+    let started = Instant::now();
+    match Connector::new().config(impatient()).connect_over("ws://localhost/", client, |_| ()) {
+        Err(ConnectError::Refused(refused)) => assert_eq!((refused.status(), refused.body()), (403, &b"not"[..])),
+        other => panic!("{other:?}"),
+    }
+    assert!((3 * SHORT..PATIENCE).contains(&started.elapsed()));
+}
+
+#[test]
+fn body_of_our_own_refusal_says_why() {
+    let (client, server) = sockets();
+    thread::scope(|scope| {
+        scope.spawn(|| Acceptor::new().accept_over(server, |_| Answer::accept()).map(|_| ()));
+        let connector = Connector::new().origin("https://evil.example");
+        match connector.connect_over("ws://localhost/", client, |_| ()) {
+            Err(ConnectError::Refused(refused)) => {
+                assert_eq!(refused.body(), format!("{}\n", HandshakeError::Origin).as_bytes());
+            }
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+#[test]
+fn request_that_the_server_does_not_take_is_given_up_with_the_handshake() {
+    let (client, server) = sockets();
+    // More than the buffers of both sockets hold.
+    let long = "x".repeat(16 << 20);
+    let connector = Connector::new().config(impatient()).header("X-Long", &long);
+    let started = Instant::now();
+    match connector.connect_over("ws://localhost/", client, |_| ()) {
+        Err(ConnectError::Handshake(HandshakeError::Timeout)) => {}
+        other => panic!("{other:?}"),
+    }
+    assert!((3 * SHORT..PATIENCE).contains(&started.elapsed()), "{:?}", started.elapsed());
+    drop(server);
+}
+
+#[test]
+fn answer_that_the_client_does_not_take_is_given_up_with_the_handshake() {
+    let (mut client, server) = tcp_pair();
+    client.write_all(REQUEST.as_bytes()).unwrap();
+    let server = Socket::try_from(server).unwrap();
+    let long = "x".repeat(16 << 20);
+    let started = Instant::now();
+    let result = Acceptor::new()
+        .config(impatient())
+        .accept_over(server, |_| Answer::accept().header("X-Long", &*long))
+        .map(|_| ());
+    match result {
+        Err(AcceptError::Io(error)) => assert_eq!(error.kind(), io::ErrorKind::TimedOut),
+        other => panic!("{other:?}"),
+    }
+    assert!((3 * SHORT..PATIENCE).contains(&started.elapsed()), "{:?}", started.elapsed());
+    drop(client);
+}
+
+#[test]
+fn answer_that_opens_a_connection_can_be_seen() {
+    let (listener, url) = listener("127.0.0.1");
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let socket = Socket::try_from(listener.accept().unwrap().0).unwrap();
+            Acceptor::new().accept_over(socket, |_| Answer::accept().header("X-Served-By", "loopback")).map(|_| ())
+        });
+        let mut seen = Vec::new();
+        let ws = Connector::new().connect_with(&url, |response| {
+            seen = response.header("x-served-by").unwrap().to_vec();
+        });
+        assert!(ws.is_ok());
+        assert_eq!(seen, b"loopback");
+    });
+}
+
+#[test]
+fn no_error_says_again_what_its_source_says() {
+    let io = || io::Error::other("the cause");
+    let address = "127.0.0.1:80".parse().unwrap();
+    let connect: [ConnectError; 7] = [
+        ConnectError::Resolve(io()),
+        ConnectError::Connect { address, error: io() },
+        ConnectError::Closed(io()),
+        ConnectError::Io(io()),
+        ConnectError::Request(ws_std::proto::handshake::WriteError::InvalidHost),
+        ConnectError::Handshake(HandshakeError::Accept),
+        ConnectError::Entropy(ws_std::proto::EntropyError),
+    ];
+    let sent = [ws_std::Error::Io(io()), ws_std::Error::Send(ws_std::proto::SendError::Closing)];
+    let errors = connect.into_iter().map(Box::<dyn std::error::Error>::from).chain(sent.map(Into::into));
+    for error in errors {
+        let (text, source) = (error.to_string(), error.source().unwrap().to_string());
+        assert!(!text.contains(&source), "{text}: {source}");
+    }
+    let handshake = ConnectError::Handshake(HandshakeError::Accept).to_string();
+    assert!(handshake.contains("Sec-WebSocket-Accept"), "{handshake}");
 }
 
 #[test]

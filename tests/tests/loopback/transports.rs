@@ -127,7 +127,10 @@ fn transport_that_fails_at_any_call_ends_the_connection_on_both_sides() {
             let client = Connector::new().connect_over("ws://localhost/", client, |_| ());
             match (client, serving.join().unwrap()) {
                 (Ok(client), Ok(server)) => Some((client, server)),
-                (Err(ConnectError::Io(_)), Ok(_) | Err(AcceptError::Io(_) | AcceptError::NoRequest)) => None,
+                (
+                    Err(ConnectError::Io(_) | ConnectError::Closed(_)),
+                    Ok(_) | Err(AcceptError::Io(_) | AcceptError::NoRequest),
+                ) => None,
                 (client, server) => panic!("{client:?} {server:?}"),
             }
         });

@@ -108,29 +108,21 @@ impl fmt::Display for Settings {
         if self.server_no_context_takeover {
             f.write_str("; server_no_context_takeover")?;
         }
-        if self.server_max_window_bits < WindowBits::MAX {
-            write!(f, "; server_max_window_bits={}", self.server_max_window_bits.get())?;
-        }
-        self.write_hints(f)?;
-        let asks = self.server_no_context_takeover || self.server_max_window_bits < WindowBits::MAX;
-        if asks && !self.require_server_parameters {
-            write!(f, ", {NAME}")?;
-            self.write_hints(f)?;
-        }
-        Ok(())
-    }
-}
-
-impl Settings {
-    /// What is said of the client's own messages: it asks for nothing.
-    fn write_hints(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.client_no_context_takeover {
             f.write_str("; client_no_context_takeover")?;
+        }
+        if self.server_max_window_bits < WindowBits::MAX {
+            write!(f, "; server_max_window_bits={}", self.server_max_window_bits.get())?;
         }
         // Without a value it tells that the server may choose one.
         f.write_str("; client_max_window_bits")?;
         if self.client_max_window_bits < WindowBits::MAX {
             write!(f, "={}", self.client_max_window_bits.get())?;
+        }
+        let asks = self.server_no_context_takeover || self.server_max_window_bits < WindowBits::MAX;
+        if asks && !self.require_server_parameters {
+            // As in section 7.1.2.1: hints of the client's own messages are more than some servers understand.
+            write!(f, ", {NAME}; client_max_window_bits")?;
         }
         Ok(())
     }

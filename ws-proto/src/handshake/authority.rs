@@ -61,8 +61,8 @@ impl Authority<'_> {
     pub(super) fn is_domain(&self) -> bool {
         let Host::Name(name) = self.host else { return false };
         // What ends in a number is an IPv4 address to browsers, or none at all.
-        let last = without_root(name).rsplit('.').next().unwrap_or_default();
-        !last.is_empty() && !last.bytes().all(|byte| byte.is_ascii_digit())
+        let last = without_root(name).as_bytes().rsplit(|&byte| byte == b'.').next().unwrap_or_default();
+        !last.is_empty() && !last.iter().all(u8::is_ascii_digit)
     }
 }
 

@@ -1,6 +1,6 @@
 use core::fmt;
 
-use super::{LooksLike, server::Reject, write::Writer};
+use super::{LooksLike, SingleField, server::Reject, write::Writer};
 
 /// The opening handshake failed: the peer's fault, or its deadline has passed.
 ///
@@ -34,8 +34,8 @@ pub enum HandshakeError {
     Target,
     /// Host is missing or not a valid host: 400.
     Host,
-    /// A field that may come once came again: 400.
-    DuplicateField,
+    /// A field that may come once came again, and which: 400.
+    DuplicateField(SingleField),
     /// A body is announced where none can be: 400.
     Body,
     /// A WebSocket is asked for without `Upgrade: websocket`: 426.
@@ -99,7 +99,7 @@ impl HandshakeError {
             | Self::Http10
             | Self::Target
             | Self::Host
-            | Self::DuplicateField
+            | Self::DuplicateField(_)
             | Self::Body
             | Self::Upgrade
             | Self::Connection
@@ -108,6 +108,26 @@ impl HandshakeError {
             | Self::Extensions
             | Self::Subprotocol => 400,
         }
+    }
+
+    /// The field at fault, if it is always the same.
+    #[must_use]
+    pub const fn field(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Host => "Host",
+            Self::UpgradeRequired | Self::Upgrade => "Upgrade",
+            Self::Connection => "Connection",
+            Self::Version | Self::UnsupportedVersion => "Sec-WebSocket-Version",
+            Self::Key => "Sec-WebSocket-Key",
+            Self::Extensions | Self::ServerContextTakeover | Self::ServerMaxWindowBits => {
+                "Sec-WebSocket-Extensions"
+            }
+            Self::Subprotocol => "Sec-WebSocket-Protocol",
+            Self::Origin => "Origin",
+            Self::Accept => "Sec-WebSocket-Accept",
+            Self::DuplicateField(field) => field.name(),
+            _ => return None,
+        })
     }
 
     /// Writes the complete response that refuses the handshake, and tells its length.
@@ -149,7 +169,15 @@ impl HandshakeError {
             Self::MethodNotAllowed => "method is not GET (RFC 6455 section 4.2.1)",
             Self::Target => "request target is malformed (RFC 9112 section 3.2)",
             Self::Host => "host is missing or malformed (RFC 9112 section 3.2)",
-            Self::DuplicateField => "field that may come once is repeated (RFC 9110 section 5.3)",
+            Self::DuplicateField(field) => match field {
+                SingleField::Host => "host is repeated (RFC 9110 section 5.3)",
+                SingleField::ContentLength => "content-length is repeated (RFC 9110 section 5.3)",
+                SingleField::Upgrade => "upgrade is repeated (RFC 6455 section 4.1)",
+                SingleField::Key => "websocket key is repeated (RFC 6455 section 11.3.1)",
+                SingleField::Version => "websocket version is repeated (RFC 6455 section 11.3.5)",
+                SingleField::Accept => "answer to the key is repeated (RFC 6455 section 11.3.3)",
+                SingleField::Subprotocol => "subprotocol is repeated (RFC 6455 section 11.3.4)",
+            },
             Self::Body => "message of the handshake has a body (RFC 9112 section 6)",
             Self::UpgradeRequired => "handshake without an upgrade to websocket (RFC 6455 section 4.2.1)",
             Self::Upgrade => "upgrade is missing or not to websocket (RFC 6455 section 4.1)",

@@ -132,7 +132,43 @@ pub(super) fn is_zero(value: &[u8]) -> bool {
     !value.is_empty() && value.iter().all(|&byte| byte == b'0')
 }
 
-/// A field that may come once.
+/// A field that may come once in a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SingleField {
+    /// `Host`, of a request.
+    Host,
+    /// `Content-Length`, of a request.
+    ContentLength,
+    /// `Upgrade`, of a response.
+    Upgrade,
+    /// `Sec-WebSocket-Key`, of a request.
+    Key,
+    /// `Sec-WebSocket-Version`, of a request.
+    Version,
+    /// `Sec-WebSocket-Accept`, of a response.
+    Accept,
+    /// `Sec-WebSocket-Protocol`, of a response.
+    Subprotocol,
+}
+
+impl SingleField {
+    /// The name of the field.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Host => "Host",
+            Self::ContentLength => "Content-Length",
+            Self::Upgrade => "Upgrade",
+            Self::Key => "Sec-WebSocket-Key",
+            Self::Version => "Sec-WebSocket-Version",
+            Self::Accept => "Sec-WebSocket-Accept",
+            Self::Subprotocol => "Sec-WebSocket-Protocol",
+        }
+    }
+}
+
+/// What has come of a field that may come once.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) enum Once<'h> {
     #[default]
@@ -149,17 +185,18 @@ impl<'h> Once<'h> {
         };
     }
 
-    pub(super) fn optional(self) -> Result<Option<&'h [u8]>, HandshakeError> {
+    /// The value of `field`, if there is one.
+    pub(super) fn optional(self, field: SingleField) -> Result<Option<&'h [u8]>, HandshakeError> {
         match self {
             Self::Absent => Ok(None),
             Self::One(value) => Ok(Some(value)),
-            Self::Repeated => Err(HandshakeError::DuplicateField),
+            Self::Repeated => Err(HandshakeError::DuplicateField(field)),
         }
     }
 
-    /// The value, or `missing`.
-    pub(super) fn required(self, missing: HandshakeError) -> Result<&'h [u8], HandshakeError> {
-        self.optional()?.ok_or(missing)
+    /// The value of `field`, or `missing`.
+    pub(super) fn required(self, field: SingleField, missing: HandshakeError) -> Result<&'h [u8], HandshakeError> {
+        self.optional(field)?.ok_or(missing)
     }
 }
 

@@ -46,16 +46,18 @@ const PATTERNS: [(&[u8], LooksLike); 7] = [
 
 /// What `received` shows. Once that is decided, more bytes do not change it.
 pub(super) fn start(received: &[u8]) -> Start {
-    let http: (&[u8], _) = (b"HTTP/", Start::Http);
-    let others = PATTERNS.iter().map(|(pattern, looks_like)| (*pattern, Start::Foreign(*looks_like)));
-    let requests = METHODS.iter().map(|method| (method.as_bytes(), Start::Foreign(LooksLike::HttpRequest)));
-    let mut start = Start::Foreign(LooksLike::Unknown);
-    for (pattern, meaning) in [http].into_iter().chain(others).chain(requests) {
+    const HTTP: &[u8] = b"HTTP/";
+    if received.starts_with(HTTP) {
+        return Start::Http;
+    }
+    let mut start = if HTTP.starts_with(received) { Start::Undecided } else { Start::Foreign(LooksLike::Unknown) };
+    let requests = METHODS.iter().map(|method| (method.as_bytes(), LooksLike::HttpRequest));
+    for (pattern, looks_like) in PATTERNS.into_iter().chain(requests) {
         if !pattern.iter().zip(received).all(|(expected, byte)| expected == byte || *expected == ANY) {
             continue;
         }
         if received.len() >= pattern.len() {
-            return meaning;
+            return Start::Foreign(looks_like);
         }
         start = Start::Undecided;
     }

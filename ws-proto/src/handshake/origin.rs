@@ -120,7 +120,7 @@ enum Entry<'e> {
 
 impl<'e> Entry<'e> {
     fn parse(entry: &'e str) -> Option<Self> {
-        let (scheme, host) = match entry.split_once("://") {
+        let (scheme, host) = match split_scheme(entry) {
             Some((scheme, host)) => (Some(scheme).filter(|scheme| is_scheme(scheme)).map(Some)?, host),
             None if entry == "null" => return Some(Self::Literal(entry)),
             None => (None, entry),
@@ -167,7 +167,7 @@ struct Origin<'h> {
 
 impl<'h> Origin<'h> {
     fn parse(text: &'h str) -> Option<Self> {
-        let (scheme, authority) = text.split_once("://")?;
+        let (scheme, authority) = split_scheme(text)?;
         is_scheme(scheme).then_some(())?;
         Some(Self { scheme, authority: Authority::parse(authority)? })
     }
@@ -189,6 +189,12 @@ impl<'h> Origin<'h> {
             (None, _) => false,
         }
     }
+}
+
+/// What stands before and after `://`, if the first colon is part of that.
+fn split_scheme(text: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = text.split_once(':')?;
+    Some((scheme, rest.strip_prefix("//")?))
 }
 
 /// Whether `text` is a scheme (RFC 3986 section 3.1).

@@ -3,7 +3,7 @@ use core::fmt;
 use super::{
     super::{
         Fields, HandshakeError,
-        field::{Once, list_names, trim},
+        field::{Once, SingleField, list_names, trim},
         head::{HttpVersion, ResponseHead},
         key,
     },
@@ -170,14 +170,14 @@ impl<'h> Facts<'h> {
 
     /// The subprotocol of a response that opens the connection (§4.1).
     fn check<'a>(&self, request: &Request<'a>, key: &[u8]) -> Result<Option<&'a str>, HandshakeError> {
-        let upgrade = self.upgrade.required(HandshakeError::Upgrade)?;
+        let upgrade = self.upgrade.required(SingleField::Upgrade, HandshakeError::Upgrade)?;
         if !upgrade.eq_ignore_ascii_case(b"websocket") {
             return Err(HandshakeError::Upgrade);
         }
         if !self.names_upgrade {
             return Err(HandshakeError::Connection);
         }
-        let accept = self.accept.required(HandshakeError::Accept)?;
+        let accept = self.accept.required(SingleField::Accept, HandshakeError::Accept)?;
         if !key::equal(&key::accept(key), accept) {
             return Err(HandshakeError::Accept);
         }

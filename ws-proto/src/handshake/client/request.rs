@@ -8,7 +8,7 @@ use super::super::{
     HandshakeError, WriteError,
     authority::Authority,
     extension,
-    field::{Once, is_token, trim},
+    field::{Once, SingleField, is_token, trim},
     key::KEY_LEN,
     target::is_resource_name,
     write::{Writer, check_headers},
@@ -108,7 +108,7 @@ impl<'a> Request<'a> {
 
     /// The subprotocol that the server has chosen.
     pub(super) fn chosen(&self, subprotocol: Once<'_>) -> Result<Option<&'a str>, HandshakeError> {
-        let Some(name) = subprotocol.optional()? else {
+        let Some(name) = subprotocol.optional(SingleField::Subprotocol)? else {
             return Ok(None);
         };
         let offered = self.subprotocols.iter().find(|offered| offered.as_bytes() == name);

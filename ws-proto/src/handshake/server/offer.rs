@@ -7,7 +7,7 @@ use super::{
         HandshakeError,
         authority::Authority,
         extension::is_extension_list,
-        field::{Once, elements, is_token, is_websocket_name, is_zero, list_names, trim},
+        field::{Once, SingleField, elements, is_token, is_websocket_name, is_zero, list_names, trim},
         head::HttpVersion,
         key,
     },
@@ -132,7 +132,7 @@ impl<'h> Facts<'h> {
 
     /// A body would be mistaken for frames.
     fn check_body(&self) -> Result<(), HandshakeError> {
-        match self.content_length.optional()? {
+        match self.content_length.optional(SingleField::ContentLength)? {
             Some(len) if !is_zero(len) => Err(HandshakeError::Body),
             _ => Ok(()),
         }
@@ -145,7 +145,7 @@ impl<'h> Facts<'h> {
         version: HttpVersion,
         absolute: Option<Authority<'h>>,
     ) -> Result<Option<Authority<'h>>, HandshakeError> {
-        let host = self.host.optional()?;
+        let host = self.host.optional(SingleField::Host)?;
         if host.is_none() && version != HttpVersion::Http10 {
             return Err(HandshakeError::Host);
         }
@@ -179,12 +179,12 @@ impl<'h> Facts<'h> {
         }
         // Before the key: another version may have another kind of key.
         self.check_version()?;
-        let key = self.key.required(HandshakeError::Key)?;
+        let key = self.key.required(SingleField::Key, HandshakeError::Key)?;
         if key::is_valid(key) { Ok(Upgrade::new(key)) } else { Err(HandshakeError::Key) }
     }
 
     pub(super) fn check_version(&self) -> Result<(), HandshakeError> {
-        match self.version.required(HandshakeError::Version)? {
+        match self.version.required(SingleField::Version, HandshakeError::Version)? {
             b"13" => Ok(()),
             other if is_version(other) => Err(HandshakeError::UnsupportedVersion),
             _ => Err(HandshakeError::Version),

@@ -1,0 +1,92 @@
+use core::fmt;
+use std::{io, net::SocketAddr};
+
+use ws_proto::{EntropyError, HandshakeError, handshake::WriteError};
+
+use super::Refused;
+
+/// Why no connection was opened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The URL is not one of a WebSocket, and what is wrong with it.
+    InvalidUrl(&'static str),
+    /// `wss` over plain TCP: make the TLS connection first and use
+    /// [`Connector::connect_over`](super::Connector::connect_over).
+    NeedsTls,
+    /// The host's addresses can't be found.
+    Resolve(io::Error),
+    /// No address of the host could be connected to.
+    Connect {
+        /// The first that there is a way to.
+        address: SocketAddr,
+        /// What became of it.
+        error: io::Error,
+    },
+    /// The server closed or reset the transport before the first byte of an answer, as one does that expects TLS.
+    Closed(io::Error),
+    /// The transport failed.
+    Io(io::Error),
+    /// A header field can't be sent: its name, as the [`Connector`](super::Connector) has it.
+    Header(String),
+    /// What else we ask for can't be asked.
+    Request(WriteError),
+    /// The server's answer is not one to an opening handshake.
+    Handshake(HandshakeError),
+    /// The server answered with another status than 101.
+    Refused(Refused),
+    /// The operating system has no random numbers for us.
+    Entropy(EntropyError),
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidUrl(what) => write!(f, "not a WebSocket URL: {what} (RFC 6455 section 3)"),
+            Self::NeedsTls => f.write_str("wss needs TLS: connect it first, then use connect_over"),
+            Self::Resolve(_) => f.write_str("addresses of the host can't be found"),
+            Self::Connect { address, .. } => write!(f, "can't connect to {address}"),
+            Self::Closed(_) => f.write_str("server closed before it answered; does it speak TLS?"),
+            Self::Io(_) => f.write_str("transport failed in the opening handshake"),
+            Self::Header(name) => write!(f, "header field {name:?} can't be sent (RFC 9110 section 5.5)"),
+            Self::Request(_) => f.write_str("request can't be written"),
+            Self::Handshake(error) => match error.field() {
+                Some(field) => write!(f, "server's answer is invalid, in {field}"),
+                None => f.write_str("server's answer is invalid"),
+            },
+            Self::Refused(refused) => {
+                write!(f, "server answered with status {} and opened no connection", refused.status())
+            }
+            Self::Entropy(_) => f.write_str("no key for the request"),
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Resolve(error) | Self::Connect { error, .. } | Self::Closed(error) | Self::Io(error) => {
+                Some(error)
+            }
+            Self::Request(error) => Some(error),
+            Self::Handshake(error) => Some(error),
+            Self::Entropy(error) => Some(error),
+            Self::InvalidUrl(_) | Self::NeedsTls | Self::Header(_) | Self::Refused(_) => None,
+        }
+    }
+}
+
+macro_rules! from {
+    ($error:ty => $variant:ident) => {
+        impl From<$error> for ConnectError {
+            fn from(error: $error) -> Self {
+                Self::$variant(error)
+            }
+        }
+    };
+}
+
+from!(io::Error => Io);
+from!(WriteError => Request);
+from!(HandshakeError => Handshake);
+from!(EntropyError => Entropy);

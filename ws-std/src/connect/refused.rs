@@ -1,0 +1,228 @@
+//! An answer that opens no connection, with the begin of its body (RFC 9112 section 6.3).
+
+use core::fmt;
+use std::str;
+
+use ws_proto::client::Refusal;
+
+/// How much of a body is kept: enough for a sentence, or for an error page.
+const MAX_BODY_LEN: usize = 8 * 1024;
+
+/// Any answer but 101: the server speaks HTTP, but did not open a connection.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Refused {
+    status: u16,
+    headers: Vec<(String, Vec<u8>)>,
+    body: Vec<u8>,
+}
+
+impl Refused {
+    pub(super) fn new(refusal: &Refusal<'_>) -> Self {
+        let headers = refusal.headers().map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
+        Self { status: refusal.status(), headers, body: Vec::new() }
+    }
+
+    pub(super) fn with_body(self, body: Vec<u8>) -> Self {
+        Self { body, ..self }
+    }
+
+    /// The status code: 401, 403, a redirect, ….
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The first field with this name, in any case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        let mut headers = self.headers.iter();
+        headers.find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_slice())
+    }
+
+    /// All fields in their order.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
+    }
+
+    /// The first 8 KiB of the body, without the framing of Transfer-Encoding: chunked. It is shorter than what the server
+    /// meant to send if that did not arrive within the [handshake timeout](crate::Config::handshake_timeout).
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+impl fmt::Debug for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Fields may hold secrets.
+        let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        let body = self.body.escape_ascii().to_string();
+        f.debug_struct("Refused")
+            .field("status", &self.status)
+            .field("headers", &names)
+            .field("body", &body)
+            .finish()
+    }
+}
+
+/// The body of a refusal as it arrives.
+#[derive(Debug)]
+pub(super) struct Body {
+    framing: Framing,
+    bytes: Vec<u8>,
+}
+
+/// What ends a body, and what of it is no content.
+#[derive(Clone, Copy, Debug)]
+enum Framing {
+    /// So many bytes.
+    Length(u64),
+    /// The end of the transport.
+    Close,
+    /// In the line that has the size of a chunk.
+    ChunkSize { size: u64, digits_ended: bool },
+    /// So many bytes of a chunk, and the end of a line.
+    Chunk(u64),
+    /// In the end of the line that follows a chunk.
+    ChunkEnd,
+    /// All has come, or what comes is not HTTP.
+    Ended,
+}
+
+const SIZE_LINE: Framing = Framing::ChunkSize { size: 0, digits_ended: false };
+
+impl Body {
+    pub(super) fn of(refusal: &Refusal<'_>) -> Self {
+        let encodings = || refusal.headers().filter(|(name, _)| name.eq_ignore_ascii_case("transfer-encoding"));
+        let is_chunked = |value: &[u8]| {
+            value
+                .rsplit(|&byte| byte == b',')
+                .next()
+                .is_some_and(|last| last.trim_ascii().eq_ignore_ascii_case(b"chunked"))
+        };
+        let framing = match refusal.status() {
+            204 | 304 => Framing::Ended,
+            _ if encodings().last().is_some_and(|(_, value)| is_chunked(value)) => SIZE_LINE,
+            _ if encodings().next().is_some() => Framing::Close,
+            _ => match refusal.header("content-length") {
+                None => Framing::Close,
+                Some(len) => str::from_utf8(len)
+                    .ok()
+                    .and_then(|len| len.parse().ok())
+                    .map_or(Framing::Ended, Framing::Length),
+            },
+        };
+        Self { framing, bytes: Vec::new() }
+    }
+
+    /// Whether more bytes would add something.
+    pub(super) fn is_complete(&self) -> bool {
+        matches!(self.framing, Framing::Ended | Framing::Length(0)) || self.bytes.len() >= MAX_BODY_LEN
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// Takes what has arrived.
+    pub(super) fn push(&mut self, mut received: &[u8]) {
+        while let (Some((first, after_first)), false) = (received.split_first(), self.is_complete()) {
+            received = match self.framing {
+                Framing::Close => self.take(received, u64::MAX).1,
+                Framing::Length(left) => {
+                    let (left, rest) = self.take(received, left);
+                    self.framing = Framing::Length(left);
+                    rest
+                }
+                Framing::Chunk(left) => {
+                    let (left, rest) = self.take(received, left);
+                    self.framing = if left == 0 { Framing::ChunkEnd } else { Framing::Chunk(left) };
+                    rest
+                }
+                framing => {
+                    self.framing = framing.after(*first);
+                    after_first
+                }
+            };
+        }
+    }
+
+    /// Keeps at most `left` bytes, and no more than are kept; how many are then left, and the rest of what has arrived.
+    fn take<'r>(&mut self, received: &'r [u8], left: u64) -> (u64, &'r [u8]) {
+        let len = received.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let (taken, rest) = received.split_at(len);
+        let room = MAX_BODY_LEN.saturating_sub(self.bytes.len());
+        self.bytes.extend_from_slice(taken.get(..room).unwrap_or(taken));
+        (left - u64::try_from(len).unwrap_or(left), rest)
+    }
+}
+
+impl Framing {
+    /// What holds after a byte between the contents of chunks (RFC 9112 section 7.1).
+    fn after(self, byte: u8) -> Self {
+        match (self, byte) {
+            (Self::ChunkSize { size, digits_ended: false }, byte) if byte.is_ascii_hexdigit() => {
+                let digit = char::from(byte).to_digit(16).unwrap_or_default();
+                let size = size.checked_mul(16).map(|size| size | u64::from(digit));
+                size.map_or(Self::Ended, |size| Self::ChunkSize { size, digits_ended: false })
+            }
+            // The last chunk; fields that may follow are not looked at.
+            (Self::ChunkSize { size: 0, .. }, b'\n') => Self::Ended,
+            (Self::ChunkSize { size, .. }, b'\n') => Self::Chunk(size),
+            (Self::ChunkSize { size, .. }, _) => Self::ChunkSize { size, digits_ended: true },
+            (Self::ChunkEnd, b'\r') => Self::ChunkEnd,
+            (Self::ChunkEnd, b'\n') => SIZE_LINE,
+            _ => Self::Ended,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(framing: Framing, pieces: &[&[u8]]) -> (Vec<u8>, bool) {
+        let mut body = Body { framing, bytes: Vec::new() };
+        pieces.iter().for_each(|piece| body.push(piece));
+        let complete = body.is_complete();
+        (body.into_bytes(), complete)
+    }
+
+    #[test]
+    fn chunks_are_joined_however_they_are_cut() {
+        let wire = b"5\r\nHello\r\n00D;name=\"x\"\r\n, World\r\nand!\r\n0\r\nTrailer: x\r\n\r\nHTTP/1.1";
+        let expected = b"Hello, World\r\nand!".to_vec();
+        for cut in 0..=wire.len() {
+            let (head, tail) = wire.split_at(cut);
+            assert_eq!(body(SIZE_LINE, &[head, tail]), (expected.clone(), true), "{cut}");
+        }
+        let bytes: Vec<_> = wire.chunks(1).collect();
+        assert_eq!(body(SIZE_LINE, &bytes), (expected, true));
+    }
+
+    #[test]
+    fn what_is_no_chunk_ends_the_body() {
+        for (wire, expected, complete) in [
+            (&b"5\r\nHel"[..], &b"Hel"[..], false),
+            (b"5\r\nHelloX5\r\nHello", b"Hello", true),
+            (b"10000000000000000\r\nHello", b"", true),
+            (b"\r\nHello", b"", true),
+        ] {
+            assert_eq!(body(SIZE_LINE, &[wire]), (expected.to_vec(), complete), "{}", wire.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_length_ends_the_body_and_so_does_the_limit() {
+        assert_eq!(body(Framing::Length(5), &[b"Hel", b"lo, World"]), (b"Hello".to_vec(), true));
+        assert_eq!(body(Framing::Length(5), &[b"Hel"]), (b"Hel".to_vec(), false));
+        assert_eq!(body(Framing::Length(0), &[b"Hello"]), (Vec::new(), true));
+        assert_eq!(body(Framing::Close, &[b"Hel", b"lo"]), (b"Hello".to_vec(), false));
+        assert_eq!(body(Framing::Ended, &[b"Hello"]), (Vec::new(), true));
+        let long = vec![b'x'; 3 * MAX_BODY_LEN];
+        for framing in [Framing::Close, Framing::Length(u64::MAX), Framing::Chunk(u64::MAX)] {
+            let (kept, complete) = body(framing, &[b"y", &long, &long]);
+            assert_eq!((kept.len(), complete), (MAX_BODY_LEN, true), "{framing:?}");
+        }
+    }
+}
