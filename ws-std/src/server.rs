@@ -17,6 +17,7 @@ pub use incident::Incident;
 use incident::Log;
 use socket2::SockRef;
 use wake::Wake;
+use ws_proto::server::{Reject, reject_to};
 
 use crate::{
     AcceptError, Acceptor, Exchange, Socket,
@@ -33,10 +34,6 @@ const BACKLOG: i32 = 1_024;
 const PAUSE: Duration = Duration::from_millis(100);
 const REFUSAL_STACK: usize = 64 * 1024;
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
-/// To a request that was not read, which may be HEAD: without a body.
-const NO_ROOM: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
-
 /// What a handler returns; an error is reported to [`Server::on_error`].
 pub type HandlerResult = Result<(), Box<dyn Error + Send + Sync>>;
 
@@ -315,7 +312,12 @@ impl fmt::Debug for Handle {
 
 /// Tells a client that there is no room, whatever it asks for.
 fn refuse(socket: &Socket) {
-    if write_within(socket, NO_ROOM, Some(REFUSAL_TIME)).is_ok() {
+    let mut response = Vec::new();
+    // The request is not read and may be HEAD: an empty body is right for every method.
+    let answer = Reject::new(503).headers(&[("Retry-After", "1")]).body("text/plain", b"");
+    let written = reject_to(&answer, b"", &mut response);
+    debug_assert!(written.is_ok(), "the answer is a fixed one");
+    if write_within(socket, &response, Some(REFUSAL_TIME)).is_ok() {
         farewell(socket);
     }
 }
