@@ -82,7 +82,10 @@ struct Serving<H> {
 }
 
 impl Server {
-    /// Default of [`stack_size`](Self::stack_size).
+    /// Default of [`stack_size`](Self::stack_size): 256 KiB.
+    ///
+    /// An echo handler, compression and the log included, needs 16 KiB in a release build and 80 KiB in a debug build
+    /// (x86-64 Linux); the rest is the handler's. Memory of a stack is used only as far as the stack has been.
     pub const STACK_SIZE: usize = 256 * 1024;
 
     /// Listens at an address.

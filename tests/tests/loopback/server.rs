@@ -33,7 +33,7 @@ impl Running {
     ) -> Self {
         let (to_log, log) = channel();
         let to_log: Mutex<Sender<String>> = Mutex::new(to_log);
-        let server = settings(Server::bind("127.0.0.1:0").unwrap())
+        let server = settings(Server::bind("127.0.0.1:0").unwrap().stop_timeout(SHORT))
             .on_error(move |incident| drop(to_log.lock().unwrap().send(incident.to_string())));
         let address = server.local_addr().unwrap();
         let handle = server.handle();
@@ -226,7 +226,7 @@ fn connections_of_one_address_that_have_not_opened_are_bounded() {
 
 #[test]
 fn stop_closes_open_connections_with_1001_and_drops_the_others() {
-    let server = echoing();
+    let server = Running::new(|server| server.stop_timeout(PATIENCE), echo);
     let mut open: Vec<_> = (0..8).map(|_| server.open()).collect();
     let mut silent = server.connect();
     server.wait_for(9);
@@ -262,7 +262,7 @@ fn stop_does_not_wait_for_a_handler_that_computes() {
     let (release, released) = channel::<()>();
     let released = Mutex::new(released);
     let server = Running::new(
-        |server| server.stop_timeout(SHORT),
+        |server| server,
         move |exchange| {
             let mut ws = exchange.accept()?;
             let _ = released.lock().unwrap().recv();
