@@ -26,8 +26,6 @@ use crate::{
 
 /// Default of [`Server::max_connections`].
 const MOST_CONNECTIONS: usize = 10_000;
-/// Files left to the application, to refusals, and to what the process has open anyway.
-const RESERVED_FILES: usize = 64;
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1_024;
 /// How long to wait before the next attempt to accept when the system lacks something.
@@ -336,8 +334,10 @@ fn concerns_one(error: &io::Error) -> bool {
 /// How many connections the limit of open files leaves room for.
 #[cfg(unix)]
 fn most_files() -> usize {
+    // For the application, for refusals, and for what the process has open anyway.
+    const RESERVED: usize = 64;
     let files = rlimit::Resource::NOFILE.get_soft().ok().and_then(|files| usize::try_from(files).ok());
-    files.map_or(usize::MAX, |files| files.saturating_sub(RESERVED_FILES).max(1))
+    files.map_or(usize::MAX, |files| files.saturating_sub(RESERVED).max(1))
 }
 
 #[cfg(not(unix))]

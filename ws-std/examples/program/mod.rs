@@ -89,6 +89,17 @@ pub(crate) fn is_plain(character: char) -> bool {
     !character.is_control() && !is_hidden
 }
 
+/// An error and its sources in a line.
+pub(crate) fn explained(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
 /// Runs `program`, or tells its help, or what is wrong.
 pub(crate) fn run<A>(
     help: &str,
@@ -106,7 +117,7 @@ pub(crate) fn run<A>(
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("{}", explained(&*error));
             ExitCode::FAILURE
         }
     }
