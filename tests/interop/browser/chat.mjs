@@ -1,12 +1,13 @@
 #!/usr/bin/env -S node --experimental-websocket
-// Uses the page of the example chat in a headless Chromium: directly and under a prefix, and while the server is away.
+// Uses the page of the example chat in a headless Chromium: directly and under a prefix, while the server is away, and through nginx.
 //
-// usage: tests/interop/browser/chat.mjs CHAT
+// usage: tests/interop/browser/chat.mjs CHAT [NGINX]
 //
-// CHAT is the path of the example, built. Prints a line for each claim and exits with 1 if one does not hold.
+// CHAT is the path of the example, built, NGINX that of the server; without it nginx is left out. Prints a line for each claim
+// and exits with 1 if one does not hold.
 
-import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import net from "node:net";
 import { tmpdir } from "node:os";
@@ -14,7 +15,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 const PATIENCE = 30_000;
-const [chat] = process.argv.slice(2);
+const [chat, nginx] = process.argv.slice(2);
 const profile = mkdtempSync(join(tmpdir(), "chat-page-"));
 const children = [];
 let failed = 0;
@@ -39,8 +40,8 @@ async function find(stream, pattern) {
   throw new Error(`nothing like ${pattern}`);
 }
 
-async function startChat(address) {
-  const child = start(chat, address);
+async function startChat(address, ...options) {
+  const child = start(chat, address, ...options);
   return [child, Number(await find(child.stdout, /:(\d+)\//))];
 }
 
@@ -66,6 +67,39 @@ async function startProxy(port) {
   });
   await new Promise((done) => proxy.listen(0, "127.0.0.1", done));
   return proxy;
+}
+
+async function freePort() {
+  const listener = net.createServer();
+  await new Promise((done) => listener.listen(0, "127.0.0.1", done));
+  const { port } = listener.address();
+  await new Promise((done) => listener.close(done));
+  return port;
+}
+
+/** Starts nginx with TLS before the room: at / with the four lines of the README, under /room/ without the prefix. */
+async function startNginx(port, room) {
+  const pem = join(profile, "nginx.pem");
+  execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+    "-subj", "/CN=localhost", "-keyout", pem, "-out", `${pem}.crt`], { stdio: "ignore" });
+  const upgrade = 'proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";';
+  const folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) => `${name}_temp_path ${profile}/${name};`);
+  const configuration = join(profile, "nginx.conf");
+  writeFileSync(configuration, `daemon off; master_process off; pid ${profile}/nginx.pid; error_log stderr; events {}
+    http { access_log off; ${folders.join(" ")} server { listen 127.0.0.1:${port} ssl;
+      ssl_certificate ${pem}.crt; ssl_certificate_key ${pem};
+      location / { proxy_pass http://127.0.0.1:${room}; ${upgrade} }
+      location /room/ { proxy_pass http://127.0.0.1:${room}/; ${upgrade} } } }`);
+  const child = start(nginx, "-p", profile, "-c", configuration, "-e", "stderr");
+  child.stderr.resume();
+  const connects = () => new Promise((done) => {
+    const socket = net.connect(port, "127.0.0.1", () => done(true)).on("error", () => done(false));
+    socket.on("connect", () => socket.destroy());
+  });
+  while (!(await connects())) {
+    if (child.exitCode !== null) throw new Error("nginx does not start");
+    await new Promise((done) => setTimeout(done, 50));
+  }
 }
 
 /** One tab of a browser, by the Chrome DevTools protocol. */
@@ -127,7 +161,7 @@ async function run() {
   // No sandbox, because it refuses to start as root; nothing but our page is loaded.
   const browser = start("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--remote-debugging-port=0",
-    `--user-data-dir=${profile}`, "about:blank");
+    "--ignore-certificate-errors", `--user-data-dir=${profile}`, "about:blank");
   const devtools = await find(browser.stderr, /DevTools listening on ws:\/\/([^/]+)\//);
 
   const direct = await Tab.open(devtools, `http://127.0.0.1:${port}/`);
@@ -148,6 +182,19 @@ async function run() {
   [room, port] = await startChat(`127.0.0.1:${port}`);
   claim(await direct.state("connected as Ada"), "and connects when the room is there again");
   proxy.close();
+  if (nginx) await throughNginx(devtools);
+}
+
+async function throughNginx(devtools) {
+  const front = await freePort();
+  const [, room] = await startChat("127.0.0.1:0", "--origin", `https://127.0.0.1:${front}`);
+  await startNginx(front, room);
+  for (const path of ["/", "/room/"]) {
+    const tab = await Tab.open(devtools, `https://127.0.0.1:${front}${path}`);
+    claim(await tab.join("Eve"), `the page connects through nginx and TLS at ${path}`);
+    await tab.submit("write", "line", `hello from ${path}`);
+    claim(await tab.shows(`hello from ${path}`), "and a line comes back");
+  }
 }
 
 try {
