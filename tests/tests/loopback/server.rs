@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use ws_std::{AcceptError, Answer, Exchange, Handle, HandlerResult, Page, Server, Socket};
+use ws_std::{AcceptError, Acceptor, Answer, Config, Exchange, Handle, HandlerResult, Page, Server, Socket};
 use ws_tests::{FIN, TEXT, masked};
 
 use crate::{
@@ -78,6 +78,10 @@ impl Running {
     fn stop(self) -> Duration {
         let started = Instant::now();
         self.handle.stop();
+        while !self.thread.is_finished() {
+            assert!(started.elapsed() < 2 * PATIENCE, "the server does not stop");
+            thread::sleep(Duration::from_millis(1));
+        }
         self.thread.join().unwrap().unwrap();
         started.elapsed()
     }
@@ -246,14 +250,18 @@ fn stop_closes_open_connections_with_1001_and_drops_the_others() {
 
 #[test]
 fn stop_has_one_deadline_for_peers_that_do_not_answer() {
-    let server = Running::new(|server| server.stop_timeout(4 * SHORT), echo);
+    let mut config = Config::new();
+    config.close_timeout = None;
+    config.keepalive_interval = None;
+    let acceptor = Acceptor::new().config(config);
+    let server = Running::new(|server| server.acceptor(acceptor).stop_timeout(4 * SHORT), echo);
     let mute: Vec<_> = (0..4).map(|_| server.open()).collect();
     server.wait_for(4);
     let took = server.stop();
     assert!((4 * SHORT..PATIENCE).contains(&took), "{took:?}");
     for mut peer in mute {
-        // What is left is a Close, and then the end.
-        let _ = peer.stream.read_to_end(&mut Vec::new());
+        assert_eq!(code(&peer.frame()), 1_001);
+        assert!(peer.rest().is_empty());
     }
 }
 
@@ -287,10 +295,13 @@ fn a_server_on_every_address_is_stopped() {
         let Ok(server) = Server::bind(address) else {
             continue;
         };
-        let handle = server.handle();
-        let thread = thread::spawn(move || server.run(echo));
-        handle.stop();
-        thread.join().unwrap().unwrap();
+        let (handle, address) = (server.handle(), server.local_addr().unwrap());
+        let running =
+            Running { address, handle, thread: thread::spawn(move || server.run(echo)), log: channel().1 };
+        // It waits in `accept` when it has no connection any more.
+        drop(TcpStream::connect(("localhost", address.port())));
+        running.wait_for(0);
+        running.stop();
     }
 }
 
