@@ -27,7 +27,7 @@ use crate::{
 /// connection) to any other, and 500 if the thread panics. A handler that returns early for another reason answers
 /// itself first.
 ///
-/// What is asked about the request is looked up in its head at each call.
+/// Each question about the request is looked up in its head again.
 pub struct Exchange<T: Transport = Socket> {
     /// `None` once answered. The server that watches over the exchange has a weak reference.
     transport: Option<Arc<T>>,
@@ -307,7 +307,7 @@ impl<T: Transport> Drop for Exchange<T> {
         if self.transport.is_none() {
             return;
         }
-        // The peer may be gone, which is nobody's concern here.
+        // A peer that is gone needs no answer.
         if thread::panicking() {
             let _ = self.refuse_with(&Refusal::new(500), &[]);
         } else if self.is_upgrade() {

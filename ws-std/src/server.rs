@@ -32,7 +32,7 @@ const BACKLOG: i32 = 1_024;
 const PAUSE: Duration = Duration::from_millis(100);
 const REFUSAL_STACK: usize = 64 * 1024;
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
-/// What a handler returns; an error is reported to [`Server::on_error`].
+/// Result of a handler; an error is reported to [`Server::on_error`].
 pub type HandlerResult = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// A server with a thread for each connection.
@@ -71,7 +71,7 @@ pub struct Handle {
     connections: Arc<Connections>,
 }
 
-/// What the threads of connections need.
+/// State that the threads of connections share.
 struct Serving<H> {
     acceptor: Acceptor<'static>,
     connections: Arc<Connections>,
@@ -311,7 +311,7 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// Tells a client that there is no room, whatever it asks for.
+/// Answers 503 to a request that is not read.
 fn refuse(socket: &Socket) {
     let mut response = Vec::new();
     // The request is not read and may be HEAD: an empty body is right for every method.

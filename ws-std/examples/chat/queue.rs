@@ -11,8 +11,9 @@ const MOST_BYTES: usize = 256 * 1024;
 /// How far a member may be behind the others.
 const MOST_BEHIND: Duration = Duration::from_secs(10);
 
-/// What waits, and its length in bytes.
+/// An element of a queue.
 pub(crate) trait Line: Clone {
+    /// Returns the length in bytes.
     fn len(&self) -> usize;
 }
 

@@ -118,7 +118,7 @@ impl Room {
         self.lock().by_id.remove(&id);
     }
 
-    /// Queues a line for everyone: encoded once, and nobody is waited for.
+    /// Queues a line for everyone: encoded once, without waiting for a member.
     fn say(&self, line: &str) {
         let Ok(plain) = Prepared::new(MessageKind::Text, line.as_bytes().to_vec()) else {
             return;
