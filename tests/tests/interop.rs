@@ -1,10 +1,11 @@
 //! Our examples against WebSocket peers by others. Each peer is a program under `interop/`, where README.md
-//! defines its roles. A peer that is not installed is a skipped test, under CI a failed one.
+//! defines its roles. A peer that is not installed is a skipped test, under CI a failed one. Also how our client ends.
 
 #![cfg(unix)]
 
 use core::time::Duration;
 use std::io::{self, BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -98,6 +99,40 @@ fn our_client_echoes_what_node_sends_compressed() {
 #[test]
 fn our_client_echoes_what_python_sends_compressed() {
     our_client_echoes_what_is_compressed(python());
+}
+
+#[test]
+fn client_waits_for_answers_at_the_end_of_input_and_closes_at_ctrl_c() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let mut client = Program::start(with(example("client"), &["--wait", "600", &url]));
+    let mut ws = ws_std::accept(listener.accept().unwrap().0).unwrap();
+    client.type_line("one");
+    client.input = None;
+    ws.set_read_timeout(Some(PATIENCE));
+    assert_eq!(ws.read().unwrap().unwrap().message, ws_std::Message::Text("one"));
+    // No Close follows.
+    ws.set_read_timeout(Some(Duration::from_millis(200)));
+    assert!(matches!(ws.read(), Err(ws_std::Error::TimedOut)));
+    ws.send("answer\u{1b}[31m\u{202E}\nof two lines").unwrap();
+    assert_eq!(client.line(), r"answer\u{1b}[31m\u{202e}\nof two lines");
+    client.interrupt();
+    ws.set_read_timeout(Some(PATIENCE));
+    assert!(ws.read().unwrap().is_none());
+    assert_eq!(ws.close_frame().unwrap().0, ws_std::CloseCode::NORMAL);
+    client.succeeds();
+}
+
+#[test]
+fn client_closes_once_the_server_is_silent_after_the_end_of_input() {
+    let server = our_server();
+    let mut client =
+        Program::start(with(example("client"), &["--wait", "0.2", "--subprotocol", "any", &server.url()]));
+    client.type_line("one");
+    assert_eq!(client.line(), "one");
+    client.succeeds();
+    server.interrupt();
+    server.succeeds();
 }
 
 fn exchanges_compressed_messages_with_our_server(peer: Option<Command>, profile: &str) {

@@ -35,7 +35,7 @@ fn run_all(url: &str, agent: &str) -> Result<(), Box<dyn Error>> {
         let case_url = format!("{url}/runCase?case={case}&agent={agent}");
         if let Err(error) = run_case(&connector, &case_url) {
             // Many cases end this way on purpose; the server judges.
-            println!("case {case}/{count}: {error}");
+            println!("case {case}/{count}: {}", program::explained(&*error));
         }
     }
     connector.connect(&format!("{url}/updateReports?agent={agent}"))?.read()?;

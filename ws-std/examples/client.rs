@@ -148,7 +148,7 @@ fn send_lines(mut writer: Writer<Client>, life: &Life) {
     for line in std::io::stdin().lock().lines() {
         match line {
             Ok(line) if writer.send(line.as_str()).is_ok() => {}
-            // The thread that reads tells why.
+            // The thread that reads reports why.
             Ok(_) => return,
             Err(error) => {
                 eprintln!("standard input: {error}");
@@ -160,7 +160,7 @@ fn send_lines(mut writer: Writer<Client>, life: &Life) {
     life.close(&mut writer);
 }
 
-/// What the threads know of a connection.
+/// State of a connection that its threads share.
 struct Life {
     started: Instant,
     /// How long the server may be silent after the end of input.
@@ -199,7 +199,7 @@ impl Life {
     }
 }
 
-/// Prints messages until the connection ends, and tells how it did.
+/// Prints messages until the connection ends, and the server's reason for that.
 fn print_messages(mut reader: Reader<Client>, life: &Life) -> Result<(), Box<dyn Error>> {
     let mut out = std::io::stdout();
     loop {

@@ -4,7 +4,7 @@ use std::{io, sync::Arc};
 use ws_proto::{
     HandshakeError,
     handshake::WriteError,
-    server::{Handshake, Head as Parsed, OriginPolicy, PlainRequest, Request},
+    server::{Handshake, Head as Parsed, OriginMismatch, OriginPolicy, PlainRequest, Request},
 };
 
 #[cfg(feature = "deflate")]
@@ -196,7 +196,12 @@ impl<'a> Acceptor<'a> {
         if write_within(transport, &response, self.terms.answer_timeout()).is_ok() {
             farewell(transport);
         }
-        AcceptError::Handshake(error)
+        match error {
+            HandshakeError::Origin => {
+                AcceptError::Origin(OriginMismatch::of_head(head.received()).to_string().into())
+            }
+            error => AcceptError::Handshake(error),
+        }
     }
 }
 
@@ -213,6 +218,9 @@ pub enum AcceptError {
     Io(io::Error),
     /// The request was not one for a connection, or was not accepted.
     Handshake(HandshakeError),
+    /// The [`OriginPolicy`] does not admit the page. The text names the page's origin and the host that it asked, bounded and
+    /// escaped.
+    Origin(Box<str>),
     /// The application refused, with this status.
     Refused(u16),
     /// The application's answer has a field, a status or a subprotocol that cannot be sent; the client was told 500.
@@ -225,6 +233,7 @@ impl fmt::Display for AcceptError {
             Self::NoRequest => f.write_str("peer left without a request"),
             Self::Io(_) => f.write_str("transport failed before the connection was open"),
             Self::Handshake(_) => f.write_str("no opening handshake"),
+            Self::Origin(mismatch) => write!(f, "refused: {mismatch}"),
             Self::Refused(status) => write!(f, "refused with status {status}"),
             Self::Answer(_) => f.write_str("answer cannot be sent"),
         }
@@ -237,7 +246,7 @@ impl std::error::Error for AcceptError {
             Self::Io(error) => Some(error),
             Self::Handshake(error) => Some(error),
             Self::Answer(error) => Some(error),
-            Self::NoRequest | Self::Refused(_) => None,
+            Self::NoRequest | Self::Origin(_) | Self::Refused(_) => None,
         }
     }
 }

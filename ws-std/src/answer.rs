@@ -18,8 +18,36 @@ pub struct Answer {
 pub(crate) enum Verdict {
     /// With this subprotocol.
     Accept(Option<Box<str>>),
-    /// With this status.
-    Refuse(u16),
+    Refuse(Refusal),
+}
+
+/// A status from 300 to 599, and what is said with it.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    /// The type of a body, and the body. `None`: the status in words.
+    body: Option<(&'static str, Cow<'static, [u8]>)>,
+}
+
+impl Refusal {
+    pub(crate) const fn new(status: u16) -> Self {
+        Self { status, body: None }
+    }
+
+    /// Appends the response to a request of which `received` has come.
+    pub(crate) fn write_to(
+        &self,
+        headers: &[(String, String)],
+        received: &[u8],
+        response: &mut Vec<u8>,
+    ) -> Result<(), WriteError> {
+        let headers = borrowed(headers);
+        let mut reject = Reject::new(self.status).headers(&headers);
+        if let Some((content_type, body)) = &self.body {
+            reject = reject.body(content_type, body);
+        }
+        reject_to(&reject, received, response)
+    }
 }
 
 /// A page for a request that does not ask for a connection.
@@ -65,7 +93,7 @@ impl Page {
     /// Returns the head of the response.
     pub(crate) fn head(&self) -> Result<Vec<u8>, WriteError> {
         // Fields that a refusal can have are those that a page can have.
-        reject_to(&Reject::new(404).headers(&borrowed(&self.headers)), &[], &mut Vec::new())?;
+        Refusal::new(404).write_to(&self.headers, b"", &mut Vec::new())?;
         let mut head = format!(
             "HTTP/1.1 {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n",
             self.status,
@@ -87,10 +115,20 @@ impl Answer {
         Self { verdict: Verdict::Accept(None), headers: Vec::new() }
     }
 
-    /// Makes an answer that refuses the connection, with a status from 300 to 599: 401, 403, 404, 503, a redirect.
+    /// Makes an answer that refuses the connection, with a status from 300 to 599: 401, 403, 404, 503, a redirect. The body is the
+    /// status in words, unless [`body`](Self::body) gives another.
     #[must_use]
     pub const fn refuse(status: u16) -> Self {
-        Self { verdict: Verdict::Refuse(status), headers: Vec::new() }
+        Self { verdict: Verdict::Refuse(Refusal::new(status)), headers: Vec::new() }
+    }
+
+    /// Sets the body of a refusal and its type. An acceptance ignores it, since it has none.
+    #[must_use]
+    pub fn body(mut self, content_type: &'static str, body: impl Into<Cow<'static, [u8]>>) -> Self {
+        if let Verdict::Refuse(refusal) = &mut self.verdict {
+            refusal.body = Some((content_type, body.into()));
+        }
+        self
     }
 
     /// Chooses a subprotocol, found by [`Request::select`](ws_proto::server::Request::select) or

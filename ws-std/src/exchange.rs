@@ -6,15 +6,13 @@ use std::{io, net::SocketAddr, sync::Arc, thread};
 use ws_proto::{
     Endpoint, HandshakeError,
     handshake::{Fields, WriteError},
-    server::{
-        Accept, Handshake, Head as Parsed, OriginPolicy, PlainRequest, Reject, Request, Subprotocol, reject_to,
-    },
+    server::{Accept, Handshake, Head as Parsed, OriginPolicy, PlainRequest, Request, Subprotocol},
 };
 
 use crate::{
     Socket, WebSocket,
     accept::{AcceptError, Terms},
-    answer::{Answer, Page, Verdict, borrowed},
+    answer::{Answer, Page, Refusal, Verdict, borrowed},
     clock::Clock,
     compression::Compression,
     opening::{Head, farewell, write_within},
@@ -29,7 +27,7 @@ use crate::{
 /// connection) to any other, and 500 if the thread panics. A handler that returns early for another reason answers
 /// itself first.
 ///
-/// What is asked about the request is looked up in its head at each call.
+/// Each question about the request is looked up in its head again.
 pub struct Exchange<T: Transport = Socket> {
     /// `None` once answered. The server that watches over the exchange has a weak reference.
     transport: Option<Arc<T>>,
@@ -174,9 +172,9 @@ impl<T: Transport> Exchange<T> {
         }
         let subprotocol = match answer.verdict {
             Verdict::Accept(subprotocol) => subprotocol,
-            Verdict::Refuse(status) => {
-                self.refuse_with(status, &answer.headers)?;
-                return Err(AcceptError::Refused(status));
+            Verdict::Refuse(refusal) => {
+                self.refuse_with(&refusal, &answer.headers)?;
+                return Err(AcceptError::Refused(refusal.status));
             }
         };
         let mut response = Vec::new();
@@ -256,14 +254,13 @@ impl<T: Transport> Exchange<T> {
     ///
     /// [`AcceptError::Answer`] if that is no status of a refusal: 500 has been sent instead. [`AcceptError::Io`].
     pub fn refuse(mut self, status: u16) -> Result<(), AcceptError> {
-        self.refuse_with(status, &[])
+        self.refuse_with(&Refusal::new(status), &[])
     }
 
-    fn refuse_with(&mut self, status: u16, headers: &[(String, String)]) -> Result<(), AcceptError> {
+    fn refuse_with(&mut self, refusal: &Refusal, headers: &[(String, String)]) -> Result<(), AcceptError> {
         let mut response = Vec::new();
-        let reject = Reject::new(status);
-        match reject_to(&reject.headers(&borrowed(headers)), self.head.received(), &mut response) {
-            Ok(()) => self.write_refusal(&response),
+        match refusal.write_to(headers, self.head.received(), &mut response) {
+            Ok(()) => self.write_last(&response, self.terms.answer_timeout()),
             Err(error) => Err(self.fail_to_answer(error)),
         }
     }
@@ -273,19 +270,15 @@ impl<T: Transport> Exchange<T> {
         let mut response = Vec::new();
         error.write_response_to(self.head.received(), &mut response);
         // A peer that is gone needs no answer.
-        let _ = self.write_refusal(&response);
+        let _ = self.write_last(&response, self.terms.answer_timeout());
         AcceptError::Handshake(error)
     }
 
     /// Answers that the application's answer is at fault.
     fn fail_to_answer(&mut self, error: WriteError) -> AcceptError {
         // The application learns of its own fault, whether or not the peer does.
-        let _ = self.refuse_with(500, &[]);
+        let _ = self.refuse_with(&Refusal::new(500), &[]);
         AcceptError::Answer(error)
-    }
-
-    fn write_refusal(&mut self, response: &[u8]) -> Result<(), AcceptError> {
-        self.write_last(response, self.terms.answer_timeout())
     }
 
     fn write_last(&mut self, response: &[u8], timeout: Option<Duration>) -> Result<(), AcceptError> {
@@ -314,11 +307,11 @@ impl<T: Transport> Drop for Exchange<T> {
         if self.transport.is_none() {
             return;
         }
-        // The peer may be gone, which is nobody's concern here.
+        // A peer that is gone needs no answer.
         if thread::panicking() {
-            let _ = self.refuse_with(500, &[]);
+            let _ = self.refuse_with(&Refusal::new(500), &[]);
         } else if self.is_upgrade() {
-            let _ = self.refuse_with(404, &[]);
+            let _ = self.refuse_with(&Refusal::new(404), &[]);
         } else {
             self.fail(HandshakeError::UpgradeRequired);
         }

@@ -291,6 +291,30 @@ fn fields_that_would_inject_others_are_not_sent() {
 }
 
 #[test]
+fn whatever_is_a_socket_is_accepted() {
+    fn accepts<S>(accept: impl FnOnce(TcpStream) -> S)
+    where
+        S: TryInto<Socket>,
+        AcceptError: From<S::Error>,
+    {
+        let (client, server) = tcp_pair();
+        let mut peer = Peer::new(client);
+        peer.send(REQUEST.as_bytes());
+        ws_std::accept(accept(server)).unwrap();
+        assert!(peer.head().starts_with("HTTP/1.1 101 "));
+    }
+    accepts(|stream| stream);
+    accepts(|stream| Socket::try_from(stream).unwrap());
+    accepts(|stream| Socket::try_from(stream).unwrap().into_socket2().unwrap());
+    #[cfg(unix)]
+    {
+        let (client, server) = std::os::unix::net::UnixStream::pair().unwrap();
+        drop(client);
+        assert!(matches!(ws_std::accept(server), Err(AcceptError::NoRequest)));
+    }
+}
+
+#[test]
 fn port_where_nobody_listens_is_an_error_at_once() {
     let (listener, url) = listener("127.0.0.1");
     drop(listener);

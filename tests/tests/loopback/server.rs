@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use ws_std::{Answer, Exchange, Handle, HandlerResult, Page, Server, Socket};
+use ws_std::{AcceptError, Acceptor, Answer, Config, Exchange, Handle, HandlerResult, Page, Server, Socket};
 use ws_tests::{FIN, TEXT, masked};
 
 use crate::{
@@ -33,7 +33,7 @@ impl Running {
     ) -> Self {
         let (to_log, log) = channel();
         let to_log: Mutex<Sender<String>> = Mutex::new(to_log);
-        let server = settings(Server::bind("127.0.0.1:0").unwrap())
+        let server = settings(Server::bind("127.0.0.1:0").unwrap().stop_timeout(SHORT))
             .on_error(move |incident| drop(to_log.lock().unwrap().send(incident.to_string())));
         let address = server.local_addr().unwrap();
         let handle = server.handle();
@@ -78,6 +78,10 @@ impl Running {
     fn stop(self) -> Duration {
         let started = Instant::now();
         self.handle.stop();
+        while !self.thread.is_finished() {
+            assert!(started.elapsed() < 2 * PATIENCE, "the server does not stop");
+            thread::sleep(Duration::from_millis(1));
+        }
         self.thread.join().unwrap().unwrap();
         started.elapsed()
     }
@@ -226,7 +230,7 @@ fn connections_of_one_address_that_have_not_opened_are_bounded() {
 
 #[test]
 fn stop_closes_open_connections_with_1001_and_drops_the_others() {
-    let server = echoing();
+    let server = Running::new(|server| server.stop_timeout(PATIENCE), echo);
     let mut open: Vec<_> = (0..8).map(|_| server.open()).collect();
     let mut silent = server.connect();
     server.wait_for(9);
@@ -246,14 +250,18 @@ fn stop_closes_open_connections_with_1001_and_drops_the_others() {
 
 #[test]
 fn stop_has_one_deadline_for_peers_that_do_not_answer() {
-    let server = Running::new(|server| server.stop_timeout(4 * SHORT), echo);
+    let mut config = Config::new();
+    config.close_timeout = None;
+    config.keepalive_interval = None;
+    let acceptor = Acceptor::new().config(config);
+    let server = Running::new(|server| server.acceptor(acceptor).stop_timeout(4 * SHORT), echo);
     let mute: Vec<_> = (0..4).map(|_| server.open()).collect();
     server.wait_for(4);
     let took = server.stop();
     assert!((4 * SHORT..PATIENCE).contains(&took), "{took:?}");
     for mut peer in mute {
-        // What is left is a Close, and then the end.
-        let _ = peer.stream.read_to_end(&mut Vec::new());
+        assert_eq!(code(&peer.frame()), 1_001);
+        assert!(peer.rest().is_empty());
     }
 }
 
@@ -262,7 +270,7 @@ fn stop_does_not_wait_for_a_handler_that_computes() {
     let (release, released) = channel::<()>();
     let released = Mutex::new(released);
     let server = Running::new(
-        |server| server.stop_timeout(SHORT),
+        |server| server,
         move |exchange| {
             let mut ws = exchange.accept()?;
             let _ = released.lock().unwrap().recv();
@@ -287,10 +295,13 @@ fn a_server_on_every_address_is_stopped() {
         let Ok(server) = Server::bind(address) else {
             continue;
         };
-        let handle = server.handle();
-        let thread = thread::spawn(move || server.run(echo));
-        handle.stop();
-        thread.join().unwrap().unwrap();
+        let (handle, address) = (server.handle(), server.local_addr().unwrap());
+        let running =
+            Running { address, handle, thread: thread::spawn(move || server.run(echo)), log: channel().1 };
+        // It waits in `accept` when it has no connection any more.
+        drop(TcpStream::connect(("localhost", address.port())));
+        running.wait_for(0);
+        running.stop();
     }
 }
 
@@ -372,6 +383,92 @@ fn an_answer_that_cannot_be_sent_is_a_500() {
     let answer = server.answer("GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 500 ") && !answer.contains("Injected"), "{answer}");
     assert_eq!(*errors.lock().unwrap(), ["answer cannot be sent"; 4]);
+    server.stop();
+}
+
+#[test]
+fn an_answer_has_a_subprotocol_that_was_offered_or_none() {
+    let server = Running::new(
+        |server| server,
+        |exchange| {
+            let chosen = match exchange.path() {
+                "/theirs" => exchange.subprotocols().last().unwrap().to_owned(),
+                _ => "mine".to_owned(),
+            };
+            let answer = Answer::accept().subprotocol(exchange.select(&[&chosen]));
+            let ws = exchange.accept_with(answer)?;
+            assert_eq!(ws.subprotocol(), (chosen == "b").then_some("b"));
+            Ok(())
+        },
+    );
+    let head = |path: &str| {
+        let mut peer = server.connect();
+        let request = REQUEST.replacen("GET /", &format!("GET {path}"), 1);
+        peer.send(request.replacen("\r\n", "\r\nSec-WebSocket-Protocol: a, b\r\n", 1).as_bytes());
+        peer.head()
+    };
+    assert!(head("/theirs").contains("\r\nSec-WebSocket-Protocol: b\r\n"));
+    let other = head("/mine");
+    assert!(other.starts_with("HTTP/1.1 101 ") && !other.contains("Sec-WebSocket-Protocol"), "{other}");
+    server.stop();
+}
+
+#[test]
+fn an_answer_with_the_subprotocol_of_another_request_is_a_500() {
+    let kept = Mutex::new(None);
+    let server = Running::new(
+        |server| server,
+        move |exchange| {
+            let mut kept = kept.lock().unwrap();
+            let answer: &mut Answer =
+                kept.get_or_insert_with(|| Answer::accept().subprotocol(exchange.select(&["chat"])));
+            exchange.accept_with(answer.clone()).map(drop).map_err(Into::into)
+        },
+    );
+    let offering = REQUEST.replacen("\r\n", "\r\nSec-WebSocket-Protocol: chat\r\n", 1);
+    assert!(server.answer(&offering).starts_with("HTTP/1.1 101 "));
+    assert!(server.answer(REQUEST).starts_with("HTTP/1.1 500 "));
+    server.stop();
+}
+
+#[test]
+fn a_refusal_has_a_body_but_not_for_head() {
+    let server = Running::new(
+        |server| server,
+        |exchange| {
+            if exchange.is_upgrade() {
+                let answer = Answer::refuse(403).body("text/html", "<p>no".as_bytes()).header("X-Why", "because");
+                assert!(matches!(exchange.accept_with(answer), Err(AcceptError::Refused(403))));
+            } else if exchange.path() == "/page" {
+                exchange.page(&Page::html("<p>yes"))?;
+            } else {
+                exchange.refuse(404)?;
+            }
+            Ok(())
+        },
+    );
+    let refused = server.answer(REQUEST);
+    assert!(refused.starts_with("HTTP/1.1 403 ") && refused.ends_with("\r\n\r\n<p>no"), "{refused}");
+    assert!(refused.contains("\r\nContent-Type: text/html\r\n") && refused.contains("\r\nX-Why: because\r\n"));
+    for path in ["/", "/page", " /invalid"] {
+        // HTTP/1.0 too, as load balancers ask whether a server is there.
+        for rest in ["HTTP/1.0\r\n\r\n", "HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
+            let head = server.answer(&format!("HEAD {path} {rest}"));
+            assert!(head.starts_with("HTTP/1.1 ") && head.ends_with("\r\n\r\n"), "{path}: {head}");
+            assert!(head.contains("\r\nContent-Length: ") && !head.contains("\r\nContent-Length: 0"), "{head}");
+        }
+    }
+    assert!(server.answer("GET /page HTTP/1.0\r\n\r\n").ends_with("\r\n\r\n<p>yes"));
+    server.stop();
+}
+
+#[test]
+fn the_log_names_the_page_and_the_host_of_a_403() {
+    let server = echoing();
+    let request = REQUEST.replacen("\r\n", "\r\nOrigin: http://evil.example\r\n", 1);
+    assert!(server.answer(&request).starts_with("HTTP/1.1 403 "));
+    let line = server.log.recv_timeout(PATIENCE).unwrap();
+    assert!(line.contains("http://evil.example") && line.contains("localhost"), "{line}");
     server.stop();
 }
 

@@ -25,3 +25,35 @@ impl Pace {
         (self.early <= MOST_EARLY).then_some(wait)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_is_free_then_lines_wait_and_then_it_is_too_much() {
+        let (mut pace, mut now) = (Pace::default(), Instant::now());
+        for _ in 0..BURST {
+            assert_eq!(pace.line(now), Some(Duration::ZERO));
+        }
+        for _ in 0..MOST_EARLY {
+            assert_eq!(pace.line(now), Some(EACH));
+            now += EACH;
+        }
+        assert_eq!(pace.line(now), None);
+    }
+
+    #[test]
+    fn a_member_that_pauses_may_go_on() {
+        let (mut pace, mut now) = (Pace::default(), Instant::now());
+        for _ in 0..10 * MOST_EARLY {
+            assert_eq!(pace.line(now), Some(Duration::ZERO));
+            now += EACH;
+        }
+        for _ in 0..BURST + MOST_EARLY {
+            now += pace.line(now).unwrap();
+        }
+        now += EACH * BURST;
+        assert_eq!(pace.line(now), Some(Duration::ZERO));
+    }
+}

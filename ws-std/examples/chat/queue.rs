@@ -11,8 +11,9 @@ const MOST_BYTES: usize = 256 * 1024;
 /// How far a member may be behind the others.
 const MOST_BEHIND: Duration = Duration::from_secs(10);
 
-/// What waits, and its length in bytes.
+/// An element of a queue.
 pub(crate) trait Line: Clone {
+    /// Returns the length in bytes.
     fn len(&self) -> usize;
 }
 
@@ -40,8 +41,7 @@ impl<L: Line> Queue<L> {
     }
 
     /// Adds a line. Returns whether the member keeps up; if not, the queue is closed.
-    pub(crate) fn push(&self, line: L) -> bool {
-        let now = Instant::now();
+    pub(crate) fn push(&self, now: Instant, line: L) -> bool {
         let mut waiting = self.lock();
         let oldest = waiting.writing.or(waiting.lines.front().map(|(queued, _)| *queued));
         let is_late = oldest.is_some_and(|queued| now - queued > MOST_BEHIND);
@@ -75,5 +75,55 @@ impl<L: Line> Queue<L> {
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Line for &str {
+        fn len(&self) -> usize {
+            str::len(self)
+        }
+    }
+
+    #[test]
+    fn lines_come_out_as_they_went_in() {
+        let (queue, now) = (Queue::new(), Instant::now());
+        assert!(queue.push(now, "one") && queue.push(now, "two"));
+        assert_eq!((queue.pop(), queue.pop()), (Some("one"), Some("two")));
+        queue.close();
+        assert_eq!(queue.pop(), None);
+        assert!(!queue.push(now, "three"));
+    }
+
+    #[test]
+    fn many_short_lines_fit_but_not_more_bytes_than_the_most() {
+        let (queue, now) = (Queue::new(), Instant::now());
+        let half = "x".repeat(MOST_BYTES / 2);
+        assert!((0..3_000).all(|_| queue.push(now, "short")));
+        assert!(queue.push(now, &half));
+        assert!(!queue.push(now, &half));
+        assert_eq!(queue.pop(), None);
+    }
+
+    #[test]
+    fn a_member_is_late_whose_oldest_line_waits_or_is_written_for_too_long() {
+        let start = Instant::now();
+        let late = start + MOST_BEHIND + Duration::from_millis(1);
+        for written in [false, true] {
+            let queue = Queue::new();
+            assert!(queue.push(start, "old"));
+            if written {
+                assert_eq!(queue.pop(), Some("old"));
+            }
+            assert!(queue.push(start + MOST_BEHIND, "in time"));
+            assert!(!queue.push(late, "too late"));
+        }
+        let queue = Queue::new();
+        assert!(queue.push(start, "old") && queue.push(late - MOST_BEHIND, "new"));
+        assert_eq!((queue.pop(), queue.pop()), (Some("old"), Some("new")));
+        assert!(queue.push(late, "in time"));
     }
 }

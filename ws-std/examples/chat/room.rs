@@ -118,7 +118,7 @@ impl Room {
         self.lock().by_id.remove(&id);
     }
 
-    /// Queues a line for everyone: encoded once, and nobody is waited for.
+    /// Queues a line for everyone: encoded once, without waiting for a member.
     fn say(&self, line: &str) {
         let Ok(plain) = Prepared::new(MessageKind::Text, line.as_bytes().to_vec()) else {
             return;
@@ -127,9 +127,9 @@ impl Room {
         let deflated = deflater.prepare(Message::Text(line), COMPRESSION.server_max_window_bits);
         drop(deflater);
         let line = Arc::new(Line { plain, deflated, len: line.len() });
-        let mut late = Vec::new();
+        let (now, mut late) = (Instant::now(), Vec::new());
         self.lock().by_id.retain(|_, member| {
-            let keeps_up = member.queue.push(Arc::clone(&line));
+            let keeps_up = member.queue.push(now, Arc::clone(&line));
             if !keeps_up {
                 late.push(member.writer.clone());
             }
@@ -165,4 +165,19 @@ fn name_in(query: Option<&str>) -> String {
 /// A text without characters that are not seen, or that change how others are.
 fn plain(text: &str) -> String {
     text.replace('\t', " ").chars().filter(|&character| is_plain(character)).collect::<String>().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_lines_have_no_characters_that_deceive() {
+        let hidden = "a\u{1b}\u{202E}\u{2066}\u{200E}\u{061C}\u{200B}\u{2060}\u{FEFF}\r\n\u{85}b\tc ";
+        assert_eq!(plain(hidden), "ab c");
+        assert_eq!(plain("Grüße, 世界 🦀"), "Grüße, 世界 🦀");
+        assert_eq!(name_in(Some("x=1&name=%E2%80%AEEve+")), "Eve");
+        assert_eq!(name_in(Some(&format!("name={}", "x".repeat(100)))).len(), LONGEST_NAME);
+        assert_eq!([name_in(None), name_in(Some("name=%E2%80%8B"))], ["guest", "guest"]);
+    }
 }

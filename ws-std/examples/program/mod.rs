@@ -1,4 +1,4 @@
-//! What the example programs share: their arguments, their help, and errors told in a line.
+//! Parts that the example programs share: arguments, help, signals, and errors in a line.
 
 use std::{
     error::Error,
@@ -10,7 +10,7 @@ use std::{
 
 use ws_std::{Server, deflate::Settings};
 
-/// What a program's command line came to: `None` if help is asked for.
+/// The arguments of a program; `None` if help is asked for.
 pub(crate) type Arguments<A> = Result<Option<A>, Box<dyn Error>>;
 
 /// The values on a command line that has up to `most` and no options but `--help`.
@@ -78,8 +78,8 @@ pub(crate) fn escaped(text: &str) -> String {
     escaped
 }
 
-/// Whether a character would be seen, and where it stands: not a control character, none that has no width or turns the direction of
-/// text.
+/// Returns whether a character is shown, and in its place: it is no control character, has a width and does not turn the direction
+/// of text.
 #[allow(dead_code, reason = "some examples show no text of others")]
 pub(crate) fn is_plain(character: char) -> bool {
     let is_hidden = matches!(
@@ -89,7 +89,18 @@ pub(crate) fn is_plain(character: char) -> bool {
     !character.is_control() && !is_hidden
 }
 
-/// Runs `program`, or tells its help, or what is wrong.
+/// An error and its sources in a line.
+pub(crate) fn explained(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// Runs `program`, prints its help, or prints the error in its arguments.
 pub(crate) fn run<A>(
     help: &str,
     arguments: Arguments<A>,
@@ -98,7 +109,7 @@ pub(crate) fn run<A>(
     let result = arguments.and_then(|arguments| match arguments {
         Some(arguments) => program(arguments),
         None => {
-            // Whoever reads only the first lines has seen enough.
+            // A pager that was left early has closed the pipe.
             let _ = writeln!(std::io::stdout(), "{help}");
             Ok(())
         }
@@ -106,7 +117,7 @@ pub(crate) fn run<A>(
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("{}", explained(&*error));
             ExitCode::FAILURE
         }
     }

@@ -116,7 +116,7 @@ impl Connections {
         Admission::Refuse(RefusalPlace(Arc::clone(self)))
     }
 
-    /// Tells the accepting thread to stop, and waits until it has seen that.
+    /// Has the accepting thread stop, and waits until it does.
     pub(super) fn stop(&self) {
         let mut state = self.lock();
         state.stopped.get_or_insert_with(Instant::now);
@@ -187,7 +187,7 @@ impl State {
 }
 
 impl Place {
-    /// What an exchange does with its connection: the server can close it from then on.
+    /// Returns the hook of an exchange that makes its connection known to the server, which can close it from then on.
     pub(super) fn on_open(&self) -> OnOpen<Socket> {
         let (connections, id) = (Arc::clone(&self.connections), self.id);
         Box::new(move |ws: WebSocket<role::Server>| {
@@ -214,7 +214,7 @@ impl Drop for RefusalPlace {
     }
 }
 
-/// What counts as one address: of IPv6 the first 64 bits, since a peer has at least all that follow.
+/// Returns the part of an address that counts: of IPv6 the first 64 bits, since one peer has all that follow.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),

@@ -1,4 +1,4 @@
-//! What a server reports, and how often.
+//! Reports of a server, and their rate.
 
 use core::{
     error::Error,
@@ -77,7 +77,7 @@ fn write_escaped(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     if text.chars().nth(LONGEST_TEXT).is_some() { f.write_str(" …") } else { Ok(()) }
 }
 
-/// Where incidents go.
+/// Passes incidents to a hook, not too many of them.
 pub(super) struct Log {
     hook: Box<dyn Fn(&Incident<'_>) + Send + Sync>,
     /// Of connections: peers decide how many there are.
