@@ -134,6 +134,14 @@ impl TryFrom<TcpStream> for Socket {
     }
 }
 
+impl TryFrom<socket2::Socket> for Socket {
+    type Error = io::Error;
+
+    fn try_from(socket: socket2::Socket) -> io::Result<Self> {
+        Self::new(socket)
+    }
+}
+
 #[cfg(unix)]
 impl TryFrom<std::os::unix::net::UnixStream> for Socket {
     type Error = io::Error;
