@@ -39,6 +39,8 @@ Ctrl-C at once; a second Ctrl-C exits. Exits with 0 if the connection ended clea
 
 What is not a message goes to standard error.";
 
+/// Characters of a refusal's body that are printed.
+const LONGEST_BODY: usize = 500;
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 
 struct Arguments {
@@ -139,6 +141,10 @@ fn explain(error: ConnectError) -> Box<dyn Error> {
         if let Some(value) = refused.header(name) {
             text = format!("{text}\n{name}: {}", program::escaped(&String::from_utf8_lossy(value)));
         }
+    }
+    let body: String = String::from_utf8_lossy(refused.body()).trim().chars().take(LONGEST_BODY).collect();
+    if !body.is_empty() {
+        text = format!("{text}\n{}", program::escaped(&body));
     }
     text.into()
 }
