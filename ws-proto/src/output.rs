@@ -275,7 +275,7 @@ impl Output {
     /// A wait for the peer's answer does not begin before the frame that it answers has left: until then the peer's
     /// time to take our output counts, up to [`poll_timeout`](Self::poll_timeout).
     pub fn handle_timeout<R: Role, T: Trace>(&mut self, endpoint: &mut Endpoint<R, T>, now: Instant) {
-        if self.awaited > 0 && self.poll_timeout().is_some() {
+        if self.awaited > 0 && self.poll_timeout().is_some_and(|deadline| deadline > now) {
             endpoint.written(now);
         }
         endpoint.handle_timeout(now);

@@ -240,6 +240,9 @@ impl Incoming {
     /// Sends a Close, unless there was one, and waits for the end. Messages that still come are dropped.
     pub(crate) fn close<L: Link>(&mut self, link: &mut L, code: CloseCode, reason: &str) -> Result<Closed> {
         queue_close(link, code, reason)?;
+        if let (true, Some(closed)) = (self.told, link.core().endpoint.closed()) {
+            return Ok(closed);
+        }
         let timeout = self.timeout.take();
         self.begin();
         let ended = loop {

@@ -184,7 +184,7 @@ impl<R: Role> Core<R> {
     /// Runs the endpoint's timers. A wait for the peer's answer does not begin before the frame that it answers has left:
     /// until then the peer's time to take our output counts.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        if self.awaited > 0 && self.deadline.poll_timeout().is_some() {
+        if self.awaited > 0 && self.deadline.poll_timeout().is_some_and(|deadline| deadline > now) {
             self.endpoint.written(now);
         }
         self.endpoint.handle_timeout(now);

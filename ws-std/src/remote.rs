@@ -1,6 +1,6 @@
 //! Closing a connection from outside of the threads that use it.
 
-use core::{fmt, time::Duration};
+use core::fmt;
 use std::{
     sync::{Arc, Weak},
     time::Instant,
@@ -15,9 +15,6 @@ use crate::{
     output::Writing,
     transport::Transport,
 };
-
-/// How long a Close may take to be written: the operating system has to be asked, which it is not after a deadline.
-const MOMENT: Duration = Duration::from_millis(1);
 
 /// A way to close a connection that another thread owns. It does not keep the connection.
 #[derive(Clone)]
@@ -35,7 +32,7 @@ impl Remote {
         Self(shared)
     }
 
-    /// Begins the closing handshake and returns: the Close is queued, and written as far as a moment suffices.
+    /// Begins the closing handshake and returns: the Close is queued, and written as far as that takes no waiting.
     /// The thread that reads completes the handshake, within the connection's own timeouts.
     pub(crate) fn close(&self, code: CloseCode, reason: &str) {
         if let Some(connection) = self.0.upgrade() {
@@ -56,7 +53,7 @@ impl<R: Role, T: Transport> Remotely for Shared<R, T> {
         let mut link = self;
         // A connection that is closing, broken or slow is left to the thread that reads.
         let _ = queue_close(&mut link, code, reason);
-        let _ = flush_as(Writing::Reader, &mut link, Instant::now().checked_add(MOMENT));
+        let _ = flush_as(Writing::Reader, &mut link, Some(Instant::now()));
     }
 
     fn abort(&self) {

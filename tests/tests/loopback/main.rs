@@ -8,6 +8,7 @@ mod server;
 mod split;
 mod timeouts;
 mod transports;
+mod waits;
 
 use core::time::Duration;
 use std::{
