@@ -114,7 +114,8 @@ pub fn code_of(kind: ReceiveErrorKind) -> u16 {
     match kind {
         Kind::FrameTooBig | Kind::MessageTooBig => 1009,
         Kind::Fault(Fault::StorageFull | Fault::MessageTooBig) => 1009,
-        Kind::TooManyFragments | Kind::TooManyEmptyFragments | Kind::Fault(Fault::PolicyViolation) => 1008,
+        Kind::TooManyFragments | Kind::TooManyEmptyFragments => 1008,
+        Kind::Fault(Fault::PolicyViolation | Fault::InflatesTooMuch) => 1008,
         Kind::InvalidUtf8 | Kind::InvalidCloseReason | Kind::Fault(Fault::InvalidPayload) => 1007,
         Kind::Fault(Fault::UnsupportedData) => 1003,
         Kind::Fault(_) => 1011,

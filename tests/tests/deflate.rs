@@ -1,10 +1,12 @@
 //! Compressed messages (RFC 7692): what is agreed on, what is received, what is sent.
 
+use core::num::NonZeroU32;
+
 use proptest::{collection::vec, prelude::*, sample::Index};
 use ws_proto::{
     CloseCode, Config, Data, Endpoint, Event, Fault, HandshakeError, Incoming, IncomingPart, Instant, Message,
     MessageBuffer, MessageKind, Negotiated, Part, Prepared, ReceiveErrorKind, Role, SendError, Server, Side,
-    deflate::{Deflater, Inflater, Settings, WindowBits},
+    deflate::{Deflater, InflateLimits, Inflater, Settings, WindowBits},
     server::{Accept, OriginPolicy, negotiate_extended_connect},
 };
 use ws_tests::{
@@ -1564,5 +1566,69 @@ fn a_compressed_message_is_read_beside_a_shared_buffer_without_storage() {
             assert!(reads <= wire.len() / shared_len + 1, "{reads} reads of {shared_len}");
         }
         assert!(told == payload, "{shared_len}");
+    }
+}
+
+/// What a server makes of a compressed message under limits of its own, by each way of receiving to a buffer.
+fn under(limits: InflateLimits, payload: &[u8]) -> [(Vec<Told>, Option<ReceiveErrorKind>); 2] {
+    let mut config = bare_config();
+    config.max_message_len = 4 << 20;
+    let wire = masked(COMPRESSED_BINARY, payload);
+    let buffer = || {
+        let mut buffer = MessageBuffer::new(Vec::new());
+        buffer.set_inflate_limits(limits);
+        buffer
+    };
+    let mut host = deflating_server(&config, &alone());
+    host.receive_buffered(&mut buffer(), &wire);
+    let mut parts = deflating_server(&config, &alone());
+    parts.receive_in_parts(&mut buffer(), &wire);
+    [came(&host), came(&parts)]
+}
+
+// R7692-8 R10.4-1
+#[test]
+fn a_limit_of_its_own_counts_what_is_inflated_of_a_message() {
+    let mut limits = InflateLimits::new();
+    limits.max_len = Some(100_000);
+    let compressed = |len| Compressor::new(&takeover()).payload(&vec![b'a'; len]);
+    for (told, error) in under(limits, &compressed(100_000)) {
+        assert_eq!((error, told.len()), (None, 1));
+    }
+    for (_, error) in under(limits, &compressed(100_001)) {
+        assert_eq!(error, Some(TOO_BIG));
+    }
+    // It raises nothing.
+    limits.max_len = Some(u64::MAX);
+    for (_, error) in under(limits, &compressed((4 << 20) + 1)) {
+        assert_eq!(error, Some(TOO_BIG));
+    }
+}
+
+// R7692-8 R10.4-1
+#[test]
+fn a_message_that_inflates_too_much_fails_with_1008_unless_it_is_short() {
+    let mut limits = InflateLimits::new();
+    limits.max_ratio = NonZeroU32::new(20);
+    let compressed = |message: &[u8]| Compressor::new(&takeover()).payload(message);
+    let from = usize::try_from(InflateLimits::RATIO_FROM).unwrap();
+    let long = noise(1 << 20);
+    for message in [&vec![b' '; from][..], &long] {
+        for (told, error) in under(limits, &compressed(message)) {
+            assert_eq!((told.len(), error), (1, None));
+        }
+    }
+    for (_, error) in under(limits, &compressed(&vec![b' '; from + 1])) {
+        assert_eq!(error, Some(ReceiveErrorKind::Fault(Fault::InflatesTooMuch)));
+        assert_eq!(error.unwrap().close_code(), CloseCode::POLICY_VIOLATION);
+    }
+    // The ratio is exact.
+    let spaces = compressed(&vec![b' '; 100_000]);
+    let ratio = u32::try_from(100_000_usize.div_ceil(spaces.len())).unwrap();
+    for (ratio, fits) in [(ratio, true), (ratio - 1, false)] {
+        limits.max_ratio = NonZeroU32::new(ratio);
+        for (_, error) in under(limits, &spaces) {
+            assert_eq!(error.is_none(), fits, "{ratio}");
+        }
     }
 }

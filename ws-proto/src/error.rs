@@ -145,6 +145,8 @@ pub enum Fault {
     StorageFull,
     /// The message is too big in the application's eyes, for example inflated: 1009.
     MessageTooBig,
+    /// A compressed message becomes too long for what it is on the wire: 1008.
+    InflatesTooMuch,
     /// The payload is not what its type promises, for example corrupt compressed data: 1007.
     InvalidPayload,
     /// The application takes no messages of this kind: 1003.
@@ -163,7 +165,7 @@ impl Fault {
             Self::StorageFull | Self::MessageTooBig => CloseCode::MESSAGE_TOO_BIG,
             Self::InvalidPayload => CloseCode::INVALID_PAYLOAD,
             Self::UnsupportedData => CloseCode::UNSUPPORTED_DATA,
-            Self::PolicyViolation => CloseCode::POLICY_VIOLATION,
+            Self::InflatesTooMuch | Self::PolicyViolation => CloseCode::POLICY_VIOLATION,
             Self::Internal => CloseCode::INTERNAL_ERROR,
         }
     }
@@ -175,6 +177,7 @@ impl Fault {
         match self {
             Self::StorageFull => ("no storage left for the message", "10.4"),
             Self::MessageTooBig => ("message is too big for the application", "10.4"),
+            Self::InflatesTooMuch => ("message inflates too much", "10.4"),
             Self::InvalidPayload => ("payload does not fit its type", "7.4.1"),
             Self::UnsupportedData => ("application does not take this kind of data", "7.4.1"),
             Self::PolicyViolation => ("policy of the application is violated", "7.4.1"),

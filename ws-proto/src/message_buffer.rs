@@ -65,6 +65,8 @@ pub struct MessageBuffer<S> {
     clear: bool,
     #[cfg(feature = "deflate")]
     inflater: Option<Box<Inflater>>,
+    #[cfg(feature = "deflate")]
+    inflate_limits: crate::deflate::InflateLimits,
     /// What lies in the storage of a part that is being inflated piece by piece, and whether it is the last.
     #[cfg(feature = "deflate")]
     deflated: Option<(Range<usize>, bool)>,
@@ -209,6 +211,8 @@ impl<S: Storage> MessageBuffer<S> {
             clear: false,
             #[cfg(feature = "deflate")]
             inflater: None,
+            #[cfg(feature = "deflate")]
+            inflate_limits: crate::deflate::InflateLimits::new(),
             #[cfg(feature = "deflate")]
             deflated: None,
         }
@@ -376,7 +380,7 @@ impl<S: Storage> MessageBuffer<S> {
                 #[cfg(feature = "deflate")]
                 Step::Data(part) if part.content.is_compressed() => {
                     let payload = self.storage.bytes().get(part.at.clone()).unwrap_or_default();
-                    match inflated::inflate(&mut self.inflater, endpoint, &part, payload) {
+                    match inflated::inflate(&mut self.inflater, self.inflate_limits, endpoint, &part, payload) {
                         Ok(true) => {
                             self.told = Some(Told::Inflated);
                             return Ok(self.message().map(Incoming::Message));
@@ -531,7 +535,13 @@ impl<S: Storage> MessageBuffer<S> {
                 #[cfg(feature = "deflate")]
                 {
                     if step.part.is_first() {
-                        inflated::begin(&mut self.inflater, endpoint, step.content.kind(), Use::Pieces);
+                        inflated::begin(
+                            &mut self.inflater,
+                            self.inflate_limits,
+                            endpoint,
+                            step.content.kind(),
+                            Use::Pieces,
+                        );
                     }
                     self.deflated = Some((step.at, step.part.is_last()));
                 }

@@ -147,6 +147,8 @@ impl<'a> Session<'a> {
             // The first frames may have come with the request.
             *buffer = MessageBuffer::from(received).keeping(KEPT);
         }
+        #[cfg(feature = "deflate")]
+        buffer.set_inflate_limits(settings.map(|settings| settings.inflate).unwrap_or_default());
         let Self::Open(endpoint) = self else { return };
         while let Ok(Some(incoming)) = buffer.next_in(endpoint, now, &mut input) {
             let Incoming::Message(message) = incoming else {

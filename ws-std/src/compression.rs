@@ -134,6 +134,17 @@ impl Compression {
         result
     }
 
+    /// `buffer`, with the limits of what may come compressed.
+    pub(crate) fn limit(&self, buffer: MessageBuffer<Vec<u8>>) -> MessageBuffer<Vec<u8>> {
+        #[cfg(feature = "deflate")]
+        if let Some(pool) = &self.pool {
+            let mut buffer = buffer;
+            buffer.set_inflate_limits(pool.settings.inflate);
+            return buffer;
+        }
+        buffer
+    }
+
     /// Sees to an inflater of the pool's before `buffer` is used.
     #[inline]
     pub(crate) fn lend(&mut self, buffer: &mut MessageBuffer<Vec<u8>>) {

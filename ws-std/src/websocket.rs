@@ -163,6 +163,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
         clock: Clock,
         config: &Config,
     ) -> Self {
+        let buffer = compression.limit(buffer);
         let incoming = Incoming::new(buffer, compression.other(), clock.now());
         let link = Owned::alone(Shared::new(endpoint, compression, transport, clock, config));
         Self { link, incoming, subprotocol: None }

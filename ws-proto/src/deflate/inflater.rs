@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use zlib_rs::{Inflate, InflateFlush, Status};
 
+use super::InflateLimits;
 use crate::{
     error::Fault,
     message::{Content, Data, Message, MessageKind, Part},
@@ -53,6 +54,9 @@ pub struct Inflater {
 struct Progress {
     kind: MessageKind,
     limit: u64,
+    limits: InflateLimits,
+    /// Bytes on the wire so far, and inflated.
+    taken: u64,
     total: u64,
     purpose: Use,
     /// Whether a piece has been told.
@@ -86,12 +90,28 @@ impl Progress {
     const NONE: Self = Self {
         kind: MessageKind::Binary,
         limit: 0,
+        limits: InflateLimits::new(),
+        taken: 0,
         total: 0,
         purpose: Use::Nothing,
         begun: false,
         by_itself: false,
         text: Validator::new(),
     };
+}
+
+impl Progress {
+    /// Whether the message is within its limits.
+    fn check(&self) -> Result<(), Fault> {
+        if self.total > self.limit {
+            return Err(Fault::MessageTooBig);
+        }
+        let Some(ratio) = self.limits.max_ratio.filter(|_| self.total > InflateLimits::RATIO_FROM) else {
+            return Ok(());
+        };
+        let most = self.taken.saturating_mul(ratio.get().into());
+        if self.total > most { Err(Fault::InflatesTooMuch) } else { Ok(()) }
+    }
 }
 
 impl Inflater {
@@ -225,11 +245,13 @@ impl Inflater {
         &mut self,
         kind: MessageKind,
         purpose: Use,
-        limit: u64,
-        no_context_takeover: bool,
+        limits: InflateLimits,
+        (limit, no_context_takeover): (u64, bool),
     ) {
         self.begin(no_context_takeover);
-        self.progress = Progress { kind, limit, purpose, by_itself: no_context_takeover, ..Progress::NONE };
+        let limit = limits.max_len.map_or(limit, |own| own.min(limit));
+        let by_itself = no_context_takeover;
+        self.progress = Progress { kind, limit, limits, purpose, by_itself, ..Progress::NONE };
         self.len = 0;
         self.held = Held::Nothing;
     }
@@ -295,6 +317,7 @@ impl Inflater {
         // Taken for the moment of the call.
         let mut message = core::mem::take(&mut self.message);
         let room = message.get_mut(self.len..end).unwrap_or_default();
+        let before = payload.len();
         let result = self.inflate(payload, room).and_then(|made| {
             if kind == MessageKind::Text {
                 let text = room.get(..made).unwrap_or_default();
@@ -305,8 +328,10 @@ impl Inflater {
         self.message = message;
         let (made, more) = result?;
         self.len += made;
+        self.progress.taken += u64::try_from(before - payload.len()).unwrap_or(u64::MAX);
         self.progress.total += u64::try_from(made).unwrap_or(u64::MAX);
-        if self.progress.total > limit { Err(Fault::MessageTooBig) } else { Ok(more) }
+        self.progress.check()?;
+        Ok(more)
     }
 
     fn end(&mut self) -> Result<(), Fault> {

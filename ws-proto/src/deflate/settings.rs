@@ -1,4 +1,4 @@
-use core::fmt;
+use core::{fmt, num::NonZeroU32};
 
 /// What this side wants of compression.
 ///
@@ -34,6 +34,35 @@ pub struct Settings {
     pub memory_level: u8,
     /// Shorter messages are sent as they are, in bytes of payload.
     pub threshold: usize,
+    /// What a compressed message of the peer's may become.
+    pub inflate: InflateLimits,
+}
+
+/// Limits of a compressed message that is received, besides [`max_message_len`](crate::Config::max_message_len), which
+/// counts inflated bytes too.
+///
+/// A peer that sends 1 KiB can have 1 MiB inflated: a millisecond of processor time for a packet. Whoever expects texts,
+/// which seldom shrink to less than a twentieth, can do with less.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InflateLimits {
+    /// The longest message, in bytes inflated; a longer one fails with 1009. `None`, the default: as any other message.
+    pub max_len: Option<u64>,
+    /// How many bytes a message may become for each byte on the wire that has come; one that becomes more, at any
+    /// point after its first [`RATIO_FROM`](Self::RATIO_FROM), fails with 1008. `None`, the default: any number, which RFC 1951
+    /// bounds to about 1,030.
+    pub max_ratio: Option<NonZeroU32>,
+}
+
+impl InflateLimits {
+    /// A message may become this long whatever its ratio, in bytes: some JSON is all spaces.
+    pub const RATIO_FROM: u64 = 64 * 1024;
+
+    /// Limits nothing besides the length of any message.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { max_len: None, max_ratio: None }
+    }
 }
 
 impl Settings {
@@ -50,6 +79,7 @@ impl Settings {
             level: 1,
             memory_level: 1,
             threshold: 128,
+            inflate: InflateLimits::new(),
         }
     }
 
@@ -66,6 +96,7 @@ impl Settings {
             level: 5,
             memory_level: 5,
             threshold: 32,
+            inflate: InflateLimits::new(),
         }
     }
 
@@ -81,6 +112,7 @@ impl Settings {
             level: 9,
             memory_level: 9,
             threshold: 0,
+            inflate: InflateLimits::new(),
         }
     }
 }

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 use super::{IncomingPart, MessageBuffer, Told};
 use crate::{
-    deflate::{Inflater, Use},
+    deflate::{InflateLimits, Inflater, Use},
     endpoint::Endpoint,
     error::{Fault, ReceiveError},
     message::MessageKind,
@@ -22,6 +22,11 @@ impl<S: Storage> MessageBuffer<S> {
     pub fn set_inflater(&mut self, inflater: Box<Inflater>) {
         self.forget_told();
         self.inflater = Some(inflater);
+    }
+
+    /// Sets what a compressed message may become, from the next one on.
+    pub const fn set_inflate_limits(&mut self, limits: InflateLimits) {
+        self.inflate_limits = limits;
     }
 
     /// Takes the inflater out, unless it remembers what the next message needs.
@@ -63,23 +68,24 @@ impl<S: Storage> MessageBuffer<S> {
 
 pub(super) fn begin<R: Role, T: Trace>(
     slot: &mut Option<Box<Inflater>>,
+    limits: InflateLimits,
     endpoint: &Endpoint<R, T>,
     kind: MessageKind,
     purpose: Use,
 ) {
-    let (limit, by_itself) = endpoint.inflate_limits();
-    slot.get_or_insert_default().begin_message(kind, purpose, limit, by_itself);
+    slot.get_or_insert_default().begin_message(kind, purpose, limits, endpoint.inflate_limits());
 }
 
 /// Adds a compressed part to the message in the inflater; whether that is complete.
 pub(super) fn inflate<R: Role, T: Trace>(
     slot: &mut Option<Box<Inflater>>,
+    limits: InflateLimits,
     endpoint: &Endpoint<R, T>,
     step: &DataStep,
     payload: &[u8],
 ) -> Result<bool, Fault> {
     if step.part.is_first() {
-        begin(slot, endpoint, step.content.kind(), Use::Whole);
+        begin(slot, limits, endpoint, step.content.kind(), Use::Whole);
     }
     slot.as_mut().ok_or(Fault::Internal)?.add(payload, step.part.is_last())?;
     Ok(step.part.is_last())

@@ -122,7 +122,7 @@ impl<S: Storage> MessageBuffer<S> {
                 #[cfg(feature = "deflate")]
                 Some(Step::Data(part)) if part.content.is_compressed() => {
                     let payload = buffer.get(part.at.clone()).unwrap_or_default();
-                    inflate(&mut self.inflater, endpoint, &part, payload)
+                    inflate(&mut self.inflater, self.inflate_limits, endpoint, &part, payload)
                         .map(|whole| whole.then_some(Found::Inflated))
                 }
                 Some(Step::Data(part)) if self.message.is_some() => self.append(part, buffer),
