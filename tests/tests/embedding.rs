@@ -16,6 +16,9 @@ const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\nHost: example.com\r\nUpgrade: web
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Protocol: a, b\r\n\r\n";
 
+const WITHOUT_SUBPROTOCOL: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
 fn opening() -> Opening<'static> {
     Opening::new(&Config::default(), OriginPolicy::SameHost, Instant::ZERO)
 }
@@ -546,6 +549,20 @@ fn a_session_echoes_from_the_first_byte_to_the_last() {
         session.receive_eof();
         session.handle_timeout(Instant::ZERO, &mut memory);
         assert!(session.is_over(&memory));
+    }
+}
+
+#[test]
+fn a_server_to_which_all_subprotocols_are_alike_speaks_the_clients_favourite() {
+    for (request, expected) in [(REQUEST, Some("Sec-WebSocket-Protocol: a\r\n")), (WITHOUT_SUBPROTOCOL, None)] {
+        let mut output = Output::new();
+        let answer = |_: &server::Request<'_>| Ok(Accept::new().any_subprotocol());
+        opening().receive(Instant::ZERO, request, &mut output, answer).unwrap();
+        let response = written(&mut output).0;
+        match expected {
+            Some(field) => assert!(response.contains(field), "{response}"),
+            None => assert!(!response.contains("Sec-WebSocket-Protocol"), "{response}"),
+        }
     }
 }
 

@@ -54,7 +54,7 @@ fn accept(request: &Request) -> Result<(Response<Body>, Endpoint<Server>), Rejec
     let authority = request.uri().authority().map(|authority| authority.as_str());
     let fields = || request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let offer = negotiate(version, request.method().as_str(), authority, fields, OriginPolicy::AllowAny)?;
-    let accept = Accept::new().subprotocol(offer.select(&["echo"]));
+    let accept = Accept::new().subprotocol(offer.favourite());
     let acceptance = offer.accept(&accept).expect("no fields are added");
     let mut config = Config::default();
     config.max_message_len = 64 << 20;

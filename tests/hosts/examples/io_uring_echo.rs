@@ -115,7 +115,13 @@ impl Connection {
         let now = self.now();
         match bytes {
             Some(mut bytes) => {
-                self.session.receive(now, &mut bytes, &mut self.memory, |_| Ok(Accept::new()), echo);
+                self.session.receive(
+                    now,
+                    &mut bytes,
+                    &mut self.memory,
+                    |_| Ok(Accept::new().any_subprotocol()),
+                    echo,
+                );
             }
             None => self.session.receive_eof(),
         }

@@ -147,7 +147,7 @@ impl Connection {
                 return Ok(());
             }
             let input = memory.buffer.filled_or(len, input);
-            self.session.receive(now, input, memory, |_| Ok(Accept::new()), echo);
+            self.session.receive(now, input, memory, |_| Ok(Accept::new().any_subprotocol()), echo);
             // Linux announces what comes after a read that has emptied the socket.
             if cfg!(target_os = "linux") && len < room_len && !ended {
                 return Err(ErrorKind::WouldBlock.into());

@@ -2,7 +2,7 @@
 //!
 //! Reading can be given up at any time, so that it fits into `select!`; replies to what one read has brought go
 //! out together with the next one. At Ctrl-C every connection is closed with 1001, and the server ends when all
-//! clients have answered.
+//! clients have answered, after ten seconds, or at a second Ctrl-C.
 //!
 //! ```sh
 //! cargo run --release -p ws-hosts --example tokio_echo 127.0.0.1:9001
@@ -18,8 +18,11 @@ use ws_hosts::{
 };
 use ws_proto::{
     CloseCode, Config, Server,
-    server::{Accept, OriginPolicy},
+    server::{Accept, OriginPolicy, Request},
 };
+
+/// How long clients have to answer when the server stops.
+const STOP_TIME: Duration = Duration::from_secs(10);
 
 #[tokio::main]
 async fn main() -> io::Result<()> {
@@ -39,8 +42,12 @@ async fn main() -> io::Result<()> {
     }
     stop.cancel();
     connections.close();
-    connections.wait().await;
-    Ok(())
+    // One deadline for all, and a second Ctrl-C ends it: what is left is dropped.
+    tokio::select! {
+        () = connections.wait() => Ok(()),
+        () = tokio::time::sleep(STOP_TIME) => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+    }
 }
 
 /// Echoes until the peer closes, or until `stop`.
@@ -49,7 +56,8 @@ pub(crate) async fn serve(stream: TcpStream, stop: CancellationToken) -> io::Res
     stream.set_nodelay(true)?;
     let mut config = Config::default();
     config.max_message_len = 64 << 20;
-    let (mut reader, writer) = accept(stream, &config, OriginPolicy::AllowAny, |_| Ok(Accept::new())).await?;
+    let answer = |_: &Request<'_>| Ok(Accept::new().any_subprotocol());
+    let (mut reader, writer) = accept(stream, &config, OriginPolicy::AllowAny, answer).await?;
     let result = echo(&mut reader, &writer, stop).await;
     reader.drain().await;
     result

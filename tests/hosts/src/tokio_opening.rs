@@ -37,6 +37,8 @@ pub async fn accept<'s, S: AsyncRead + AsyncWrite + Unpin>(
 ) -> io::Result<(Reader<Server, S>, Writer<Server, S>)> {
     let epoch = Instant::now();
     let mut opening = Opening::new(config, origin, since(epoch));
+    // One deadline for all that is read and written.
+    let deadline = opening.poll_timeout();
     let mut output = Output::new();
     let mut input = vec![0; 4096];
     loop {
@@ -45,14 +47,26 @@ pub async fn accept<'s, S: AsyncRead + AsyncWrite + Unpin>(
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 len => len,
             },
-            () = until(epoch, opening.poll_timeout()) => 0,
+            () = until(epoch, deadline) => 0,
         };
         let opened = opening.receive(since(epoch), &input[..len], &mut output, &mut answer);
         if let Some((endpoint, received)) = opened {
             let (reader, writer) = split(stream, endpoint, output, received, epoch);
-            writer.flush().await?;
+            by(epoch, deadline, writer.flush()).await?;
             return Ok((reader, writer));
         }
+    }
+}
+
+/// What comes of `writing`, unless the deadline passes first.
+async fn by(
+    epoch: Instant,
+    deadline: Option<ws_proto::Instant>,
+    writing: impl Future<Output = io::Result<()>>,
+) -> io::Result<()> {
+    tokio::select! {
+        written = writing => written,
+        () = until(epoch, deadline) => Err(io::ErrorKind::TimedOut.into()),
     }
 }
 
@@ -72,7 +86,7 @@ pub async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
     let mut handshake = Handshake::new(request, nonce, since(epoch), config).map_err(io::Error::other)?;
     let mut received = Vec::new();
     handshake.write_request_to(&mut received);
-    stream.write_all(&received).await?;
+    by(epoch, handshake.poll_timeout(), stream.write_all(&received)).await?;
     received.clear();
     let len = loop {
         if let Some(len) = handshake.poll_head(since(epoch), &received).map_err(io::Error::other)? {

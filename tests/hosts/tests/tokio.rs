@@ -294,3 +294,20 @@ async fn a_slow_peer_gets_a_long_reply_whole_and_one_that_takes_nothing_is_given
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_nothing_of_the_opening_handshake_is_given_up_in_its_time() {
+    let begun = tokio::time::Instant::now();
+    let (ours, mut theirs) = duplex(128);
+    let request = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    let config = Config::default();
+    let accepting = accept(ours, &config, OriginPolicy::SameHost, |_| Ok(Accept::new()));
+    let (sent, accepted) = tokio::join!(theirs.write_all(request.as_bytes()), accepting);
+    sent.unwrap();
+    assert_eq!(accepted.map(|_| ()).unwrap_err().kind(), io::ErrorKind::TimedOut);
+    let (ours, _theirs) = duplex(64);
+    let connected = connect(ours, &config, client::Request::new("h", "/")).await.map(|_| ());
+    assert_eq!(connected.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    assert_eq!(begun.elapsed().as_secs(), 20);
+}

@@ -335,6 +335,12 @@ impl<'h> Request<'h> {
         offer::select(ours, || self.subprotocols())
     }
 
+    /// Returns the subprotocol that the client likes best, for a server that speaks any.
+    #[must_use]
+    pub fn favourite(&self) -> Option<Subprotocol<'h>> {
+        self.subprotocols().next().map(Subprotocol::of_client)
+    }
+
     /// The extensions that the client offers, its favourite first (RFC 6455 section 9.1).
     pub fn extensions(&self) -> impl Iterator<Item = Extension<'h>> + use<'h> {
         extension::extensions(self.headers())

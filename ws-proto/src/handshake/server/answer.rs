@@ -21,6 +21,9 @@ use crate::{config::Config, endpoint::Endpoint, negotiated::Negotiated, role::Se
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Accept<'a> {
     pub(super) subprotocol: Option<Subprotocol<'a>>,
+    /// Whether the client chooses the subprotocol.
+    #[cfg(feature = "alloc")]
+    any_subprotocol: bool,
     pub(super) headers: &'a [(&'a str, &'a str)],
     pub(super) negotiated: Negotiated,
 }
@@ -29,13 +32,39 @@ impl<'a> Accept<'a> {
     /// No subprotocol, no further fields.
     #[must_use]
     pub const fn new() -> Self {
-        Self { subprotocol: None, headers: &[], negotiated: Negotiated::new() }
+        Self {
+            subprotocol: None,
+            #[cfg(feature = "alloc")]
+            any_subprotocol: false,
+            headers: &[],
+            negotiated: Negotiated::new(),
+        }
     }
 
     /// The subprotocol to speak, of the same request's [`select`](super::Request::select).
     #[must_use]
     pub const fn subprotocol(self, subprotocol: Option<Subprotocol<'a>>) -> Self {
         Self { subprotocol, ..self }
+    }
+
+    /// Speaks whichever subprotocol the client likes best, for servers to which all are alike: echo, relays. Browsers fail a
+    /// connection if they have offered subprotocols and the server chooses none.
+    ///
+    /// For [`Opening`](super::Opening) and `Session`, which resolve it; with [`Upgrade`](super::Upgrade) itself pass
+    /// [`Request::favourite`](super::Request::favourite) to [`subprotocol`](Self::subprotocol).
+    #[cfg(feature = "alloc")]
+    #[must_use]
+    pub const fn any_subprotocol(self) -> Self {
+        Self { any_subprotocol: true, ..self }
+    }
+
+    /// This answer to a certain request.
+    #[cfg(feature = "alloc")]
+    pub(super) fn resolved<'r>(self, request: &super::Request<'r>) -> Accept<'r>
+    where
+        'a: 'r,
+    {
+        if self.any_subprotocol { self.subprotocol(request.favourite()) } else { self }
     }
 
     /// How messages are compressed, of the same request's [`deflate`](super::Request::deflate).

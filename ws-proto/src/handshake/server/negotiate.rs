@@ -38,6 +38,12 @@ impl<'h, F: Fn() -> I, I: Iterator<Item = (&'h str, &'h [u8])>> Offer<'h, F> {
         offer::subprotocols((self.fields)())
     }
 
+    /// Returns the subprotocol that the client likes best, for a server that speaks any.
+    #[must_use]
+    pub fn favourite(&self) -> Option<Subprotocol<'h>> {
+        self.subprotocols().next().map(Subprotocol::of_client)
+    }
+
     /// The first of `ours` that the client speaks too.
     #[must_use]
     pub fn select<'s>(&self, ours: &[&'s str]) -> Option<Subprotocol<'s>> {

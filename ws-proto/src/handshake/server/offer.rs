@@ -42,6 +42,11 @@ pub(super) fn select<'h, 's, I: Iterator<Item = &'h str>>(
 pub struct Subprotocol<'s>(&'s str);
 
 impl<'s> Subprotocol<'s> {
+    /// One that the client has just been found to offer.
+    pub(super) const fn of_client(name: &'s str) -> Self {
+        Self(name)
+    }
+
     /// Its name.
     #[must_use]
     pub const fn as_str(self) -> &'s str {

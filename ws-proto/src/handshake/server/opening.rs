@@ -80,7 +80,7 @@ impl<'a> Opening<'a> {
         };
         let head = self.handshake.request(&self.head, self.origin).and_then(Head::into_request);
         let request = head.map_err(Reject::of_error)?;
-        let accept = answer(&request).map_err(Reject::new)?;
+        let accept = answer(&request).map_err(Reject::new)?.resolved(&request);
         // A field that can't be sent is a fault of this server too.
         let endpoint =
             request.upgrade().accept_to(&accept, &self.config, now, response).map_err(|_| Reject::new(500))?;
