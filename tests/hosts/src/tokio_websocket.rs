@@ -154,11 +154,11 @@ impl<R: Role, S: AsyncRead + AsyncWrite> Reader<R, S> {
         // What needs no waiting comes first.
         tokio::select! {
             biased;
-            flushed = shared.flush(), if !empty => flushed?,
+            flushed = shared.flush(), if !empty => flushed.or_else(|error| shared.core().lost(error))?,
             read = source.read(room), if !full => match read {
-                Err(error) if shared.core().endpoint.close_frame().is_none() => return Err(error),
-                Ok(0) | Err(_) => shared.core().endpoint.receive_eof(),
+                Ok(0) => shared.core().endpoint.receive_eof(),
                 Ok(len) => buffer.filled(len),
+                Err(error) => shared.core().lost(error)?,
             },
             () = timer, if deadline.is_some() => {}
             () = shared.rearm.notified() => {}
@@ -210,6 +210,18 @@ impl<R: Role, S: AsyncWrite> Writer<R, S> {
         let Core { endpoint, output } = &mut *self.0.core();
         output.close(endpoint, since(self.0.epoch), code, reason)?;
         self.0.rearm.notify_one();
+        Ok(())
+    }
+}
+
+impl<R: Role> Core<R> {
+    /// The stream has failed. After the peer's Close that is its end, however it comes: a reset, a stream error of HTTP/2.
+    fn lost(&mut self, error: io::Error) -> io::Result<()> {
+        if self.endpoint.close_frame().is_none() {
+            return Err(error);
+        }
+        self.output.abandon();
+        self.endpoint.receive_eof();
         Ok(())
     }
 }

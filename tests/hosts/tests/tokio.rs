@@ -311,3 +311,17 @@ async fn a_peer_that_takes_nothing_of_the_opening_handshake_is_given_up_in_its_t
     assert_eq!(connected.unwrap_err().kind(), io::ErrorKind::TimedOut);
     assert_eq!(begun.elapsed().as_secs(), 20);
 }
+
+#[tokio::test]
+async fn a_stream_that_fails_after_the_peers_close_has_ended() {
+    let ((mut reader, _writer), mut peer) = server(4096);
+    peer.write_all(&frame(0x88, b"\x03\xE8")).await.unwrap();
+    // Our reply meets a broken pipe.
+    drop(peer);
+    assert!(reader.read().await.unwrap().is_none());
+    reader.drain().await;
+    let ((mut reader, writer), peer) = server(4096);
+    drop(peer);
+    writer.queue(Message::Text("lost")).unwrap();
+    assert!(reader.read().await.is_err());
+}

@@ -79,7 +79,7 @@ async fn echo(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) ->
             return Err(rejection.into());
         }
     };
-    let acceptance = offer.accept(&Accept::new().subprotocol(offer.favourite()))?;
+    let acceptance = offer.accept(&Accept::new().subprotocol(offer.select(&["echo"])))?;
     let sender = respond.send_response(response(acceptance.status(), acceptance.fields())?, false)?;
     let endpoint = acceptance.open(&Config::default(), Instant::ZERO);
     let (mut reader, writer) =
