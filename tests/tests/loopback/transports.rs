@@ -19,7 +19,7 @@ use ws_std::{
 use ws_tests::{FIN, PING, PONG, TEXT, frame, masked, noise, parse};
 
 use crate::{
-    PATIENCE, open,
+    NEVER, PATIENCE, open,
     peer::{REQUEST, open_over},
     sockets, tcp_pair,
 };
@@ -150,27 +150,23 @@ fn transport_that_fails_at_any_call_ends_the_connection_on_both_sides() {
 fn any_read_and_write_carries_a_connection_and_its_end() {
     let (client, server) = tcp_pair();
     for stream in [&client, &server] {
-        // Should either wait for ever, it is told.
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        // No tick comes to the help.
+        stream.set_read_timeout(Some(NEVER)).unwrap();
     }
     let (client, server) =
         open((&Connector::new(), Blocking::new(client)), (&Acceptor::new(), Blocking::new(server)));
-    let started = Instant::now();
     let (talked, seen) = converse(client, server);
     talked.unwrap();
     assert_eq!(seen.unwrap(), ["short", &*"long".repeat(100)]);
-    assert!(started.elapsed() < PATIENCE / 5, "{:?}", started.elapsed());
 }
 
 #[test]
 fn refusal_over_any_read_and_write_does_not_wait_for_the_peer() {
     let (mut client, server) = tcp_pair();
-    server.set_read_timeout(Some(PATIENCE)).unwrap();
+    server.set_read_timeout(Some(NEVER)).unwrap();
     client.write_all(REQUEST.as_bytes()).unwrap();
-    let started = Instant::now();
     let result = Acceptor::new().accept_over(Blocking::new(server), |_| Answer::refuse(403));
     assert!(matches!(result, Err(AcceptError::Refused(403))));
-    assert!(started.elapsed() < PATIENCE / 5);
     let mut answer = String::new();
     client.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 403 "));
