@@ -1,6 +1,10 @@
 //! ws-std over real sockets of this machine: what only a system with buffers, threads and clocks can show.
 
+mod calls;
 mod closing;
+#[cfg(feature = "deflate")]
+mod deflate;
+mod errors;
 mod messages;
 mod opening;
 mod peer;

@@ -28,6 +28,7 @@ use crate::{
 pub(crate) struct Counted {
     inner: Socket,
     pub(crate) writes: AtomicUsize,
+    written: AtomicUsize,
     calls: AtomicUsize,
     /// The most bytes of a call.
     step: usize,
@@ -37,8 +38,19 @@ pub(crate) struct Counted {
 
 impl Counted {
     pub(crate) const fn new(inner: Socket) -> Self {
-        let (writes, calls) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { inner, writes, calls, step: usize::MAX, fails_at: usize::MAX }
+        Self {
+            inner,
+            writes: AtomicUsize::new(0),
+            written: AtomicUsize::new(0),
+            calls: AtomicUsize::new(0),
+            step: usize::MAX,
+            fails_at: usize::MAX,
+        }
+    }
+
+    /// How many bytes have been written.
+    pub(crate) fn written(&self) -> usize {
+        self.written.load(Ordering::Relaxed)
     }
 
     fn call(&self) -> io::Result<()> {
@@ -61,12 +73,15 @@ impl Transport for Counted {
     fn write(&self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> io::Result<usize> {
         self.call()?;
         self.writes.fetch_add(1, Ordering::Relaxed);
-        if self.step == usize::MAX {
-            return self.inner.write(slices, deadline);
-        }
-        let first = slices.iter().find(|slice| !slice.is_empty()).unwrap();
-        let len = first.len().min(self.step);
-        self.inner.write(&[IoSlice::new(&first[..len])], deadline)
+        let len = if self.step == usize::MAX {
+            self.inner.write(slices, deadline)?
+        } else {
+            let first = slices.iter().find(|slice| !slice.is_empty()).unwrap();
+            let len = first.len().min(self.step);
+            self.inner.write(&[IoSlice::new(&first[..len])], deadline)?
+        };
+        self.written.fetch_add(len, Ordering::Relaxed);
+        Ok(len)
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
