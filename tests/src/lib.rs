@@ -1,6 +1,6 @@
 //! What the tests share: two endpoints on a simulated clock, a recording host, raw frames.
 //!
-//! Nothing here reads a socket, a clock or a random source, so every test runs the same way every time.
+//! Nothing here but [`watch`] reads a socket, a clock or a random source, so every test runs the same way every time.
 
 mod deflate;
 mod head;
@@ -9,6 +9,7 @@ mod hostile;
 mod keys;
 mod pair;
 mod say;
+mod watchdog;
 mod wire;
 
 pub use deflate::{
@@ -21,6 +22,7 @@ pub use hostile::hostile_inputs;
 pub use keys::{Keys, TestClient};
 pub use pair::Pair;
 pub use say::{Say, Told, told_of};
+pub use watchdog::watch;
 pub use wire::{
     BINARY, CLOSE, CONTINUATION, FIN, KEY, PING, PONG, RawFrame, TEXT, close_of, code_of, frame, from_peer,
     header, masked, parse,

@@ -1,6 +1,10 @@
 //! ws-std over real sockets of this machine: what only a system with buffers, threads and clocks can show.
 
+mod calls;
 mod closing;
+#[cfg(feature = "deflate")]
+mod deflate;
+mod errors;
 mod messages;
 mod opening;
 mod peer;
@@ -22,13 +26,16 @@ use ws_std::{
     role::{Client, Server},
 };
 
-/// What any wait of a test may take at most; none takes so long.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// What any wait of a test may take at most; none takes so long, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// For timeouts that must not be what ends a wait: a test that needs one hangs, which [`watch`](ws_tests::watch) ends.
+const NEVER: Duration = Duration::from_secs(3_600);
 /// A timeout that is meant to pass.
 const SHORT: Duration = Duration::from_millis(60);
 
 /// Both ends of a TCP connection: who connected, who accepted.
 fn tcp_pair() -> (TcpStream, TcpStream) {
+    ws_tests::watch();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     (client, listener.accept().unwrap().0)

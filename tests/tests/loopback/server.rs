@@ -31,6 +31,7 @@ impl Running {
         settings: impl FnOnce(Server) -> Server,
         handler: impl Fn(Exchange) -> HandlerResult + Send + Sync + 'static,
     ) -> Self {
+        ws_tests::watch();
         let (to_log, log) = channel();
         let to_log: Mutex<Sender<String>> = Mutex::new(to_log);
         let server = settings(Server::bind("127.0.0.1:0").unwrap().stop_timeout(SHORT))
