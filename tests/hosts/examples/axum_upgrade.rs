@@ -71,15 +71,7 @@ fn response<'f>(status: u16, fields: impl Iterator<Item = (&'f str, &'f str)>, b
 async fn echo(upgraded: OnUpgrade, endpoint: Endpoint<Server>) -> io::Result<()> {
     let epoch = Instant::now();
     let stream = TokioIo::new(upgraded.await.map_err(io::Error::other)?);
-    let (mut reader, writer) = split(stream, endpoint, Output::new(), Vec::new(), epoch);
-    let result = loop {
-        match reader.read().await {
-            // Refused once the connection is closing: then nobody waits for an echo.
-            Ok(Some(message)) => drop(writer.queue(message)),
-            Ok(None) => break Ok(()),
-            Err(error) => break Err(error),
-        }
-    };
-    reader.drain().await;
-    result
+    let (reader, writer) = split(stream, endpoint, Output::new(), Vec::new(), epoch);
+    // Refused once the connection is closing: then nobody waits for an echo.
+    reader.read_to_end(|message| writer.queue(message).unwrap_or(())).await
 }

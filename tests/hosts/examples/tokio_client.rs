@@ -4,7 +4,7 @@
 //! cargo run -p ws-hosts --example tokio_client 127.0.0.1:9001 /
 //! ```
 
-use std::{error::Error, io};
+use std::error::Error;
 
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -20,16 +20,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let resource = arguments.next().unwrap_or_else(|| "/".into());
     let stream = TcpStream::connect(&host).await?;
     stream.set_nodelay(true)?;
-    let (mut reader, writer) = connect(stream, &Config::default(), Request::new(&host, &resource)).await?;
-    let printing = tokio::spawn(async move {
-        while let Some(message) = reader.read().await? {
-            match message {
-                Message::Text(text) => println!("{text}"),
-                Message::Binary(bytes) => println!("{} bytes", bytes.len()),
-            }
-        }
-        io::Result::Ok(())
-    });
+    let (reader, writer) = connect(stream, &Config::default(), Request::new(&host, &resource)).await?;
+    let printing = tokio::spawn(reader.read_to_end(|message| match message {
+        Message::Text(text) => println!("{text}"),
+        Message::Binary(bytes) => println!("{} bytes", bytes.len()),
+    }));
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
         writer.send(Message::Text(&line)).await?;

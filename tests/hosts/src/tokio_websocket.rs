@@ -112,6 +112,23 @@ impl<R: Role, S: AsyncRead + AsyncWrite> Reader<R, S> {
         Ok(self.buffer.message())
     }
 
+    /// Hands each message to `on_message` until the end, and [drains](Self::drain) the stream.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub async fn read_to_end(mut self, mut on_message: impl FnMut(Message<'_>)) -> io::Result<()> {
+        let result = loop {
+            match self.read().await {
+                Ok(Some(message)) => on_message(message),
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        self.drain().await;
+        result
+    }
+
     /// Takes what the peer still sends after the end, so that it gets to read our last words: a stream that is dropped
     /// with input unread may take them back. Bounded by the timeouts of the endpoint.
     pub async fn drain(&mut self) {

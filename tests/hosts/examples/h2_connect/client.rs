@@ -23,7 +23,8 @@ use crate::{
     tunnel::{Tunnel, fields},
 };
 
-type Halves = (Reader<Client<OsEntropy>, Tunnel>, Writer<Client<OsEntropy>, Tunnel>);
+type OurReader = Reader<Client<OsEntropy>, Tunnel>;
+type OurWriter = Writer<Client<OsEntropy>, Tunnel>;
 
 /// Visits an echo server: several WebSockets on one connection, one of them given up; then another one.
 pub(crate) async fn connect(url: &str) -> Result<(), AnyError> {
@@ -54,6 +55,13 @@ pub(crate) async fn connect(url: &str) -> Result<(), AnyError> {
 
 async fn exchange(client: &SendRequest<Bytes>, url: &str) -> Result<(), AnyError> {
     let (mut reader, writer) = open(client, url).await?;
+    let exchanged = converse(&mut reader, &writer).await;
+    // However that went, the server gets to read our last words.
+    reader.drain().await;
+    exchanged
+}
+
+async fn converse(reader: &mut OurReader, writer: &OurWriter) -> Result<(), AnyError> {
     let big: Vec<_> = (0..=250).cycle().take(1 << 20).collect();
     for message in [Message::Text("Grüße"), Message::Binary(&big), Message::Binary(&[]), Message::Text("bye")] {
         writer.send(message).await?;
@@ -64,7 +72,7 @@ async fn exchange(client: &SendRequest<Bytes>, url: &str) -> Result<(), AnyError
     Ok(())
 }
 
-async fn open(client: &SendRequest<Bytes>, url: &str) -> Result<Halves, AnyError> {
+async fn open(client: &SendRequest<Bytes>, url: &str) -> Result<(OurReader, OurWriter), AnyError> {
     let request = Request::connect(format!("http://{url}"))
         .extension(Protocol::from_static("websocket"))
         .header("sec-websocket-version", "13");

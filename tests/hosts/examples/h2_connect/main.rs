@@ -82,12 +82,9 @@ async fn echo(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) ->
     let acceptance = offer.accept(&Accept::new().subprotocol(offer.select(&["echo"])))?;
     let sender = respond.send_response(response(acceptance.status(), acceptance.fields())?, false)?;
     let endpoint = acceptance.open(&Config::default(), Instant::ZERO);
-    let (mut reader, writer) =
-        split(Tunnel::new(sender, receiver), endpoint, Output::new(), Vec::new(), Epoch::now());
-    while let Some(message) = reader.read().await? {
-        // Refused once the connection is closing: then nobody waits for an echo.
-        let _ = writer.queue(message);
-    }
+    let (reader, writer) = split(Tunnel::new(sender, receiver), endpoint, Output::new(), Vec::new(), Epoch::now());
+    // Refused once the connection is closing: then nobody waits for an echo.
+    reader.read_to_end(|message| writer.queue(message).unwrap_or(())).await?;
     Ok("closed".to_owned())
 }
 
