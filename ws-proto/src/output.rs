@@ -248,7 +248,7 @@ impl Output {
     }
 
     /// Takes [lent](Self::lend_bytes) bytes back, of which the transport took the first `len` at `now`. What is left of them goes before
-    /// what was queued meanwhile. [`written`](Self::written) is included.
+    /// what was queued meanwhile, unless the output has been [abandoned](Self::abandon) since. [`written`](Self::written) is included.
     pub fn put_back<R: Role, T: Trace>(
         &mut self,
         endpoint: &mut Endpoint<R, T>,
@@ -263,7 +263,10 @@ impl Output {
 
     /// [`put_back`](Self::put_back) without the endpoint; whether it has to be told.
     pub(crate) fn restore(&mut self, now: Instant, mut bytes: Vec<u8>, len: usize) -> bool {
-        self.lent = 0;
+        if core::mem::take(&mut self.lent) == 0 {
+            // The loan was of no bytes, or has ended by `abandon`.
+            return false;
+        }
         bytes.append(&mut self.bytes);
         self.bytes = bytes;
         self.clear_front(len);

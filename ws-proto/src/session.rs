@@ -70,14 +70,15 @@ impl Memory {
         }
     }
 
-    /// Whether nothing is unfinished, so that another session can have it.
+    /// Whether nothing is unfinished, so that another session can have it. Output that is [lent](Output::lend_bytes) is
+    /// unfinished until it is put back.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         #[cfg(feature = "deflate")]
         if self.deflater.as_ref().is_some_and(|deflater| !deflater.is_idle()) {
             return false;
         }
-        self.buffer.is_empty() && self.output.is_empty()
+        self.buffer.is_empty() && self.output.is_written()
     }
 }
 
