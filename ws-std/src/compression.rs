@@ -181,3 +181,106 @@ impl Compression {
         0
     }
 }
+
+#[cfg(all(test, feature = "deflate"))]
+mod tests {
+    use ws_proto::{Config, Instant, Negotiated, Server, deflate::Inflater, server};
+
+    use super::*;
+
+    /// An endpoint that has agreed on compression with these settings, and its compression.
+    fn compressing(settings: Settings) -> (Endpoint<Server>, Arc<Pool>, Compression) {
+        let fields = [
+            ("sec-websocket-version", &b"13"[..]),
+            ("sec-websocket-extensions", b"permessage-deflate; client_max_window_bits"),
+        ];
+        let policy = server::OriginPolicy::AllowAny;
+        let offer = server::negotiate_extended_connect("localhost", || fields.into_iter(), policy).unwrap();
+        let negotiated = Negotiated::new().with_deflate(offer.deflate(&settings));
+        let endpoint = Endpoint::new(Server, &Config::new(), negotiated, Instant::ZERO);
+        let pool = Pool::new(settings);
+        let compression = Compression::new(&endpoint, Some(&pool));
+        assert!(compression.is_on());
+        (endpoint, pool, compression)
+    }
+
+    fn pooled(pool: &Pool) -> (usize, usize) {
+        (pool.deflaters.lock().unwrap().len(), pool.inflaters.lock().unwrap().len())
+    }
+
+    fn text() -> String {
+        "again and ".repeat(100)
+    }
+
+    // K-pool
+    #[test]
+    fn a_compressor_goes_to_the_pool_only_without_context() {
+        let (mut endpoint, pool, mut compression) = compressing(Settings::small());
+        let mut out = Vec::new();
+        compression.write(&mut endpoint, Message::Text(&text()), &mut out).unwrap();
+        assert_eq!((pooled(&pool), compression.held_bytes()), ((1, 0), 0));
+        // The next one takes the same.
+        compression.write(&mut endpoint, Message::Text(&text()), &mut out).unwrap();
+        assert_eq!(pooled(&pool), (1, 0));
+
+        let (mut endpoint, pool, mut compression) = compressing(Settings::balanced());
+        for _ in 0..2 {
+            compression.write(&mut endpoint, Message::Text(&text()), &mut out).unwrap();
+            assert_eq!(pooled(&pool), (0, 0));
+            assert!(compression.held_bytes() > 0);
+        }
+    }
+
+    // K-pool
+    #[test]
+    fn a_compressor_in_the_middle_of_a_message_is_the_connections_own() {
+        let (mut endpoint, pool, mut compression) = compressing(Settings::small());
+        let mut out = Vec::new();
+        for (part, given_back) in [(Part::First, 0), (Part::Middle, 0), (Part::Last, 1)] {
+            compression.write_part(&mut endpoint, MessageKind::Text, part, text().as_bytes(), &mut out).unwrap();
+            assert_eq!(pooled(&pool), (given_back, 0), "{part:?}");
+            assert_eq!(compression.held_bytes() > 0, given_back == 0);
+        }
+    }
+
+    #[test]
+    fn an_inflater_is_lent_once_and_taken_back_only_without_context() {
+        let (_, pool, compression) = compressing(Settings::small());
+        let mut incoming = compression.other();
+        let mut buffer = MessageBuffer::default();
+        // There is none to be lent: the buffer makes one when it needs it.
+        incoming.lend(&mut buffer);
+        incoming.take_back(&mut buffer);
+        assert_eq!(pooled(&pool), (0, 0));
+        give_back(&pool.inflaters, Box::new(Inflater::new()));
+        let mut other = compression.other();
+        other.lend(&mut buffer);
+        assert_eq!(pooled(&pool), (0, 0));
+        other.lend(&mut buffer);
+        other.take_back(&mut buffer);
+        assert_eq!(pooled(&pool), (0, 1));
+        other.take_back(&mut buffer);
+        assert_eq!(pooled(&pool), (0, 1));
+    }
+
+    #[test]
+    fn the_pool_keeps_no_more_than_threads_need() {
+        let pool = Pool::new(Settings::small());
+        for _ in 0..=POOLED {
+            give_back(&pool.inflaters, Box::new(Inflater::new()));
+        }
+        assert_eq!(pooled(&pool), (0, POOLED));
+    }
+
+    #[test]
+    fn nothing_is_compressed_unless_it_was_agreed_on() {
+        let mut endpoint = Endpoint::new(Server, &Config::new(), Negotiated::default(), Instant::ZERO);
+        let mut compression = Compression::new(&endpoint, Some(&Pool::new(Settings::small())));
+        assert!(!compression.is_on() && !compression.other().is_on());
+        let mut out = Vec::new();
+        compression.write(&mut endpoint, Message::Text(&text()), &mut out).unwrap();
+        compression.write_part(&mut endpoint, MessageKind::Text, Part::Whole, b"a", &mut out).unwrap();
+        assert!(out.len() > text().len());
+        assert_eq!(compression.held_bytes(), 0);
+    }
+}

@@ -5,6 +5,7 @@ mod closing;
 #[cfg(feature = "deflate")]
 mod deflate;
 mod errors;
+mod exchange;
 mod messages;
 mod opening;
 mod peer;
