@@ -23,11 +23,12 @@ impl Admission {
         Ok(Self { bound, origins: origins.collect::<Result<_, _>>()? })
     }
 
-    /// Checks that a request is for a known host, and comes from a page of the same or of a known one.
+    /// Checks that a request is for a known host, and comes from a page of the same or of a known one. A request of HTTP/1.0
+    /// may name no host, as the health checks of proxies do; no browser sends one.
     pub(crate) fn check(&self, exchange: &Exchange) -> Result<(), String> {
         let (host, origin) = (exchange.host(), exchange.origin());
         let from_here = origin.is_none_or(|origin| self.is_own_page(host, origin));
-        if self.is_own_host(host) && from_here {
+        if (host.is_empty() || self.is_own_host(host)) && from_here {
             return Ok(());
         }
         let origin = origin.unwrap_or("none");
