@@ -59,7 +59,7 @@ fn exchange<A: Role, B: Role>(ours: &mut WebSocket<A, Counted>, theirs: &mut Web
     });
 }
 
-// R7692-6.1 R7692-6.2
+// R7692-6.1 R7692-6-2
 #[test]
 fn messages_go_both_ways_compressed_in_every_profile() {
     for (name, settings) in profiles() {
