@@ -427,7 +427,7 @@ fn interim_responses_are_counted() {
 
 #[test]
 fn limits_are_exact_at_any_split() {
-    // R9110-7
+    // R9110-7 K-limits K-interim
     let padded = |filler: &str| {
         let mut answer = bytes(&[]);
         answer.truncate(answer.len() - 2);

@@ -302,6 +302,7 @@ proptest! {
 
     #[test]
     fn each_deadline_comes_up_in_time_once_and_not_after_it_was_disarmed(armings in armings()) {
+        // K-deadlines
         let mut deadlines = Deadlines::new();
         let mut armed = [None; 8];
         for (millis, (id, after)) in armings.into_iter().enumerate() {
@@ -323,6 +324,7 @@ proptest! {
     }
 }
 
+// K-deadlines
 #[test]
 fn connections_that_come_and_go_leave_no_deadlines_behind() {
     let mut deadlines = Deadlines::with_capacity(64);

@@ -118,6 +118,7 @@ mod tests {
         Instant::from_millis(seconds * 1_000)
     }
 
+    // K-progress
     #[test]
     fn a_peer_that_takes_nothing_has_the_write_timeout() {
         let mut deadline = WriteDeadline::default();
@@ -128,6 +129,7 @@ mod tests {
         assert!(!deadline.is_overdue(at(30)) && deadline.is_overdue(at(31)));
     }
 
+    // K-progress
     #[test]
     fn a_byte_now_and_then_is_too_little() {
         let mut deadline = WriteDeadline::default();
@@ -143,6 +145,7 @@ mod tests {
         assert!((94..=104).contains(&now), "{now}");
     }
 
+    // K-progress
     #[test]
     fn output_that_is_queued_meanwhile_gets_its_share_and_no_more() {
         let mut deadline = WriteDeadline::default();
@@ -184,6 +187,7 @@ mod tests {
         assert_eq!(deadline.poll_timeout(), None);
     }
 
+    // K-progress
     #[test]
     fn output_that_is_all_taken_waits_no_more() {
         let mut deadline = WriteDeadline::default();

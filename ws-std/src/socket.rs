@@ -200,6 +200,7 @@ mod tests {
         result.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut)
     }
 
+    // K-armed
     #[test]
     fn a_socket_that_takes_no_options_is_read_all_the_same() {
         // As macOS has it once the peer has reset the connection.
@@ -225,6 +226,7 @@ mod tests {
         assert!(timed_out(theirs.write(&[IoSlice::new(&piece)], soon())));
     }
 
+    // K-armed
     #[test]
     fn a_socket_handed_back_waits_for_ever() {
         let (ours, _theirs) = pair();

@@ -222,6 +222,7 @@ fn reader_set_read_timeout_bounds_the_next_call_only_and_can_be_taken_back() {
     });
 }
 
+// K-abort
 #[test]
 fn writer_abort_wakes_a_reader_and_a_writer_that_is_stuck() {
     let mut config = Config::new();
@@ -465,6 +466,7 @@ fn rest_of_a_big_payload_that_timed_out_goes_before_what_a_clone_has_queued_mean
     assert_eq!(data(&script.frames()), [(FIN | BINARY, &first[..]), (FIN | TEXT, &b"second"[..])]);
 }
 
+// K-full
 #[test]
 fn full_output_takes_nothing_more_until_the_peer_does() {
     let script = Script::new();
@@ -485,6 +487,7 @@ fn full_output_takes_nothing_more_until_the_peer_does() {
     assert_eq!(lens, [15_000, 15_000, 15_000, 15_000, 15_000, 4]);
 }
 
+// K-reset
 #[test]
 fn transport_that_fails_while_open_is_an_error_and_while_closing_is_none() {
     let script = Script::new();
@@ -531,6 +534,7 @@ fn end_of_our_direction_follows_all_output_and_is_not_forgotten() {
     assert_eq!(script.ends(), [Shutdown::Write]);
 }
 
+// K-linger
 #[test]
 fn dropped_connection_writes_its_last_words() {
     let script = Script::new();

@@ -104,7 +104,7 @@ fn receive_error_is_told_the_peer_before_the_transport_ends() {
     }
 }
 
-// R5.5.1-4, R7.1.1-2
+// R5.5.1-4, R7.1.1-2, K-half-close
 #[test]
 fn server_ends_the_transport_first() {
     let (mut peer, mut ws) = Peer::client(&Acceptor::new());

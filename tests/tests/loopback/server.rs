@@ -249,6 +249,7 @@ fn stop_closes_open_connections_with_1001_and_drops_the_others() {
     assert!(stopping.join().unwrap() < PATIENCE);
 }
 
+// K-abort
 #[test]
 fn stop_has_one_deadline_for_peers_that_do_not_answer() {
     let mut config = Config::new();

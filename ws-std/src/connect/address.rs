@@ -73,6 +73,7 @@ mod tests {
         list.iter().map(|address| SocketAddr::new(address.parse().unwrap(), 80)).collect()
     }
 
+    // K-address
     #[test]
     fn both_families_take_turns_and_the_first_stays_first() {
         for (given, expected) in [
@@ -123,6 +124,7 @@ mod tests {
         assert_eq!((result, shares), (Ok(all[2]), vec![None; 3]), "and no other is tried");
     }
 
+    // K-address
     #[test]
     fn each_address_has_its_share_of_what_is_left() {
         let (refused, silent) = ((Err(ErrorKind::ConnectionRefused), 0), (Err(ErrorKind::TimedOut), 1_000));
@@ -132,6 +134,7 @@ mod tests {
         assert_eq!(shares, [7, 10, 10, 20].map(Some), "what others have left is shared");
     }
 
+    // K-address
     #[test]
     fn no_address_is_tried_when_the_time_is_over() {
         let all = addresses(&["::1", "10.0.0.1"]);
@@ -153,6 +156,7 @@ mod tests {
         assert_eq!((result, shares), (Err(Some((all[0], ErrorKind::TimedOut))), Vec::new()));
     }
 
+    // K-address
     #[test]
     fn the_failure_that_says_most_is_reported() {
         let all = addresses(&["::1", "10.0.0.1", "::2"]);
