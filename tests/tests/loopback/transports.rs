@@ -24,11 +24,11 @@ use crate::{
     sockets, tcp_pair,
 };
 
-/// Counts the calls, and may do less in each than it could.
+/// Counts the calls and the bytes written, and may do less in each than it could.
 pub(crate) struct Counted {
     inner: Socket,
     pub(crate) writes: AtomicUsize,
-    written: AtomicUsize,
+    pub(crate) written: AtomicUsize,
     calls: AtomicUsize,
     /// The most bytes of a call.
     step: usize,
@@ -46,11 +46,6 @@ impl Counted {
             step: usize::MAX,
             fails_at: usize::MAX,
         }
-    }
-
-    /// How many bytes have been written.
-    pub(crate) fn written(&self) -> usize {
-        self.written.load(Ordering::Relaxed)
     }
 
     fn call(&self) -> io::Result<()> {
