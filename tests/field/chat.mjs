@@ -1,13 +1,14 @@
 #!/usr/bin/env -S node --experimental-websocket
-// Uses the page of the example chat in a headless Chromium: directly and under a prefix, while the server is away, and through nginx.
+// Uses the page of the example chat in headless Chromium, in two tabs at a time.
 //
-// usage: tests/interop/browser/chat.mjs CHAT [NGINX]
+// usage: tests/field/chat.mjs CHAT SECONDS [NAME=URL]...
 //
-// CHAT is the path of the example, built, NGINX that of the server; without it nginx is left out. Prints a line for each claim
-// and exits with 1 if one does not hold.
+// CHAT is the path of the example, built: its page is used directly, under a prefix, and while the server is away. Each URL is one
+// of a room that runs already, through the proxy of that name: two tabs see each other's lines, are left alone for SECONDS, and
+// still do. Prints a line for each claim and exits with 1 if one does not hold.
 
-import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
 import http from "node:http";
 import net from "node:net";
 import { tmpdir } from "node:os";
@@ -15,7 +16,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 const PATIENCE = 30_000;
-const [chat, nginx] = process.argv.slice(2);
+const [chat, seconds, ...rooms] = process.argv.slice(2);
 const profile = mkdtempSync(join(tmpdir(), "chat-page-"));
 const children = [];
 let failed = 0;
@@ -69,39 +70,6 @@ async function startProxy(port) {
   return proxy;
 }
 
-async function freePort() {
-  const listener = net.createServer();
-  await new Promise((done) => listener.listen(0, "127.0.0.1", done));
-  const { port } = listener.address();
-  await new Promise((done) => listener.close(done));
-  return port;
-}
-
-/** Starts nginx with TLS before the room: at / with the four lines of the README, under /room/ without the prefix. */
-async function startNginx(port, room) {
-  const pem = join(profile, "nginx.pem");
-  execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-    "-subj", "/CN=localhost", "-keyout", pem, "-out", `${pem}.crt`], { stdio: "ignore" });
-  const upgrade = 'proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";';
-  const folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) => `${name}_temp_path ${profile}/${name};`);
-  const configuration = join(profile, "nginx.conf");
-  writeFileSync(configuration, `daemon off; master_process off; pid ${profile}/nginx.pid; error_log stderr; events {}
-    http { access_log off; ${folders.join(" ")} server { listen 127.0.0.1:${port} ssl;
-      ssl_certificate ${pem}.crt; ssl_certificate_key ${pem};
-      location / { proxy_pass http://127.0.0.1:${room}; ${upgrade} }
-      location /room/ { proxy_pass http://127.0.0.1:${room}/; ${upgrade} } } }`);
-  const child = start(nginx, "-p", profile, "-c", configuration, "-e", "stderr");
-  child.stderr.resume();
-  const connects = () => new Promise((done) => {
-    const socket = net.connect(port, "127.0.0.1", () => done(true)).on("error", () => done(false));
-    socket.on("connect", () => socket.destroy());
-  });
-  while (!(await connects())) {
-    if (child.exitCode !== null) throw new Error("nginx does not start");
-    await new Promise((done) => setTimeout(done, 50));
-  }
-}
-
 /** One tab of a browser, by the Chrome DevTools protocol. */
 class Tab {
   static async open(devtools, url) {
@@ -140,7 +108,11 @@ class Tab {
   }
 
   shows(text) {
-    return this.until(`document.getElementById("lines").innerText.includes(${JSON.stringify(text)})`);
+    return this.until(contains(text));
+  }
+
+  has(text) {
+    return this.evaluate(contains(text));
   }
 
   submit(form, input, text) {
@@ -153,6 +125,10 @@ class Tab {
     await this.submit("enter", "name", name);
     return this.state(`connected as ${name}`);
   }
+}
+
+function contains(text) {
+  return `document.getElementById("lines").innerText.includes(${JSON.stringify(text)})`;
 }
 
 async function run() {
@@ -182,19 +158,35 @@ async function run() {
   [room, port] = await startChat(`127.0.0.1:${port}`);
   claim(await direct.state("connected as Ada"), "and connects when the room is there again");
   proxy.close();
-  if (nginx) await throughNginx(devtools);
+  await throughProxies(devtools);
 }
 
-async function throughNginx(devtools) {
-  const front = await freePort();
-  const [, room] = await startChat("127.0.0.1:0", "--origin", `https://127.0.0.1:${front}`);
-  await startNginx(front, room);
-  for (const path of ["/", "/room/"]) {
-    const tab = await Tab.open(devtools, `https://127.0.0.1:${front}${path}`);
-    claim(await tab.join("Eve"), `the page connects through nginx and TLS at ${path}`);
-    await tab.submit("write", "line", `hello from ${path}`);
-    claim(await tab.shows(`hello from ${path}`), "and a line comes back");
+/** Two tabs for each room; the idle time is that of all of them together. */
+async function throughProxies(devtools) {
+  const pairs = [];
+  for (const room of rooms) {
+    const [name, url] = room.split(/=(.*)/);
+    const tabs = [await Tab.open(devtools, url), await Tab.open(devtools, url)];
+    const joined = (await tabs[0].join(`Ada at ${name}`)) && (await tabs[1].join(`Bob at ${name}`));
+    claim(joined, `${name}: the page connects`);
+    claim(joined && (await converse(tabs, `hello at ${name}`)), `${name}: two tabs see each other's lines`);
+    if (joined) pairs.push([name, tabs]);
   }
+  if (Number(seconds) === 0) return;
+  await new Promise((done) => setTimeout(done, seconds * 1_000));
+  for (const [name, tabs] of pairs) {
+    const both = await converse(tabs, `still at ${name}`);
+    // A connection that was made anew has been seen to leave.
+    const stayed = !(await tabs[0].has(`Bob at ${name} has left`)) && !(await tabs[1].has(`Ada at ${name} has left`));
+    claim(both && stayed, `${name}: the same connections do so after ${seconds} s without a line`);
+  }
+}
+
+async function converse([one, two], text) {
+  await one.submit("write", "line", `${text}, says one`);
+  if (!(await two.shows(`${text}, says one`))) return false;
+  await two.submit("write", "line", `${text}, says two`);
+  return one.shows(`${text}, says two`);
 }
 
 try {

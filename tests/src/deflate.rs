@@ -49,7 +49,7 @@ pub fn agreed(client: &Settings, server: &Settings) -> [Negotiated; 2] {
     [understood, Negotiated::new().with_deflate(Some(parameters))]
 }
 
-/// Settings that compress everything, with this window and context takeover or not, both ways.
+/// Settings that compress everything, with this window and context takeover or not, both ways; a client insists on that.
 ///
 /// # Panics
 ///
@@ -60,6 +60,7 @@ pub fn symmetric(window_bits: u8, takeover: bool) -> Settings {
     let bits = WindowBits::new(window_bits).expect("a window");
     (settings.server_max_window_bits, settings.client_max_window_bits) = (bits, bits);
     (settings.server_no_context_takeover, settings.client_no_context_takeover) = (!takeover, !takeover);
+    settings.require_server_parameters = true;
     settings
 }
 

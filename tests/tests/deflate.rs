@@ -1254,11 +1254,9 @@ fn of_server(settings: &Settings, answer: &str) -> Result<(bool, u8), HandshakeE
 #[test]
 fn servers_that_can_not_be_asked_take_the_second_offer() {
     let offer = "permessage-deflate; server_no_context_takeover; client_no_context_takeover; \
-                 server_max_window_bits=10; client_max_window_bits=10, \
-                 permessage-deflate; client_max_window_bits";
+                 client_max_window_bits=10, permessage-deflate; client_max_window_bits";
     assert_eq!(Settings::small().to_string(), offer);
-    let offer = "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12, \
-                 permessage-deflate; client_max_window_bits";
+    let offer = "permessage-deflate; client_max_window_bits=12";
     assert_eq!(Settings::balanced().to_string(), offer);
     let offer = "permessage-deflate; client_max_window_bits";
     assert_eq!(Settings::best_ratio().to_string(), offer, "it asks for nothing");
@@ -1266,16 +1264,19 @@ fn servers_that_can_not_be_asked_take_the_second_offer() {
     // gorilla says this to any offer.
     let gorilla = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
     // Tornado says again what has a value, and forgets what has none.
-    let tornado =
-        |bits: u8| format!("permessage-deflate; client_max_window_bits={bits}; server_max_window_bits={bits}");
+    let tornado = |bits: u8| format!("permessage-deflate; client_max_window_bits={bits}");
     let mojolicious = "permessage-deflate";
-    // nhooyr takes windows without confirming them; newer ones decline the first offer.
+    // nhooyr takes the client's window without confirming it, and answers 400 to the server's. A list may help with newer ones;
+    // 1.8.7 looks at the first offer only.
+    for settings in [Settings::small(), Settings::balanced(), Settings::best_ratio()] {
+        assert!(!settings.to_string().contains("server_max_window_bits"));
+    }
     let nhooyr = "permessage-deflate; client_no_context_takeover; server_no_context_takeover";
     let newer_nhooyr = "permessage-deflate; client_no_context_takeover";
     for (settings, bits) in [(Settings::small(), 10), (Settings::balanced(), 12)] {
         for (answer, expected) in [
             (gorilla, (true, 15)),
-            (&tornado(bits), (false, bits)),
+            (&tornado(bits), (false, 15)),
             (mojolicious, (false, 15)),
             (nhooyr, (true, 15)),
             (newer_nhooyr, (false, 15)),

@@ -150,6 +150,8 @@ impl<R: Role, S: AsyncRead + AsyncWrite> Reader<R, S> {
             // However much there is to read.
             if output.is_overdue(*now) {
                 output.abandon();
+                // A frame may have been cut: anything after it would be taken for its payload.
+                endpoint.receive_eof();
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes our output too slowly"));
             }
             if deadline.is_some_and(|deadline| deadline <= *now) {

@@ -275,7 +275,13 @@ async fn a_slow_peer_gets_a_long_reply_whole_and_one_that_takes_nothing_is_given
         let ((mut reader, writer), mut peer) = server(8 * 1024);
         writer.queue(Message::Binary(&[7; LEN])).unwrap();
         let begun = tokio::time::Instant::now();
-        let reading = tokio::spawn(async move { reader.read().await.map(|message| message.is_some()) });
+        let reading = tokio::spawn(async move {
+            let result = reader.read().await.map(|message| message.is_some());
+            if result.is_err() {
+                reader.drain().await;
+            }
+            result
+        });
         let mut received = 0;
         let mut piece = vec![0; 8 * 1024];
         while received < LEN + 10 && pace > 0 {
@@ -291,6 +297,10 @@ async fn a_slow_peer_gets_a_long_reply_whole_and_one_that_takes_nothing_is_given
         } else {
             let error = reading.await.unwrap().unwrap_err();
             assert_eq!((error.kind(), begun.elapsed().as_secs()), (io::ErrorKind::TimedOut, 30), "{error}");
+            drop(writer);
+            let mut rest = Vec::new();
+            peer.read_to_end(&mut rest).await.unwrap();
+            assert_eq!(rest.len(), 8 * 1024, "nothing follows a frame that was cut");
         }
     }
 }

@@ -101,7 +101,8 @@ impl fmt::Display for Parameters {
 /// A client's offers are its [`Settings`]; this is how they stand in Sec-WebSocket-Extensions.
 ///
 /// What is asked of the server comes first; then, unless [`Settings::require_server_parameters`] says otherwise, an offer
-/// without that, for servers that can't keep to it (RFC 7692 section 7.1.2.1 recommends such a list).
+/// without that, for servers that can't keep to it (RFC 7692 section 7.1.2.1 recommends such a list). The server's window is
+/// part of an offer only if it is required: servers exist that answer 400 to any list whose first offer names it (nhooyr 1.8.7).
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(NAME)?;
@@ -111,7 +112,7 @@ impl fmt::Display for Settings {
         if self.client_no_context_takeover {
             f.write_str("; client_no_context_takeover")?;
         }
-        if self.server_max_window_bits < WindowBits::MAX {
+        if self.require_server_parameters && self.server_max_window_bits < WindowBits::MAX {
             write!(f, "; server_max_window_bits={}", self.server_max_window_bits.get())?;
         }
         // Without a value it tells that the server may choose one.
@@ -119,8 +120,7 @@ impl fmt::Display for Settings {
         if self.client_max_window_bits < WindowBits::MAX {
             write!(f, "={}", self.client_max_window_bits.get())?;
         }
-        let asks = self.server_no_context_takeover || self.server_max_window_bits < WindowBits::MAX;
-        if asks && !self.require_server_parameters {
+        if self.server_no_context_takeover && !self.require_server_parameters {
             // As in section 7.1.2.1: hints of the client's own messages are more than some servers understand.
             write!(f, ", {NAME}; client_max_window_bits")?;
         }
@@ -331,11 +331,16 @@ mod tests {
 
     #[test]
     fn a_client_offers_its_settings_and_a_server_understands_them() {
-        for settings in [Settings::small(), Settings::balanced(), Settings::best_ratio()] {
+        let profiles = [Settings::small(), Settings::balanced(), Settings::best_ratio()];
+        for (mut settings, required) in
+            profiles.into_iter().flat_map(|settings| [(settings, false), (settings, true)])
+        {
+            settings.require_server_parameters = required;
             let offer = settings.to_string();
             let agreed = accept(&open(), offers(&offer)).expect(&offer);
             assert_eq!(agreed.no_context_takeover(Side::Server), settings.server_no_context_takeover);
-            assert_eq!(agreed.max_window_bits(Side::Server), settings.server_max_window_bits);
+            let server_bits = if required { settings.server_max_window_bits } else { WindowBits::MAX };
+            assert_eq!(agreed.max_window_bits(Side::Server), server_bits);
             assert_eq!(agreed.max_window_bits(Side::Client), settings.client_max_window_bits);
             let answer = agreed.to_string();
             let understood = offers(&answer).map(|answer| check_answer(&settings, &answer)).collect::<Vec<_>>();

@@ -17,16 +17,17 @@ pub struct Settings {
     pub server_no_context_takeover: bool,
     /// Each message of the client's is compressed by itself (RFC 7692 section 7.1.1.2).
     pub client_no_context_takeover: bool,
-    /// How far back the server's compressor may look (RFC 7692 section 7.1.2.1). A client asks the server for it; a server
-    /// keeps to it, and says so to those who ask.
+    /// How far back the server's compressor may look (RFC 7692 section 7.1.2.1). A server keeps to it, and says so to clients that
+    /// ask. A client asks for it only with [`require_server_parameters`](Self::require_server_parameters): its inflater has the
+    /// biggest window in any case, and some servers answer 400 to whoever asks (nhooyr 1.8.7).
     pub server_max_window_bits: WindowBits,
     /// How far back the client's compressor may look (RFC 7692 section 7.1.2.2).
     pub client_max_window_bits: WindowBits,
-    /// Whether a client fails if the server does not confirm what is asked of it.
+    /// Whether a client asks for [`server_max_window_bits`](Self::server_max_window_bits) too, and fails if the server does not
+    /// confirm what is asked of it.
     ///
     /// `false`, as in all profiles: a second offer asks for nothing, and is taken by the many servers that can't be asked
-    /// (gorilla, Tornado, Mojolicious, nhooyr). The client's [`Inflater`](super::Inflater) has the biggest window in any case;
-    /// but where the server takes its context over, each connection keeps an inflater of its own.
+    /// (gorilla, Tornado, Mojolicious, nhooyr). Where the server takes its context over, each connection keeps an inflater of its own.
     pub require_server_parameters: bool,
     /// How hard to compress: from 1, fast, to 9, small. 0 does not compress at all.
     pub level: u8,
