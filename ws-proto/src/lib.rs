@@ -76,7 +76,7 @@
 //! # Embedding
 //!
 //! Every host is the same loop: read, take events and drain after each, write, wait no longer than the next
-//! deadline. What differs is the answer to four questions.
+//! deadline. What differs is the answer to five questions.
 //!
 //! **Which buffer is read to?** A connection's own: [`MessageBuffer::unfilled`], [`filled`](MessageBuffer::filled),
 //! [`next`](MessageBuffer::next); messages are lent from where they were read to. One for all connections of a
@@ -98,9 +98,15 @@
 //! 10.3): implement [`Entropy`] with the operating system's source, `crypto.getRandomValues`, or a hardware
 //! generator; it is asked for 64 bytes at a time. The nonce of [`client::Handshake`] comes from there too.
 //!
+//! **How slow may a peer be?** A peer that steadily takes a long reply is alive, though its Pong has to wait until it has
+//! reached the Ping; a peer that takes a byte now and then holds memory for ever. Tell what each write has taken, also if that
+//! is nothing: by `Output::written` (feature `alloc`), or by [`WriteDeadline::written`] and [`Endpoint::written`] if output is kept elsewhere. Drop
+//! the transport when the time for output has passed.
+//!
 //! **How does it close?** A read of zero bytes is [`receive_eof`](Endpoint::receive_eof). When
 //! [`Transmit::Shutdown`] comes, half-close the transport behind the output, and go on reading, so that the peer
-//! can still read our last words; [`State::Closed`] is the moment to drop it. A connection that was refused ends
+//! can still read our last words; [`State::Closed`] is the moment to drop it. The application need not wait so long:
+//! [`closed`](Endpoint::closed) tells the end as soon as it is certain. A connection that was refused ends
 //! the same way with [`Endpoint::refused`]. A server that stops sends 1001 with
 //! [`write_close`](Endpoint::write_close) and goes on as before.
 //!
