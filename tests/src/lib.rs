@@ -1,6 +1,6 @@
 //! What the tests share: two endpoints on a simulated clock, a recording host, raw frames.
 //!
-//! Nothing here but [`watch`] reads a socket, a clock or a random source, so every test runs the same way every time.
+//! No part but [`watch`] reads a socket, a clock or a random source, so every test runs the same way every time.
 
 mod deflate;
 mod head;

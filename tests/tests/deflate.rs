@@ -1103,7 +1103,7 @@ fn a_server_answers_within_the_offer_and_its_settings() {
                     expected += &format!("; {side}_no_context_takeover");
                 }
                 let bits = server.min(offered_bits.unwrap_or(15));
-                // What the client has not named is not told: some refuse it.
+                // A parameter that the client has not named is not announced: some clients refuse it.
                 if offered_bits.is_some() && (side == "server" || bits < 15) {
                     expected += &format!("; {side}_max_window_bits={bits}");
                 }
@@ -1241,7 +1241,7 @@ fn an_answer_binds_the_client_and_keeps_to_its_offer() {
     assert!(promised.deflate.unwrap().no_context_takeover(Side::Client), "as the client has hinted");
 }
 
-/// What a client with these settings is told of the server's messages by an answer, or why it fails.
+/// The parameters of the server's messages that a client with these settings takes from an answer, or the error.
 fn of_server(settings: &Settings, answer: &str) -> Result<(bool, u8), HandshakeError> {
     let request = ws_proto::client::Request::new("example.com", "/").deflate(Some(*settings));
     let fields = || [("sec-websocket-extensions", answer.as_bytes())].into_iter();
@@ -1570,7 +1570,7 @@ fn a_compressed_message_is_read_beside_a_shared_buffer_without_storage() {
     }
 }
 
-/// What a server makes of a compressed message under limits of its own, by each way of receiving to a buffer.
+/// Receives a compressed message under limits of its own, by each way of receiving to a buffer.
 fn under(limits: InflateLimits, payload: &[u8]) -> [(Vec<Told>, Option<ReceiveErrorKind>); 2] {
     let mut config = bare_config();
     config.max_message_len = 4 << 20;

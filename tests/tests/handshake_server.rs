@@ -970,7 +970,7 @@ fn library_fields<'h>(
     fields.map(|(name, value)| (name, value.as_bytes()))
 }
 
-/// What a library is to send: status, fields, body.
+/// The answer that a library is to send: status, fields, body.
 type Answer = (u16, Vec<(String, String)>, &'static str);
 
 fn rejected(rejection: server::Rejection) -> Answer {

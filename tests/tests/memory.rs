@@ -1,4 +1,4 @@
-//! What is unfinished, in every state: a `MessageBuffer`, an `Output` and a `Session` against models of them.
+//! Unfinished business in every state: a `MessageBuffer`, an `Output` and a `Session` against models of them.
 
 use core::time::Duration;
 
@@ -10,7 +10,7 @@ use ws_proto::{
 };
 use ws_tests::{BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, RawFrame, TEXT, frame, masked, noise, parse};
 
-/// What a buffer may keep while nothing is unfinished.
+/// The most that a buffer may keep while nothing is unfinished.
 const KEPT: usize = 16 * 1024;
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -129,7 +129,7 @@ fn release(buffer: &mut MessageBuffer<Vec<u8>>, stream: &Stream, told: usize, gi
     }
 }
 
-/// What [`Incoming`] tells, against the model; where it ends.
+/// Compares [`Incoming`] with the model, and returns where it ends.
 fn expect(told: Incoming<'_>, next: &(usize, Option<Vec<u8>>)) -> usize {
     match (told, &next.1) {
         (Incoming::Message(message), Some(payload)) => assert!(message.as_bytes() == payload.as_slice()),
@@ -159,7 +159,7 @@ fn leftovers(sent: &[Sent], reads: &[Read]) {
             let mut input = &mut own[..len];
             while let Some(found) = buffer.next_in(&mut endpoint, Instant::ZERO, &mut input).unwrap() {
                 told = expect(found, ends.next().unwrap());
-                // What has not been taken is the host's still.
+                // Input that has not been taken still belongs to the host.
                 assert!(*input == stream.bytes[told..given]);
             }
             assert!(input.is_empty());
@@ -226,7 +226,7 @@ struct Outgoing {
     output: Output,
     endpoint: Endpoint<Server>,
     lent: Option<Vec<u8>>,
-    /// What is queued and has not been taken; lent bytes not included.
+    /// Queued bytes that have not been taken, without lent ones.
     waiting: Vec<u8>,
     shutdown_owed: bool,
     got: Vec<u8>,

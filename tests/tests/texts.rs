@@ -1,4 +1,4 @@
-//! What errors say, and what `Debug` and `Display` show of the other types: enough for a log, and no secrets.
+//! The texts of errors, and of `Debug` and `Display` of the other types: enough for a log, and no secrets.
 
 use core::fmt::Debug;
 
@@ -130,7 +130,7 @@ fn debug_output_names_the_type_and_shows_no_payload_or_key() {
     starts_with(&buffer, "MessageBuffer");
     assert!(buffer.next_part(&mut endpoint, Instant::ZERO).unwrap().is_some());
     let part = buffer.take_part().unwrap();
-    // Who prints a part wants to see it.
+    // A part that is printed is shown.
     assert!(format!("{part:?}").starts_with("Data { kind: Text, part: Whole"), "{part:?}");
     let mut output = Output::new();
     output.send(&mut endpoint, Message::Text("secret")).unwrap();

@@ -145,7 +145,7 @@ impl<'a> Connector<'a> {
         if target.url.scheme() == "wss" {
             return Err(ConnectError::NeedsTls);
         }
-        // What can't be asked is told before any address is tried.
+        // A request that cannot be sent is an error before any address is tried.
         self.handshake(&target, [0; 16], Clock::new())?;
         let addresses = alternate(target.url.socket_addrs(|| None).map_err(ConnectError::Resolve)?);
         let stream = connect_any(&addresses, self.connect_timeout, Instant::now, |address, share| match share {

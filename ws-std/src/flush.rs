@@ -123,7 +123,7 @@ fn with_room<L: Link, X>(
 #[cold]
 fn make_room(link: &mut impl Link) -> Result<()> {
     flush(link).map_err(|error| match error {
-        // Nothing has been added.
+        // The message has not been added.
         Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => Error::TimedOut,
         error => error,
     })?;

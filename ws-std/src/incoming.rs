@@ -185,7 +185,7 @@ impl Incoming {
         let (closed, certain) = (core.closed(), core.ended());
         drop(core);
         if closed.is_some() && pause.is_some() {
-            // Nothing is left to be read, so that the last words may take their time.
+            // No input is left, so that the last words may take their time.
             let _ = flush(link);
         }
         let told = closed.or_else(|| certain.filter(|_| !self.told))?;
@@ -224,7 +224,7 @@ impl Incoming {
     fn failed<L: Link>(&mut self, link: &mut L) {
         if !self.told {
             self.told = true;
-            // What takes longer goes out later, or when the connection is dropped.
+            // Output that takes longer goes out later, or when the connection is dropped.
             let _ = self.flush(link);
             link.shared().notify();
             return;

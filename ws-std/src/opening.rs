@@ -61,7 +61,7 @@ awaiting!(ws_proto::server::Handshake);
 awaiting!(ws_proto::client::Handshake<'_>);
 
 impl Head {
-    /// Nothing received yet.
+    /// Creates an empty head.
     pub(crate) fn new() -> Self {
         Self { bytes: vec![0; FIRST_READ], filled: 0 }
     }

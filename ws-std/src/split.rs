@@ -31,7 +31,7 @@ pub struct Reader<R: Role, T: Transport = Socket> {
 /// same connection, each message whole.
 pub struct Writer<R: Role, T: Transport = Socket> {
     link: Arc<Shared<R, T>>,
-    /// As many references as there are writers.
+    /// Has one reference for each writer.
     writers: Arc<()>,
 }
 

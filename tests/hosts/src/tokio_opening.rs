@@ -58,7 +58,7 @@ pub async fn accept<'s, S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// What comes of `writing`, unless the deadline passes first.
+/// Returns the result of `writing`, or `TimedOut` if the deadline passes first.
 async fn by(
     epoch: Instant,
     deadline: Option<ws_proto::Instant>,

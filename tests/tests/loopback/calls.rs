@@ -213,7 +213,7 @@ fn reader_set_read_timeout_bounds_the_next_call_only_and_can_be_taken_back() {
             reader.read().map(|message| message.unwrap().as_bytes().len())
         });
         has_begun.recv().unwrap();
-        // What is waited for here is time itself: more than the timeout that was taken back.
+        // This wait is for time itself: more than the timeout that was taken back.
         peer.stream.set_read_timeout(Some(2 * SHORT)).unwrap();
         assert!(peer.stream.read(&mut [0]).is_err());
         assert!(!reading.is_finished());

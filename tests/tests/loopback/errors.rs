@@ -1,4 +1,4 @@
-//! What each error says, and what it keeps its cause as.
+//! The text of each error, and its source.
 
 use std::{io, thread};
 

@@ -1,4 +1,4 @@
-//! What a server's handler sees of a request and does with a connection, and what the log sees of an error.
+//! The server's handler: its view of a request, its ways to answer, and the log's view of its errors.
 
 use std::{
     io,

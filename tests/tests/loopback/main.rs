@@ -27,7 +27,7 @@ use ws_std::{
     role::{Client, Server},
 };
 
-/// What any wait of a test may take at most; none takes so long, however busy the machine is.
+/// The longest that any wait of a test may take; none takes so long, however busy the machine is.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// For timeouts that must not be what ends a wait: a test that needs one hangs, which [`watch`](ws_tests::watch) ends.
 const NEVER: Duration = Duration::from_secs(3_600);

@@ -408,7 +408,7 @@ fn transport_that_ends_in_the_handshake_is_an_error() {
     }
 }
 
-/// What a client makes of these bytes and the end of the transport.
+/// Connects to a server that sends these bytes and ends the transport.
 fn answered(bytes: &[u8]) -> Result<ws_std::WebSocket<ws_std::role::Client>, ConnectError> {
     let (client, mut server) = tcp_pair();
     server.write_all(bytes).unwrap();

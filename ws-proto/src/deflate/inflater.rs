@@ -38,7 +38,7 @@ pub struct Inflater {
     state: Option<Inflate>,
     /// Whether the state remembers what it has inflated.
     has_history: bool,
-    /// Nothing is owed to the message in progress: it has no byte yet, or its last block said that it is the last, and nothing
+    /// The message in progress may end here: it has no byte yet, or its last block said that it is the last, and nothing
     /// has come after it.
     ended: bool,
     /// The message in progress, or the piece told last, in `message[..len]`.
@@ -445,7 +445,7 @@ mod tests {
         let hello = [0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00];
         let stored = [0x00, 0x05, 0x00, 0xFA, 0xFF, 0x48, 0x65, 0x6C, 0x6C, 0x6F, 0x00];
         for whole in [&hello[..], &stored] {
-            // Nothing and a zero alone are empty messages.
+            // No byte at all and a single zero are empty messages.
             for end in (1..whole.len()).filter(|end| whole[..*end] != [0x00]) {
                 let cut = inflated(&mut Inflater::new(), &whole[..end], 100);
                 assert_eq!(cut, Err(Fault::InvalidPayload), "{:02X?}", &whole[..end]);

@@ -19,7 +19,7 @@ pub struct Parameters {
     client: Direction,
 }
 
-/// What holds for the messages of one side: the window's bits, with [`ALONE`] and [`TOLD`]. An endpoint has room for a
+/// The parameters of one side's messages: the window's bits, with [`ALONE`] and [`TOLD`]. An endpoint has room for a
 /// byte.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Direction(NonZeroU8);
@@ -100,7 +100,7 @@ impl fmt::Display for Parameters {
 
 /// A client's offers are its [`Settings`]; this is how they stand in Sec-WebSocket-Extensions.
 ///
-/// What is asked of the server comes first; then, unless [`Settings::require_server_parameters`] says otherwise, an offer
+/// The offer with demands on the server comes first; then, unless [`Settings::require_server_parameters`] says otherwise, an offer
 /// without that, for servers that can't keep to it (RFC 7692 section 7.1.2.1 recommends such a list). The server's window is
 /// part of an offer only if it is required: servers exist that answer 400 to any list whose first offer names it (nhooyr 1.8.7).
 impl fmt::Display for Settings {
@@ -207,7 +207,7 @@ fn accept_one(settings: &Settings, offer: Named) -> Option<Parameters> {
     Some(Parameters { server, client })
 }
 
-/// What the answer to the offers of `settings` says.
+/// Reads the answer to the offers of `settings`.
 ///
 /// A server accepts an offer with a parameter for its own messages by naming that in its answer (RFC 7692 sections 7.1.1.1
 /// and 7.1.2.1). An answer that does not name it is therefore one to the offer without, if that has been made; and one

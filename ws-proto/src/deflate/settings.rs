@@ -35,7 +35,7 @@ pub struct Settings {
     pub memory_level: u8,
     /// Shorter messages are sent as they are, in bytes of payload.
     pub threshold: usize,
-    /// What a compressed message of the peer's may become.
+    /// Limits of compressed messages that are received.
     pub inflate: InflateLimits,
 }
 

@@ -60,7 +60,7 @@ impl Authority<'_> {
     /// Whether this is a name that others can be below: not an address.
     pub(super) fn is_domain(&self) -> bool {
         let Host::Name(name) = self.host else { return false };
-        // What ends in a number is an IPv4 address to browsers, or none at all.
+        // To browsers, a host that ends in a number is an IPv4 address or invalid.
         let last = without_root(name).as_bytes().rsplit(|&byte| byte == b'.').next().unwrap_or_default();
         !last.is_empty() && !last.iter().all(u8::is_ascii_digit)
     }

@@ -152,7 +152,7 @@ impl HandshakeError {
         let _ = super::write::append(out, |out| Ok((self.write_response(received, out)?, ())));
     }
 
-    /// What is wrong, in words.
+    /// The fault in words.
     pub(super) const fn text(self) -> &'static str {
         match self {
             Self::Timeout => "opening handshake took too long (RFC 9110 section 15.5.9)",

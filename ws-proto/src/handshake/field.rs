@@ -168,7 +168,7 @@ impl SingleField {
     }
 }
 
-/// What has come of a field that may come once.
+/// The state of a field that may come once.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) enum Once<'h> {
     #[default]

@@ -2,7 +2,7 @@
 
 use super::server::METHODS;
 
-/// What the bytes look like that came in the place of an HTTP response.
+/// The protocol that the bytes in the place of an HTTP response look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LooksLike {
@@ -20,7 +20,7 @@ pub enum LooksLike {
     Unknown,
 }
 
-/// What the first bytes of an answer show.
+/// The verdict on the first bytes of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Start {
     Http,
@@ -44,7 +44,7 @@ const PATTERNS: [(&[u8], LooksLike); 7] = [
     (&[0x00, 0x00, ANY, 0x04], LooksLike::Http2),
 ];
 
-/// What `received` shows. Once that is decided, more bytes do not change it.
+/// Judges `received`. A verdict that is certain is not changed by more bytes.
 pub(super) fn start(received: &[u8]) -> Start {
     const HTTP: &[u8] = b"HTTP/";
     if received.starts_with(HTTP) {

@@ -56,7 +56,7 @@ pub(super) struct HeadFinder {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Nothing is known of the protocol.
+    /// The protocol is not known yet.
     Start,
     LineStart,
     Line,

@@ -1,4 +1,4 @@
-//! Who was refused because of an origin, for a log.
+//! The origin and the host of a refused request, for a log.
 
 use core::fmt;
 

@@ -104,7 +104,7 @@ impl fmt::Display for InvalidEntry {
 
 impl core::error::Error for InvalidEntry {}
 
-/// What an entry of an allow-list admits.
+/// The origins that an entry of an allow-list admits.
 #[derive(Clone, Copy)]
 enum Entry<'e> {
     /// These letters.
@@ -191,7 +191,7 @@ impl<'h> Origin<'h> {
     }
 }
 
-/// What stands before and after `://`, if the first colon is part of that.
+/// The parts before and after `://`, if the first colon is part of that.
 fn split_scheme(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     Some((scheme, rest.strip_prefix("//")?))

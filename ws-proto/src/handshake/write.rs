@@ -32,7 +32,7 @@ impl<'o> Writer<'o> {
     }
 
     pub(super) fn put_number(&mut self, number: usize) {
-        // As many digits as 64 bits can have.
+        // 64 bits have up to 20 digits.
         let mut digits = [b'0'; 20];
         let mut rest = number;
         let mut len = 0;

@@ -93,7 +93,7 @@ mod tests {
 
     type Outcome = Result<SocketAddr, Option<(SocketAddr, ErrorKind)>>;
 
-    /// What comes of these attempts, and the share of each that was made, in seconds.
+    /// The result of these attempts, and the time in seconds that each one was given.
     fn connected(attempts: &[Attempt], timeout: Option<u64>) -> (Outcome, Vec<Option<u64>>) {
         let all = addresses(&["::1", "10.0.0.1", "::2", "10.0.0.2"][..attempts.len()]);
         let begin = Instant::now();

@@ -20,7 +20,7 @@ pub enum ConnectError {
     Connect {
         /// The first that there is a way to.
         address: SocketAddr,
-        /// What became of it.
+        /// The error of that attempt.
         error: io::Error,
     },
     /// The server closed or reset the transport before the first byte of an answer, as one does that expects TLS.
@@ -29,7 +29,7 @@ pub enum ConnectError {
     Io(io::Error),
     /// A header field can't be sent: its name, as the [`Connector`](super::Connector) has it.
     Header(String),
-    /// What else we ask for can't be asked.
+    /// Another part of the request cannot be sent.
     Request(WriteError),
     /// The server's answer is not one to an opening handshake.
     Handshake(HandshakeError),

@@ -72,7 +72,7 @@ pub(super) struct Body {
     bytes: Vec<u8>,
 }
 
-/// What ends a body, and what of it is no content.
+/// The framing of a body: where it ends, and which of its bytes are no content.
 #[derive(Clone, Copy, Debug)]
 enum Framing {
     /// So many bytes.
@@ -158,7 +158,7 @@ impl Body {
 }
 
 impl Framing {
-    /// What holds after a byte between the contents of chunks (RFC 9112 section 7.1).
+    /// The state after a byte between the contents of chunks (RFC 9112 section 7.1).
     fn after(self, byte: u8) -> Self {
         match (self, byte) {
             (Self::ChunkSize { size, digits_ended: false }, byte) if byte.is_ascii_hexdigit() => {

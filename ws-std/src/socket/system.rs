@@ -53,7 +53,7 @@ pub(super) const SEND: i32 = libc::MSG_DONTWAIT;
 #[cfg(windows)]
 pub(super) const SEND: i32 = 0;
 
-/// What a call waits for.
+/// The event that a call waits for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Interest {
     Read,

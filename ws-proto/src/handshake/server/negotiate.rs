@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{config::Config, endpoint::Endpoint, negotiated::Negotiated, role::Server, time::Instant};
 
-/// What may be chosen from: the client's subprotocols and extensions, and the page that asks.
+/// The offer of a client: its subprotocols and extensions, and the page that asks.
 ///
 /// `F` begins a walk over the fields of an HTTP library's request.
 #[derive(Clone)]
@@ -116,7 +116,7 @@ impl<'a> Acceptance<'a> {
         fields.chain(self.answer.headers.iter().copied())
     }
 
-    /// What the endpoint has to know of the negotiation, for hosts that make it themselves.
+    /// Returns the result of the negotiation that the endpoint has to know, for hosts that make it themselves.
     #[must_use]
     pub const fn negotiated(&self) -> Negotiated {
         self.answer.negotiated
@@ -168,7 +168,7 @@ impl Rejection {
         Self { error, connection, body_len: Text::of(format_args!("{}", text.len())), body }
     }
 
-    /// What is wrong with the request.
+    /// Returns the fault of the request.
     #[must_use]
     pub const fn error(&self) -> HandshakeError {
         self.error

@@ -8,7 +8,7 @@ use super::super::{
     write::{Writer, check_headers},
 };
 
-/// What goes into a response that refuses, beyond what every such response has.
+/// The application's part of a response that refuses.
 ///
 /// For what only the application knows: 401 with `WWW-Authenticate`, a redirect with `Location`, 404, 503.
 /// 405 gets `Allow: GET` if the further fields have no Allow; 426 gets what a client needs to upgrade.
@@ -126,7 +126,7 @@ impl<'a> Reject<'a> {
     }
 }
 
-/// What a response travels on.
+/// The protocol that a response travels on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Connection {
     /// A connection of HTTP/1.1, which ends after it.
