@@ -261,6 +261,9 @@ impl<R: Role, T: Transport> Drop for Shared<R, T> {
     }
 }
 
+/// How long a dropped connection waits for the peer's end of the transport if the endpoint has no limit for that.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// Writes and drains until the endpoint has closed, if it has begun to end by itself.
 fn linger<L: Link>(link: &mut L) {
     let clock = link.shared().clock;
@@ -270,6 +273,8 @@ fn linger<L: Link>(link: &mut L) {
         let now = Instant::now();
         let patient = <L::Role as ws_proto::Role>::SIDE == Side::Server || pause.is_some();
         let timeout = link.core().endpoint.poll_timeout().and_then(|at| clock.to_system(at));
+        // Dropping a connection never takes for ever, whatever the application has chosen for its reads.
+        let timeout = timeout.or_else(|| now.checked_add(LINGER));
         let retry = pause.and_then(|pause| now.checked_add(pause));
         let deadline = [timeout, retry, Some(now).filter(|_| !patient)].into_iter().flatten().min();
         match link.shared().transport().read(&mut bin, deadline) {
@@ -280,7 +285,11 @@ fn linger<L: Link>(link: &mut L) {
                 let _ = link.core().endpoint.receive(clock.now(), &mut input);
             }
             Err(error) if error.kind() == io::ErrorKind::TimedOut && patient => {
-                link.core().endpoint.handle_timeout(clock.now());
+                let mut core = link.core();
+                core.endpoint.handle_timeout(clock.now());
+                if core.endpoint.poll_timeout().is_none() && retry.is_none() {
+                    return;
+                }
             }
             Err(_) => return,
         }

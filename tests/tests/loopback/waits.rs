@@ -163,6 +163,17 @@ fn close_of_the_peer_is_told_before_it_has_ended_the_transport() {
 }
 
 #[test]
+fn dropped_connection_is_not_held_for_ever_by_its_peer() {
+    let mut config = Config::new();
+    config.drain_timeout = None;
+    let (mut peer, mut ws) = Peer::client(&Acceptor::new().config(config));
+    peer.send(&masked(CLOSE, &1_000_u16.to_be_bytes()));
+    assert!(ws.read().unwrap().is_none());
+    in_time(move || drop(ws));
+    assert_eq!(code(&peer.frame()), 1_000);
+}
+
+#[test]
 fn reset_after_a_complete_closing_handshake_is_a_clean_end() {
     let (mut peer, mut ws) = Peer::client(&Acceptor::new());
     ws.send_close(CloseCode::NORMAL, "").unwrap();
