@@ -484,11 +484,11 @@ fn a_session_waits_for_a_pong_from_when_its_ping_has_left() {
         session.handle_timeout(at(second), &mut memory);
         assert!(matches!(session, Session::Open(_)), "{second}");
         let third = memory.output.len().min(33_339);
-        session.written(at(second), third, &mut memory);
+        session.written(at(second + 2), third, &mut memory);
     }
     assert!(memory.output.is_empty());
-    assert_eq!(session.poll_timeout(&memory), Some(at(80)));
-    let sent = parse(&run(&mut session, at(80), &mut memory));
+    assert_eq!(session.poll_timeout(&memory), Some(at(82)));
+    let sent = parse(&run(&mut session, at(82), &mut memory));
     assert_eq!(code(&sent[0]), 1_011);
 }
 

@@ -130,11 +130,16 @@ fn connection_of_a_server_can_be_split_put_together_and_taken_apart() {
 #[test]
 fn halves_of_a_servers_connection_are_closed_when_it_stops() {
     let server = Running::new(bind().stop_timeout(PATIENCE), |exchange| {
-        let (mut reader, _writer) = exchange.accept()?.split();
-        while reader.read()?.is_some() {}
+        let (mut reader, mut writer) = exchange.accept()?.split();
+        while let Some(message) = reader.read()? {
+            writer.send(message)?;
+        }
         Ok(())
     });
     let mut peer = server.open();
+    // The handler has the connection.
+    peer.send(&masked(FIN | TEXT, b"hello"));
+    assert_eq!(peer.frame().payload, b"hello");
     server.handle.stop();
     assert_eq!(crate::peer::code(&peer.frame()), 1_001);
     peer.send(&masked(CLOSE, &1_001_u16.to_be_bytes()));

@@ -61,10 +61,17 @@ impl Running {
         String::from_utf8(peer.rest()).unwrap()
     }
 
-    fn is_served(&self) -> bool {
+    /// A connection whose handler echoes: it has it, which it may not yet have when the peer has the 101.
+    fn echoing(&self) -> Peer {
         let mut peer = self.open();
         peer.send(&masked(FIN | TEXT, b"hello"));
-        peer.frame().payload == b"hello"
+        assert_eq!(peer.frame().payload, b"hello");
+        peer
+    }
+
+    fn is_served(&self) -> bool {
+        drop(self.echoing());
+        true
     }
 
     fn wait_for(&self, connections: usize) {
@@ -205,7 +212,7 @@ fn beyond_a_bounded_number_of_refusals_connections_are_dropped() {
 #[test]
 fn connections_that_have_not_opened_are_bounded_beside_open_ones() {
     let server = Running::new(|server| server.max_opening(2), echo);
-    let mut open = server.open();
+    let mut open = server.echoing();
     let silent = [server.connect(), server.connect()];
     server.wait_for(3);
     assert!(server.answer(REQUEST).starts_with("HTTP/1.1 503 "));
@@ -232,7 +239,7 @@ fn connections_of_one_address_that_have_not_opened_are_bounded() {
 #[test]
 fn stop_closes_open_connections_with_1001_and_drops_the_others() {
     let server = Running::new(|server| server.stop_timeout(PATIENCE), echo);
-    let mut open: Vec<_> = (0..8).map(|_| server.open()).collect();
+    let mut open: Vec<_> = (0..8).map(|_| server.echoing()).collect();
     let mut silent = server.connect();
     server.wait_for(9);
     let address = server.address;
@@ -257,7 +264,7 @@ fn stop_has_one_deadline_for_peers_that_do_not_answer() {
     config.keepalive_interval = None;
     let acceptor = Acceptor::new().config(config);
     let server = Running::new(|server| server.acceptor(acceptor).stop_timeout(4 * SHORT), echo);
-    let mute: Vec<_> = (0..4).map(|_| server.open()).collect();
+    let mute: Vec<_> = (0..4).map(|_| server.echoing()).collect();
     server.wait_for(4);
     let took = server.stop();
     assert!((4 * SHORT..PATIENCE).contains(&took), "{took:?}");
