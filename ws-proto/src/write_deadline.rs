@@ -147,6 +147,21 @@ mod tests {
 
     // K-progress
     #[test]
+    fn output_that_is_only_taken_gets_no_more_time() {
+        let mut deadline = WriteDeadline::default();
+        let (mut now, mut left) = (0, 64 * KIB);
+        deadline.written(at(now), 0, left);
+        // Half the rate.
+        while !deadline.is_overdue(at(now)) {
+            now += 4;
+            left -= 2 * KIB;
+            deadline.written(at(now), 2 * KIB, left);
+        }
+        assert!((92..=96).contains(&now), "{now}");
+    }
+
+    // K-progress
+    #[test]
     fn output_that_is_queued_meanwhile_gets_its_share_and_no_more() {
         let mut deadline = WriteDeadline::default();
         let mut now = 0;
