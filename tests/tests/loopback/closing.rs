@@ -118,6 +118,7 @@ fn server_ends_the_transport_first() {
     });
 }
 
+// K-told
 #[test]
 fn client_waits_for_the_server_to_end_the_transport() {
     let mut config = Config::new();

@@ -212,7 +212,6 @@ fn clones_of_a_writer_send_whole_messages_each_in_its_order() {
     });
 }
 
-// K-told
 #[test]
 fn close_of_the_writer_is_completed_by_the_reader() {
     // Without a timeout's help.

@@ -401,8 +401,11 @@ mod tests {
 
     #[test]
     fn a_run_ends_where_a_line_may() {
+        // In long texts only those beside which the answer changes.
+        let edges = [0x00, 0x08, 0x09, 0x0A, 0x0D, 0x1F, 0x20, 0x7E, 0x7F, 0x80, 0xFF];
+        let bytes = |len| (0..=u8::MAX).filter(move |byte| len < 20 || edges.contains(byte));
         for text in [&b" ~a"[..], b" ~\x80\xFFa"] {
-            for (len, byte) in (0..70).flat_map(|len| (0..=u8::MAX).map(move |byte| (len, byte))) {
+            for (len, byte) in (0..70).flat_map(|len| bytes(len).map(move |byte| (len, byte))) {
                 for at in 0..len {
                     let mut bytes: Vec<u8> = text.iter().copied().cycle().take(len).collect();
                     bytes[at] = byte;
