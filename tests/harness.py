@@ -1,7 +1,6 @@
 """Parts that the scripts of this folder share: built programs, frames of a client, and a count of claims."""
 
 import json
-import os
 import pathlib
 import socket
 import struct

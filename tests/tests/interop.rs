@@ -1,107 +1,126 @@
 //! Our examples against WebSocket peers by others. Each peer is a program under `interop/`, where README.md
-//! defines its roles. A peer that is not installed is a skipped test, under CI a failed one. Also how our client ends.
+//! defines its roles. The tests of a peer that is not installed are ignored, under CI they fail. Also how our client ends.
 
 #![cfg(unix)]
 
 use core::time::Duration;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::{env, thread};
+
+use libtest_mimic::{Arguments, Trial};
 
 /// How long a program may stay silent: a browser on a busy machine takes seconds to start.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-#[test]
+/// Pairs each test with the peer that it needs.
+macro_rules! trials {
+    ($($test:ident => $peer:expr,)*) => {
+        [$({
+            let is_missing = $peer.is_some_and(|peer: Peer| peer.is_missing_and_may_be());
+            Trial::test(stringify!($test), || Ok($test())).with_ignored_flag(is_missing)
+        }),*]
+    };
+}
+
+fn main() -> ExitCode {
+    let trials = trials![
+        chromium_exchanges_messages_with_our_server => Some(chromium()),
+        chromium_sees_our_server_going_away => Some(chromium()),
+        chromium_exchanges_compressed_messages_with_our_server => Some(chromium()),
+        node_exchanges_messages_with_our_server => Some(node()),
+        node_sees_our_server_going_away => Some(node()),
+        our_client_echoes_what_node_sends => Some(node()),
+        our_client_converses_with_node => Some(node()),
+        node_exchanges_compressed_messages_with_our_server => Some(node()),
+        our_client_echoes_what_node_sends_compressed => Some(node()),
+        python_exchanges_messages_with_our_server => Some(python()),
+        python_sees_our_server_going_away => Some(python()),
+        our_client_echoes_what_python_sends => Some(python()),
+        our_client_converses_with_python => Some(python()),
+        our_client_converses_with_python_in_a_subprotocol => Some(python()),
+        python_exchanges_compressed_messages_with_our_server => Some(python()),
+        our_client_echoes_what_python_sends_compressed => Some(python()),
+        our_client_converses_with_fastapi => Some(fastapi()),
+        client_waits_for_answers_at_the_end_of_input_and_closes_at_ctrl_c => None,
+        client_closes_once_the_server_is_silent_after_the_end_of_input => None,
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials.into()).exit_code()
+}
+
 fn chromium_exchanges_messages_with_our_server() {
     exchanges_messages_with_our_server(chromium());
 }
 
-#[test]
 fn node_exchanges_messages_with_our_server() {
     exchanges_messages_with_our_server(node());
 }
 
-#[test]
 fn python_exchanges_messages_with_our_server() {
     exchanges_messages_with_our_server(python());
 }
 
-#[test]
 fn chromium_sees_our_server_going_away() {
     sees_our_server_going_away(chromium());
 }
 
-#[test]
 fn node_sees_our_server_going_away() {
     sees_our_server_going_away(node());
 }
 
-#[test]
 fn python_sees_our_server_going_away() {
     sees_our_server_going_away(python());
 }
 
-#[test]
 fn our_client_echoes_what_node_sends() {
     our_client_echoes(node);
 }
 
-#[test]
 fn our_client_echoes_what_python_sends() {
     our_client_echoes(python);
 }
 
-#[test]
 fn our_client_converses_with_node() {
-    our_client_converses(node().map(|node| with(node, &["serve"])), &[]);
+    our_client_converses(node().command(&["serve"]), &[]);
 }
 
-#[test]
 fn our_client_converses_with_python() {
-    our_client_converses(python().map(|python| with(python, &["serve"])), &[]);
+    our_client_converses(python().command(&["serve"]), &[]);
 }
 
-#[test]
 fn our_client_converses_with_python_in_a_subprotocol() {
-    our_client_converses(python().map(|python| with(python, &["serve"])), &["--subprotocol", "echo"]);
+    our_client_converses(python().command(&["serve"]), &["--subprotocol", "echo"]);
 }
 
-#[test]
 fn our_client_converses_with_fastapi() {
-    our_client_converses(fastapi(), &[]);
+    our_client_converses(fastapi().command(&[]), &[]);
 }
 
 // R7692-7.1.1.1 R7692-7.1.1.2 R7692-7.1.2.1 R7692-7.1.2.2 R7692-7.2.1 R7692-7.2.2
-#[test]
 fn chromium_exchanges_compressed_messages_with_our_server() {
     exchanges_compressed_messages_with_our_server(chromium(), "small");
     exchanges_compressed_messages_with_our_server(chromium(), "balanced");
 }
 
-#[test]
 fn node_exchanges_compressed_messages_with_our_server() {
     exchanges_compressed_messages_with_our_server(node(), "best");
 }
 
-#[test]
 fn python_exchanges_compressed_messages_with_our_server() {
     exchanges_compressed_messages_with_our_server(python(), "best");
 }
 
-#[test]
 fn our_client_echoes_what_node_sends_compressed() {
     our_client_echoes_what_is_compressed(node());
 }
 
-#[test]
 fn our_client_echoes_what_python_sends_compressed() {
     our_client_echoes_what_is_compressed(python());
 }
 
-#[test]
 fn client_waits_for_answers_at_the_end_of_input_and_closes_at_ctrl_c() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
@@ -123,7 +142,6 @@ fn client_waits_for_answers_at_the_end_of_input_and_closes_at_ctrl_c() {
     client.succeeds();
 }
 
-#[test]
 fn client_closes_once_the_server_is_silent_after_the_end_of_input() {
     let server = our_server();
     let mut client =
@@ -135,17 +153,15 @@ fn client_closes_once_the_server_is_silent_after_the_end_of_input() {
     server.succeeds();
 }
 
-fn exchanges_compressed_messages_with_our_server(peer: Option<Command>, profile: &str) {
-    let Some(peer) = peer else { return };
+fn exchanges_compressed_messages_with_our_server(peer: Peer, profile: &str) {
     let deflate = format!("--deflate={profile}");
     let server = Program::start(with(example("echo_server"), &["127.0.0.1:0", &deflate]));
-    Program::start(with(peer, &["visit-compressed", &server.url()])).succeeds();
+    Program::start(peer.command(&["visit-compressed", &server.url()])).succeeds();
 }
 
 /// The windows that a peer has for its servers, each with context takeover and without.
-fn our_client_echoes_what_is_compressed(peer: Option<Command>) {
-    let Some(peer) = peer else { return };
-    let server = Program::start(with(peer, &["drive-compressed"]));
+fn our_client_echoes_what_is_compressed(peer: Peer) {
+    let server = Program::start(peer.command(&["drive-compressed"]));
     for _ in 0..14 {
         let client = Program::start(with(example("echo_client"), &[&server.url(), "--deflate=best"]));
         client.succeeds();
@@ -153,34 +169,30 @@ fn our_client_echoes_what_is_compressed(peer: Option<Command>) {
     server.succeeds();
 }
 
-fn exchanges_messages_with_our_server(peer: Option<Command>) {
-    let Some(peer) = peer else { return };
+fn exchanges_messages_with_our_server(peer: Peer) {
     let server = our_server();
-    Program::start(with(peer, &["visit", &server.url()])).succeeds();
+    Program::start(peer.command(&["visit", &server.url()])).succeeds();
 }
 
-fn sees_our_server_going_away(peer: Option<Command>) {
-    let Some(peer) = peer else { return };
+fn sees_our_server_going_away(peer: Peer) {
     let server = our_server();
-    let client = Program::start(with(peer, &["await-close", &server.url(), "1001"]));
+    let client = Program::start(peer.command(&["await-close", &server.url(), "1001"]));
     assert_eq!(client.line(), "open");
     server.interrupt();
     client.succeeds();
     server.succeeds();
 }
 
-fn our_client_echoes(peer: fn() -> Option<Command>) {
+fn our_client_echoes(peer: fn() -> Peer) {
     for (code, reason) in [("1000", ""), ("4001", "bye – 再见")] {
-        let Some(peer) = peer() else { return };
-        let server = Program::start(with(peer, &["drive", code, reason]));
+        let server = Program::start(peer().command(&["drive", code, reason]));
         let client = Program::start(with(example("echo_client"), &[&server.url()]));
         server.succeeds();
         client.succeeds();
     }
 }
 
-fn our_client_converses(server: Option<Command>, options: &[&str]) {
-    let Some(server) = server else { return };
+fn our_client_converses(server: Command, options: &[&str]) {
     let server = Program::start(server);
     let mut client = Program::start(with(with(example("client"), options), &[&server.url()]));
     for line in ["hello", "", "Grüße, 世界! שלום 🦀", &"long ".repeat(20_000)] {
@@ -204,43 +216,64 @@ fn example(name: &str) -> Command {
     Command::new(program)
 }
 
-fn chromium() -> Option<Command> {
+/// A program of other people's libraries.
+struct Peer {
+    is_installed: bool,
+    interpreter: PathBuf,
+    script: &'static str,
+}
+
+impl Peer {
+    /// The peer in one of its roles.
+    ///
+    /// # Panics
+    ///
+    /// It is not installed.
+    fn command(&self, arguments: &[&str]) -> Command {
+        assert!(self.is_installed, "{}", self.hint());
+        let mut command = Command::new(&self.interpreter);
+        command.arg(interop().join(self.script)).args(arguments);
+        command
+    }
+
+    /// Returns whether the peer is not installed, and says so, unless that is a failure.
+    fn is_missing_and_may_be(&self) -> bool {
+        let is_missing = !self.is_installed && env::var_os("CI").is_none();
+        if is_missing {
+            eprintln!("skipped: {}", self.hint());
+        }
+        is_missing
+    }
+
+    fn hint(&self) -> String {
+        format!("tests/interop/{} lacks what it needs: run `tests/install interop`", self.script)
+    }
+}
+
+fn chromium() -> Peer {
     let path = env::var_os("PATH").unwrap_or_default();
-    let installed = env::split_paths(&path).any(|folder| folder.join("chromium").exists());
-    peer(installed, Path::new("python3"), "browser/peer.py")
+    let is_installed = env::split_paths(&path).any(|folder| folder.join("chromium").exists());
+    Peer { is_installed, interpreter: "python3".into(), script: "browser/peer.py" }
 }
 
-fn node() -> Option<Command> {
-    let installed = interop().join("node/node_modules/ws").exists();
-    peer(installed, Path::new("node"), "node/peer.js")
+fn node() -> Peer {
+    let is_installed = interop().join("node/node_modules/ws").exists();
+    Peer { is_installed, interpreter: "node".into(), script: "node/peer.js" }
 }
 
-fn python() -> Option<Command> {
+fn python() -> Peer {
     in_venv("python/peer.py")
 }
 
-fn fastapi() -> Option<Command> {
+fn fastapi() -> Peer {
     in_venv("python/fastapi_echo.py")
 }
 
-fn in_venv(script: &str) -> Option<Command> {
+fn in_venv(script: &'static str) -> Peer {
     let venv = interop().join("../../target/interop/venv");
     // Written last by tests/install.
-    let installed = venv.join("requirements.txt").exists();
-    peer(installed, &venv.join("bin/python"), script)
-}
-
-fn peer(installed: bool, interpreter: &Path, script: &str) -> Option<Command> {
-    if !installed {
-        let hint = format!("tests/interop/{script} lacks what it needs: run `tests/install interop`");
-        assert!(env::var_os("CI").is_none(), "{hint}");
-        // Not `eprintln!`, which a passing test hides.
-        writeln!(io::stderr(), "skipped: {hint}").expect("standard error is open");
-        return None;
-    }
-    let mut command = Command::new(interpreter);
-    command.arg(interop().join(script));
-    Some(command)
+    let is_installed = venv.join("requirements.txt").exists();
+    Peer { is_installed, interpreter: venv.join("bin/python"), script }
 }
 
 fn interop() -> PathBuf {

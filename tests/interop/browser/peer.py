@@ -13,7 +13,6 @@ import threading
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-TARGET = pathlib.Path(__file__).parents[3] / "target"
 PAGE = pathlib.Path(__file__).with_name("page.html").read_bytes()
 # The first ends the browser when this process is killed. No sandbox, because it refuses to start
 # as root; nothing but our page is loaded. The rest keeps the browser from asking the network.
@@ -52,7 +51,7 @@ server = ThreadingHTTPServer(("127.0.0.1", 0), Pages)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 query = urllib.parse.urlencode([("argument", argument) for argument in sys.argv[1:]])
 # Errors are ignored, because the browser's helpers may still write while they end.
-with tempfile.TemporaryDirectory(dir=TARGET, prefix="chromium-", ignore_cleanup_errors=True) as profile:
+with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
     chromium = subprocess.Popen(
         [*CHROMIUM, f"--user-data-dir={profile}", f"http://127.0.0.1:{server.server_port}/?{query}"],
         stdout=subprocess.DEVNULL,
