@@ -28,6 +28,9 @@ use crate::{
 const SHARED_PAYLOAD: usize = 16 * 1024;
 /// How long the reading half may spend writing before it reads again.
 const MOMENT: Duration = Duration::from_millis(5);
+/// How long a write waits at most before it is tried again. Linux announces room only when a third of its buffer is free,
+/// which a slow peer may take longer for than the write timeout; an attempt finds less.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// How long the reading half reads at most before it tries to write again.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -260,15 +263,17 @@ fn write_rest<L: Link>(
     let total: usize = slices.iter().map(|slice| slice.len()).sum();
     let clock = link.shared().clock;
     let started = Instant::now();
-    let (mut written, mut attempt, mut in_time) = (0, begun, true);
+    // The first attempt was not to wait.
+    let (mut written, mut attempt, mut until) = (0, begun, Some(started));
     loop {
         let taken = match attempt {
             Ok(len) => len,
             Err(error) if error.kind() == io::ErrorKind::TimedOut => 0,
             Err(error) => return (written, Err(error)),
         };
+        // A transport that says so before its time is believed.
+        let gave_up = taken == 0 && until.is_none_or(|until| Instant::now() < until);
         written += taken;
-        in_time |= taken > 0;
         let now = clock.now();
         let mut core = link.core();
         core.written(now, taken);
@@ -276,8 +281,7 @@ fn write_rest<L: Link>(
         if written == total {
             return (written, Ok(()));
         }
-        // A transport that says so before the deadline is believed.
-        let overdue = core.deadline.is_overdue(now) || !in_time;
+        let overdue = core.deadline.is_overdue(now) || gave_up;
         if overdue || limit.is_some_and(|limit| limit <= Instant::now()) {
             // The reading half has come back for the deadline's sake; a writing half may try anew, in all its time.
             if overdue && limit.is_none() {
@@ -287,8 +291,7 @@ fn write_rest<L: Link>(
         }
         let deadline = core.deadline.poll_timeout().and_then(|at| clock.to_system(at));
         drop(core);
-        let deadline = [deadline, limit].into_iter().flatten().min();
-        in_time = false;
-        attempt = write_some(link.shared().transport(), remaining(slices, written), deadline);
+        until = [deadline, limit, Instant::now().checked_add(TRY_AGAIN)].into_iter().flatten().min();
+        attempt = write_some(link.shared().transport(), remaining(slices, written), until);
     }
 }

@@ -132,6 +132,39 @@ fn peer_that_takes_nothing_more_is_given_the_write_timeout_once() {
     assert_eq!(deadlines.len(), 3);
 }
 
+/// Takes nothing, and waits as long as it may.
+#[derive(Clone, Default)]
+struct Mute(Arc<Mutex<usize>>);
+
+impl Transport for Mute {
+    fn read(&self, _: &mut [u8], _: Option<Instant>) -> io::Result<usize> {
+        Ok(0)
+    }
+
+    fn write(&self, _: &[IoSlice<'_>], deadline: Option<Instant>) -> io::Result<usize> {
+        *self.0.lock().unwrap() += 1;
+        thread::sleep(deadline.unwrap().saturating_duration_since(Instant::now()));
+        Err(io::ErrorKind::TimedOut.into())
+    }
+
+    fn shutdown(&self, _: Shutdown) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn write_that_waits_is_tried_again_now_and_then() {
+    let mut config = Config::new();
+    config.write_timeout = Some(Duration::from_millis(2_500));
+    let mute = Mute::default();
+    let mut ws = WebSocket::from_handshake(Server, mute.clone(), Vec::new(), &config);
+    let started = Instant::now();
+    assert!(is_timeout(ws.send("nobody listens")));
+    assert!(started.elapsed() >= Duration::from_millis(2_500));
+    // At once, and at least after each second.
+    assert!(*mute.0.lock().unwrap() >= 4);
+}
+
 #[test]
 fn failure_is_told_before_the_peer_has_ended_the_transport() {
     let mut config = Config::new();
