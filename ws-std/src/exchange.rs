@@ -37,11 +37,17 @@ pub struct Exchange<T: Transport = Socket> {
     head: Head,
     head_len: usize,
     peer: Option<SocketAddr>,
-    on_open: Option<OnOpen<T>>,
+    watcher: Option<Box<dyn Watcher<T>>>,
 }
 
-/// Sees the connection before the application does.
-pub(crate) type OnOpen<T> = Box<dyn FnOnce(WebSocket<Server, T>) -> WebSocket<Server, T> + Send>;
+/// The server that watches over an exchange.
+pub(crate) trait Watcher<T: Transport>: Send {
+    /// The answer that accepts is about to be written: the client may take the connection for open from now on.
+    fn accepting(&self);
+
+    /// Sees the connection before the application does.
+    fn opened(&self, ws: WebSocket<Server, T>) -> WebSocket<Server, T>;
+}
 
 impl<T: Transport> Exchange<T> {
     /// The exchange of a request that has been found valid.
@@ -54,13 +60,13 @@ impl<T: Transport> Exchange<T> {
     ) -> Self {
         let (head, head_len) = head;
         let transport = Some(transport);
-        Self { transport, terms, clock, handshake, head, head_len, peer: None, on_open: None }
+        Self { transport, terms, clock, handshake, head, head_len, peer: None, watcher: None }
     }
 
-    /// Has `on_open` called with the connection.
-    pub(crate) fn watch(&mut self, peer: SocketAddr, on_open: OnOpen<T>) {
+    /// Has `watcher` told what becomes of the exchange.
+    pub(crate) fn watch(&mut self, peer: SocketAddr, watcher: Box<dyn Watcher<T>>) {
         self.peer = Some(peer);
-        self.on_open = Some(on_open);
+        self.watcher = Some(watcher);
     }
 
     /// The request: for a connection, or for something else.
@@ -184,6 +190,9 @@ impl<T: Transport> Exchange<T> {
         };
         // Taken first: after half an answer there is no other.
         let transport = self.take_transport()?;
+        if let Some(watcher) = &self.watcher {
+            watcher.accepting();
+        }
         write_within(&*transport, &response, self.terms.answer_timeout())?;
         Ok(self.open(transport, endpoint, subprotocol.as_deref()))
     }
@@ -225,8 +234,8 @@ impl<T: Transport> Exchange<T> {
         let buffer = mem::take(&mut self.head).into_buffer(self.head_len);
         let ws = WebSocket::new(endpoint, compression, transport, buffer, self.clock, &self.terms.config)
             .with_subprotocol(subprotocol);
-        match self.on_open.take() {
-            Some(on_open) => on_open(ws),
+        match self.watcher.take() {
+            Some(watcher) => watcher.opened(ws),
             None => ws,
         }
     }

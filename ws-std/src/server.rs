@@ -262,7 +262,7 @@ where
     fn serve(&self, socket: Arc<Socket>, peer: SocketAddr, place: &Place) {
         let result = match self.acceptor.receive_over(socket) {
             Ok(mut exchange) => {
-                exchange.watch(peer, place.on_open());
+                exchange.watch(peer, place.watcher());
                 (self.handler)(exchange)
             }
             Err(AcceptError::NoRequest) => Ok(()),

@@ -11,7 +11,7 @@ use std::{
 use ws_proto::CloseCode;
 
 use super::wake::Wake;
-use crate::{Socket, WebSocket, exchange::OnOpen, remote::Remote, role, transport::Transport};
+use crate::{Socket, WebSocket, exchange::Watcher, remote::Remote, role, transport::Transport};
 
 /// Connections over a limit that are being told so; each takes a thread for up to a second.
 const MOST_REFUSALS: usize = 32;
@@ -51,6 +51,14 @@ struct State {
 struct Opening {
     network: IpAddr,
     socket: Weak<Socket>,
+    /// Its client may take the connection for open, so that a stop has to close it like an open one.
+    accepting: bool,
+}
+
+/// Tells the connections of a server about one of them.
+struct PlaceWatcher {
+    connections: Arc<Connections>,
+    id: u64,
 }
 
 /// How a new connection is treated.
@@ -106,7 +114,7 @@ impl Connections {
         if state.has_room(network, limits) {
             let id = state.next;
             state.next += 1;
-            state.opening.insert(id, Opening { network, socket: Arc::downgrade(socket) });
+            state.opening.insert(id, Opening { network, socket: Arc::downgrade(socket), accepting: false });
             return Admission::Serve(Place { connections: Arc::clone(self), id });
         }
         if state.refusals >= MOST_REFUSALS {
@@ -139,7 +147,7 @@ impl Connections {
         state.accepting = false;
         let stopped = *state.stopped.get_or_insert_with(Instant::now);
         self.changed.notify_all();
-        state.abort_opening();
+        state.abort_opening(|opening| !opening.accepting);
         let open: Vec<_> = state.open.values().cloned().collect();
         drop(state);
         // A peer that takes nothing costs a millisecond.
@@ -149,7 +157,7 @@ impl Connections {
         let left = timeout.saturating_sub(stopped.elapsed());
         let waited = self.changed.wait_timeout_while(self.lock(), left, |state| state.count() > 0);
         let state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        state.abort_opening();
+        state.abort_opening(|_| true);
         state.open.values().for_each(Remote::abort);
     }
 
@@ -178,8 +186,9 @@ impl State {
         self.count() < limits.connections && self.opening.len() < limits.opening && per_address
     }
 
-    fn abort_opening(&self) {
-        for socket in self.opening.values().filter_map(|opening| opening.socket.upgrade()) {
+    fn abort_opening(&self, which: impl Fn(&Opening) -> bool) {
+        let opening = self.opening.values().filter(|opening| which(opening));
+        for socket in opening.filter_map(|opening| opening.socket.upgrade()) {
             // A socket that is gone already is what is asked for.
             let _ = socket.shutdown(Shutdown::Both);
         }
@@ -187,14 +196,23 @@ impl State {
 }
 
 impl Place {
-    /// Returns the hook of an exchange that makes its connection known to the server, which can close it from then on.
-    pub(super) fn on_open(&self) -> OnOpen<Socket> {
-        let (connections, id) = (Arc::clone(&self.connections), self.id);
-        Box::new(move |ws: WebSocket<role::Server>| {
-            let (ws, remote) = ws.with_remote();
-            connections.opened(id, remote);
-            ws
-        })
+    /// Returns the watcher of an exchange. It makes the connection known to the server, which can close it from then on.
+    pub(super) fn watcher(&self) -> Box<dyn Watcher<Socket>> {
+        Box::new(PlaceWatcher { connections: Arc::clone(&self.connections), id: self.id })
+    }
+}
+
+impl Watcher<Socket> for PlaceWatcher {
+    fn accepting(&self) {
+        if let Some(opening) = self.connections.lock().opening.get_mut(&self.id) {
+            opening.accepting = true;
+        }
+    }
+
+    fn opened(&self, ws: WebSocket<role::Server>) -> WebSocket<role::Server> {
+        let (ws, remote) = ws.with_remote();
+        self.connections.opened(self.id, remote);
+        ws
     }
 }
 
@@ -224,6 +242,14 @@ fn network(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::Read,
+        net::{TcpListener, TcpStream},
+        thread,
+    };
+
+    use ws_proto::Config;
+
     use super::*;
 
     #[test]
@@ -233,5 +259,33 @@ mod tests {
         assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
         assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
         assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
+    }
+
+    #[test]
+    fn a_connection_that_opens_while_the_server_stops_is_closed_with_1001() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let connections = Connections::new(Wake::new(&listener).unwrap());
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, peer) = listener.accept().unwrap();
+        let socket = Arc::new(Socket::try_from(stream).unwrap());
+        let limits = Limits { connections: 1, opening: 1, opening_per_address: None };
+        let Admission::Serve(place) = connections.admit(&socket, peer, &limits) else { panic!("there is room") };
+        let watcher = place.watcher();
+        watcher.accepting();
+        let ending = thread::spawn({
+            let connections = Arc::clone(&connections);
+            move || connections.end(Duration::from_secs(60))
+        });
+        while !connections.is_stopping() {
+            thread::yield_now();
+        }
+        let socket = Arc::into_inner(socket).expect("the server does not hold it");
+        let ws = WebSocket::from_handshake(role::Server, socket, Vec::new(), &Config::new());
+        let ws = watcher.opened(ws);
+        let mut close = [0; 4];
+        client.read_exact(&mut close).unwrap();
+        assert_eq!((close[0], &close[2..]), (0x88, &1_001_u16.to_be_bytes()[..]));
+        drop((ws, place));
+        ending.join().unwrap();
     }
 }
