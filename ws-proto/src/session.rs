@@ -11,7 +11,7 @@ use crate::{
     error::SendError,
     message::Message,
     message_buffer::{Incoming, MessageBuffer},
-    output::Output,
+    output::{Output, Pending},
     role::Server,
     server::{Accept, Opening, OriginPolicy, Request},
     time::Instant,
@@ -184,6 +184,32 @@ impl<'a> Session<'a> {
         if let (Self::Open(endpoint), true) = (self, tell) {
             endpoint.written(now);
         }
+    }
+
+    /// Writes all that is pending, through `write`: it returns how many bytes the transport has taken, and for
+    /// [`Pending::Shutdown`] any number. Includes [`written`](Self::written).
+    ///
+    /// # Errors
+    ///
+    /// Those of `write`: when a transport takes no more for now, that is one.
+    pub fn flush<E>(
+        &mut self,
+        now: Instant,
+        memory: &mut Memory,
+        mut write: impl FnMut(Pending<'_>) -> Result<usize, E>,
+    ) -> Result<(), E> {
+        while let Some(pending) = memory.output.pending() {
+            let is_shutdown = pending == Pending::Shutdown;
+            let result = write(pending);
+            if is_shutdown {
+                memory.output.shut_down();
+            } else {
+                // From an attempt that takes nothing on, the peer's time to take it counts.
+                self.written(now, *result.as_ref().unwrap_or(&0), memory);
+            }
+            result?;
+        }
+        Ok(())
     }
 
     /// Takes output back that was [lent](Output::lend_bytes), of which the transport took the first `len` bytes at `now`: see

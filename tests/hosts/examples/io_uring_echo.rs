@@ -27,7 +27,7 @@ use compio::{
 };
 use ws_proto::{
     Config, Memory, Message, Pending, Reply, Session,
-    server::{Accept, OriginPolicy},
+    server::{Accept, OriginPolicy, Request},
 };
 
 const BUFFERS: NonZero<u16> = NonZero::new(64).unwrap();
@@ -66,18 +66,14 @@ async fn serve(stream: TcpStream) -> io::Result<()> {
     let session = Session::new(&config, OriginPolicy::AllowAny, ws_proto::Instant::ZERO);
     let mut connection = Connection { session, memory: Memory::default(), epoch: Instant::now() };
     let mut reading = pin!(read(&stream));
-    loop {
+    while !connection.session.is_over(&connection.memory) {
         if let Some(bytes) = connection.wait(reading.as_mut()).await {
             connection.receive(bytes?);
-            connection.flush(&stream).await?;
             reading.set(read(&stream));
-        } else {
-            connection.flush(&stream).await?;
         }
-        if connection.session.is_over(&connection.memory) {
-            return Ok(());
-        }
+        connection.flush(&stream).await?;
     }
+    Ok(())
 }
 
 async fn read(mut stream: &TcpStream) -> io::Result<Option<BufferRef>> {
@@ -101,35 +97,25 @@ impl Connection {
     }
 
     /// Waits for an operation, which is still under way if a deadline comes first: `None`.
-    async fn wait<T>(&mut self, operation: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    async fn wait<T>(&self, operation: Pin<&mut impl Future<Output = T>>) -> Option<T> {
         let Some(deadline) = self.session.poll_timeout(&self.memory) else { return Some(operation.await) };
-        let done = timeout_at(self.epoch + Duration::from(deadline), operation).await.ok();
-        if done.is_none() {
-            self.session.handle_timeout(self.now(), &mut self.memory);
-        }
-        done
+        timeout_at(self.epoch + Duration::from(deadline), operation).await.ok()
     }
 
     /// Takes what has been read; nothing is the end.
     fn receive(&mut self, bytes: Option<BufferRef>) {
-        let now = self.now();
-        match bytes {
-            Some(mut bytes) => {
-                self.session.receive(
-                    now,
-                    &mut bytes,
-                    &mut self.memory,
-                    |_| Ok(Accept::new().any_subprotocol()),
-                    echo,
-                );
-            }
-            None => self.session.receive_eof(),
-        }
-        self.session.handle_timeout(now, &mut self.memory);
+        let Some(mut bytes) = bytes else { return self.session.receive_eof() };
+        let answer = |_: &Request<'_>| Ok(Accept::new().any_subprotocol());
+        self.session.receive(self.now(), &mut bytes, &mut self.memory, answer, echo);
+    }
+
+    fn handle_timeout(&mut self) {
+        self.session.handle_timeout(self.now(), &mut self.memory);
     }
 
     /// Writes all that is owed.
     async fn flush(&mut self, mut stream: &TcpStream) -> io::Result<()> {
+        self.handle_timeout();
         while let Some(pending) = self.memory.output.pending() {
             if let Pending::Shutdown = pending {
                 // A peer that is gone needs no farewell.
@@ -140,11 +126,13 @@ impl Connection {
             let bytes = self.memory.output.lend_bytes(self.now());
             let mut writing = pin!(stream.write(bytes));
             let BufResult(written, bytes) = loop {
-                match self.wait(writing.as_mut()).await {
-                    Some(done) => break done,
+                if let Some(done) = self.wait(writing.as_mut()).await {
+                    break done;
+                }
+                self.handle_timeout();
+                if self.session.is_over(&self.memory) {
                     // The peer has been given up.
-                    None if self.session.is_over(&self.memory) => return Ok(()),
-                    None => {}
+                    return Ok(());
                 }
             };
             self.session.put_back(self.now(), bytes, *written.as_ref().unwrap_or(&0), &mut self.memory);

@@ -157,20 +157,11 @@ impl Connection {
     }
 
     fn write(&mut self, memory: &mut Memory, now: Instant) -> io::Result<()> {
-        while let Some(pending) = memory.output.pending() {
-            match pending {
-                Pending::Bytes(bytes) => {
-                    let result = self.stream.write(bytes);
-                    // From an attempt that takes nothing on, the peer's time to take it counts.
-                    self.session.written(now, *result.as_ref().unwrap_or(&0), memory);
-                    result?;
-                }
-                Pending::Shutdown => {
-                    let _ = self.stream.shutdown(Shutdown::Write);
-                    memory.output.shut_down();
-                }
-            }
-        }
-        Ok(())
+        let Self { stream, session, .. } = self;
+        session.flush(now, memory, |pending| match pending {
+            Pending::Bytes(bytes) => stream.write(bytes),
+            // A peer that is gone needs no farewell.
+            Pending::Shutdown => Ok(stream.shutdown(Shutdown::Write).map_or(0, |()| 0)),
+        })
     }
 }

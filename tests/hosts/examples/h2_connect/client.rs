@@ -16,15 +16,18 @@ use ws_hosts::{
     tokio_opening::OsEntropy,
     tokio_websocket::{Reader, Writer, split},
 };
-use ws_proto::{Client, CloseCode, Config, Endpoint, Instant, Message, Output, client};
+use ws_proto::{
+    Client, CloseCode, Config, Endpoint, Instant,
+    Message::{Binary, Text},
+    Output, client,
+};
 
 use crate::{
     AnyError,
     tunnel::{Tunnel, fields},
 };
 
-type OurReader = Reader<Client<OsEntropy>, Tunnel>;
-type OurWriter = Writer<Client<OsEntropy>, Tunnel>;
+type Halves = (Reader<Client<OsEntropy>, Tunnel>, Writer<Client<OsEntropy>, Tunnel>);
 
 /// Visits an echo server: several WebSockets on one connection, one of them given up; then another one.
 pub(crate) async fn connect(url: &str) -> Result<(), AnyError> {
@@ -42,7 +45,7 @@ pub(crate) async fn connect(url: &str) -> Result<(), AnyError> {
         tokio::try_join!(exchange(&client, url), exchange(&client, url), async {
             let (_, writer) = open(&client, url).await?;
             // Both halves are dropped: the stream is reset.
-            Ok(writer.send(Message::Text("in vain")).await?)
+            Ok(writer.send(Text("in vain")).await?)
         })?;
         exchange(&client, url).await
     };
@@ -55,24 +58,23 @@ pub(crate) async fn connect(url: &str) -> Result<(), AnyError> {
 
 async fn exchange(client: &SendRequest<Bytes>, url: &str) -> Result<(), AnyError> {
     let (mut reader, writer) = open(client, url).await?;
-    let exchanged = converse(&mut reader, &writer).await;
+    let exchanged = async {
+        let big: Vec<_> = (0..=250).cycle().take(1 << 20).collect();
+        for message in [Text("Grüße"), Binary(&big), Binary(&[]), Text("bye")] {
+            writer.send(message).await?;
+            assert_eq!(reader.read().await?.ok_or("closed too early")?, message, "not an echo");
+        }
+        writer.close(CloseCode::NORMAL, "")?;
+        while reader.read().await?.is_some() {}
+        Ok(())
+    };
+    let exchanged = exchanged.await;
     // However that went, the server gets to read our last words.
     reader.drain().await;
     exchanged
 }
 
-async fn converse(reader: &mut OurReader, writer: &OurWriter) -> Result<(), AnyError> {
-    let big: Vec<_> = (0..=250).cycle().take(1 << 20).collect();
-    for message in [Message::Text("Grüße"), Message::Binary(&big), Message::Binary(&[]), Message::Text("bye")] {
-        writer.send(message).await?;
-        assert_eq!(reader.read().await?.ok_or("closed too early")?, message, "not an echo");
-    }
-    writer.close(CloseCode::NORMAL, "")?;
-    while reader.read().await?.is_some() {}
-    Ok(())
-}
-
-async fn open(client: &SendRequest<Bytes>, url: &str) -> Result<(OurReader, OurWriter), AnyError> {
+async fn open(client: &SendRequest<Bytes>, url: &str) -> Result<Halves, AnyError> {
     let request = Request::connect(format!("http://{url}"))
         .extension(Protocol::from_static("websocket"))
         .header("sec-websocket-version", "13");

@@ -53,8 +53,7 @@ async fn serve(address: &str) -> Result<(), AnyError> {
             while let Some((request, respond)) = connection.accept().await.transpose()? {
                 tokio::spawn(async move {
                     let path = request.uri().path().to_owned();
-                    let end = echo(request, respond).await.unwrap_or_else(|error| error.to_string());
-                    println!("{path}: {end}");
+                    println!("{path}: {}", echo(request, respond).await.unwrap_or_else(|error| error.to_string()));
                 });
             }
             Ok::<_, h2::Error>(())
@@ -73,8 +72,7 @@ async fn echo(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) ->
     let offer = match negotiate_extended_connect(authority, || fields(&head.headers), OriginPolicy::SameHost) {
         Ok(offer) => offer,
         Err(rejection) => {
-            let response = response(rejection.status(), rejection.fields())?;
-            let mut sender = respond.send_response(response, false)?;
+            let mut sender = respond.send_response(response(rejection.status(), rejection.fields())?, false)?;
             sender.send_data(Bytes::from_static(rejection.body().as_bytes()), true)?;
             return Err(rejection.into());
         }
@@ -88,10 +86,7 @@ async fn echo(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) ->
     Ok("closed".to_owned())
 }
 
-fn response<'f>(
-    status: u16,
-    fields: impl Iterator<Item = (&'f str, &'f str)>,
-) -> Result<Response<()>, http::Error> {
+fn response<'f>(status: u16, fields: impl Iterator<Item = (&'f str, &'f str)>) -> http::Result<Response<()>> {
     let response = Response::builder().status(status);
     fields.fold(response, |response, (name, value)| response.header(name, value)).body(())
 }
