@@ -15,6 +15,7 @@ use crate::{
     answer::{Answer, Page, Refusal, Verdict, borrowed},
     clock::Clock,
     compression::Compression,
+    link::alone,
     opening::{Head, farewell, write_within},
     role::Server,
     transport::Transport,
@@ -333,17 +334,5 @@ impl<T: Transport> fmt::Debug for Exchange<T> {
             .field("request", &self.request())
             .field("peer", &self.peer)
             .finish_non_exhaustive()
-    }
-}
-
-/// The transport, which has no other owner.
-fn alone<T>(mut transport: Arc<T>) -> T {
-    loop {
-        match Arc::try_unwrap(transport) {
-            Ok(transport) => return transport,
-            // The server looks at it for the length of a system call.
-            Err(still) => transport = still,
-        }
-        thread::yield_now();
     }
 }

@@ -101,17 +101,9 @@ impl<R: Role, T: Transport> Owned<R, T> {
 
     /// The transport alone.
     pub(crate) fn into_transport(self) -> T {
-        let mut shared = match self {
-            Self::Alone(shared) => return shared.into_transport(),
-            Self::Watched(shared) => shared,
-        };
-        loop {
-            match Arc::try_unwrap(shared) {
-                Ok(shared) => return shared.into_transport(),
-                // A remote is looking at it, which takes no longer than one attempt to write.
-                Err(still) => shared = still,
-            }
-            std::thread::yield_now();
+        match self {
+            Self::Alone(shared) => shared.into_transport(),
+            Self::Watched(shared) => alone(shared).into_transport(),
         }
     }
 }
@@ -307,4 +299,16 @@ impl<R: Role> Core<R> {
 pub(crate) fn abort(transport: &impl Transport) {
     // A transport that is gone already is what is asked for.
     let _ = transport.shutdown(Shutdown::Both);
+}
+
+/// Takes a value out of its last lasting reference. A server that watches over it may hold another one, for no longer than one
+/// attempt to write.
+pub(crate) fn alone<T>(mut shared: Arc<T>) -> T {
+    loop {
+        match Arc::try_unwrap(shared) {
+            Ok(value) => return value,
+            Err(still) => shared = still,
+        }
+        std::thread::yield_now();
+    }
 }
