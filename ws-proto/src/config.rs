@@ -2,8 +2,6 @@
 
 use core::{num::NonZeroU32, time::Duration};
 
-use crate::negotiated::Negotiated;
-
 /// What an endpoint accepts and how long it waits.
 ///
 /// ```
@@ -133,33 +131,5 @@ impl Millis {
 impl From<Millis> for Duration {
     fn from(millis: Millis) -> Self {
         Self::from_millis(u64::from(millis.0.get()))
-    }
-}
-
-/// The limits of a receiver; with room for a few bytes more that an endpoint has to remember.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) frame_len: u64,
-    pub(crate) message_len: u64,
-    pub(crate) fragments: u32,
-    pub(crate) empty_fragments: u16,
-    /// What more may come than RFC 6455 has.
-    pub(crate) negotiated: Negotiated,
-}
-
-impl Limits {
-    // One fragment for each this many bytes of the message limit.
-    const FRAGMENT_LEN: u64 = 64;
-
-    pub(crate) fn new(config: &Config, negotiated: Negotiated) -> Self {
-        let message_len = config.max_message_len;
-        let derived = message_len.div_ceil(Self::FRAGMENT_LEN).max(1);
-        Self {
-            frame_len: config.max_frame_len.unwrap_or(message_len).min(message_len),
-            message_len,
-            fragments: config.max_fragments.unwrap_or(u32::try_from(derived).unwrap_or(u32::MAX)).max(1),
-            empty_fragments: config.max_empty_fragments,
-            negotiated,
-        }
     }
 }

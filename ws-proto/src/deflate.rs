@@ -29,13 +29,12 @@
 
 mod deflater;
 mod inflater;
-mod negotiation;
+mod parameters;
 mod settings;
 
 pub use deflater::Deflater;
-pub(crate) use deflater::compressed;
 pub(crate) use inflater::Use;
 pub use inflater::{INFLATER_BYTES, Inflater};
-pub use negotiation::Parameters;
-pub(crate) use negotiation::{accept, check_answer};
+pub use parameters::Parameters;
+pub(crate) use parameters::{Direction, NAME};
 pub use settings::{InflateLimits, Settings, WindowBits};

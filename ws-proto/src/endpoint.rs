@@ -1,25 +1,42 @@
+//! An open connection (RFC 6455 sections 5 to 7): frames in and out, control frames, closing, timers.
+
+mod closing;
+mod control;
 #[cfg(feature = "deflate")]
 mod deflated;
+mod limits;
+mod negotiated;
+mod prepared;
+pub(crate) mod receive;
+mod send;
+mod timer;
+mod trace;
+
+pub use closing::{Cause, Closed, State};
+pub use control::{ControlFrame, Transmit};
+pub use negotiated::Negotiated;
+pub use prepared::Prepared;
+pub use trace::Trace;
 
 use core::{fmt, ops::Range};
 
+use self::{
+    closing::{Closing, Owed},
+    control::CloseBody,
+    limits::Limits,
+    receive::{DataStep, Receiver, Step, ToCome, Whole},
+    send::Sender,
+    timer::{Clock, Due, Timeouts},
+};
 use crate::{
     close::{self, CloseCode},
-    closing::{Cause, Closed, Closing, Owed, State},
-    config::{Config, Limits},
-    control::{CloseBody, ControlFrame, Transmit},
+    config::Config,
     error::{Fault, ReceiveError, ReceiveErrorKind, SendError},
     frame::{Frame, FrameHeader, MAX_CONTROL_LEN, Opcode, encode_frame, header},
     mask::Mask,
     message::{Content, Data, Message, MessageKind, Part},
-    negotiated::Negotiated,
-    prepared::Prepared,
-    receive::{DataStep, Receiver, Step, ToCome, Whole},
     role::{EntropyError, Role, Server, Side},
-    send::Sender,
     time::Instant,
-    timer::{Clock, Due, Timeouts},
-    trace::Trace,
     utf8::Validator,
 };
 
@@ -104,7 +121,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
                     Some(Step::Data(step)) => (step.content, step.part, step.at, unread.start),
                     Some(control) => {
                         *input = buffer.get_mut(unread).unwrap_or_default();
-                        return Ok(Some(control.into_event()));
+                        return Ok(Some(event_of(&control)));
                     }
                 }
             }
@@ -723,6 +740,15 @@ impl<T: Trace> Endpoint<Server, T> {
         self.check_compression(prepared)?;
         self.commit(Sender::after_message(), &prepared.header());
         Ok(())
+    }
+}
+
+/// What a control frame is to the host.
+const fn event_of(step: &Step) -> Event<'static> {
+    match step {
+        Step::Ping => Event::Ping,
+        Step::Close(_) => Event::Close,
+        Step::Pong | Step::Data(_) => Event::Pong,
     }
 }
 

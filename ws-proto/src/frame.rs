@@ -7,6 +7,8 @@ mod opcode;
 
 #[cfg(feature = "alloc")]
 pub(crate) use encode::append_frame;
+#[cfg(feature = "deflate")]
+pub(crate) use encode::compressed;
 pub(crate) use encode::{EncodedHeader, encode_frame, header};
 pub(crate) use header::{CommonHeader, Continuation, MAX_CONTROL_LEN};
 

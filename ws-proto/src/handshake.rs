@@ -19,6 +19,8 @@
 //! 4 KiB where pointers have 64 bits, 2 KiB where they have 32.
 
 mod authority;
+#[cfg(feature = "deflate")]
+mod compression;
 mod error;
 mod extension;
 mod field;
@@ -34,11 +36,9 @@ mod write;
 pub mod client;
 pub mod server;
 
-pub use error::{HandshakeError, WriteError};
-#[cfg(all(test, feature = "deflate"))]
-pub(crate) use extension::extensions_of;
+pub use error::{HandshakeError, SingleField, WriteError};
 pub use extension::{Extension, Parameters, Value};
-pub use field::{Fields, SingleField};
+pub use field::Fields;
 pub use foreign::LooksLike;
 
 /// The longest request target accepted: what RFC 9112 section 3 recommends to support at least.

@@ -177,51 +177,26 @@ pub mod mask;
 pub mod utf8;
 
 mod close;
-mod closing;
 mod config;
-mod control;
-#[cfg(feature = "alloc")]
-mod deadlines;
+mod connection;
 mod endpoint;
 mod error;
+#[cfg(feature = "alloc")]
+mod host;
 mod message;
-mod message_buffer;
-mod negotiated;
-#[cfg(feature = "alloc")]
-mod output;
-mod prepared;
-mod receive;
-mod retention;
 mod role;
-mod send;
-#[cfg(feature = "alloc")]
-mod session;
-mod storage;
 mod time;
-mod timer;
-mod trace;
-mod write_deadline;
 
 pub use close::{CloseCode, MAX_REASON_LEN};
-pub use closing::{Cause, Closed, State};
 pub use config::Config;
-pub use control::{ControlFrame, Transmit};
+pub use connection::{Incoming, IncomingPart, MessageBuffer, Retention, Storage, WriteDeadline};
 #[cfg(feature = "alloc")]
-pub use deadlines::Deadlines;
-pub use endpoint::{Endpoint, Event};
+pub use connection::{Output, Pending};
+pub use endpoint::{Cause, Closed, ControlFrame, Endpoint, Event, Negotiated, Prepared, State, Trace, Transmit};
 pub use error::{Fault, ReceiveError, ReceiveErrorKind, SendError};
 pub use handshake::{HandshakeError, client, server};
+#[cfg(feature = "alloc")]
+pub use host::{Deadlines, Memory, Reply, Session};
 pub use message::{Data, Message, MessageKind, Part};
-pub use message_buffer::{Incoming, IncomingPart, MessageBuffer};
-pub use negotiated::Negotiated;
-#[cfg(feature = "alloc")]
-pub use output::{Output, Pending};
-pub use prepared::Prepared;
-pub use retention::Retention;
 pub use role::{Client, Entropy, EntropyError, Role, Server, Side};
-#[cfg(feature = "alloc")]
-pub use session::{Memory, Reply, Session};
-pub use storage::Storage;
 pub use time::Instant;
-pub use trace::Trace;
-pub use write_deadline::WriteDeadline;

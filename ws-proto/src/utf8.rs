@@ -243,7 +243,7 @@ pub(crate) fn to_str(bytes: &[u8]) -> Result<&str, InvalidUtf8> {
 
 /// Bytes of a whole text message, checked by a [`Validator`] on their way here.
 ///
-/// Made only by [`Receiver`](crate::receive::Receiver)'s step for a last part (which has checked every
+/// Made only by [`Receiver`](crate::endpoint::receive::Receiver)'s step for a last part (which has checked every
 /// part and that the last one ends a code point) and read only through [`as_str`](Self::as_str).
 #[derive(Clone, Copy)]
 pub(crate) struct Validated<'a>(&'a [u8]);

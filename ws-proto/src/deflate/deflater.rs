@@ -7,12 +7,7 @@ use alloc::vec::Vec;
 use zlib_rs::{Deflate, DeflateConfig, DeflateError, DeflateFlush, Status};
 
 use super::{Settings, WindowBits};
-use crate::{
-    frame::{FrameHeader, Rsv},
-    message::Message,
-    prepared::Prepared,
-    role::Side,
-};
+use crate::role::Side;
 
 /// What a compressor ends a flush with, and a sender cuts off.
 const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
@@ -69,26 +64,6 @@ impl Deflater {
     /// Whether this compressor can keep to windows of this size.
     pub(crate) fn can_keep_to(&self, bits: WindowBits) -> bool {
         self.settings.level > 0 && bits > WindowBits::MIN
-    }
-
-    /// Encodes a message once for many connections that have agreed on compression without context takeover for the
-    /// server, and on a window for it of `max_window_bits` or more.
-    ///
-    /// A message that is not worth compressing is prepared as it is; it may go to any connection.
-    pub fn prepare(&mut self, message: Message<'_>, max_window_bits: WindowBits) -> Prepared<Vec<u8>> {
-        let payload = message.as_bytes();
-        if self.is_worth(payload.len()) && self.can_keep_to(max_window_bits) {
-            self.forget();
-            let mut out = alloc::vec![0; Self::room(payload.len())];
-            let len = self.compress_whole(payload, max_window_bits, &mut out);
-            self.forget();
-            if let Some(len) = len {
-                out.truncate(len);
-                out.shrink_to_fit();
-                return Prepared::deflated(message.kind(), out, max_window_bits);
-            }
-        }
-        Prepared::of_message(message.kind(), payload.to_vec())
     }
 
     /// The room that [`compress_whole`](Self::compress_whole) needs for a message of `len` bytes: what can't be compressed
@@ -207,9 +182,4 @@ impl Settings {
         };
         FIXED + (4 << bits.get()) + (7 << (memory_level + 6))
     }
-}
-
-/// The header of a compressed message's first frame.
-pub(crate) fn compressed(plain: FrameHeader) -> FrameHeader {
-    FrameHeader { rsv: Rsv::RSV1, ..plain }
 }

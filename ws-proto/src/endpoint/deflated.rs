@@ -3,15 +3,14 @@
 use alloc::vec::Vec;
 
 use super::Endpoint;
+use super::{prepared::Prepared, trace::Trace};
 use crate::{
-    deflate::{Deflater, Parameters, WindowBits, compressed},
+    deflate::{Deflater, Parameters, WindowBits},
     error::SendError,
-    frame::{EncodedHeader, FrameHeader, append_frame},
+    frame::{EncodedHeader, FrameHeader, append_frame, compressed},
     mask::Mask,
     message::{Content, Message, MessageKind, Part},
-    prepared::Prepared,
     role::{Role, Server, Side},
-    trace::Trace,
 };
 
 impl<R: Role, T: Trace> Endpoint<R, T> {

@@ -75,6 +75,12 @@ pub(crate) fn header(opcode: Opcode, masking_key: Option<MaskingKey>, payload_le
     FrameHeader { fin: true, rsv: Rsv::NONE, opcode, masking_key, payload_len }
 }
 
+/// The header of a compressed message's first frame.
+#[cfg(feature = "deflate")]
+pub(crate) fn compressed(plain: FrameHeader) -> FrameHeader {
+    FrameHeader { rsv: Rsv::RSV1, ..plain }
+}
+
 /// Writes a frame to the start of `out`, masking while copying; returns its length.
 #[inline]
 pub(crate) fn encode_frame(header: &FrameHeader, payload: &[u8], out: &mut [u8]) -> Result<usize, SendError> {

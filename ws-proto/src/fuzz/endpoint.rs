@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     endpoint::Endpoint,
-    negotiated::Negotiated,
+    endpoint::Negotiated,
     role::{Client, Role, Server},
     time::Instant,
 };

@@ -7,8 +7,8 @@ use std::{vec, vec::Vec};
 use super::reference::{Frame, Reference, Told};
 use crate::{
     close::CloseCode,
-    closing::{Cause, Closed, State},
-    control::Transmit,
+    endpoint::Transmit,
+    endpoint::{Cause, Closed, State},
     endpoint::{Endpoint, Event},
     error::{Fault, ReceiveError},
     message::{MessageKind, Part},

@@ -6,13 +6,13 @@ use super::{
 };
 use crate::{
     close::CloseCode,
-    closing::{Cause, Closed, State},
     config::Config,
-    control::Transmit,
+    endpoint::Negotiated,
+    endpoint::Prepared,
+    endpoint::Transmit,
+    endpoint::{Cause, Closed, State},
     endpoint::{Endpoint, Event},
     message::{Message, MessageKind, Part},
-    negotiated::Negotiated,
-    prepared::Prepared,
     role::{Client, Role, Server},
     time::Instant,
 };

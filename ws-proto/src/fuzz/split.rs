@@ -5,15 +5,15 @@ use super::{
     reference::{Reference, Told},
 };
 use crate::{
-    closing::State,
     config::Config,
-    control::Transmit,
+    connection::Storage,
+    connection::{Incoming, IncomingPart, MessageBuffer},
+    endpoint::Negotiated,
+    endpoint::State,
+    endpoint::Transmit,
     endpoint::{Endpoint, Event},
     error::{Fault, ReceiveError, ReceiveErrorKind},
-    message_buffer::{Incoming, IncomingPart, MessageBuffer},
-    negotiated::Negotiated,
     role::{Client, Role, Server},
-    storage::Storage,
     time::Instant,
 };
 

@@ -1,6 +1,6 @@
 use core::fmt;
 
-use super::{LooksLike, SingleField, server::Reject, write::Writer};
+use super::foreign::LooksLike;
 
 /// The opening handshake failed: the peer's fault, or its deadline has passed.
 ///
@@ -130,28 +130,6 @@ impl HandshakeError {
         })
     }
 
-    /// Writes the complete response that refuses the handshake, and tells its length.
-    ///
-    /// `received` are the bytes of the request, from the first on, as far as they have come: the answer to HEAD has no body
-    /// (RFC 9110 section 9.3.2). The body says what is wrong in a fixed text; nothing of the request is reflected. `out` needs
-    /// at most [`MAX_RESPONSE_LEN`](Self::MAX_RESPONSE_LEN) bytes.
-    ///
-    /// # Errors
-    ///
-    /// [`WriteError::BufferTooSmall`].
-    pub fn write_response(self, received: &[u8], out: &mut [u8]) -> Result<usize, WriteError> {
-        let mut writer = Writer::new(out);
-        Reject::of_error(self).write(received, &mut writer);
-        writer.finish()
-    }
-
-    /// Appends the complete response that refuses the handshake to `out`; see [`write_response`](Self::write_response).
-    #[cfg(feature = "alloc")]
-    pub fn write_response_to(self, received: &[u8], out: &mut alloc::vec::Vec<u8>) {
-        // Enough room is all that it can lack.
-        let _ = super::write::append(out, |out| Ok((self.write_response(received, out)?, ())));
-    }
-
     /// The fault in words.
     pub(super) const fn text(self) -> &'static str {
         match self {
@@ -216,6 +194,42 @@ impl fmt::Display for HandshakeError {
 }
 
 impl core::error::Error for HandshakeError {}
+
+/// A field that may come once in a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SingleField {
+    /// `Host`, of a request.
+    Host,
+    /// `Content-Length`, of a request.
+    ContentLength,
+    /// `Upgrade`, of a response.
+    Upgrade,
+    /// `Sec-WebSocket-Key`, of a request.
+    Key,
+    /// `Sec-WebSocket-Version`, of a request.
+    Version,
+    /// `Sec-WebSocket-Accept`, of a response.
+    Accept,
+    /// `Sec-WebSocket-Protocol`, of a response.
+    Subprotocol,
+}
+
+impl SingleField {
+    /// The name of the field.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Host => "Host",
+            Self::ContentLength => "Content-Length",
+            Self::Upgrade => "Upgrade",
+            Self::Key => "Sec-WebSocket-Key",
+            Self::Version => "Sec-WebSocket-Version",
+            Self::Accept => "Sec-WebSocket-Accept",
+            Self::Subprotocol => "Sec-WebSocket-Protocol",
+        }
+    }
+}
 
 /// A head could not be written: the caller's fault. Nothing has changed; what the output holds is no head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

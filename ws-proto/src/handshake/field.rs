@@ -2,7 +2,7 @@
 
 use core::{fmt, iter::FusedIterator, str};
 
-use super::HandshakeError;
+use super::error::{HandshakeError, SingleField};
 
 /// The field lines of a head in their order, each with its name and its value without outer white space.
 ///
@@ -130,42 +130,6 @@ pub(super) fn list_names(list: &[u8], token: &str) -> Option<bool> {
 /// Whether `value` announces no content (RFC 9110 section 8.6).
 pub(super) fn is_zero(value: &[u8]) -> bool {
     !value.is_empty() && value.iter().all(|&byte| byte == b'0')
-}
-
-/// A field that may come once in a head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum SingleField {
-    /// `Host`, of a request.
-    Host,
-    /// `Content-Length`, of a request.
-    ContentLength,
-    /// `Upgrade`, of a response.
-    Upgrade,
-    /// `Sec-WebSocket-Key`, of a request.
-    Key,
-    /// `Sec-WebSocket-Version`, of a request.
-    Version,
-    /// `Sec-WebSocket-Accept`, of a response.
-    Accept,
-    /// `Sec-WebSocket-Protocol`, of a response.
-    Subprotocol,
-}
-
-impl SingleField {
-    /// The name of the field.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Host => "Host",
-            Self::ContentLength => "Content-Length",
-            Self::Upgrade => "Upgrade",
-            Self::Key => "Sec-WebSocket-Key",
-            Self::Version => "Sec-WebSocket-Version",
-            Self::Accept => "Sec-WebSocket-Accept",
-            Self::Subprotocol => "Sec-WebSocket-Protocol",
-        }
-    }
 }
 
 /// The state of a field that may come once.

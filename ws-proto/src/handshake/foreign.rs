@@ -1,6 +1,8 @@
 //! Peers that do not answer in HTTP/1, told by their first bytes.
 
-use super::server::METHODS;
+/// The methods that HTTP has (RFC 9110 section 9.3, RFC 5789).
+pub(super) const METHODS: [&str; 9] =
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
 /// The protocol that the bytes in the place of an HTTP response look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -84,10 +84,8 @@ pub use super::{
     mismatch::OriginMismatch,
     origin::{AllowList, InvalidEntry, OriginPolicy},
 };
-pub use answer::{Accept, Upgrade};
+pub use answer::{Accept, Subprotocol, Upgrade};
 pub use negotiate::{Acceptance, Offer, Rejection, negotiate, negotiate_extended_connect};
-pub(super) use offer::METHODS;
-pub use offer::Subprotocol;
 use offer::{Facts, check_method};
 #[cfg(feature = "alloc")]
 pub use opening::Opening;
@@ -351,7 +349,29 @@ impl<'h> Request<'h> {
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(&self, settings: &crate::deflate::Settings) -> Option<crate::deflate::Parameters> {
-        crate::deflate::accept(settings, self.extensions())
+        super::compression::accept(settings, self.extensions())
+    }
+
+    /// Returns `answer` with the subprotocol that this client likes best, if that is how it is chosen.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn resolve<'r>(&self, answer: Accept<'r>) -> Accept<'r>
+    where
+        'h: 'r,
+    {
+        if answer.any_subprotocol { answer.subprotocol(self.favourite()) } else { answer }
+    }
+
+    /// Returns `answer` with messages compressed as `settings` say, unless the application has decided that already.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn compress<'r>(
+        &self,
+        answer: Accept<'r>,
+        settings: Option<crate::deflate::Settings>,
+    ) -> Accept<'r> {
+        match settings {
+            Some(settings) if answer.negotiated.deflate.is_none() => answer.deflate(self.deflate(&settings)),
+            _ => answer,
+        }
     }
 
     /// What it takes to accept; it outlives the head.

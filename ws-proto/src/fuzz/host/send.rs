@@ -5,7 +5,7 @@ use std::{vec, vec::Vec};
 use super::{super::reference::impossible_utf8, Host};
 use crate::{
     close::CloseCode,
-    control::ControlFrame,
+    endpoint::ControlFrame,
     error::SendError,
     message::{Message, MessageKind, Part},
     role::{Role, Side},

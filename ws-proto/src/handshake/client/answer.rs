@@ -2,8 +2,8 @@ use core::fmt;
 
 use super::{
     super::{
-        Fields, HandshakeError,
-        field::{Once, SingleField, list_names, trim},
+        Fields, HandshakeError, SingleField,
+        field::{Once, list_names, trim},
         head::{HttpVersion, ResponseHead},
         key,
     },
@@ -12,7 +12,7 @@ use super::{
 use crate::{
     config::Config,
     endpoint::Endpoint,
-    negotiated::Negotiated,
+    endpoint::Negotiated,
     role::{Client, Entropy},
     time::Instant,
 };

@@ -2,13 +2,13 @@ use core::fmt;
 
 #[cfg(feature = "deflate")]
 use crate::deflate::Settings;
-use crate::negotiated::Negotiated;
+use crate::endpoint::Negotiated;
 
 use super::super::{
-    HandshakeError, WriteError,
+    HandshakeError, SingleField, WriteError,
     authority::Authority,
     extension,
-    field::{Once, SingleField, is_token, trim},
+    field::{Once, is_token, trim},
     key::KEY_LEN,
     target::is_resource_name,
     write::{Writer, check_headers},
@@ -147,7 +147,7 @@ impl<'a> Request<'a> {
         };
         #[cfg(feature = "deflate")]
         if let (Ok(answer), Some(settings), None) = (&first, &self.deflate, accepted.next()) {
-            let deflate = crate::deflate::check_answer(settings, answer)?;
+            let deflate = super::super::compression::check_answer(settings, answer)?;
             return Ok(negotiated.with_deflate(Some(deflate)));
         }
         // None has been offered, or more than one has been accepted.

@@ -2,14 +2,11 @@
 
 #[cfg(feature = "alloc")]
 use super::super::write::append;
-use super::{
-    super::{
-        WriteError, key,
-        write::{Writer, check_headers},
-    },
-    Subprotocol,
+use super::super::{
+    WriteError, key,
+    write::{Writer, check_headers},
 };
-use crate::{config::Config, endpoint::Endpoint, negotiated::Negotiated, role::Server, time::Instant};
+use crate::{config::Config, endpoint::Endpoint, endpoint::Negotiated, role::Server, time::Instant};
 
 /// What goes into the response that accepts, beyond what every such response has.
 ///
@@ -23,7 +20,7 @@ pub struct Accept<'a> {
     pub(super) subprotocol: Option<Subprotocol<'a>>,
     /// Whether the client chooses the subprotocol.
     #[cfg(feature = "alloc")]
-    any_subprotocol: bool,
+    pub(super) any_subprotocol: bool,
     pub(super) headers: &'a [(&'a str, &'a str)],
     pub(super) negotiated: Negotiated,
 }
@@ -58,15 +55,6 @@ impl<'a> Accept<'a> {
         Self { any_subprotocol: true, ..self }
     }
 
-    /// This answer to a certain request.
-    #[cfg(feature = "alloc")]
-    pub(super) fn resolved<'r>(self, request: &super::Request<'r>) -> Accept<'r>
-    where
-        'a: 'r,
-    {
-        if self.any_subprotocol { self.subprotocol(request.favourite()) } else { self }
-    }
-
     /// How messages are compressed, of the same request's [`deflate`](super::Request::deflate).
     #[cfg(feature = "deflate")]
     #[must_use]
@@ -74,24 +62,28 @@ impl<'a> Accept<'a> {
         Self { negotiated: self.negotiated.with_deflate(deflate), ..self }
     }
 
-    /// With messages compressed as `settings` say, unless the application has decided that already.
-    #[cfg(feature = "deflate")]
-    pub(crate) fn deflate_as(
-        self,
-        settings: Option<crate::deflate::Settings>,
-        request: &super::Request<'_>,
-    ) -> Self {
-        match settings {
-            Some(settings) if self.negotiated.deflate.is_none() => self.deflate(request.deflate(&settings)),
-            _ => self,
-        }
-    }
-
     /// Further fields, in this order. Those of the handshake itself, and those that announce a body, are
     /// refused.
     #[must_use]
     pub const fn headers(self, headers: &'a [(&'a str, &'a str)]) -> Self {
         Self { headers, ..self }
+    }
+}
+
+/// A subprotocol that the client has offered; only [`Offer::select`](super::Offer::select) makes one (RFC 6455 section 4.2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Subprotocol<'s>(&'s str);
+
+impl<'s> Subprotocol<'s> {
+    /// One that the client has just been found to offer.
+    pub(super) const fn of_client(name: &'s str) -> Self {
+        Self(name)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'s str {
+        self.0
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
     offer::{self, Facts, check_method, parse_authority},
     reject::{Connection, fixed_fields},
 };
-use crate::{config::Config, endpoint::Endpoint, negotiated::Negotiated, role::Server, time::Instant};
+use crate::{config::Config, endpoint::Endpoint, endpoint::Negotiated, role::Server, time::Instant};
 
 /// The offer of a client: its subprotocols and extensions, and the page that asks.
 ///
@@ -60,7 +60,7 @@ impl<'h, F: Fn() -> I, I: Iterator<Item = (&'h str, &'h [u8])>> Offer<'h, F> {
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(&self, settings: &crate::deflate::Settings) -> Option<crate::deflate::Parameters> {
-        crate::deflate::accept(settings, self.extensions())
+        super::super::compression::accept(settings, self.extensions())
     }
 
     /// The response that accepts.

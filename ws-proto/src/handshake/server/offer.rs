@@ -4,20 +4,17 @@ use core::str;
 
 use super::{
     super::{
-        HandshakeError,
+        HandshakeError, SingleField,
         authority::Authority,
         extension::is_extension_list,
-        field::{Once, SingleField, elements, is_token, is_websocket_name, is_zero, list_names, trim},
+        field::{Once, elements, is_token, is_websocket_name, is_zero, list_names, trim},
+        foreign::METHODS,
         head::HttpVersion,
         key,
     },
-    OriginPolicy, Upgrade,
+    OriginPolicy, Subprotocol, Upgrade,
 };
 use crate::utf8::to_str;
-
-/// The methods that HTTP has (RFC 9110 section 9.3, RFC 5789).
-pub(in super::super) const METHODS: [&str; 9] =
-    ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
 /// The subprotocols that `fields` name.
 pub(super) fn subprotocols<'h, I: Iterator<Item = (&'h str, &'h [u8])>>(
@@ -34,24 +31,7 @@ pub(super) fn select<'h, 's, I: Iterator<Item = &'h str>>(
     ours: &[&'s str],
     offered: impl Fn() -> I,
 ) -> Option<Subprotocol<'s>> {
-    ours.iter().find(|name| offered().any(|offered| offered == **name)).map(|name| Subprotocol(name))
-}
-
-/// A subprotocol that the client has offered; only [`Offer::select`](super::Offer::select) makes one (RFC 6455 section 4.2.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Subprotocol<'s>(&'s str);
-
-impl<'s> Subprotocol<'s> {
-    /// One that the client has just been found to offer.
-    pub(super) const fn of_client(name: &'s str) -> Self {
-        Self(name)
-    }
-
-    /// Its name.
-    #[must_use]
-    pub const fn as_str(self) -> &'s str {
-        self.0
-    }
+    ours.iter().find(|name| offered().any(|offered| offered == **name)).map(|name| Subprotocol::of_client(name))
 }
 
 pub(super) fn parse_authority(text: &str) -> Result<Authority<'_>, HandshakeError> {

@@ -3,7 +3,7 @@ use core::fmt;
 use alloc::vec::Vec;
 
 use super::{Accept, Handshake, Head, OriginPolicy, Reject, Request, reject_to};
-use crate::{config::Config, endpoint::Endpoint, output::Output, role::Server, time::Instant};
+use crate::{config::Config, connection::Output, endpoint::Endpoint, role::Server, time::Instant};
 
 /// The server's side of the opening handshake with a buffer of its own, from the first byte to the endpoint.
 ///
@@ -80,7 +80,7 @@ impl<'a> Opening<'a> {
         };
         let head = self.handshake.request(&self.head, self.origin).and_then(Head::into_request);
         let request = head.map_err(Reject::of_error)?;
-        let accept = answer(&request).map_err(Reject::new)?.resolved(&request);
+        let accept = request.resolve(answer(&request).map_err(Reject::new)?);
         // A field that can't be sent is a fault of this server too.
         let endpoint =
             request.upgrade().accept_to(&accept, &self.config, now, response).map_err(|_| Reject::new(500))?;

@@ -218,3 +218,27 @@ const fn reason(status: u16) -> &'static str {
         },
     }
 }
+
+impl HandshakeError {
+    /// Writes the complete response that refuses the handshake, and tells its length.
+    ///
+    /// `received` are the bytes of the request, from the first on, as far as they have come: the answer to HEAD has no body
+    /// (RFC 9110 section 9.3.2). The body says what is wrong in a fixed text; nothing of the request is reflected. `out` needs
+    /// at most [`MAX_RESPONSE_LEN`](Self::MAX_RESPONSE_LEN) bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::BufferTooSmall`].
+    pub fn write_response(self, received: &[u8], out: &mut [u8]) -> Result<usize, WriteError> {
+        let mut writer = Writer::new(out);
+        Reject::of_error(self).write(received, &mut writer);
+        writer.finish()
+    }
+
+    /// Appends the complete response that refuses the handshake to `out`; see [`write_response`](Self::write_response).
+    #[cfg(feature = "alloc")]
+    pub fn write_response_to(self, received: &[u8], out: &mut alloc::vec::Vec<u8>) {
+        // Enough room is all that it can lack.
+        let _ = append(out, |out| Ok((self.write_response(received, out)?, ())));
+    }
+}

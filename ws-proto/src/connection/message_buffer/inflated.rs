@@ -4,15 +4,15 @@ use alloc::boxed::Box;
 
 use super::{IncomingPart, MessageBuffer, Told};
 use crate::{
+    connection::storage::Storage,
     deflate::{InflateLimits, Inflater, Use},
     endpoint::Endpoint,
+    endpoint::Trace,
+    endpoint::receive::DataStep,
     error::{Fault, ReceiveError},
     message::MessageKind,
-    receive::DataStep,
     role::Role,
-    storage::Storage,
     time::Instant,
-    trace::Trace,
 };
 
 impl<S: Storage> MessageBuffer<S> {

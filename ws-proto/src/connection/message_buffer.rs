@@ -11,16 +11,16 @@ use core::{fmt, ops::Range};
 #[cfg(feature = "deflate")]
 use crate::deflate::{Inflater, Use};
 use crate::{
+    connection::retention::Retention,
+    connection::storage::Storage,
     endpoint::Endpoint,
+    endpoint::Trace,
+    endpoint::receive::{DataStep, Step, ToCome, Whole},
     error::{Fault, ReceiveError},
     frame::FrameHeader,
     message::{Content, Data, Message, MessageKind, Part},
-    receive::{DataStep, Step, ToCome, Whole},
-    retention::Retention,
     role::Role,
-    storage::Storage,
     time::Instant,
-    trace::Trace,
     utf8::Validator,
 };
 

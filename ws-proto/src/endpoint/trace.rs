@@ -1,6 +1,6 @@
 //! A hook that sees what passes through an endpoint, without a dependency.
 
-use crate::{closing::State, error::ReceiveError, frame::FrameHeader};
+use crate::{endpoint::closing::State, error::ReceiveError, frame::FrameHeader};
 
 /// Told of what passes through an [`Endpoint`](crate::Endpoint); every method does nothing by default.
 ///

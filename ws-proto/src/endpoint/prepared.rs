@@ -1,7 +1,7 @@
 use core::fmt;
 
 #[cfg(feature = "deflate")]
-use crate::deflate::WindowBits;
+use crate::deflate::{Deflater, WindowBits};
 use crate::{
     frame::{EncodedHeader, FrameHeader, header},
     message::{Message, MessageKind},
@@ -76,9 +76,32 @@ impl<B: AsRef<[u8]>> Prepared<B> {
         let plain = header(self.kind.opcode(), None, self.payload.as_ref().len());
         #[cfg(feature = "deflate")]
         if self.window_bits.is_some() {
-            return crate::deflate::compressed(plain);
+            return crate::frame::compressed(plain);
         }
         plain
+    }
+}
+
+#[cfg(feature = "deflate")]
+impl Deflater {
+    /// Encodes a message once for many connections that have agreed on compression without context takeover for the
+    /// server, and on a window for it of `max_window_bits` or more.
+    ///
+    /// A message that is not worth compressing is prepared as it is; it may go to any connection.
+    pub fn prepare(&mut self, message: Message<'_>, max_window_bits: WindowBits) -> Prepared<alloc::vec::Vec<u8>> {
+        let payload = message.as_bytes();
+        if self.is_worth(payload.len()) && self.can_keep_to(max_window_bits) {
+            self.forget();
+            let mut out = alloc::vec![0; Self::room(payload.len())];
+            let len = self.compress_whole(payload, max_window_bits, &mut out);
+            self.forget();
+            if let Some(len) = len {
+                out.truncate(len);
+                out.shrink_to_fit();
+                return Prepared::deflated(message.kind(), out, max_window_bits);
+            }
+        }
+        Prepared::of_message(message.kind(), payload.to_vec())
     }
 }
 

@@ -1,132 +1,10 @@
 //! The four parameters (RFC 7692 section 7.1): what a client offers, what a server makes of it.
 
-use core::{fmt, num::NonZeroU8};
-
-use super::{Settings, WindowBits};
-use crate::{
-    handshake::{Extension, HandshakeError, Value},
-    role::Side,
+use super::{
+    error::HandshakeError,
+    extension::{Extension, Value},
 };
-
-const NAME: &str = "permessage-deflate";
-
-/// What the two sides have agreed on.
-///
-/// Its `Display` is the server's answer, as it stands in Sec-WebSocket-Extensions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Parameters {
-    server: Direction,
-    client: Direction,
-}
-
-/// The parameters of one side's messages: the window's bits, with [`ALONE`] and [`TOLD`]. An endpoint has room for a
-/// byte.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Direction(NonZeroU8);
-
-/// Each message is compressed by itself.
-const ALONE: u8 = 0x10;
-/// The peer is told the window's size.
-const TOLD: u8 = 0x20;
-
-impl Direction {
-    fn new(no_context_takeover: bool, max_window_bits: WindowBits, told: bool) -> Self {
-        let alone = if no_context_takeover { ALONE } else { 0 };
-        let told = if told { TOLD } else { 0 };
-        // There are at least 8 bits.
-        Self(NonZeroU8::new(max_window_bits.get() | alone | told).unwrap_or(NonZeroU8::MIN))
-    }
-
-    const fn no_context_takeover(self) -> bool {
-        self.0.get() & ALONE != 0
-    }
-
-    const fn told(self) -> bool {
-        self.0.get() & TOLD != 0
-    }
-
-    const fn max_window_bits(self) -> WindowBits {
-        match WindowBits::new(self.0.get() & 0x0F) {
-            Some(bits) => bits,
-            None => WindowBits::MAX,
-        }
-    }
-}
-
-impl fmt::Debug for Direction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Direction")
-            .field("no_context_takeover", &self.no_context_takeover())
-            .field("max_window_bits", &self.max_window_bits())
-            .finish()
-    }
-}
-
-impl Parameters {
-    /// Whether each message of `side` is compressed by itself.
-    #[must_use]
-    pub const fn no_context_takeover(&self, side: Side) -> bool {
-        self.of(side).no_context_takeover()
-    }
-
-    /// How far back the compressor of `side` may look.
-    #[must_use]
-    pub const fn max_window_bits(&self, side: Side) -> WindowBits {
-        self.of(side).max_window_bits()
-    }
-
-    const fn of(&self, side: Side) -> Direction {
-        match side {
-            Side::Server => self.server,
-            Side::Client => self.client,
-        }
-    }
-}
-
-impl fmt::Display for Parameters {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(NAME)?;
-        for (side, direction) in [("server", self.server), ("client", self.client)] {
-            if direction.no_context_takeover() {
-                write!(f, "; {side}_no_context_takeover")?;
-            }
-            if direction.told() {
-                write!(f, "; {side}_max_window_bits={}", direction.max_window_bits().get())?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A client's offers are its [`Settings`]; this is how they stand in Sec-WebSocket-Extensions.
-///
-/// The offer with demands on the server comes first; then, unless [`Settings::require_server_parameters`] says otherwise, an offer
-/// without that, for servers that can't keep to it (RFC 7692 section 7.1.2.1 recommends such a list). The server's window is
-/// part of an offer only if it is required: servers exist that answer 400 to any list whose first offer names it (nhooyr 1.8.7).
-impl fmt::Display for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(NAME)?;
-        if self.server_no_context_takeover {
-            f.write_str("; server_no_context_takeover")?;
-        }
-        if self.client_no_context_takeover {
-            f.write_str("; client_no_context_takeover")?;
-        }
-        if self.require_server_parameters && self.server_max_window_bits < WindowBits::MAX {
-            write!(f, "; server_max_window_bits={}", self.server_max_window_bits.get())?;
-        }
-        // Without a value it tells that the server may choose one.
-        f.write_str("; client_max_window_bits")?;
-        if self.client_max_window_bits < WindowBits::MAX {
-            write!(f, "={}", self.client_max_window_bits.get())?;
-        }
-        if self.server_no_context_takeover && !self.require_server_parameters {
-            // As in section 7.1.2.1: hints of the client's own messages are more than some servers understand.
-            write!(f, ", {NAME}; client_max_window_bits")?;
-        }
-        Ok(())
-    }
-}
+use crate::deflate::{Direction, NAME, Parameters, Settings, WindowBits};
 
 /// The parameters of an offer or an answer, each known and at most once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -175,7 +53,7 @@ fn window_bits(value: Value<'_>) -> Option<WindowBits> {
 }
 
 /// The first offer that this server can accept, and what it makes of it.
-pub(crate) fn accept<'h>(
+pub(super) fn accept<'h>(
     settings: &Settings,
     mut offers: impl Iterator<Item = Extension<'h>>,
 ) -> Option<Parameters> {
@@ -204,7 +82,7 @@ fn accept_one(settings: &Settings, offer: Named) -> Option<Parameters> {
         client_bits,
         client_bits < WindowBits::MAX,
     );
-    Some(Parameters { server, client })
+    Some(Parameters::new(server, client))
 }
 
 /// Reads the answer to the offers of `settings`.
@@ -212,7 +90,7 @@ fn accept_one(settings: &Settings, offer: Named) -> Option<Parameters> {
 /// A server accepts an offer with a parameter for its own messages by naming that in its answer (RFC 7692 sections 7.1.1.1
 /// and 7.1.2.1). An answer that does not name it is therefore one to the offer without, if that has been made; and one
 /// that names it, or a window of any size, is within either.
-pub(crate) fn check_answer(settings: &Settings, answer: &Extension<'_>) -> Result<Parameters, HandshakeError> {
+pub(super) fn check_answer(settings: &Settings, answer: &Extension<'_>) -> Result<Parameters, HandshakeError> {
     const INVALID: HandshakeError = HandshakeError::Extensions;
     let named = if answer.name() == NAME { Named::parse(answer) } else { None }.ok_or(INVALID)?;
     let server_bits = named.server_max_window_bits.unwrap_or(WindowBits::MAX);
@@ -236,7 +114,7 @@ pub(crate) fn check_answer(settings: &Settings, answer: &Extension<'_>) -> Resul
         client_bits,
         named.client_max_window_bits.is_some(),
     );
-    Ok(Parameters { server, client })
+    Ok(Parameters::new(server, client))
 }
 
 #[cfg(test)]
@@ -244,7 +122,8 @@ mod tests {
     use std::{string::ToString, vec::Vec};
 
     use super::*;
-    use crate::handshake::extensions_of;
+    use crate::handshake::extension::extensions_of;
+    use crate::role::Side;
 
     const BITS_10: WindowBits = WindowBits::new(10).unwrap();
 

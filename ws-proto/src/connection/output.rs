@@ -7,15 +7,15 @@ use alloc::vec::Vec;
 use crate::{
     close::CloseCode,
     config::Config,
-    control::{ControlFrame, Transmit},
+    connection::retention::Retention,
+    connection::write_deadline::WriteDeadline,
     endpoint::Endpoint,
+    endpoint::Trace,
+    endpoint::{ControlFrame, Transmit},
     error::SendError,
     message::Message,
-    retention::Retention,
     role::Role,
     time::Instant,
-    trace::Trace,
-    write_deadline::WriteDeadline,
 };
 
 /// Bytes on their way to a transport that takes them when it can, and after them the end of our direction.

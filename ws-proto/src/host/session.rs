@@ -5,13 +5,13 @@ use core::{fmt, mem};
 use alloc::boxed::Box;
 
 use crate::{
-    closing::State,
     config::Config,
+    connection::{Incoming, MessageBuffer},
+    connection::{Output, Pending},
     endpoint::Endpoint,
+    endpoint::State,
     error::SendError,
     message::Message,
-    message_buffer::{Incoming, MessageBuffer},
-    output::{Output, Pending},
     role::Server,
     server::{Accept, Opening, OriginPolicy, Request},
     time::Instant,
@@ -138,7 +138,7 @@ impl<'a> Session<'a> {
         #[cfg(feature = "deflate")]
         let settings = memory.deflater.as_ref().map(crate::deflate::Deflater::settings);
         #[cfg(feature = "deflate")]
-        let answer = |request: &Request<'_>| Ok(answer(request)?.deflate_as(settings, request));
+        let answer = |request: &Request<'_>| Ok(request.compress(answer(request)?, settings));
         let Memory { buffer, output, .. } = memory;
         if let Self::Opening(opening) = self {
             let Some((endpoint, received)) = opening.receive(now, &*mem::take(&mut input), output, answer) else {

@@ -3,18 +3,15 @@
 use core::ops::Range;
 
 #[cfg(feature = "deflate")]
-use crate::negotiated::Negotiated;
+use super::negotiated::Negotiated;
+use super::{control::ControlSlot, limits::Limits, trace::Trace};
 use crate::{
     close::{self, BodyError, CloseCode},
-    config::Limits,
-    control::ControlSlot,
-    endpoint::Event,
     error::ReceiveErrorKind,
     frame::{CommonHeader, Continuation, Decoder, FrameHeader, Opcode, Rsv},
     mask::{Mask, MaskingKey},
     message::{Content, MessageKind, Part},
     role::{Role, Side},
-    trace::Trace,
     utf8::{self, InvalidUtf8, Validator},
 };
 
@@ -142,17 +139,6 @@ pub(crate) struct DataStep {
     pub(crate) at: Range<usize>,
     /// The state of the text validator before and after this payload; not moved by binary messages.
     pub(crate) text: [Validator; 2],
-}
-
-impl Step {
-    /// What a control frame is to the host.
-    pub(crate) const fn into_event(self) -> Event<'static> {
-        match self {
-            Self::Ping => Event::Ping,
-            Self::Close(_) => Event::Close,
-            Self::Pong | Self::Data(_) => Event::Pong,
-        }
-    }
 }
 
 impl DataStep {

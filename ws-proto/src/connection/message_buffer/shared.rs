@@ -8,13 +8,13 @@ use super::Told;
 use super::inflated::inflate;
 use super::{Assembly, Foreign, Incoming, KEPT, MessageBuffer};
 use crate::{
+    connection::storage::Storage,
     endpoint::Endpoint,
+    endpoint::Trace,
+    endpoint::receive::{DataStep, Step, ToCome, Whole},
     error::{Fault, ReceiveError},
-    receive::{DataStep, Step, ToCome, Whole},
     role::Role,
-    storage::Storage,
     time::Instant,
-    trace::Trace,
 };
 
 /// What is left of a frame from this size on is not read to a shared buffer first, nor what would fill one that is smaller.
