@@ -5,7 +5,7 @@ use std::{hint::black_box, time::Duration};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ws_benches::{Content, client_frames};
 use ws_proto::{
-    Client, Config, Endpoint, EntropyError, Incoming, Instant, Message, MessageBuffer, Negotiated, Server,
+    Client, Config, Endpoint, EntropyError, Event, Instant, Message, MessageBuffer, Negotiated, Server,
     mask::{Mask, MaskingKey},
     server,
 };
@@ -29,7 +29,7 @@ fn decode(criterion: &mut Criterion) {
                     || frames.clone(),
                     |frames| {
                         let mut input = &mut frames[..];
-                        while let Ok(Some(Incoming::Message(message))) =
+                        while let Ok(Some(Event::Data(message))) =
                             buffer.next_in(&mut endpoint, Instant::ZERO, &mut input)
                         {
                             black_box(message.as_bytes());

@@ -1,7 +1,7 @@
 //! The group `deflate`: a server that echoes compressed messages, what it takes, sends and holds.
 
 use ws_proto::{
-    Client, Config, Endpoint, Incoming, Instant, Message, MessageBuffer, Negotiated, Server,
+    Client, Config, Endpoint, Event, Instant, Message, MessageBuffer, Negotiated, Server,
     deflate::{Deflater, Inflater, Parameters, Settings},
     frame::{FrameHeader, Rsv},
     server,
@@ -196,8 +196,7 @@ impl Peer {
         loop {
             let found = self.messages.next_in(&mut self.endpoint, Instant::ZERO, &mut input);
             match found.map_err(|error| format!("{error:?}"))? {
-                Some(Incoming::Message(Message::Text(text)))
-                    if expected.next().is_some_and(|sent| sent == text) => {}
+                Some(Event::Data(Message::Text(text))) if expected.next().is_some_and(|sent| sent == text) => {}
                 Some(other) => return Err(format!("not what was sent: {other:?}")),
                 None if expected.next().is_some() => return Err("a message is missing".into()),
                 None => return Ok(()),
@@ -346,7 +345,7 @@ fn exchange(
         }
         let mut input = messages.filled_or(len, &mut thread.input);
         while let Ok(Some(incoming)) = messages.next_in(endpoint, Instant::ZERO, &mut input) {
-            if let Incoming::Message(Message::Text(text)) = incoming {
+            if let Event::Data(Message::Text(text)) = incoming {
                 each(endpoint, text, &mut thread.out);
             }
         }
@@ -385,7 +384,7 @@ impl<P: Profile> Echo for Own<P> {
             }
             self.messages.filled(len);
             while let Ok(Some(incoming)) = self.messages.next(&mut self.endpoint, Instant::ZERO) {
-                if let Incoming::Message(Message::Text(text)) = incoming {
+                if let Event::Data(Message::Text(text)) = incoming {
                     answer(&mut self.endpoint, text, &mut self.deflater, &mut self.out, &self.transport);
                 }
             }

@@ -3,8 +3,8 @@
 use std::hint::black_box;
 
 use ws_proto::{
-    Client, Config, Endpoint, Entropy, EntropyError, Incoming, Instant, Memory, Message, MessageBuffer,
-    Negotiated, Pending, Server, Session, Side, client,
+    Client, Config, Endpoint, Entropy, EntropyError, Event, Instant, Memory, Message, MessageBuffer, Negotiated,
+    Pending, Server, Session, Side, client,
     frame::Frame,
     mask::{Mask, MaskingKey},
     server,
@@ -53,7 +53,7 @@ impl<const LEN: usize> Decode for Shared<LEN> {
             }
             let mut input = self.messages.filled_or(len, &mut self.buffer);
             while let Ok(Some(incoming)) = self.messages.next_in(&mut self.endpoint, Instant::ZERO, &mut input) {
-                if let Incoming::Message(message) = incoming {
+                if let Event::Data(message) = incoming {
                     each(message.as_bytes());
                 }
             }
@@ -82,7 +82,7 @@ impl Decode for Own {
             }
             self.messages.filled(len);
             while let Ok(Some(incoming)) = self.messages.next(&mut self.endpoint, Instant::ZERO) {
-                if let Incoming::Message(message) = incoming {
+                if let Event::Data(message) = incoming {
                     each(message.as_bytes());
                 }
             }

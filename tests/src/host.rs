@@ -1,5 +1,5 @@
 use ws_proto::{
-    Client, Closed, Config, Data, Endpoint, Event, Incoming, IncomingPart, Instant, MessageBuffer, MessageKind,
+    Client, Closed, Config, Control, Data, Endpoint, Event, Instant, Message, MessageBuffer, MessageKind,
     Negotiated, ReceiveError, Role, Server, State, Storage, Trace, Transmit,
 };
 
@@ -120,10 +120,9 @@ impl<R: Role, T: Trace> Host<R, T> {
                     );
                     self.data(&data);
                 }
-                Ok(Some(Event::Ping)) => self.ping(),
-                Ok(Some(Event::Pong)) => self.pong(),
-                Ok(Some(Event::Close)) => self.close(),
-                Ok(Some(event)) => panic!("unknown event {event:?}"),
+                Ok(Some(Event::Control(Control::Ping))) => self.ping(),
+                Ok(Some(Event::Control(Control::Pong))) => self.pong(),
+                Ok(Some(Event::Control(Control::Close))) => self.close(),
                 Ok(None) => break,
                 Err(error) => {
                     self.fail(error);
@@ -168,14 +167,13 @@ impl<R: Role, T: Trace> Host<R, T> {
             bytes = self.read(buffer, bytes);
             loop {
                 match buffer.next_part(&mut self.endpoint, self.now) {
-                    Ok(Some(IncomingPart::Data)) => {
+                    Ok(Some(Event::Data(()))) => {
                         self.data(&buffer.take_part().expect("a part was told"));
                         assert!(buffer.take_part().is_none(), "a part is taken once");
                     }
-                    Ok(Some(IncomingPart::Ping)) => self.ping(),
-                    Ok(Some(IncomingPart::Pong)) => self.pong(),
-                    Ok(Some(IncomingPart::Close)) => self.close(),
-                    Ok(Some(other)) => panic!("unknown {other:?}"),
+                    Ok(Some(Event::Control(Control::Ping))) => self.ping(),
+                    Ok(Some(Event::Control(Control::Pong))) => self.pong(),
+                    Ok(Some(Event::Control(Control::Close))) => self.close(),
                     Ok(None) => break,
                     Err(error) => {
                         self.fail(error);
@@ -342,7 +340,7 @@ impl<R: Role, T: Trace> Host<R, T> {
     }
 }
 
-/// An [`Incoming`] that has let go of the buffer.
+/// An [`Event`] that has let go of the buffer.
 enum Owned {
     Message(Told),
     Ping,
@@ -350,14 +348,13 @@ enum Owned {
     Close,
 }
 
-impl From<Incoming<'_>> for Owned {
-    fn from(incoming: Incoming<'_>) -> Self {
+impl From<Event<Message<'_>>> for Owned {
+    fn from(incoming: Event<Message<'_>>) -> Self {
         match incoming {
-            Incoming::Message(message) => Self::Message(Told::message(message.kind(), message.as_bytes().into())),
-            Incoming::Ping => Self::Ping,
-            Incoming::Pong => Self::Pong,
-            Incoming::Close => Self::Close,
-            other => panic!("unknown {other:?}"),
+            Event::Data(message) => Self::Message(Told::message(message.kind(), message.as_bytes().into())),
+            Event::Control(Control::Ping) => Self::Ping,
+            Event::Control(Control::Pong) => Self::Pong,
+            Event::Control(Control::Close) => Self::Close,
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use ws_proto::{
-    Cause, CloseCode, Closed, Config, Fault, MAX_REASON_LEN, MessageKind, Part, ReceiveErrorKind, Role, SendError,
-    Server, Side, State, Transmit,
+    Cause, CloseCode, Closed, Config, Control, Event, Fault, MAX_REASON_LEN, MessageKind, Part, ReceiveErrorKind,
+    Role, SendError, Server, Side, State, Transmit,
 };
 use ws_tests::{
     BINARY, CLOSE, FIN, Host, PING, PONG, Pair, Say, TEXT, TestClient, Told, client, from_peer, masked, on_both,
@@ -404,7 +404,7 @@ fn a_pong_that_is_still_owed_is_dropped_by_our_close() {
     fn check<R: Role>(mut host: Host<R>) {
         let mut ping = host.peer_frame(PING, b"late");
         let mut input = &mut ping[..];
-        assert!(matches!(host.endpoint.receive(host.now, &mut input), Ok(Some(ws_proto::Event::Ping))));
+        assert!(matches!(host.endpoint.receive(host.now, &mut input), Ok(Some(Event::Control(Control::Ping)))));
         Say::Close(Some(1000), "").by(&mut host).unwrap();
         host.transmit();
         assert_eq!(host.sent_plain(), [(CLOSE, body(1000, ""))]);
@@ -418,8 +418,8 @@ fn a_pong_that_is_still_owed_is_dropped_by_the_peers_close() {
     fn check<R: Role>(mut host: Host<R>) {
         let mut bytes = [host.peer_frame(PING, b"late"), host.peer_frame(CLOSE, b"")].concat();
         let mut input = &mut bytes[..];
-        assert!(matches!(host.endpoint.receive(host.now, &mut input), Ok(Some(ws_proto::Event::Ping))));
-        assert!(matches!(host.endpoint.receive(host.now, &mut input), Ok(Some(ws_proto::Event::Close))));
+        assert!(matches!(host.endpoint.receive(host.now, &mut input), Ok(Some(Event::Control(Control::Ping)))));
+        assert!(matches!(host.endpoint.receive(host.now, &mut input), Ok(Some(Event::Control(Control::Close)))));
         host.transmit();
         assert_eq!(host.sent_plain(), [(CLOSE, vec![])]);
     }
@@ -630,7 +630,7 @@ fn a_closed_connection_owes_nothing_but_shutdown() {
     fn check<R: Role>(mut host: Host<R>) {
         let mut ping = host.peer_frame(PING, b"unanswered");
         let mut input = &mut ping[..];
-        assert!(matches!(host.endpoint.receive(host.now, &mut input), Ok(Some(ws_proto::Event::Ping))));
+        assert!(matches!(host.endpoint.receive(host.now, &mut input), Ok(Some(Event::Control(Control::Ping)))));
         host.endpoint.handle_timeout(host.now.saturating_add(Duration::from_secs(30)));
         host.endpoint.receive_eof();
         assert_eq!(host.endpoint.poll_transmit(), Some(Transmit::Shutdown));
@@ -645,7 +645,7 @@ fn the_end_is_clean_only_once_our_reply_has_been_handed_out() {
     fn check<R: Role>(mut host: Host<R>) {
         let mut close = host.peer_frame(CLOSE, &body(1000, ""));
         let mut input = &mut close[..];
-        assert!(matches!(host.endpoint.receive(host.now, &mut input), Ok(Some(ws_proto::Event::Close))));
+        assert!(matches!(host.endpoint.receive(host.now, &mut input), Ok(Some(Event::Control(Control::Close)))));
         host.endpoint.receive_eof();
         assert_eq!(host.endpoint.state(), State::Closing, "the reply can still be written");
         assert!(matches!(host.endpoint.poll_transmit(), Some(Transmit::Control(_))));

@@ -4,8 +4,8 @@ use core::num::NonZeroU32;
 
 use proptest::{collection::vec, prelude::*, sample::Index};
 use ws_proto::{
-    CloseCode, Config, Data, Endpoint, Event, Fault, HandshakeError, Incoming, IncomingPart, Instant, Message,
-    MessageBuffer, MessageKind, Negotiated, Part, Prepared, ReceiveErrorKind, Role, SendError, Server, Side,
+    CloseCode, Config, Control, Data, Endpoint, Event, Fault, HandshakeError, Instant, Message, MessageBuffer,
+    MessageKind, Negotiated, Part, Prepared, ReceiveErrorKind, Role, SendError, Server, Side,
     deflate::{Deflater, InflateLimits, Inflater, Settings, WindowBits},
     server::{Accept, OriginPolicy, negotiate_extended_connect},
 };
@@ -142,7 +142,7 @@ impl Inflating {
         while host.error.is_none() {
             let result = match host.endpoint.receive(host.now, &mut input) {
                 Ok(Some(Event::Data(data))) => self.data(&data).map(|told| host.told.extend(told)),
-                Ok(Some(Event::Ping)) => {
+                Ok(Some(Event::Control(Control::Ping))) => {
                     host.told.push(Told::Ping(host.endpoint.control_payload().into()));
                     Ok(())
                 }
@@ -521,7 +521,7 @@ fn a_message_that_was_begun_in_parts_can_not_be_had_as_a_whole() {
     let mut buffer = MessageBuffer::new(Vec::new());
     for (first, frame) in [(RSV1 | TEXT, &frames[0]), (0, &frames[1])] {
         read(&mut host, &mut buffer, &masked(first, frame));
-        assert_eq!(buffer.next_part(&mut host.endpoint, Instant::ZERO), Ok(Some(IncomingPart::Data)));
+        assert_eq!(buffer.next_part(&mut host.endpoint, Instant::ZERO), Ok(Some(Event::Data(()))));
         assert_eq!(buffer.next_part(&mut host.endpoint, Instant::ZERO), Ok(None));
     }
     read(&mut host, &mut buffer, &masked(FIN, &frames[2]));
@@ -538,7 +538,7 @@ fn a_frame_of_which_parts_are_still_to_be_taken_is_not_left_for_the_next_message
         let mut host = deflating_server(&bare_config(), &takeover());
         let mut buffer = MessageBuffer::new(Vec::new());
         read(&mut host, &mut buffer, &whole);
-        assert_eq!(buffer.next_part(&mut host.endpoint, Instant::ZERO), Ok(Some(IncomingPart::Data)));
+        assert_eq!(buffer.next_part(&mut host.endpoint, Instant::ZERO), Ok(Some(Event::Data(()))));
         assert!(buffer.take_part().unwrap().as_bytes().len() < long.len());
         (host, buffer)
     };
@@ -626,7 +626,7 @@ fn an_inflater_shows_no_connection_what_another_has_received() {
     let mut other = deflating_server(&bare_config(), &alone());
     let mut buffer = MessageBuffer::new(Vec::new());
     read(&mut other, &mut buffer, &masked(COMPRESSED_TEXT, HELLO));
-    let hello = Ok(Some(Incoming::Message(Message::Text("Hello"))));
+    let hello = Ok(Some(Event::Data(Message::Text("Hello"))));
     assert_eq!(buffer.next(&mut other.endpoint, Instant::ZERO), hello);
     buffer.set_inflater(used);
     assert_eq!(buffer.message(), None, "the message was in the inflater that is gone");
@@ -1561,7 +1561,7 @@ fn a_compressed_message_is_read_beside_a_shared_buffer_without_storage() {
             reads += 1;
             let mut input = buffer.filled_or(len, &mut shared);
             while let Some(incoming) = buffer.next_in(&mut endpoint, Instant::ZERO, &mut input).unwrap() {
-                let Incoming::Message(message) = incoming else { panic!("{incoming:?}") };
+                let Event::Data(message) = incoming else { panic!("{incoming:?}") };
                 told.extend_from_slice(message.as_bytes());
             }
             assert!(reads <= wire.len() / shared_len + 1, "{reads} reads of {shared_len}");

@@ -4,7 +4,7 @@
 use core::time::Duration;
 
 use ws_proto::{
-    Cause, CloseCode, Config, Endpoint, Fault, HandshakeError, Incoming, Instant, Memory, Message, MessageBuffer,
+    Cause, CloseCode, Config, Endpoint, Event, Fault, HandshakeError, Instant, Memory, Message, MessageBuffer,
     Negotiated, Output, Pending, Prepared, ReceiveError, ReceiveErrorKind, SendError, Server, Session, State,
     Storage, client,
     deflate::{Deflater, Settings},
@@ -229,7 +229,7 @@ fn read_shared(bytes: &[u8], shared_len: usize, len: usize) -> (Vec<Vec<u8>>, us
         unread = &unread[taken..];
         let mut input = buffer.filled_or(taken, &mut shared);
         while let Some(incoming) = buffer.next_in(&mut endpoint, Instant::ZERO, &mut input).unwrap() {
-            if let Incoming::Message(message) = incoming {
+            if let Event::Data(message) = incoming {
                 messages.push(message.as_bytes().to_vec());
             }
         }
@@ -304,7 +304,7 @@ fn read_at(
         buffer.next(endpoint, now)
     };
     incoming.map(|incoming| match incoming {
-        Some(Incoming::Message(message)) => Some(message.as_bytes().len()),
+        Some(Event::Data(message)) => Some(message.as_bytes().len()),
         _ => None,
     })
 }
@@ -399,7 +399,7 @@ fn fixed_storage_holds_messages_of_its_own_length_however_they_are_read() {
                 room[..len].copy_from_slice(&piece[..len]);
                 piece = &piece[len..];
                 let mut input = buffer.filled_or(len, &mut shared);
-                if let Some(Incoming::Message(message)) =
+                if let Some(Event::Data(message)) =
                     buffer.next_in(&mut endpoint, Instant::ZERO, &mut input).unwrap()
                 {
                     found.push(message.as_bytes().len());

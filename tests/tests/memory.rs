@@ -4,8 +4,8 @@ use core::time::Duration;
 
 use proptest::{collection::vec, prelude::*};
 use ws_proto::{
-    Cause, CloseCode, Config, Endpoint, Incoming, Instant, Memory, Message, MessageBuffer, Negotiated, Output,
-    Pending, Server, Session, State,
+    Cause, CloseCode, Config, Control, Endpoint, Event, Instant, Memory, Message, MessageBuffer, Negotiated,
+    Output, Pending, Server, Session, State,
     server::{Accept, OriginPolicy},
 };
 use ws_tests::{BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, RawFrame, TEXT, frame, masked, noise, parse};
@@ -130,10 +130,10 @@ fn release(buffer: &mut MessageBuffer<Vec<u8>>, stream: &Stream, told: usize, gi
 }
 
 /// Compares [`Incoming`] with the model, and returns where it ends.
-fn expect(told: Incoming<'_>, next: &(usize, Option<Vec<u8>>)) -> usize {
+fn expect(told: Event<Message<'_>>, next: &(usize, Option<Vec<u8>>)) -> usize {
     match (told, &next.1) {
-        (Incoming::Message(message), Some(payload)) => assert!(message.as_bytes() == payload.as_slice()),
-        (Incoming::Ping, None) => {}
+        (Event::Data(message), Some(payload)) => assert!(message.as_bytes() == payload.as_slice()),
+        (Event::Control(Control::Ping), None) => {}
         (told, _) => panic!("{told:?}"),
     }
     next.0

@@ -1,7 +1,7 @@
 //! What may be sent, how it is encoded, and that a wrong call changes nothing.
 
 use ws_proto::{
-    Client, CloseCode, Endpoint, Fault, Instant, Message, MessageKind, Negotiated, Part, Prepared,
+    Client, CloseCode, Control, Endpoint, Event, Fault, Instant, Message, MessageKind, Negotiated, Part, Prepared,
     ReceiveErrorKind, Role, SendError, Server, frame::FrameError,
 };
 use ws_tests::{
@@ -612,9 +612,9 @@ fn a_host_that_does_not_drain_answers_the_latest_ping_only() {
     fn check<R: Role>(mut host: Host<R>) {
         let mut bytes = [host.peer_frame(PING, b"old"), host.peer_frame(PING, b"new")].concat();
         let mut input = &mut bytes[..];
-        assert!(matches!(host.endpoint.receive(host.now, &mut input), Ok(Some(ws_proto::Event::Ping))));
+        assert!(matches!(host.endpoint.receive(host.now, &mut input), Ok(Some(Event::Control(Control::Ping)))));
         assert_eq!(host.endpoint.control_payload(), b"old");
-        assert!(matches!(host.endpoint.receive(host.now, &mut input), Ok(Some(ws_proto::Event::Ping))));
+        assert!(matches!(host.endpoint.receive(host.now, &mut input), Ok(Some(Event::Control(Control::Ping)))));
         assert_eq!(host.endpoint.control_payload(), b"new");
         host.transmit();
         assert_eq!(host.sent_plain(), [(PONG, b"new".to_vec())]);

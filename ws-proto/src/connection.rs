@@ -7,7 +7,7 @@ mod retention;
 mod storage;
 mod write_deadline;
 
-pub use message_buffer::{Incoming, IncomingPart, MessageBuffer};
+pub use message_buffer::MessageBuffer;
 #[cfg(feature = "alloc")]
 pub use output::{Output, Pending};
 pub use retention::Retention;

@@ -24,7 +24,7 @@ use self::{
     closing::{Closing, Owed},
     control::CloseBody,
     limits::Limits,
-    receive::{DataStep, Receiver, Step, ToCome, Whole},
+    receive::{DataStep, Receiver, ToCome, Whole},
     send::Sender,
     timer::{Clock, Due, Timeouts},
 };
@@ -32,6 +32,7 @@ use crate::{
     close::{self, CloseCode},
     config::Config,
     error::{Fault, ReceiveError, ReceiveErrorKind, SendError},
+    event::{Control, Event},
     frame::{Frame, FrameHeader, MAX_CONTROL_LEN, Opcode, encode_frame, header},
     mask::Mask,
     message::{Content, Data, Message, MessageKind, Part},
@@ -58,20 +59,6 @@ pub struct Endpoint<R: Role, T: Trace = ()> {
 
 // A server with 100,000 connections spends less than 25 MiB on them.
 const _: () = assert!(size_of::<Endpoint<Server>>() <= 256);
-
-/// What [`receive`](Endpoint::receive) found, borrowed from the input.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Event<'b> {
-    /// Payload of a message.
-    Data(Data<'b>),
-    /// A Ping; its answer is owed. [`control_payload`](Endpoint::control_payload) has the payload.
-    Ping,
-    /// A Pong, asked for or not. [`control_payload`](Endpoint::control_payload) has the payload.
-    Pong,
-    /// The peer's Close; nothing follows. [`close_frame`](Endpoint::close_frame) has its code and reason.
-    Close,
-}
 
 impl<R: Role> Endpoint<R> {
     /// The endpoint of a connection whose opening handshake is complete, however that was done.
@@ -110,7 +97,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         &mut self,
         now: Instant,
         input: &mut &'b mut [u8],
-    ) -> Result<Option<Event<'b>>, ReceiveError> {
+    ) -> Result<Option<Event<Data<'b>>>, ReceiveError> {
         let buffer = core::mem::take(input);
         let (content, part, at, end) = match self.whole_message(now, buffer) {
             Some(Whole { kind, at }) => (Content::of(kind), Part::Whole, at.clone(), at.end),
@@ -118,10 +105,10 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
                 let mut unread = 0..buffer.len();
                 match self.advance_slowly(now, buffer, &mut unread, None)? {
                     None => return Ok(None),
-                    Some(Step::Data(step)) => (step.content, step.part, step.at, unread.start),
-                    Some(control) => {
+                    Some(Event::Data(step)) => (step.content, step.part, step.at, unread.start),
+                    Some(Event::Control(control)) => {
                         *input = buffer.get_mut(unread).unwrap_or_default();
-                        return Ok(Some(event_of(&control)));
+                        return Ok(Some(Event::Control(control)));
                     }
                 }
             }
@@ -144,14 +131,14 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         buffer: &mut [u8],
         unread: &mut Range<usize>,
         gather_to: Option<usize>,
-    ) -> Result<Option<Step>, ReceiveError> {
+    ) -> Result<Option<Event<DataStep>>, ReceiveError> {
         let whole = buffer.get_mut(unread.clone()).and_then(|input| self.whole_message(now, input));
         let Some(whole) = whole else {
             return self.advance_slowly(now, buffer, unread, gather_to);
         };
         let step = DataStep::whole(&whole, unread.start);
         unread.start += whole.at.end;
-        Ok(Some(Step::Data(step)))
+        Ok(Some(Event::Data(step)))
     }
 
     /// Takes a whole message that lies at the start of `input`; `None`, and nothing has changed, if anything else comes.
@@ -223,7 +210,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         buffer: &mut [u8],
         unread: &mut Range<usize>,
         gather_to: Option<usize>,
-    ) -> Result<Option<Step>, ReceiveError> {
+    ) -> Result<Option<Event<DataStep>>, ReceiveError> {
         if Range::is_empty(unread) && self.failure.is_none() {
             return Ok(None);
         }
@@ -237,13 +224,15 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         match self.receiver.step::<R>(buffer, unread, gather_to, &mut self.trace) {
             Ok(step) => {
                 match step {
-                    Some(Step::Data(_)) => self.data_received(was_timing),
+                    Some(Event::Data(_)) => self.data_received(was_timing),
                     // An empty fragment may have begun a message.
                     None if was_timing != self.is_timing() => self.clock.data_received(),
                     // After our Close no frame of ours follows, so that a Ping stays unanswered (§5.5.1).
-                    Some(Step::Ping) if self.closing.is_open() => self.receiver.control_mut().owe_pong(),
-                    Some(Step::Close(code)) => self.close_received(now, code),
-                    Some(Step::Ping | Step::Pong) | None => {}
+                    Some(Event::Control(Control::Ping)) if self.closing.is_open() => {
+                        self.receiver.control_mut().owe_pong();
+                    }
+                    Some(Event::Control(Control::Close)) => self.close_received(now),
+                    Some(Event::Control(_)) | None => {}
                 }
                 Ok(step)
             }
@@ -263,7 +252,8 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         self.timeouts.message.is_some() && self.receiver.is_in_message()
     }
 
-    fn close_received(&mut self, now: Instant, code: CloseCode) {
+    fn close_received(&mut self, now: Instant) {
+        let code = self.receiver.close_code();
         self.forget_owed();
         self.transition(|this| this.closing.close_received(code, R::SIDE));
         self.clock.wait(now, self.timeouts.linger);
@@ -275,14 +265,14 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         now: Instant,
         kind: ReceiveErrorKind,
         unread: &mut Range<usize>,
-    ) -> Result<Option<Step>, ReceiveError> {
+    ) -> Result<Option<Event<DataStep>>, ReceiveError> {
         self.fail_with(now, kind);
         self.discard(unread)
     }
 
     /// Counts input that nobody will see against the bound on draining.
     #[cold]
-    fn discard(&mut self, unread: &mut Range<usize>) -> Result<Option<Step>, ReceiveError> {
+    fn discard(&mut self, unread: &mut Range<usize>) -> Result<Option<Event<DataStep>>, ReceiveError> {
         let len = unread.len();
         unread.start = unread.end;
         self.transition(|this| this.closing.discard(len));
@@ -502,7 +492,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     }
 
     /// Writes a Ping of the application's own to `out`, which needs `payload.len() + 6` bytes; returns its
-    /// length. The peer's answer is an [`Event::Pong`] with the same payload.
+    /// length. The peer's answer is an [`Event::Control(Control::Pong)`] with the same payload.
     ///
     /// Allowed between the parts of a message.
     ///
@@ -740,15 +730,6 @@ impl<T: Trace> Endpoint<Server, T> {
         self.check_compression(prepared)?;
         self.commit(Sender::after_message(), &prepared.header());
         Ok(())
-    }
-}
-
-/// What a control frame is to the host.
-const fn event_of(step: &Step) -> Event<'static> {
-    match step {
-        Step::Ping => Event::Ping,
-        Step::Close(_) => Event::Close,
-        Step::Pong | Step::Data(_) => Event::Pong,
     }
 }
 

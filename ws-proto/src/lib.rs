@@ -181,6 +181,7 @@ mod config;
 mod connection;
 mod endpoint;
 mod error;
+mod event;
 #[cfg(feature = "alloc")]
 mod host;
 mod message;
@@ -189,11 +190,12 @@ mod time;
 
 pub use close::{CloseCode, MAX_REASON_LEN};
 pub use config::Config;
-pub use connection::{Incoming, IncomingPart, MessageBuffer, Retention, Storage, WriteDeadline};
+pub use connection::{MessageBuffer, Retention, Storage, WriteDeadline};
 #[cfg(feature = "alloc")]
 pub use connection::{Output, Pending};
-pub use endpoint::{Cause, Closed, ControlFrame, Endpoint, Event, Negotiated, Prepared, State, Trace, Transmit};
+pub use endpoint::{Cause, Closed, ControlFrame, Endpoint, Negotiated, Prepared, State, Trace, Transmit};
 pub use error::{Fault, ReceiveError, ReceiveErrorKind, SendError};
+pub use event::{Control, Event};
 pub use handshake::{HandshakeError, client, server};
 #[cfg(feature = "alloc")]
 pub use host::{Deadlines, Memory, Reply, Session};

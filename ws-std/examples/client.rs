@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ws_std::{CloseCode, Config, ConnectError, Connector, Event, Message, Reader, Writer, role::Client};
+use ws_std::{CloseCode, Config, ConnectError, Connector, Control, Event, Message, Reader, Writer, role::Client};
 
 mod program;
 
@@ -210,18 +210,18 @@ fn print_messages(mut reader: Reader<Client>, life: &Life) -> Result<(), Box<dyn
     let mut out = std::io::stdout();
     loop {
         let event = reader.read_event()?;
-        if let Some(Event::Message(_)) = event {
+        if let Some(Event::Data(_)) = event {
             life.hear();
         }
         match event {
-            Some(Event::Message(Message::Text(text))) => writeln!(out, "{}", program::escaped(text))?,
-            Some(Event::Message(Message::Binary(bytes))) => {
+            Some(Event::Data(Message::Text(text))) => writeln!(out, "{}", program::escaped(text))?,
+            Some(Event::Data(Message::Binary(bytes))) => {
                 let start = bytes.get(..16).unwrap_or(bytes);
                 let more = if start.len() < bytes.len() { " …" } else { "" };
                 writeln!(out, "[{} bytes: {start:02x?}{more}]", bytes.len())?;
             }
-            Some(Event::Pong(payload)) => {
-                if let Ok(sent) = payload.as_ref().try_into().map(u128::from_be_bytes) {
+            Some(Event::Control(Control::Pong)) => {
+                if let Ok(sent) = reader.control_payload().as_ref().try_into().map(u128::from_be_bytes) {
                     let took = life.started.elapsed().as_nanos().saturating_sub(sent);
                     eprintln!(
                         "pong after {:.3} ms",

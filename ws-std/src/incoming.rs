@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::{io, time::Instant};
 
-use ws_proto::{CloseCode, Closed, Incoming as Told, IncomingPart, MessageBuffer};
+use ws_proto::{CloseCode, Closed, Data, Event, Message, MessageBuffer, ReceiveError};
 
 use crate::{
     compression::Compression,
@@ -35,17 +35,6 @@ pub(crate) struct Incoming {
 /// The least that a read may wait: what has arrived already is seen however late it is.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// What [`Incoming::next`] found; payloads are where they were read to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Data,
-    Ping,
-    Pong,
-    Close,
-    /// Nothing more will come.
-    End,
-}
-
 impl Incoming {
     /// `buffer` may hold bytes that came behind the opening handshake.
     pub(crate) const fn new(
@@ -65,56 +54,72 @@ impl Incoming {
         }
     }
 
-    /// Begins a call: its timeout counts anew.
-    pub(crate) const fn begin(&mut self) {
-        self.deadline = None;
-    }
-
-    /// Reads until there is a message, a control frame, or the end.
-    pub(crate) fn next<L: Link>(&mut self, link: &mut L) -> Result<Kind> {
+    /// Reads until there is a message, which the buffer lends, or a control frame; `None` is the end.
+    fn next<L: Link>(&mut self, link: &mut L) -> Result<Option<Event<()>>> {
         self.in_parts = false;
         self.until(link, |this, core| {
-            let told = this.buffer.next(&mut core.endpoint, this.now)?;
-            Ok(told.map(|told| match told {
-                Told::Ping => Kind::Ping,
-                Told::Pong => Kind::Pong,
-                Told::Close => Kind::Close,
-                _ => Kind::Data,
-            }))
+            let event = this.buffer.next(&mut core.endpoint, this.now)?;
+            Ok(event.map(|event| event.map(|_| ())))
         })
     }
 
-    /// Reads until there is part of a message, a control frame, or the end.
-    pub(crate) fn next_part<L: Link>(&mut self, link: &mut L) -> Result<Kind> {
+    /// Reads until there is part of a message, which the buffer lends, or a control frame; `None` is the end.
+    fn next_part<L: Link>(&mut self, link: &mut L) -> Result<Option<Event<()>>> {
         self.in_parts = true;
-        self.until(link, |this, core| {
-            let told = this.buffer.next_part(&mut core.endpoint, this.now)?;
-            Ok(told.map(|told| match told {
-                IncomingPart::Ping => Kind::Ping,
-                IncomingPart::Pong => Kind::Pong,
-                IncomingPart::Close => Kind::Close,
-                _ => Kind::Data,
-            }))
+        self.until(link, |this, core| this.buffer.next_part(&mut core.endpoint, this.now))
+    }
+
+    /// Reads the next message; `None` is the end.
+    pub(crate) fn read<L: Link>(&mut self, link: &mut L) -> Result<Option<Message<'_>>> {
+        self.deadline = None;
+        loop {
+            match self.next(link)? {
+                Some(Event::Data(())) => return Ok(self.buffer.message()),
+                Some(Event::Control(_)) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Reads the next message or control frame; `None` is the end.
+    pub(crate) fn read_event<L: Link>(&mut self, link: &mut L) -> Result<Option<Event<Message<'_>>>> {
+        self.deadline = None;
+        Ok(match self.next(link)? {
+            Some(Event::Data(())) => self.buffer.message().map(Event::Data),
+            Some(Event::Control(control)) => Some(Event::Control(control)),
+            None => None,
         })
+    }
+
+    /// Reads the next part of a message; `None` is the end.
+    pub(crate) fn read_part<L: Link>(&mut self, link: &mut L) -> Result<Option<Data<'_>>> {
+        self.deadline = None;
+        loop {
+            match self.next_part(link)? {
+                Some(Event::Data(())) => return Ok(self.buffer.take_part()),
+                Some(Event::Control(_)) => {}
+                None => return Ok(None),
+            }
+        }
     }
 
     /// Reads until `look` finds something in what has been read.
     fn until<L: Link>(
         &mut self,
         link: &mut L,
-        look: impl Fn(&mut Self, &mut Core<L::Role>) -> core::result::Result<Option<Kind>, ws_proto::ReceiveError>,
-    ) -> Result<Kind> {
+        look: impl Fn(&mut Self, &mut Core<L::Role>) -> core::result::Result<Option<Event<()>>, ReceiveError>,
+    ) -> Result<Option<Event<()>>> {
         loop {
             self.compression.lend(&mut self.buffer);
             let mut core = link.core();
             let found = look(self, &mut core);
             // A message leaves nothing to be said.
-            if !matches!(found, Ok(Some(Kind::Data))) {
+            if !matches!(found, Ok(Some(Event::Data(())))) {
                 core.drain();
             }
             drop(core);
             match found {
-                Ok(Some(kind)) => return Ok(kind),
+                Ok(Some(event)) => return Ok(Some(event)),
                 Ok(None) => {}
                 Err(error) => {
                     self.failed(link);
@@ -124,8 +129,8 @@ impl Incoming {
             // What has been read already takes no time.
             let limit = |timeout: Duration| Instant::now().checked_add(timeout.max(LOOK));
             self.deadline = self.deadline.or_else(|| self.timeout.and_then(limit));
-            if let Some(closed) = self.read(link, self.deadline)? {
-                return if closed.clean { Ok(Kind::End) } else { Err(Error::Unclean(closed)) };
+            if let Some(closed) = self.wait(link, self.deadline)? {
+                return if closed.clean { Ok(None) } else { Err(Error::Unclean(closed)) };
             }
         }
     }
@@ -133,7 +138,7 @@ impl Incoming {
     /// Writes what waits, then reads once; how the connection has ended, if it has.
     ///
     /// The end is told once as soon as it is certain. Later calls drain the transport, and tell it again after that.
-    fn read<L: Link>(&mut self, link: &mut L, limit: Option<Instant>) -> Result<Option<Closed>> {
+    fn wait<L: Link>(&mut self, link: &mut L, limit: Option<Instant>) -> Result<Option<Closed>> {
         let pause = self.flush(link)?;
         if let Some(closed) = self.ended(link, pause) {
             return Ok(Some(closed));
@@ -229,7 +234,7 @@ impl Incoming {
             link.shared().notify();
             return;
         }
-        while let Ok(None) = self.read(link, None) {
+        while let Ok(None) = self.wait(link, None) {
             let mut core = link.core();
             // The error is known; what matters is that the input is taken.
             let _ = self.buffer.next_part(&mut core.endpoint, self.now);
@@ -244,11 +249,11 @@ impl Incoming {
             return Ok(closed);
         }
         let timeout = self.timeout.take();
-        self.begin();
+        self.deadline = None;
         let ended = loop {
             let told = if self.in_parts { self.next_part(link) } else { self.next(link) };
             match told {
-                Ok(Kind::End) | Err(Error::Unclean(_)) => break Ok(()),
+                Ok(None) | Err(Error::Unclean(_)) => break Ok(()),
                 Ok(_) => {}
                 Err(error) => break Err(error),
             }

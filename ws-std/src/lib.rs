@@ -52,6 +52,7 @@ mod buffers;
 mod clock;
 mod compression;
 mod connect;
+mod control_payload;
 mod entropy;
 mod error;
 mod exchange;
@@ -72,6 +73,7 @@ mod websocket;
 pub use accept::{AcceptError, Acceptor, accept};
 pub use answer::{Answer, Page};
 pub use connect::{ConnectError, Connector, Refused, connect};
+pub use control_payload::ControlPayload;
 pub use entropy::OsEntropy;
 pub use error::{Error, Result};
 pub use exchange::Exchange;
@@ -80,9 +82,11 @@ pub use server::{Handle, HandlerResult, Incident, Server};
 pub use socket::Socket;
 pub use split::{Reader, ReuniteError, Writer};
 pub use transport::{Blocking, Duplex, Transport};
-pub use websocket::{ControlPayload, Event, Received, ReceivedPart, Reply, WebSocket};
+pub use websocket::{Received, ReceivedPart, Reply, WebSocket};
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate;
-pub use ws_proto::{self as proto, Cause, CloseCode, Closed, Config, Message, MessageKind, Part, Prepared, State};
+pub use ws_proto::{
+    self as proto, Cause, CloseCode, Closed, Config, Control, Event, Message, MessageKind, Part, Prepared, State,
+};
 
 use role::{Client, Role};

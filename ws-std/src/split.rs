@@ -1,10 +1,11 @@
 use core::fmt;
 use std::{io, sync::Arc, time::Duration};
 
-use ws_proto::{CloseCode, Closed, Data, Message, MessageKind, Part, Prepared, SendError, Server};
+use ws_proto::{CloseCode, Closed, Data, Event, Message, MessageKind, Part, Prepared, SendError, Server};
 
 use crate::{
     Role,
+    control_payload::ControlPayload,
     error::{Error, Result},
     flush,
     incoming::Incoming,
@@ -13,7 +14,6 @@ use crate::{
     output::Writing,
     socket::Socket,
     transport::Transport,
-    websocket::{Event, read_event, read_message, read_part},
 };
 
 /// The reading half of a connection, from [`WebSocket::split`](crate::WebSocket::split).
@@ -48,16 +48,23 @@ impl<R: Role, T: Transport> Reader<R, T> {
     ///
     /// As [`WebSocket::read`](crate::WebSocket::read).
     pub fn read(&mut self) -> Result<Option<Message<'_>>> {
-        read_message(&mut self.incoming, &mut self.link)
+        self.incoming.read(&mut self.link)
     }
 
-    /// Like [`read`](Self::read), and tells control frames too.
+    /// Reads the next message or control frame; see [`WebSocket::read_event`](crate::WebSocket::read_event).
     ///
     /// # Errors
     ///
     /// As [`read`](Self::read).
-    pub fn read_event(&mut self) -> Result<Option<Event<'_>>> {
-        read_event(&mut self.incoming, &mut self.link)
+    pub fn read_event(&mut self) -> Result<Option<Event<Message<'_>>>> {
+        self.incoming.read_event(&mut self.link)
+    }
+
+    /// Returns the payload of the Ping or Pong that [`read_event`](Self::read_event) returned last, until the next call that
+    /// reads.
+    #[must_use]
+    pub fn control_payload(&mut self) -> ControlPayload {
+        ControlPayload::new(self.link.core().endpoint.control_payload())
     }
 
     /// Reads the next part of a message as it comes; see [`WebSocket::read_part`](crate::WebSocket::read_part).
@@ -66,7 +73,7 @@ impl<R: Role, T: Transport> Reader<R, T> {
     ///
     /// As [`read`](Self::read).
     pub fn read_part(&mut self) -> Result<Option<Data<'_>>> {
-        read_part(&mut self.incoming, &mut self.link)
+        self.incoming.read_part(&mut self.link)
     }
 
     /// Closes the connection; see [`WebSocket::close`](crate::WebSocket::close).

@@ -2,16 +2,18 @@ use core::{fmt, time::Duration};
 use std::sync::Arc;
 
 use ws_proto::{
-    CloseCode, Closed, Config, Data, Endpoint, Message, MessageBuffer, MessageKind, Part, Prepared, Server, State,
+    CloseCode, Closed, Config, Data, Endpoint, Event, Message, MessageBuffer, MessageKind, Part, Prepared, Server,
+    State,
 };
 
 use crate::{
     Role,
     clock::Clock,
     compression::Compression,
+    control_payload::ControlPayload,
     error::Result,
     flush,
-    incoming::{Incoming, Kind},
+    incoming::Incoming,
     link::{Link, Owned, Shared},
     outgoing::MessageWriter,
     remote::Remote,
@@ -68,89 +70,6 @@ pub struct Reply<'a, R: Role, T: Transport = Socket> {
     link: &'a mut Owned<R, T>,
 }
 
-/// What [`WebSocket::read_event`] found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Event<'a> {
-    /// A message.
-    Message(Message<'a>),
-    /// A Ping with this payload; it has been answered.
-    Ping(ControlPayload),
-    /// A Pong with this payload.
-    Pong(ControlPayload),
-    /// The peer's Close; nothing follows but the end.
-    Close,
-}
-
-/// The payload of a Ping or a Pong: at most 125 bytes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct ControlPayload {
-    bytes: [u8; 125],
-    len: u8,
-}
-
-impl ControlPayload {
-    fn new(payload: &[u8]) -> Self {
-        let mut bytes = [0; 125];
-        for (to, from) in bytes.iter_mut().zip(payload) {
-            *to = *from;
-        }
-        Self { bytes, len: u8::try_from(payload.len().min(125)).unwrap_or_default() }
-    }
-}
-
-impl core::ops::Deref for ControlPayload {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
-    }
-}
-
-impl fmt::Debug for ControlPayload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&**self, f)
-    }
-}
-
-/// Reads until there is something to tell; `None` is the end.
-pub(crate) fn read_event<'a, L: Link>(incoming: &'a mut Incoming, link: &mut L) -> Result<Option<Event<'a>>> {
-    incoming.begin();
-    let kind = incoming.next(link)?;
-    let payload = |link: &mut L| ControlPayload::new(link.core().endpoint.control_payload());
-    Ok(match kind {
-        Kind::Data => incoming.buffer.message().map(Event::Message),
-        Kind::Ping => Some(Event::Ping(payload(link))),
-        Kind::Pong => Some(Event::Pong(payload(link))),
-        Kind::Close => Some(Event::Close),
-        Kind::End => None,
-    })
-}
-
-/// Reads until there is a message; `None` is the end.
-pub(crate) fn read_message<'a, L: Link>(incoming: &'a mut Incoming, link: &mut L) -> Result<Option<Message<'a>>> {
-    incoming.begin();
-    loop {
-        match incoming.next(link)? {
-            Kind::Data => return Ok(incoming.buffer.message()),
-            Kind::End => return Ok(None),
-            Kind::Ping | Kind::Pong | Kind::Close => {}
-        }
-    }
-}
-
-/// Reads until there is part of a message; `None` is the end.
-pub(crate) fn read_part<'a, L: Link>(incoming: &'a mut Incoming, link: &mut L) -> Result<Option<Data<'a>>> {
-    incoming.begin();
-    loop {
-        match incoming.next_part(link)? {
-            Kind::Data => return Ok(incoming.buffer.take_part()),
-            Kind::End => return Ok(None),
-            Kind::Ping | Kind::Pong | Kind::Close => {}
-        }
-    }
-}
-
 impl<R: Role, T: Transport> WebSocket<R, T> {
     /// A connection whose opening handshake is complete.
     ///
@@ -194,18 +113,27 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     /// lost: it has ended then. [`Error::TimedOut`](crate::Error::TimedOut) once the [read timeout](Self::set_read_timeout) has passed: the
     /// call may be repeated, no byte is lost.
     pub fn read(&mut self) -> Result<Option<Received<'_, R, T>>> {
-        let message = read_message(&mut self.incoming, &mut self.link)?;
+        let message = self.incoming.read(&mut self.link)?;
         let reply = Reply { link: &mut self.link };
         Ok(message.map(|message| Received { message, reply }))
     }
 
-    /// Like [`read`](Self::read), and tells control frames too.
+    /// Reads the next message or control frame; `None` once both sides have closed. A Ping has been answered then.
+    ///
+    /// [`control_payload`](Self::control_payload) has the payload of a Ping or a Pong.
     ///
     /// # Errors
     ///
     /// As [`read`](Self::read).
-    pub fn read_event(&mut self) -> Result<Option<Event<'_>>> {
-        read_event(&mut self.incoming, &mut self.link)
+    pub fn read_event(&mut self) -> Result<Option<Event<Message<'_>>>> {
+        self.incoming.read_event(&mut self.link)
+    }
+
+    /// Returns the payload of the Ping or Pong that [`read_event`](Self::read_event) returned last, until the next call that
+    /// reads.
+    #[must_use]
+    pub fn control_payload(&mut self) -> ControlPayload {
+        ControlPayload::new(self.link.core().endpoint.control_payload())
     }
 
     /// Reads the next part of a message as it comes, for messages too big to be held.
@@ -216,7 +144,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     ///
     /// As [`read`](Self::read).
     pub fn read_part(&mut self) -> Result<Option<ReceivedPart<'_, R, T>>> {
-        let data = read_part(&mut self.incoming, &mut self.link)?;
+        let data = self.incoming.read_part(&mut self.link)?;
         let reply = Reply { link: &mut self.link };
         Ok(data.map(|data| ReceivedPart { data, reply }))
     }
@@ -260,7 +188,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
         MessageWriter::new(&mut self.link, kind)
     }
 
-    /// Sends a Ping; the answer comes as [`Event::Pong`] with the same payload, of at most 125 bytes.
+    /// Sends a Ping; the answer comes as [`Control::Pong`](ws_proto::Control::Pong) with the same payload, of at most 125 bytes.
     ///
     /// # Errors
     ///

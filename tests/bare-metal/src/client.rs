@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use ws_proto::{
-    Client, CloseCode, Config, Entropy, EntropyError, IncomingPart, Message, MessageBuffer, MessageKind, Part,
+    Client, CloseCode, Config, Control, Entropy, EntropyError, Event, Message, MessageBuffer, MessageKind, Part,
     client::{Answer, Handshake, Request},
 };
 
@@ -48,7 +48,7 @@ pub fn run<C: Channel>(channel: &mut C, input: &mut [u8], output: &mut [u8]) -> 
     say(c"client: 16 fragments came back as one frame of 4096 bytes, taken in parts\n");
 
     device.send(|endpoint, out| endpoint.write_ping(PING, out))?;
-    Failure::unless(device.next()? == Some(IncomingPart::Pong), c"not a Pong")?;
+    Failure::unless(device.next()? == Some(Event::Control(Control::Pong)), c"not a Pong")?;
     Failure::unless(device.endpoint.control_payload() == PING, c"the Pong has another payload than the Ping")?;
     say(c"client: Pong\n");
 
@@ -85,7 +85,7 @@ fn open<'a, C: Channel>(
 
 fn echo<C: Channel>(device: &mut Device<'_, C>, message: Message<'_>) -> Result<(), Failure> {
     device.send(|endpoint, out| endpoint.write(message, out))?;
-    Failure::unless(device.next()? == Some(IncomingPart::Data), c"not a message")?;
+    Failure::unless(device.next()? == Some(Event::Data(())), c"not a message")?;
     Failure::unless(device.buffer.message() == Some(message), c"the echo is another message")
 }
 
@@ -101,7 +101,7 @@ fn echo_of_fragments<C: Channel>(device: &mut Device<'_, C>) -> Result<(), Failu
     }
     let mut received = 0;
     loop {
-        Failure::unless(device.next_part()? == Some(IncomingPart::Data), c"not a part of a message")?;
+        Failure::unless(device.next_part()? == Some(Event::Data(())), c"not a part of a message")?;
         let data = device.buffer.take_part().ok_or(Failure(c"no part to take"))?;
         let same = data.as_bytes().iter().enumerate().all(|(at, byte)| *byte == pattern_at(received + at));
         Failure::unless(same, c"the echo of the fragments is another message")?;

@@ -2,9 +2,7 @@
 
 use core::ops::Range;
 
-use ws_proto::{
-    Closed, Endpoint, HandshakeError, IncomingPart, Instant, MessageBuffer, ReceiveError, Role, State, Transmit,
-};
+use ws_proto::{Closed, Endpoint, Event, HandshakeError, Instant, MessageBuffer, ReceiveError, Role, State, Transmit};
 
 use crate::{
     board::{self, Channel},
@@ -52,12 +50,12 @@ impl<R: Role, C: Channel> Connection<'_, R, C> {
     }
 
     /// The next whole message, which `buffer` then has, or control frame; `None` at the end of the connection.
-    pub fn next(&mut self) -> Result<Option<IncomingPart>, Failure> {
-        self.wait_for(|buffer, endpoint| Ok(buffer.next(endpoint, now())?.map(IncomingPart::from)))
+    pub fn next(&mut self) -> Result<Option<Event<()>>, Failure> {
+        self.wait_for(|buffer, endpoint| Ok(buffer.next(endpoint, now())?.map(|event| event.map(|_| ()))))
     }
 
     /// The next part of a message, which `buffer` then has, or control frame; `None` at the end of the connection.
-    pub fn next_part(&mut self) -> Result<Option<IncomingPart>, Failure> {
+    pub fn next_part(&mut self) -> Result<Option<Event<()>>, Failure> {
         self.wait_for(|buffer, endpoint| buffer.next_part(endpoint, now()))
     }
 
@@ -75,8 +73,8 @@ impl<R: Role, C: Channel> Connection<'_, R, C> {
         mut find: impl FnMut(
             &mut MessageBuffer<&mut [u8]>,
             &mut Endpoint<R>,
-        ) -> Result<Option<IncomingPart>, ReceiveError>,
-    ) -> Result<Option<IncomingPart>, Failure> {
+        ) -> Result<Option<Event<()>>, ReceiveError>,
+    ) -> Result<Option<Event<()>>, Failure> {
         loop {
             let found = find(&mut self.buffer, &mut self.endpoint);
             while let Some(transmit) = self.endpoint.poll_transmit() {

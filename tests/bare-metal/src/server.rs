@@ -1,7 +1,7 @@
 //! The server: its answers to a recorded client, byte by byte.
 
 use ws_proto::{
-    CloseCode, Config, IncomingPart, MessageBuffer,
+    CloseCode, Config, Control, Event, MessageBuffer,
     server::{Accept, Handshake, OriginPolicy, Request},
 };
 
@@ -71,9 +71,9 @@ pub fn run(input: &mut [u8], output: &mut [u8]) -> Result<(), Failure> {
 
     let buffer = MessageBuffer::with_received(input, frames);
     let mut device = Connection { endpoint, buffer, output, channel: &mut recording };
-    Failure::unless(device.next()? == Some(IncomingPart::Ping), c"no Ping inside of the message")?;
+    Failure::unless(device.next()? == Some(Event::Control(Control::Ping)), c"no Ping inside of the message")?;
     say(c"server: Pong to the Ping between two fragments\n");
-    Failure::unless(device.next()? == Some(IncomingPart::Data), c"not a message")?;
+    Failure::unless(device.next()? == Some(Event::Data(())), c"not a message")?;
     let message = device.buffer.message().ok_or(Failure(c"no message"))?;
     let len = device.endpoint.write(message, device.output)?;
     device.channel.write(device.output.get(..len).unwrap_or_default())?;

@@ -18,7 +18,7 @@ use tokio::{
     sync::Notify,
     time::{Instant, Sleep, sleep_until},
 };
-use ws_proto::{CloseCode, Endpoint, Incoming, Message, MessageBuffer, Output, Pending, Role, SendError, State};
+use ws_proto::{CloseCode, Endpoint, Event, Message, MessageBuffer, Output, Pending, Role, SendError, State};
 
 /// With more output than this, the peer is not read from.
 const OUTPUT_MARK: usize = 64 * 1024;
@@ -90,7 +90,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite> Reader<R, S> {
                     let told = self.buffer.next(endpoint, self.now);
                     output.drain(endpoint);
                     match told {
-                        Ok(Some(Incoming::Message(_))) => break,
+                        Ok(Some(Event::Data(_))) => break,
                         Ok(Some(_)) => continue,
                         // An error is told at the end; until then the peer gets to read what is wrong.
                         Ok(None) | Err(_) => {}

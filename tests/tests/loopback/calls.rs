@@ -13,8 +13,8 @@ use std::{
 };
 
 use ws_std::{
-    Acceptor, Answer, Cause, CloseCode, Closed, Config, Connector, Duplex, Error, Event, Message, MessageKind,
-    Part, Socket, State, Transport, WebSocket,
+    Acceptor, Answer, Cause, CloseCode, Closed, Config, Connector, Control, Duplex, Error, Event, Message,
+    MessageKind, Part, Socket, State, Transport, WebSocket,
     proto::SendError,
     role::{Role, Server},
 };
@@ -189,10 +189,12 @@ fn reader_read_event_tells_control_frames_and_the_end() {
         &[masked(PING, b"one"), masked(PONG, b"two"), masked(FIN | TEXT, b"three"), masked(CLOSE, b"\x03\xE8")]
             .concat(),
     );
-    assert!(matches!(reader.read_event().unwrap(), Some(Event::Ping(payload)) if *payload == *b"one"));
-    assert!(matches!(reader.read_event().unwrap(), Some(Event::Pong(payload)) if *payload == *b"two"));
-    assert_eq!(reader.read_event().unwrap(), Some(Event::Message(Message::Text("three"))));
-    assert_eq!(reader.read_event().unwrap(), Some(Event::Close));
+    assert_eq!(reader.read_event().unwrap(), Some(Event::Control(Control::Ping)));
+    assert_eq!(*reader.control_payload(), *b"one");
+    assert_eq!(reader.read_event().unwrap(), Some(Event::Control(Control::Pong)));
+    assert_eq!(*reader.control_payload(), *b"two");
+    assert_eq!(reader.read_event().unwrap(), Some(Event::Data(Message::Text("three"))));
+    assert_eq!(reader.read_event().unwrap(), Some(Event::Control(Control::Close)));
     assert_eq!(reader.close_frame(), Some((CloseCode::NORMAL, String::new())));
     assert_eq!(reader.read_event().unwrap(), None);
 }

@@ -1,6 +1,6 @@
 use std::{io::Read, net::Shutdown, thread, time::Instant};
 
-use ws_std::{Acceptor, Cause, CloseCode, Config, Connector, Error, Event, Message, State};
+use ws_std::{Acceptor, Cause, CloseCode, Config, Connector, Control, Error, Event, Message, State};
 use ws_tests::{BINARY, CLOSE, FIN, TEXT, frame, masked, noise};
 
 use crate::{
@@ -218,7 +218,7 @@ fn what_a_peer_sent_before_it_went_away_is_read_though_writing_fails() {
     drop(peer);
     while ws.send("into the void").is_ok() {}
     assert_eq!(ws.read().unwrap().unwrap().message, Message::Text("farewell"));
-    assert_eq!(ws.read_event().unwrap(), Some(Event::Close));
+    assert_eq!(ws.read_event().unwrap(), Some(Event::Control(Control::Close)));
     assert_eq!(ws.close_frame().unwrap().0, CloseCode::GOING_AWAY);
 }
 
@@ -233,7 +233,7 @@ fn codes_that_may_not_be_sent_are_refused_and_nothing_happens() {
     client.send("still open").unwrap();
     assert_eq!(server.read().unwrap().unwrap().message, Message::Text("still open"));
     client.send_close(CloseCode::NO_STATUS, "").unwrap();
-    assert!(matches!(server.read_event(), Ok(Some(Event::Close))));
+    assert!(matches!(server.read_event(), Ok(Some(Event::Control(Control::Close)))));
     assert_eq!(server.close_frame(), Some((CloseCode::NO_STATUS, String::new())));
 }
 

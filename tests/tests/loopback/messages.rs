@@ -4,7 +4,7 @@ use std::{
     thread,
 };
 
-use ws_std::{Acceptor, Config, Connector, Event, Message, MessageKind, Part, Prepared};
+use ws_std::{Acceptor, Config, Connector, Control, Event, Message, MessageKind, Part, Prepared};
 use ws_tests::{FIN, TEXT, masked, noise};
 
 use crate::{SHORT, big, is_timeout, open, pair, pair_with, peer::Peer, sockets, transports::Counted};
@@ -131,10 +131,8 @@ fn message_in_parts_is_one_message() {
     // But the message may not.
     assert!(client.send_part(MessageKind::Text, Part::Last, b"").is_err());
     client.send_part(MessageKind::Text, Part::Last, &"ün".as_bytes()[1..]).unwrap();
-    match server.read_event().unwrap() {
-        Some(Event::Ping(payload)) => assert_eq!(&*payload, b"between"),
-        other => panic!("{other:?}"),
-    }
+    assert_eq!(server.read_event().unwrap(), Some(Event::Control(Control::Ping)));
+    assert_eq!(&*server.control_payload(), b"between");
     assert_eq!(server.read().unwrap().unwrap().message, Message::Text("grün"));
 }
 
@@ -176,10 +174,8 @@ fn ping_is_answered_inside_read_and_told_by_read_event() {
     client.send("text").unwrap();
     assert_eq!(server.read().unwrap().unwrap().message, Message::Text("text"));
     server.flush().unwrap();
-    match client.read_event().unwrap() {
-        Some(Event::Pong(payload)) => assert_eq!(&*payload, b"are you there?"),
-        other => panic!("{other:?}"),
-    }
+    assert_eq!(client.read_event().unwrap(), Some(Event::Control(Control::Pong)));
+    assert_eq!(&*client.control_payload(), b"are you there?");
     assert!(client.ping(&[0; 126]).is_err());
 }
 

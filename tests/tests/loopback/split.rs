@@ -7,8 +7,8 @@ use std::{
 };
 
 use ws_std::{
-    Acceptor, Cause, CloseCode, Config, Connector, Duplex, Error, Event, Message, MessageKind, Part, Prepared,
-    Reader, Socket, WebSocket, Writer, role::Role,
+    Acceptor, Cause, CloseCode, Config, Connector, Control, Duplex, Error, Event, Message, MessageKind, Part,
+    Prepared, Reader, Socket, WebSocket, Writer, role::Role,
 };
 use ws_tests::{CLOSE, PING, PONG, frame, masked, noise, parse};
 
@@ -119,7 +119,7 @@ fn ping_flood_during_a_long_write_is_not_hoarded() {
         scope.spawn(move || {
             let mut pings = 0;
             while let Ok(Some(event)) = reader.read_event() {
-                pings += usize::from(matches!(event, Event::Ping(_)));
+                pings += usize::from(matches!(event, Event::Control(Control::Ping)));
                 if pings == PINGS {
                     all_received.send(()).unwrap();
                 }
@@ -335,7 +335,7 @@ fn reader_whose_pongs_are_not_taken_gives_up_after_the_write_timeout() {
         let reading = scope.spawn(move || {
             let result = loop {
                 match reader.read_event() {
-                    Ok(Some(Event::Ping(_))) => {}
+                    Ok(Some(Event::Control(Control::Ping))) => {}
                     other => break is_timeout(other.map(|_| ())),
                 }
             };

@@ -39,9 +39,9 @@ fn read_that_times_out_after_every_byte_loses_nothing() {
         seen.push(format!("{event:?}"));
     }
     let expected = [
-        "Ping([63])".to_owned(),
-        format!("{:?}", Event::Message(Message::Text("grün"))),
-        format!("{:?}", Event::Message(Message::Binary(&noise(130)))),
+        "Control(Ping)".to_owned(),
+        format!("{:?}", Event::Data(Message::Text("grün"))),
+        format!("{:?}", Event::Data(Message::Binary(&noise(130)))),
     ];
     assert_eq!(seen, expected);
     assert_eq!(peer.frame().first, PONG);

@@ -4,7 +4,7 @@ use alloc::{vec, vec::Vec};
 use core::mem;
 
 use ws_proto::{
-    Client, CloseCode, Config, Endpoint, EntropyError, Incoming, Instant, MessageBuffer,
+    Client, CloseCode, Config, Control, Endpoint, EntropyError, Event, Instant, MessageBuffer,
     MessageKind, Output, SendError, State,
     client::{Answer, Handshake, Request},
 };
@@ -88,12 +88,12 @@ impl Connection {
         };
         let found = match buffer.next(endpoint, now) {
             Ok(None) => Found::Nothing,
-            Ok(Some(Incoming::Message(message))) => match message.kind() {
+            Ok(Some(Event::Data(message))) => match message.kind() {
                 MessageKind::Text => Found::Text,
                 MessageKind::Binary => Found::Binary,
             },
-            Ok(Some(Incoming::Ping)) => Found::Ping,
-            Ok(Some(Incoming::Pong)) => Found::Pong,
+            Ok(Some(Event::Control(Control::Ping))) => Found::Ping,
+            Ok(Some(Event::Control(Control::Pong))) => Found::Pong,
             Ok(Some(_)) => Found::Close,
             Err(_) => Found::Failure,
         };

@@ -15,8 +15,9 @@ use crate::{
     connection::storage::Storage,
     endpoint::Endpoint,
     endpoint::Trace,
-    endpoint::receive::{DataStep, Step, ToCome, Whole},
+    endpoint::receive::{DataStep, ToCome, Whole},
     error::{Fault, ReceiveError},
+    event::{Control, Event},
     frame::FrameHeader,
     message::{Content, Data, Message, MessageKind, Part},
     role::Role,
@@ -70,60 +71,6 @@ pub struct MessageBuffer<S> {
     /// What lies in the storage of a part that is being inflated piece by piece, and whether it is the last.
     #[cfg(feature = "deflate")]
     deflated: Option<(Range<usize>, bool)>,
-}
-
-/// What [`MessageBuffer::next`] found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Incoming<'m> {
-    /// A whole message.
-    Message(Message<'m>),
-    /// A Ping; its answer is owed. [`Endpoint::control_payload`] has the payload.
-    Ping,
-    /// A Pong. [`Endpoint::control_payload`] has the payload.
-    Pong,
-    /// The peer's Close; nothing follows. [`Endpoint::close_frame`] has its code and reason.
-    Close,
-}
-
-impl Incoming<'_> {
-    /// What this is if not a message, free of the borrow: for functions that loop until there is something and then
-    /// return it, a message by [`MessageBuffer::message`].
-    #[must_use]
-    pub const fn control(self) -> Option<Incoming<'static>> {
-        match self {
-            Self::Message(_) => None,
-            Self::Ping => Some(Incoming::Ping),
-            Self::Pong => Some(Incoming::Pong),
-            Self::Close => Some(Incoming::Close),
-        }
-    }
-}
-
-/// What [`MessageBuffer::next_part`] found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum IncomingPart {
-    /// Payload of a message; [`MessageBuffer::take_part`] lends it.
-    Data,
-    /// A Ping; see [`Incoming::Ping`].
-    Ping,
-    /// A Pong; see [`Incoming::Pong`].
-    Pong,
-    /// The peer's Close; see [`Incoming::Close`].
-    Close,
-}
-
-/// What has been found, free of the borrow; `Data` for a message, which [`MessageBuffer::message`] lends.
-impl From<Incoming<'_>> for IncomingPart {
-    fn from(incoming: Incoming<'_>) -> Self {
-        match incoming {
-            Incoming::Message(_) => Self::Data,
-            Incoming::Ping => Self::Ping,
-            Incoming::Pong => Self::Pong,
-            Incoming::Close => Self::Close,
-        }
-    }
 }
 
 /// The parts of a message that have been put together.
@@ -321,7 +268,7 @@ impl<S: Storage> MessageBuffer<S> {
         &mut self,
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
-    ) -> Result<Option<Incoming<'_>>, ReceiveError> {
+    ) -> Result<Option<Event<Message<'_>>>, ReceiveError> {
         self.forget_told();
         self.clear = false;
         if self.message.is_none() && !self.has_pieces() {
@@ -331,7 +278,7 @@ impl<S: Storage> MessageBuffer<S> {
                     let whole = Whole { kind, at: start + at.start..start + at.end };
                     self.unread.start = whole.at.end;
                     self.told = Some(Told::Message(whole.clone()));
-                    return Ok(Some(Incoming::Message(whole.message(self.storage.bytes()))));
+                    return Ok(Some(Event::Data(whole.message(self.storage.bytes()))));
                 }
             }
         }
@@ -346,13 +293,13 @@ impl<S: Storage> MessageBuffer<S> {
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
         spare: usize,
-    ) -> Result<Option<Incoming<'_>>, ReceiveError> {
+    ) -> Result<Option<Event<Message<'_>>>, ReceiveError> {
         self.check_pieces(endpoint, now)?;
         self.begin(endpoint, now)?;
         match self.go_on(endpoint, now, None)? {
             Some(ToCome::Nothing) => {
                 self.told = self.finished().map(Told::Message);
-                return Ok(self.message().map(Incoming::Message));
+                return Ok(self.message().map(Event::Data));
             }
             Some(ToCome::Payload) => {
                 self.rewind();
@@ -371,25 +318,25 @@ impl<S: Storage> MessageBuffer<S> {
                 Err(error) => return Err(self.give_up(error)),
             };
             match step {
-                Step::Ping => return Ok(Some(Incoming::Ping)),
-                Step::Pong => return Ok(Some(Incoming::Pong)),
-                Step::Close(_) => {
-                    self.message = None;
-                    return Ok(Some(Incoming::Close));
+                Event::Control(control) => {
+                    if control == Control::Close {
+                        self.message = None;
+                    }
+                    return Ok(Some(Event::Control(control)));
                 }
                 #[cfg(feature = "deflate")]
-                Step::Data(part) if part.content.is_compressed() => {
+                Event::Data(part) if part.content.is_compressed() => {
                     let payload = self.storage.bytes().get(part.at.clone()).unwrap_or_default();
                     match inflated::inflate(&mut self.inflater, self.inflate_limits, endpoint, &part, payload) {
                         Ok(true) => {
                             self.told = Some(Told::Inflated);
-                            return Ok(self.message().map(Incoming::Message));
+                            return Ok(self.message().map(Event::Data));
                         }
                         Ok(false) => {}
                         Err(fault) => return Err(self.fail(endpoint, now, fault)),
                     }
                 }
-                Step::Data(part) => match Assembly::add(&mut self.message, part) {
+                Event::Data(part) => match Assembly::add(&mut self.message, part) {
                     Ok(Some(whole)) => break whole,
                     Ok(None) => {}
                     Err(Foreign) => return Err(self.fail(endpoint, now, Fault::Internal)),
@@ -397,7 +344,7 @@ impl<S: Storage> MessageBuffer<S> {
             }
         };
         self.told = Some(Told::Message(whole));
-        Ok(self.message().map(Incoming::Message))
+        Ok(self.message().map(Event::Data))
     }
 
     /// Takes the header of a message that the end of what has been read cuts.
@@ -481,7 +428,7 @@ impl<S: Storage> MessageBuffer<S> {
         &mut self,
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
-    ) -> Result<Option<IncomingPart>, ReceiveError> {
+    ) -> Result<Option<Event<()>>, ReceiveError> {
         self.forget_told();
         self.clear = false;
         if self.message.is_some() {
@@ -529,9 +476,13 @@ impl<S: Storage> MessageBuffer<S> {
     }
 
     /// What a step is to a host that takes parts; `None` if it has to be inflated first.
-    fn tell_part<R: Role, T: Trace>(&mut self, endpoint: &Endpoint<R, T>, step: Step) -> Option<IncomingPart> {
+    fn tell_part<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &Endpoint<R, T>,
+        step: Event<DataStep>,
+    ) -> Option<Event<()>> {
         match step {
-            Step::Data(step) if step.content.is_compressed() => {
+            Event::Data(step) if step.content.is_compressed() => {
                 #[cfg(feature = "deflate")]
                 {
                     if step.part.is_first() {
@@ -548,13 +499,11 @@ impl<S: Storage> MessageBuffer<S> {
                 let _ = endpoint;
                 None
             }
-            Step::Data(DataStep { content, part, at, .. }) => {
+            Event::Data(DataStep { content, part, at, .. }) => {
                 self.told = Some(Told::Part(content, part, at));
-                Some(IncomingPart::Data)
+                Some(Event::Data(()))
             }
-            Step::Ping => Some(IncomingPart::Ping),
-            Step::Pong => Some(IncomingPart::Pong),
-            Step::Close(_) => Some(IncomingPart::Close),
+            Event::Control(control) => Some(Event::Control(control)),
         }
     }
 

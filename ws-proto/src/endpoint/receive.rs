@@ -8,6 +8,7 @@ use super::{control::ControlSlot, limits::Limits, trace::Trace};
 use crate::{
     close::{self, BodyError, CloseCode},
     error::ReceiveErrorKind,
+    event::{Control, Event},
     frame::{CommonHeader, Continuation, Decoder, FrameHeader, Opcode, Rsv},
     mask::{Mask, MaskingKey},
     message::{Content, MessageKind, Part},
@@ -104,15 +105,6 @@ impl Texts {
     }
 }
 
-/// What one step found.
-#[derive(Debug)]
-pub(crate) enum Step {
-    Data(DataStep),
-    Ping,
-    Pong,
-    Close(CloseCode),
-}
-
 /// A whole message, unmasked and checked.
 #[derive(Clone, Debug)]
 pub(crate) struct Whole {
@@ -205,6 +197,11 @@ impl Receiver {
         &mut self.control
     }
 
+    /// The code of the peer's Close, which has just been taken.
+    pub(crate) fn close_code(&self) -> CloseCode {
+        close::parse_body(self.control.payload()).map_or(CloseCode::NO_STATUS, |(code, _)| code)
+    }
+
     /// Bytes still to come of the data frame at hand.
     pub(crate) const fn payload_remaining(&self) -> u64 {
         match self.phase {
@@ -270,11 +267,11 @@ impl Receiver {
         unread: &mut Range<usize>,
         gather_to: Option<usize>,
         trace: &mut impl Trace,
-    ) -> Result<Option<Step>, ReceiveErrorKind> {
+    ) -> Result<Option<Event<DataStep>>, ReceiveErrorKind> {
         loop {
             if matches!(&self.phase, Phase::Header(decoder) if decoder.is_empty()) {
                 if let Some(step) = self.fragments::<R>(buffer, unread, gather_to, trace)? {
-                    return Ok(Some(Step::Data(step)));
+                    return Ok(Some(Event::Data(step)));
                 }
             }
             let step = match &mut self.phase {
@@ -294,9 +291,9 @@ impl Receiver {
                     None
                 }
                 Phase::Data { remaining: 1.., .. } if Range::is_empty(unread) => return Ok(None),
-                Phase::Data { .. } => self.data(buffer, unread, gather_to)?.map(Step::Data),
+                Phase::Data { .. } => self.data(buffer, unread, gather_to)?.map(Event::Data),
                 Phase::Control { remaining: 1.., .. } if Range::is_empty(unread) => return Ok(None),
-                Phase::Control { .. } => self.control_payload(buffer, unread)?,
+                Phase::Control { .. } => self.control_payload(buffer, unread)?.map(Event::Control),
             };
             if step.is_some() {
                 return Ok(step);
@@ -547,7 +544,7 @@ impl Receiver {
         &mut self,
         buffer: &[u8],
         unread: &mut Range<usize>,
-    ) -> Result<Option<Step>, ReceiveErrorKind> {
+    ) -> Result<Option<Control>, ReceiveErrorKind> {
         let Phase::Control { mask, opcode, len: frame_len, remaining, kept } = &mut self.phase else {
             return Ok(None);
         };
@@ -564,17 +561,20 @@ impl Receiver {
         if *kept {
             self.control.end();
         }
-        let step = match opcode {
-            Opcode::Ping => Step::Ping,
-            Opcode::Close => Step::Close(parse_close(self.control.payload())?),
-            _ => Step::Pong,
+        let control = match opcode {
+            Opcode::Ping => Control::Ping,
+            Opcode::Close => {
+                check_close(self.control.payload())?;
+                Control::Close
+            }
+            _ => Control::Pong,
         };
         // §5.5: the short form of the length always suffices.
         let header_len = if mask.is_some() { 6 } else { 2 };
         let frame_len = header_len + u64::from(*frame_len);
         self.next_frame();
         self.pass(frame_len);
-        Ok(Some(step))
+        Ok(Some(control))
     }
 }
 
@@ -589,10 +589,10 @@ const fn with_slack(limit: u64) -> u64 {
     limit.saturating_add(limit / 8).saturating_add(64)
 }
 
-/// The code in the body of the peer's Close.
-fn parse_close(body: &[u8]) -> Result<CloseCode, ReceiveErrorKind> {
+/// Checks the body of the peer's Close.
+fn check_close(body: &[u8]) -> Result<(), ReceiveErrorKind> {
     match close::parse_body(body) {
-        Ok((code, _)) => Ok(code),
+        Ok(_) => Ok(()),
         Err(BodyError::Short) => Err(ReceiveErrorKind::ShortCloseBody),
         Err(BodyError::Code) => Err(ReceiveErrorKind::InvalidCloseCode),
         Err(BodyError::Reason) => Err(ReceiveErrorKind::InvalidCloseReason),

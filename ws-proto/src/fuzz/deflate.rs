@@ -8,11 +8,12 @@ use super::{
 use crate::{
     client,
     config::Config,
-    connection::{Incoming, IncomingPart, MessageBuffer},
+    connection::MessageBuffer,
     deflate::{Deflater, INFLATER_BYTES, Inflater, Parameters, Settings, WindowBits},
+    endpoint::Endpoint,
     endpoint::Negotiated,
-    endpoint::{Endpoint, Event},
     error::{Fault, ReceiveErrorKind},
+    event::Event,
     handshake::HandshakeError,
     message::{Message, MessageKind, Part},
     role::{Client, Role, Server, Side},
@@ -434,8 +435,9 @@ impl Way {
             while !piece.is_empty() && self.error.is_none() {
                 piece = self.read(&mut buffer, piece);
                 while {
-                    let found = self
-                        .watched(|endpoint| buffer.next(endpoint, NOW).map(|found| found.map(Incoming::control)));
+                    let found = self.watched(|endpoint| {
+                        buffer.next(endpoint, NOW).map(|found| found.map(|event| event.control()))
+                    });
                     let told = found.map(|found| {
                         found.map(|found| match found {
                             None => owned(buffer.message().expect("told")),
@@ -470,7 +472,7 @@ impl Way {
                     buffer.next_in(endpoint, NOW, &mut input).map(|found| {
                         found.map(|found| match found {
                             // Where it lies is known without another allocation.
-                            Incoming::Message(message) => {
+                            Event::Data(message) => {
                                 Some((message.kind(), message.as_bytes().as_ptr(), message.as_bytes().len()))
                             }
                             _ => None,
@@ -502,7 +504,7 @@ impl Way {
                 piece = self.read(&mut buffer, piece);
                 loop {
                     let found = self.watched(|endpoint| buffer.next_part(endpoint, NOW));
-                    if found == Ok(Some(IncomingPart::Data)) {
+                    if found == Ok(Some(Event::Data(()))) {
                         let data = buffer.take_part().expect("told");
                         assert!(!data.is_compressed());
                         self.add(data.kind(), data.part(), data.as_bytes());
@@ -732,7 +734,7 @@ fn hear<R: Role>(mut far: Endpoint<R>, pieces: &[&[u8]], mode: u8) -> Vec<Told> 
             let mut input = &mut bytes[..];
             while let Some(found) = buffer.next_in(&mut far, NOW, &mut input).expect("all is well") {
                 told.push(match found {
-                    Incoming::Message(message) => owned(message),
+                    Event::Data(message) => owned(message),
                     _ => Told::Ping(vec![]),
                 });
                 while far.poll_transmit().is_some() {}
@@ -773,13 +775,13 @@ fn take<R: Role>(
     loop {
         if mode & 4 == 0 {
             match buffer.next(far, NOW).expect("all is well") {
-                Some(Incoming::Message(message)) => told.push(owned(message)),
+                Some(Event::Data(message)) => told.push(owned(message)),
                 Some(_) => told.push(Told::Ping(vec![])),
                 None => return,
             }
         } else {
             match buffer.next_part(far, NOW).expect("all is well") {
-                Some(IncomingPart::Data) => {
+                Some(Event::Data(())) => {
                     let data = buffer.take_part().expect("told");
                     begun.extend_from_slice(data.as_bytes());
                     if data.part().is_last() {

@@ -7,10 +7,11 @@ use std::{vec, vec::Vec};
 use super::reference::{Frame, Reference, Told};
 use crate::{
     close::CloseCode,
+    endpoint::Endpoint,
     endpoint::Transmit,
     endpoint::{Cause, Closed, State},
-    endpoint::{Endpoint, Event},
     error::{Fault, ReceiveError},
+    event::{Control, Event},
     message::{MessageKind, Part},
     role::{Role, Side},
     time::Instant,
@@ -116,7 +117,7 @@ impl<R: Role> Host<R> {
                         self.told.push(Told::Message(data.kind(), core::mem::take(&mut self.parts)));
                     }
                 }
-                control => self.told_control(&control, was_open),
+                Event::Control(control) => self.told_control(control, was_open),
             }
             if self.drains {
                 self.drain();
@@ -131,23 +132,22 @@ impl<R: Role> Host<R> {
         }
     }
 
-    fn told_control(&mut self, event: &Event<'_>, was_open: bool) {
+    fn told_control(&mut self, control: Control, was_open: bool) {
         let payload = self.endpoint.control_payload().to_vec();
-        self.told.push(match event {
-            Event::Ping => {
+        self.told.push(match control {
+            Control::Ping => {
                 self.ping = was_open.then(|| payload.clone());
                 Told::Ping(payload)
             }
-            Event::Pong => {
+            Control::Pong => {
                 assert!(self.ping.is_none() || payload.is_empty(), "one place, two payloads");
                 Told::Pong(payload)
             }
-            Event::Close => {
+            Control::Close => {
                 self.ping = None;
                 let (code, reason) = self.endpoint.close_frame().expect("a Close has been told");
                 Told::Close(code, reason.into())
             }
-            Event::Data(_) => unreachable!("not a control frame"),
         });
     }
 

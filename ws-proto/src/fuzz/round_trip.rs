@@ -7,11 +7,12 @@ use super::{
 use crate::{
     close::CloseCode,
     config::Config,
+    endpoint::Endpoint,
     endpoint::Negotiated,
     endpoint::Prepared,
     endpoint::Transmit,
     endpoint::{Cause, Closed, State},
-    endpoint::{Endpoint, Event},
+    event::{Control, Event},
     message::{Message, MessageKind, Part},
     role::{Client, Role, Server},
     time::Instant,
@@ -180,9 +181,9 @@ fn receive<R: Role>(
                         told.push(Told::Message(data.kind(), core::mem::take(&mut message)));
                     }
                 }
-                Event::Ping => told.push(Told::Ping(endpoint.control_payload().to_vec())),
-                Event::Pong => told.push(Told::Pong(endpoint.control_payload().to_vec())),
-                Event::Close => {
+                Event::Control(Control::Ping) => told.push(Told::Ping(endpoint.control_payload().to_vec())),
+                Event::Control(Control::Pong) => told.push(Told::Pong(endpoint.control_payload().to_vec())),
+                Event::Control(Control::Close) => {
                     let (code, reason) = endpoint.close_frame().expect("told");
                     told.push(Told::Close(code, reason.into()));
                 }

@@ -6,13 +6,15 @@ use super::{
 };
 use crate::{
     config::Config,
+    connection::MessageBuffer,
     connection::Storage,
-    connection::{Incoming, IncomingPart, MessageBuffer},
+    endpoint::Endpoint,
     endpoint::Negotiated,
     endpoint::State,
     endpoint::Transmit,
-    endpoint::{Endpoint, Event},
     error::{Fault, ReceiveError, ReceiveErrorKind},
+    event::{Control, Event},
+    message::Message,
     role::{Client, Role, Server},
     time::Instant,
 };
@@ -159,16 +161,22 @@ impl<R: Role> Connection<R> {
         Outcome { told: self.told, output: self.output, error, state, state_before_eof }
     }
 
-    fn control(&self, told: Incoming<'_>) -> Told {
-        let payload = self.endpoint.control_payload().to_vec();
-        match told {
-            Incoming::Message(message) => {
+    fn event(&self, event: &Event<Message<'_>>) -> Told {
+        match event {
+            Event::Data(message) => {
                 assert!(message.as_str().is_none_or(|text| core::str::from_utf8(text.as_bytes()).is_ok()));
                 Told::Message(message.kind(), message.as_bytes().to_vec())
             }
-            Incoming::Ping => Told::Ping(payload),
-            Incoming::Pong => Told::Pong(payload),
-            Incoming::Close => {
+            Event::Control(control) => self.control(*control),
+        }
+    }
+
+    fn control(&self, control: Control) -> Told {
+        let payload = self.endpoint.control_payload().to_vec();
+        match control {
+            Control::Ping => Told::Ping(payload),
+            Control::Pong => Told::Pong(payload),
+            Control::Close => {
                 let (code, reason) = self.endpoint.close_frame().expect("a Close was told");
                 Told::Close(code, reason.into())
             }
@@ -190,9 +198,7 @@ impl<R: Role> Connection<R> {
                         }
                         Told::Message(data.kind(), core::mem::take(&mut message))
                     }
-                    Ok(Some(Event::Ping)) => self.control(Incoming::Ping),
-                    Ok(Some(Event::Pong)) => self.control(Incoming::Pong),
-                    Ok(Some(Event::Close)) => self.control(Incoming::Close),
+                    Ok(Some(Event::Control(control))) => self.control(control),
                     Ok(None) => break,
                     Err(failed) => {
                         assert_eq!(*error.get_or_insert(failed), failed);
@@ -227,7 +233,7 @@ impl<R: Role> Connection<R> {
         while !piece.is_empty() {
             fill(buffer, &self.endpoint, &mut piece, arrived);
             while let Some(incoming) = buffer.next(&mut self.endpoint, NOW)? {
-                let told = self.control(incoming);
+                let told = self.event(&incoming);
                 self.note(told);
             }
         }
@@ -293,7 +299,7 @@ impl<R: Role> Connection<R> {
         input: &mut &mut [u8],
     ) -> Result<(), ReceiveError> {
         while let Some(incoming) = buffer.next_in(&mut self.endpoint, NOW, input)? {
-            let told = self.control(incoming);
+            let told = self.event(&incoming);
             self.note(told);
         }
         Ok(())
@@ -316,7 +322,7 @@ impl<R: Role> Connection<R> {
                 fill(&mut buffer, &self.endpoint, &mut piece, &mut arrived);
                 loop {
                     let told = match buffer.next_part(&mut self.endpoint, NOW) {
-                        Ok(Some(IncomingPart::Data)) => {
+                        Ok(Some(Event::Data(()))) => {
                             let data = buffer.take_part().expect("a part was told");
                             message.extend_from_slice(data.as_bytes());
                             if !data.part().is_last() {
@@ -324,9 +330,7 @@ impl<R: Role> Connection<R> {
                             }
                             Told::Message(data.kind(), core::mem::take(&mut message))
                         }
-                        Ok(Some(IncomingPart::Ping)) => self.control(Incoming::Ping),
-                        Ok(Some(IncomingPart::Pong)) => self.control(Incoming::Pong),
-                        Ok(Some(IncomingPart::Close)) => self.control(Incoming::Close),
+                        Ok(Some(Event::Control(control))) => self.control(control),
                         Ok(None) => break,
                         Err(error) => return self.end(Some(error)),
                     };

@@ -6,11 +6,12 @@ use alloc::boxed::Box;
 
 use crate::{
     config::Config,
-    connection::{Incoming, MessageBuffer},
+    connection::MessageBuffer,
     connection::{Output, Pending},
     endpoint::Endpoint,
     endpoint::State,
     error::SendError,
+    event::Event,
     message::Message,
     role::Server,
     server::{Accept, Opening, OriginPolicy, Request},
@@ -152,7 +153,7 @@ impl<'a> Session<'a> {
         buffer.set_inflate_limits(settings.map(|settings| settings.inflate).unwrap_or_default());
         let Self::Open(endpoint) = self else { return };
         while let Ok(Some(incoming)) = buffer.next_in(endpoint, now, &mut input) {
-            let Incoming::Message(message) = incoming else {
+            let Event::Data(message) = incoming else {
                 output.drain(endpoint);
                 continue;
             };

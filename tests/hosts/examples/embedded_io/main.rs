@@ -14,7 +14,7 @@ use std::{io, net::TcpListener, ops::Range};
 
 use board::{Board, Desk};
 use ws_proto::{
-    Closed, Config, Endpoint, HandshakeError, IncomingPart, MessageBuffer, SendError, Server, State, Transmit,
+    Closed, Config, Endpoint, Event, HandshakeError, MessageBuffer, SendError, Server, State, Transmit,
     server::{Accept, Handshake, Head, OriginPolicy},
 };
 
@@ -48,7 +48,7 @@ fn serve<B: Board>(board: &mut B, input: &mut [u8], output: &mut [u8]) -> Result
             }
         }
         match (found, endpoint.state()) {
-            (Ok(Some(IncomingPart::Data)), _) => {
+            (Ok(Some(Event::Data(()))), _) => {
                 if let Some(part) = buffer.take_part() {
                     match endpoint.write_part(part.kind(), part.part(), part.as_bytes(), output) {
                         Ok(len) => board.write_all(&output[..len])?,

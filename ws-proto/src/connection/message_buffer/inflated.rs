@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 
-use super::{IncomingPart, MessageBuffer, Told};
+use super::{MessageBuffer, Told};
 use crate::{
     connection::storage::Storage,
     deflate::{InflateLimits, Inflater, Use},
@@ -10,6 +10,7 @@ use crate::{
     endpoint::Trace,
     endpoint::receive::DataStep,
     error::{Fault, ReceiveError},
+    event::Event,
     message::MessageKind,
     role::Role,
     time::Instant,
@@ -43,7 +44,7 @@ impl<S: Storage> MessageBuffer<S> {
         &mut self,
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
-    ) -> Result<Option<IncomingPart>, ReceiveError> {
+    ) -> Result<Option<Event<()>>, ReceiveError> {
         while let Some((at, last)) = self.deflated.take() {
             let mut payload = self.storage.bytes().get(at.clone()).unwrap_or_default();
             let found = match &mut self.inflater {
@@ -59,7 +60,7 @@ impl<S: Storage> MessageBuffer<S> {
             }
             if told {
                 self.told = Some(Told::InflatedPart);
-                return Ok(Some(IncomingPart::Data));
+                return Ok(Some(Event::Data(())));
             }
         }
         Ok(None)

@@ -6,13 +6,15 @@ use core::ops::Range;
 use super::Told;
 #[cfg(feature = "deflate")]
 use super::inflated::inflate;
-use super::{Assembly, Foreign, Incoming, KEPT, MessageBuffer};
+use super::{Assembly, Foreign, KEPT, MessageBuffer};
 use crate::{
     connection::storage::Storage,
     endpoint::Endpoint,
     endpoint::Trace,
-    endpoint::receive::{DataStep, Step, ToCome, Whole},
+    endpoint::receive::{DataStep, ToCome, Whole},
     error::{Fault, ReceiveError},
+    event::{Control, Event},
+    message::Message,
     role::Role,
     time::Instant,
 };
@@ -35,13 +37,13 @@ impl<S: Storage> MessageBuffer<S> {
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
         input: &mut &'b mut [u8],
-    ) -> Result<Option<Incoming<'s>>, ReceiveError> {
+    ) -> Result<Option<Event<Message<'s>>>, ReceiveError> {
         let buffer = core::mem::take(input);
         if self.clear {
             if let Some(whole) = endpoint.whole_message(now, buffer) {
                 let (taken, rest) = buffer.split_at_mut(whole.at.end);
                 *input = rest;
-                return Ok(Some(Incoming::Message(whole.message(taken))));
+                return Ok(Some(Event::Data(whole.message(taken))));
             }
         }
         let (found, rest) = self.next_in_slowly(endpoint, now, buffer);
@@ -63,7 +65,7 @@ impl<S: Storage> MessageBuffer<S> {
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
         mut input: &'b mut [u8],
-    ) -> (Result<Option<Incoming<'s>>, ReceiveError>, &'b mut [u8]) {
+    ) -> (Result<Option<Event<Message<'s>>>, ReceiveError>, &'b mut [u8]) {
         let found = self.next_in_any(endpoint, now, &mut input);
         if found.is_err() {
             // What else has been read is discarded, and counts as that.
@@ -77,13 +79,13 @@ impl<S: Storage> MessageBuffer<S> {
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
         input: &mut &'b mut [u8],
-    ) -> Result<Option<Incoming<'s>>, ReceiveError> {
+    ) -> Result<Option<Event<Message<'s>>>, ReceiveError> {
         self.clear = false;
         self.forget_told();
         if !self.unread.is_empty() {
-            match self.next_slowly(endpoint, now, 0)?.map(Incoming::control) {
-                Some(None) => return Ok(self.message().map(Incoming::Message)),
-                Some(control) => return Ok(control),
+            match self.next_slowly(endpoint, now, 0)?.map(|event| event.control()) {
+                Some(None) => return Ok(self.message().map(Event::Data)),
+                Some(control) => return Ok(control.map(Event::Control)),
                 None => {}
             }
         }
@@ -93,7 +95,7 @@ impl<S: Storage> MessageBuffer<S> {
             Some(ToCome::Nothing) => {
                 let whole = self.finished();
                 self.clear = self.is_clear();
-                return Ok(whole.map(|whole| Incoming::Message(whole.message(self.storage.bytes()))));
+                return Ok(whole.map(|whole| Event::Data(whole.message(self.storage.bytes()))));
             }
             Some(ToCome::Payload) => return Ok(None),
             Some(ToCome::Frames) | None => {}
@@ -120,20 +122,20 @@ impl<S: Storage> MessageBuffer<S> {
                     return self.check_room(endpoint, now, 0).map(|()| None);
                 }
                 #[cfg(feature = "deflate")]
-                Some(Step::Data(part)) if part.content.is_compressed() => {
+                Some(Event::Data(part)) if part.content.is_compressed() => {
                     let payload = buffer.get(part.at.clone()).unwrap_or_default();
                     inflate(&mut self.inflater, self.inflate_limits, endpoint, &part, payload)
                         .map(|whole| whole.then_some(Found::Inflated))
                 }
-                Some(Step::Data(part)) if self.message.is_some() => self.append(part, buffer),
-                Some(Step::Data(part)) => {
+                Some(Event::Data(part)) if self.message.is_some() => self.append(part, buffer),
+                Some(Event::Data(part)) => {
                     Assembly::add(&mut local, part).map(|found| found.map(Found::InInput)).map_err(Into::into)
                 }
-                Some(Step::Close(code)) => {
+                Some(Event::Control(Control::Close)) => {
                     self.message = None;
-                    break Ok(Found::Control(Step::Close(code)));
+                    break Ok(Found::Control(Control::Close));
                 }
-                Some(control) => {
+                Some(Event::Control(control)) => {
                     // What has come of a message would be out of reach once the input has moved on.
                     break self.keep(local.take(), buffer, endpoint, now).map(|()| Found::Control(control));
                 }
@@ -149,17 +151,15 @@ impl<S: Storage> MessageBuffer<S> {
         let found = found?;
         self.clear = self.is_clear();
         Ok(Some(match found {
-            Found::InInput(whole) => Incoming::Message(whole.message(taken)),
-            Found::InStorage(whole) => Incoming::Message(whole.message(self.storage.bytes())),
+            Found::InInput(whole) => Event::Data(whole.message(taken)),
+            Found::InStorage(whole) => Event::Data(whole.message(self.storage.bytes())),
             #[cfg(feature = "deflate")]
             Found::Inflated => {
                 self.told = Some(Told::Inflated);
                 self.clear = false;
-                return Ok(self.message().map(Incoming::Message));
+                return Ok(self.message().map(Event::Data));
             }
-            Found::Control(Step::Close(_)) => Incoming::Close,
-            Found::Control(Step::Ping) => Incoming::Ping,
-            Found::Control(Step::Pong | Step::Data(_)) => Incoming::Pong,
+            Found::Control(control) => Event::Control(control),
         }))
     }
 
@@ -320,7 +320,7 @@ enum Found {
     InStorage(Whole),
     #[cfg(feature = "deflate")]
     Inflated,
-    Control(Step),
+    Control(Control),
 }
 
 impl From<Foreign> for Fault {

@@ -1,0 +1,43 @@
+//! Events of an open connection.
+
+/// The next thing that has been received: payload, of a type that says who owns it, or a control frame.
+///
+/// [`Endpoint::receive`](crate::Endpoint::receive) lends parts of messages, [`MessageBuffer::next`](crate::MessageBuffer::next)
+/// whole messages; where the payload is fetched by a call of its own, `P` is `()`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Event<P> {
+    /// Payload of a message.
+    Data(P),
+    /// A control frame (RFC 6455 section 5.5).
+    Control(Control),
+}
+
+/// The kind of a control frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Control {
+    /// A Ping; its answer is owed. [`Endpoint::control_payload`](crate::Endpoint::control_payload) has the payload.
+    Ping,
+    /// A Pong, asked for or not. [`Endpoint::control_payload`](crate::Endpoint::control_payload) has the payload.
+    Pong,
+    /// The peer's Close; nothing follows. [`Endpoint::close_frame`](crate::Endpoint::close_frame) has its code and reason.
+    Close,
+}
+
+impl<P> Event<P> {
+    /// Returns this event with its payload, if it has one, made into another by `f`.
+    pub fn map<Q>(self, f: impl FnOnce(P) -> Q) -> Event<Q> {
+        match self {
+            Self::Data(payload) => Event::Data(f(payload)),
+            Self::Control(control) => Event::Control(control),
+        }
+    }
+
+    /// Returns the control frame, if it is one.
+    #[must_use]
+    pub const fn control(&self) -> Option<Control> {
+        match self {
+            Self::Data(_) => None,
+            Self::Control(control) => Some(*control),
+        }
+    }
+}
