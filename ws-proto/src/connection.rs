@@ -1,15 +1,556 @@
-//! Whole messages in, bytes out: the buffers around an [`Endpoint`](crate::Endpoint).
+//! A connection from the first byte of its opening handshake to the last of its close, for both roles, with its buffers.
 
+mod failure;
+mod memory;
 mod message_buffer;
-#[cfg(feature = "alloc")]
+mod next;
+mod opening;
 mod output;
+mod queue;
+mod reading;
 mod retention;
 mod storage;
 mod write_deadline;
 
+use core::fmt;
+
+use self::opening::{Accepting, Connecting, Parts, Phase, hold};
+use crate::{
+    client,
+    close::CloseCode,
+    config::Config,
+    endpoint::{Cause, Closed, Endpoint, State},
+    error::SendError,
+    event::{Control, Event},
+    handshake::{HandshakeError, WriteError},
+    message::{Data, Message, MessageKind, Part},
+    role::{Client, Entropy, Server},
+    server::OriginPolicy,
+    time::Instant,
+};
+
+pub use failure::Failure;
+pub use memory::{Allocation, DefaultStorage, Holder, Memory};
 pub use message_buffer::MessageBuffer;
-#[cfg(feature = "alloc")]
-pub use output::{Output, Pending};
+pub use next::{Next, Reply};
+pub use opening::{Opens, Request};
+pub use output::{DefaultQueue, Output, Pending};
+pub use queue::{FixedQueue, Queue};
+pub use reading::Reading;
 pub use retention::Retention;
 pub use storage::Storage;
 pub use write_deadline::WriteDeadline;
+
+/// A connection from the first byte of its opening handshake to the last of its close.
+///
+/// It does no I/O. The host reads to [`room`](Self::room), says how much came by [`received`](Self::received), takes
+/// everything that [`next`](Self::next) returns, writes what is [`pending`](Self::pending) and says how much left by
+/// [`written`](Self::written), and waits no longer than [`poll_timeout`](Self::poll_timeout), after which it calls
+/// [`handle_timeout`](Self::handle_timeout). Pings are answered, closes completed and dead peers given up on the way. When it
+/// [is over](Self::is_over), the transport is dropped.
+///
+/// ```
+/// use std::io::{self, Read, Write};
+/// use ws_proto::{Config, Instant, Server};
+/// use ws_proto::connection::{Connection, Next, Pending};
+/// use ws_proto::server::{Accept, OriginPolicy};
+///
+/// /// Echoes until the connection is over.
+/// fn echo(mut stream: impl Read + Write, now: impl Fn() -> Instant) -> io::Result<()> {
+///     let mut connection = Connection::accept(&Config::default(), OriginPolicy::SameHost, now());
+///     while !connection.is_over() {
+///         let len = stream.read(connection.room())?;
+///         connection.received(now(), len);
+///         while let Some(next) = connection.next() {
+///             match next {
+///                 Next::Opening(mut request) => request.accept(&Accept::new()).map_err(io::Error::other)?,
+///                 Next::Data(message, mut reply) => reply.send(message).map_err(io::Error::other)?,
+///                 Next::Control(_) => {}
+///                 Next::Closed(end) => println!("{end:?}"),
+///             }
+///         }
+///         connection.flush(now(), |pending| match pending {
+///             Pending::Bytes(bytes) => stream.write(bytes),
+///             Pending::Shutdown => Ok(0), // here a socket is half-closed
+///         })?;
+///     }
+///     Ok(())
+/// }
+/// # struct Both<'b>(&'b [u8], Vec<u8>);
+/// # impl Read for Both<'_> { fn read(&mut self, to: &mut [u8]) -> io::Result<usize> { self.0.read(to) } }
+/// # impl Write for Both<'_> {
+/// #     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> { self.1.write(bytes) }
+/// #     fn flush(&mut self) -> io::Result<()> { Ok(()) }
+/// # }
+/// # let request = b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+/// #     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n\x81\x82\0\0\0\0Hi";
+/// # let mut stream = Both(request, Vec::new());
+/// # struct Lent<'l, 'b>(&'l mut Both<'b>);
+/// # impl Read for Lent<'_, '_> { fn read(&mut self, to: &mut [u8]) -> io::Result<usize> { self.0.read(to) } }
+/// # impl Write for Lent<'_, '_> {
+/// #     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> { self.0.write(bytes) }
+/// #     fn flush(&mut self) -> io::Result<()> { Ok(()) }
+/// # }
+/// # echo(Lent(&mut stream), || Instant::ZERO)?;
+/// # assert!(stream.1.starts_with(b"HTTP/1.1 101 ") && stream.1.ends_with(b"\x81\x02Hi"));
+/// # Ok::<(), io::Error>(())
+/// ```
+///
+/// # Memory
+///
+/// `S` is where it keeps what it receives. On `Vec<u8>` (feature `alloc`) its [`Memory`] is on the heap, grows with what
+/// arrives and shrinks again; an event loop with many connections lends one `Memory` to whichever has something to do
+/// ([`attach`](Self::attach), [`detach`](Self::detach)), and an idle connection is then no more than its endpoint. On
+/// `&mut [u8]` there is no heap at all: [`accept_in`](Self::accept_in), [`connect_in`](Self::connect_in).
+///
+/// # Failures
+///
+/// Nothing that a peer does makes a call fail: [`next`](Self::next) returns it as [`Next::Closed`], after which the connection
+/// ends by itself in good order. Calls that send return a [`SendError`] if they are refused, and have changed nothing then.
+pub struct Connection<'a, R: Opens, S: Allocation = DefaultStorage> {
+    phase: Phase<'a, R>,
+    memory: S::Held,
+}
+
+#[cfg(feature = "alloc")]
+impl<'a> Connection<'a, Server> {
+    /// Creates a server's connection that waits for a request from `now` on, admitting pages by `origin`.
+    #[must_use]
+    pub fn accept(config: &Config, origin: OriginPolicy<'a>, now: Instant) -> Self {
+        Self::accept_in(Some(alloc::boxed::Box::new(Memory::new(config))), config, origin, now)
+    }
+}
+
+impl<'a, S: Allocation> Connection<'a, Server, S> {
+    /// Creates a server's connection with this memory; see [`accept`](Connection::accept).
+    ///
+    /// The memory is a [`Memory::fixed`] without a heap; with one, `None` for a connection that is
+    /// [lent](Self::attach) its memory.
+    #[must_use]
+    pub fn accept_in(memory: S::Held, config: &Config, origin: OriginPolicy<'a>, now: Instant) -> Self {
+        Self { phase: Phase::Opening(hold(Accepting::new(config, origin, now))), memory }
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl<'a, E: Entropy> Connection<'a, Client<E>> {
+    /// Creates a client's connection at `now`, whose request is pending.
+    ///
+    /// # Errors
+    ///
+    /// The request has a part that cannot be sent, or `entropy` has failed ([`WriteError::Entropy`]).
+    pub fn connect(
+        request: client::Request<'a>,
+        entropy: E,
+        config: &Config,
+        now: Instant,
+    ) -> Result<Self, WriteError> {
+        Self::connect_in(Some(alloc::boxed::Box::new(Memory::new(config))), request, entropy, config, now)
+    }
+}
+
+impl<'a, E: Entropy, S: Allocation> Connection<'a, Client<E>, S> {
+    /// Creates a client's connection with this memory; see [`connect`](Connection::connect) and
+    /// [`accept_in`](Self::accept_in).
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Connection::connect), and [`WriteError::BufferTooSmall`] if the output has no room for the request.
+    pub fn connect_in(
+        mut memory: S::Held,
+        request: client::Request<'a>,
+        mut entropy: E,
+        config: &Config,
+        now: Instant,
+    ) -> Result<Self, WriteError> {
+        let mut nonce = [0; 16];
+        entropy.fill(&mut nonce).map_err(|_| WriteError::Entropy)?;
+        let handshake = client::Handshake::new(request, nonce, now, config)?;
+        let memory_now = memory.get();
+        memory_now.now = now;
+        memory_now.output.append_head(|out| Ok((handshake.write_request(out)?, ())))?;
+        #[cfg(feature = "deflate")]
+        if let Some(settings) = request.settings() {
+            memory_now.set_deflate(settings);
+        }
+        let state = Connecting::new(handshake, config.clone(), Client::new(entropy));
+        Ok(Self { phase: Phase::Opening(hold(state)), memory })
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl<R: Opens> Connection<'_, R> {
+    /// Creates a connection that is open already: its opening handshake was made by an HTTP library.
+    ///
+    /// `received` is what has been read after the handshake's head.
+    #[must_use]
+    pub fn open(endpoint: Endpoint<R>, received: alloc::vec::Vec<u8>, config: &Config) -> Self {
+        let memory = Memory { incoming: MessageBuffer::from(received), ..Memory::new(config) };
+        Self { phase: Phase::Open(endpoint), memory: Some(alloc::boxed::Box::new(memory)) }
+    }
+
+    /// Lends the connection memory, unless it holds some: then `memory` is returned.
+    ///
+    /// Attach memory before anything else is done with a connection; a connection without any makes its own, with the
+    /// deadlines of [`Config::default`].
+    pub fn attach(&mut self, memory: alloc::boxed::Box<Memory>) -> Option<alloc::boxed::Box<Memory>> {
+        if self.memory.is_some() {
+            return Some(memory);
+        }
+        self.memory = Some(memory);
+        None
+    }
+
+    /// Takes the memory back, if nothing in it is unfinished: otherwise the connection keeps it.
+    pub fn detach(&mut self) -> Option<alloc::boxed::Box<Memory>> {
+        self.memory.take_if(|memory| memory.is_empty())
+    }
+
+    /// Lends what is pending to a transport that owns what it writes, at `now`; empty if no bytes are pending.
+    /// [`put_back`](Self::put_back) ends the loan. Until then more can be sent, but not lent.
+    pub fn lend_output(&mut self, now: Instant) -> alloc::vec::Vec<u8> {
+        self.memory.get().output.lend_bytes(now)
+    }
+
+    /// Takes back what was [lent](Self::lend_output), of which the transport took the first `len` bytes at `now`. The rest
+    /// goes before what was sent meanwhile. [`written`](Self::written) is included.
+    pub fn put_back(&mut self, now: Instant, bytes: alloc::vec::Vec<u8>, len: usize) {
+        let tell = self.memory.get().output.restore(now, bytes, len);
+        if let (Phase::Open(endpoint), true) = (&mut self.phase, tell) {
+            endpoint.written(now);
+        }
+    }
+}
+
+impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
+    /// Returns the room for the next read. It is empty only when the connection [is over](Self::is_over), or storage of fixed
+    /// length is full of what [`next`](Self::next) has not been asked for.
+    pub fn room(&mut self) -> &mut [u8] {
+        let incoming = &mut self.memory.get().incoming;
+        match &self.phase {
+            Phase::Opening(_) => incoming.head_room(),
+            Phase::Open(endpoint) => incoming.unfilled(endpoint),
+            Phase::Over => &mut [],
+        }
+    }
+
+    /// Takes note of a read at `now`, of `len` bytes to [`room`](Self::room). 0 is the end of the transport, as a read of a
+    /// socket returns it.
+    pub fn received(&mut self, now: Instant, len: usize) {
+        let memory = self.memory.get();
+        memory.now = now;
+        if len > 0 {
+            memory.incoming.filled(len);
+            return;
+        }
+        match &mut self.phase {
+            Phase::Opening(_) => {
+                memory.ended = Some(Ok(Closed { clean: false, code: CloseCode::ABNORMAL, cause: Cause::Eof }));
+                self.phase = Phase::Over;
+            }
+            Phase::Open(endpoint) => endpoint.receive_eof(),
+            Phase::Over => {}
+        }
+    }
+
+    /// Returns the next thing that has happened; `None` if more must be read, or a deadline pass. Call it until then.
+    #[inline]
+    #[allow(clippy::should_implement_trait, reason = "what it returns borrows the connection")]
+    pub fn next(&mut self) -> Option<Next<'_, 'a, R, Message<'_>, S>> {
+        if !matches!(self.phase, Phase::Open(_)) {
+            return self.next_opening();
+        }
+        let memory = self.memory.get();
+        let Phase::Open(endpoint) = &mut self.phase else { return None };
+        match memory.incoming.next(endpoint, memory.now) {
+            Ok(Some(Event::Data(message))) => Some(Next::Data(
+                message,
+                Reply {
+                    endpoint,
+                    output: &mut memory.output,
+                    #[cfg(feature = "deflate")]
+                    deflater: &mut memory.deflater,
+                },
+            )),
+            Ok(Some(Event::Control(control))) => Some(told(endpoint, &mut memory.output, control)),
+            Ok(None) | Err(_) => end(endpoint, &mut memory.output, &mut memory.ended),
+        }
+    }
+
+    /// Like [`next`](Self::next), for messages too big to be held: payload comes in parts.
+    ///
+    /// May be called between messages, and where it was called before in a message.
+    pub fn next_part(&mut self) -> Option<Next<'_, 'a, R, Data<'_>, S>> {
+        if !matches!(self.phase, Phase::Open(_)) {
+            return self.next_opening();
+        }
+        let memory = self.memory.get();
+        let Phase::Open(endpoint) = &mut self.phase else { return None };
+        match memory.incoming.next_part(endpoint, memory.now) {
+            Ok(Some(Event::Data(()))) => {
+                let reply = Reply {
+                    endpoint,
+                    output: &mut memory.output,
+                    #[cfg(feature = "deflate")]
+                    deflater: &mut memory.deflater,
+                };
+                memory.incoming.take_part().map(|data| Next::Data(data, reply))
+            }
+            Ok(Some(Event::Control(control))) => Some(told(endpoint, &mut memory.output, control)),
+            Ok(None) | Err(_) => end(endpoint, &mut memory.output, &mut memory.ended),
+        }
+    }
+
+    /// [`next`](Self::next) before the connection is open, and after it.
+    #[cold]
+    fn next_opening<P>(&mut self) -> Option<Next<'_, 'a, R, P, S>> {
+        let found = match &mut self.phase {
+            Phase::Opening(state) => {
+                let memory = self.memory.get();
+                match R::poll_head(state, memory.now, memory.incoming.unread()) {
+                    Ok(None) if memory.incoming.is_full() => Err(HandshakeError::HeadTooLong),
+                    found => found,
+                }
+            }
+            Phase::Open(_) | Phase::Over => Ok(None),
+        };
+        match found {
+            Ok(None) => self.memory.get().ended.take().map(Next::Closed),
+            Ok(Some(head_len)) => Some(match R::open(self.parts(), head_len) {
+                Ok(opening) => Next::Opening(opening),
+                Err(error) => Next::Closed(Err(Failure::Handshake(error))),
+            }),
+            Err(error) => {
+                R::fail(self.parts(), error);
+                Some(Next::Closed(Err(Failure::Handshake(error))))
+            }
+        }
+    }
+
+    fn parts(&mut self) -> Parts<'_, 'a, R, S> {
+        let memory = self.memory.get();
+        let (received, start) = memory.incoming.head();
+        Parts {
+            phase: &mut self.phase,
+            received,
+            start,
+            output: &mut memory.output,
+            ended: &mut memory.ended,
+            now: memory.now,
+            #[cfg(feature = "deflate")]
+            deflater: &mut memory.deflater,
+        }
+    }
+
+    /// Returns the way to send on an open connection.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::NotOpen`] before the opening handshake is complete, [`SendError::Closing`] when the connection is over.
+    pub fn sender(&mut self) -> Result<Reply<'_, R, S>, SendError> {
+        match &mut self.phase {
+            Phase::Opening(_) => Err(SendError::NotOpen),
+            Phase::Over => Err(SendError::Closing),
+            Phase::Open(endpoint) => {
+                let memory = self.memory.get();
+                Ok(Reply {
+                    endpoint,
+                    output: &mut memory.output,
+                    #[cfg(feature = "deflate")]
+                    deflater: &mut memory.deflater,
+                })
+            }
+        }
+    }
+
+    /// Queues a message, compressed if that has been agreed on.
+    ///
+    /// # Errors
+    ///
+    /// As [`sender`](Self::sender) and [`Reply::send`].
+    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError> {
+        self.sender()?.send(message)
+    }
+
+    /// Queues part of a message as a frame of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`sender`](Self::sender) and [`Reply::send_part`].
+    pub fn send_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<(), SendError> {
+        self.sender()?.send_part(kind, part, payload)
+    }
+
+    /// Queues a Ping; the answer is a [`Control::Pong`].
+    ///
+    /// # Errors
+    ///
+    /// As [`sender`](Self::sender) and [`Reply::ping`].
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.sender()?.ping(payload)
+    }
+
+    /// Queues our Close at `now` and begins the closing handshake. What the peer still sends is returned by
+    /// [`next`](Self::next) until its Close has come.
+    ///
+    /// # Errors
+    ///
+    /// As [`sender`](Self::sender) and [`Reply::close`].
+    pub fn close(&mut self, now: Instant, code: CloseCode, reason: &str) -> Result<(), SendError> {
+        self.sender()?.close(now, code, reason)
+    }
+
+    /// Returns what is to be done next with the transport; `None` if there is nothing.
+    #[must_use]
+    pub fn pending(&self) -> Option<Pending<'_>> {
+        self.memory.peek().and_then(|memory| memory.output.pending())
+    }
+
+    /// Takes note of an attempt to write at `now`, of which the transport took `len` bytes.
+    ///
+    /// Call it after every attempt, with 0 after one that took nothing: from then on the peer's time counts.
+    pub fn written(&mut self, now: Instant, len: usize) {
+        let tell = self.memory.get().output.advance(now, len);
+        if let (Phase::Open(endpoint), true) = (&mut self.phase, tell) {
+            endpoint.written(now);
+        }
+    }
+
+    /// Takes note that the transport has been half-closed, which [`Pending::Shutdown`] asked for.
+    pub fn shut_down(&mut self) {
+        self.memory.get().output.shut_down();
+    }
+
+    /// Does all that is pending, through `write`: it returns how many bytes the transport has taken, and for
+    /// [`Pending::Shutdown`] any number. Includes [`written`](Self::written) and [`shut_down`](Self::shut_down).
+    ///
+    /// # Errors
+    ///
+    /// Those of `write`: when a transport takes no more for now, that is one.
+    pub fn flush<X>(
+        &mut self,
+        now: Instant,
+        mut write: impl FnMut(Pending<'_>) -> Result<usize, X>,
+    ) -> Result<(), X> {
+        while let Some(pending) = self.pending() {
+            let is_shutdown = pending == Pending::Shutdown;
+            let result = write(pending);
+            if is_shutdown {
+                self.shut_down();
+            } else {
+                self.written(now, *result.as_ref().unwrap_or(&0));
+            }
+            result?;
+        }
+        Ok(())
+    }
+
+    /// Returns when to call [`handle_timeout`](Self::handle_timeout) at the latest; `None`: never.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let own = match &self.phase {
+            Phase::Opening(state) => R::poll_timeout(state),
+            Phase::Open(endpoint) => endpoint.poll_timeout(),
+            Phase::Over => None,
+        };
+        let output = self.memory.peek().and_then(|memory| memory.output.poll_timeout());
+        [own, output].into_iter().flatten().min()
+    }
+
+    /// Does what is due at `now`; too early is harmless. Take what has arrived before, or a busy moment of the host's counts
+    /// against the peer.
+    ///
+    /// A peer that has taken too little output for too long is given up: the output is dropped and the connection is over.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.poll_timeout().is_none_or(|deadline| deadline > now) {
+            return;
+        }
+        let memory = self.memory.get();
+        if memory.output.is_overdue(now) {
+            memory.output.abandon();
+            memory.ended = Some(Err(Failure::WriteTimeout));
+            self.phase = Phase::Over;
+        }
+        match &mut self.phase {
+            Phase::Opening(_) => {
+                let error = HandshakeError::Timeout;
+                R::fail(self.parts(), error);
+                self.memory.get().ended = Some(Err(Failure::Handshake(error)));
+            }
+            Phase::Open(endpoint) => {
+                memory.output.handle_timeout(endpoint, now);
+                // Whatever is due, the connection has been idle.
+                memory.release();
+            }
+            Phase::Over => {}
+        }
+    }
+
+    /// Returns whether all is done: drop the transport.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        let is_over = match &self.phase {
+            Phase::Opening(_) => false,
+            Phase::Open(endpoint) => matches!(endpoint.state(), State::Closed(_)),
+            Phase::Over => true,
+        };
+        is_over && self.memory.peek().is_none_or(|memory| memory.output.is_written())
+    }
+
+    /// Returns the endpoint, for everything else; `None` before the connection is open, and when it is over.
+    #[must_use]
+    pub const fn endpoint(&self) -> Option<&Endpoint<R>> {
+        match &self.phase {
+            Phase::Open(endpoint) => Some(endpoint),
+            Phase::Opening(_) | Phase::Over => None,
+        }
+    }
+
+    /// Returns how many bytes wait to be written. A host reads no more from a peer that lets too many wait.
+    #[must_use]
+    pub fn pending_len(&self) -> usize {
+        self.memory.peek().map_or(0, |memory| memory.output.len())
+    }
+
+    /// Returns the payload of the Ping or Pong that [`next`](Self::next) has returned last, until it is called again.
+    #[must_use]
+    pub fn control_payload(&self) -> &[u8] {
+        self.endpoint().map_or(&[], Endpoint::control_payload)
+    }
+
+    /// Returns the code and the reason of the peer's Close, once it has come; see [`Endpoint::close_frame`].
+    #[must_use]
+    pub fn close_frame(&self) -> Option<(CloseCode, &str)> {
+        self.endpoint()?.close_frame()
+    }
+}
+
+/// Queues what a control frame calls for.
+fn told<'c, 'a, R: Opens, P, S: Allocation>(
+    endpoint: &mut Endpoint<R>,
+    output: &mut Output<S::Queue>,
+    control: Control,
+) -> Next<'c, 'a, R, P, S> {
+    output.drain(endpoint);
+    Next::Control(control)
+}
+
+/// Queues what is owed when all that was read has been taken; returns the end once, when it is certain.
+fn end<'c, 'a, R: Opens, P, S: Allocation>(
+    endpoint: &mut Endpoint<R>,
+    output: &mut Output<S::Queue>,
+    ended: &mut Option<Result<Closed, Failure>>,
+) -> Option<Next<'c, 'a, R, P, S>> {
+    output.drain(endpoint);
+    let end = ended.take().or_else(|| endpoint.take_end().map(|end| end.map_err(Failure::Receive)));
+    end.map(Next::Closed)
+}
+
+impl<R: Opens, S: Allocation> fmt::Debug for Connection<'_, R, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("side", &R::SIDE)
+            .field("state", &self.endpoint().map(Endpoint::state))
+            .finish_non_exhaustive()
+    }
+}

@@ -52,6 +52,8 @@ pub struct Endpoint<R: Role, T: Trace = ()> {
     clock: Clock,
     timeouts: Timeouts,
     ping_owed: bool,
+    /// Whether [`take_end`](Self::take_end) has returned the end.
+    end_taken: bool,
     failure: Option<ReceiveErrorKind>,
     role: R,
     trace: T,
@@ -77,6 +79,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
             clock: Clock::new(now),
             timeouts: Timeouts::new(config, R::SIDE),
             ping_owed: false,
+            end_taken: false,
             failure: None,
             role,
             trace,
@@ -393,10 +396,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     ///
     /// As [`send`](Self::send), and [`SendError::BufferTooSmall`]. Nothing has changed then.
     pub fn write(&mut self, message: Message<'_>, out: &mut [u8]) -> Result<usize, SendError> {
-        let (sender, header) = self.admit_message(message)?;
-        let len = encode_frame(&header, message.as_bytes(), out)?;
-        self.commit(sender, &header);
-        Ok(len)
+        self.encode(message, |header, payload| encode_frame(header, payload, out))
     }
 
     /// Writes part of a message as one frame to `out`; see [`write`](Self::write).
@@ -411,10 +411,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         payload: &[u8],
         out: &mut [u8],
     ) -> Result<usize, SendError> {
-        let (sender, header) = self.admit_part(kind, part, payload)?;
-        let len = encode_frame(&header, payload, out)?;
-        self.commit(sender, &header);
-        Ok(len)
+        self.encode_part(kind, part, payload, |header| encode_frame(header, payload, out))
     }
 
     /// Appends a whole message as one frame to `out`; see [`write`](Self::write).
@@ -425,10 +422,10 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     #[cfg(feature = "alloc")]
     #[inline(always)]
     pub fn write_to(&mut self, message: Message<'_>, out: &mut alloc::vec::Vec<u8>) -> Result<(), SendError> {
-        let (sender, header) = self.admit_message(message)?;
-        crate::frame::append_frame(&header, message.as_bytes(), out);
-        self.commit(sender, &header);
-        Ok(())
+        self.encode(message, |header, payload| {
+            crate::frame::append_frame(header, payload, out);
+            Ok(())
+        })
     }
 
     /// Appends part of a message as one frame to `out`; see [`write_part`](Self::write_part).
@@ -444,10 +441,37 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         payload: &[u8],
         out: &mut alloc::vec::Vec<u8>,
     ) -> Result<(), SendError> {
-        let (sender, header) = self.admit_part(kind, part, payload)?;
-        crate::frame::append_frame(&header, payload, out);
+        self.encode_part(kind, part, payload, |header| {
+            crate::frame::append_frame(header, payload, out);
+            Ok(())
+        })
+    }
+
+    /// Admits a whole message and has `encode` put its frame where it goes; on an error nothing has changed.
+    #[inline(always)]
+    pub(crate) fn encode<X>(
+        &mut self,
+        message: Message<'_>,
+        encode: impl FnOnce(&FrameHeader, &[u8]) -> Result<X, SendError>,
+    ) -> Result<X, SendError> {
+        let (sender, header) = self.admit_message(message)?;
+        let encoded = encode(&header, message.as_bytes())?;
         self.commit(sender, &header);
-        Ok(())
+        Ok(encoded)
+    }
+
+    /// Admits part of a message and has `encode` put its frame where it goes; on an error nothing has changed.
+    pub(crate) fn encode_part<X>(
+        &mut self,
+        kind: MessageKind,
+        part: Part,
+        payload: &[u8],
+        encode: impl FnOnce(&FrameHeader) -> Result<X, SendError>,
+    ) -> Result<X, SendError> {
+        let (sender, header) = self.admit_part(kind, part, payload)?;
+        let encoded = encode(&header)?;
+        self.commit(sender, &header);
+        Ok(encoded)
     }
 
     #[inline]
@@ -685,6 +709,16 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     #[must_use]
     pub fn closed(&self) -> Option<Closed> {
         self.closing.closed()
+    }
+
+    /// Returns [`closed`](Self::closed), or the failure, once.
+    pub(crate) fn take_end(&mut self) -> Option<Result<Closed, ReceiveError>> {
+        if self.closing.is_open() || self.end_taken {
+            return None;
+        }
+        let closed = self.closed()?;
+        self.end_taken = true;
+        Some(self.failure().map_or(Ok(closed), Err))
     }
 }
 

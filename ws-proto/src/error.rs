@@ -197,6 +197,8 @@ impl fmt::Display for Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SendError {
+    /// The opening handshake is not complete.
+    NotOpen,
     /// The connection is closing or closed: no more messages can be sent.
     Closing,
     /// A message is in progress: end it with [`Part::Last`](crate::Part::Last) first.
@@ -225,6 +227,7 @@ pub enum SendError {
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::NotOpen => "opening handshake is not complete (RFC 6455 section 4.1)",
             Self::Closing => "connection is closing (RFC 6455 section 5.5.1)",
             Self::MessageInProgress => {
                 "a message is in progress, end it with its last part first (RFC 6455 section 5.4)"

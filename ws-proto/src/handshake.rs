@@ -40,6 +40,8 @@ pub use error::{HandshakeError, SingleField, WriteError};
 pub use extension::{Extension, Parameters, Value};
 pub use field::Fields;
 pub use foreign::LooksLike;
+#[cfg(feature = "alloc")]
+pub(crate) use write::append;
 
 /// The longest request target accepted: what RFC 9112 section 3 recommends to support at least.
 pub const MAX_TARGET_LEN: usize = 8_000;

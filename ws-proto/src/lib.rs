@@ -178,7 +178,7 @@ pub mod utf8;
 
 mod close;
 mod config;
-mod connection;
+pub mod connection;
 mod endpoint;
 mod error;
 mod event;
@@ -190,9 +190,9 @@ mod time;
 
 pub use close::{CloseCode, MAX_REASON_LEN};
 pub use config::Config;
-pub use connection::{MessageBuffer, Retention, Storage, WriteDeadline};
-#[cfg(feature = "alloc")]
-pub use connection::{Output, Pending};
+pub use connection::{
+    Connection, FixedQueue, MessageBuffer, Next, Output, Pending, Retention, Storage, WriteDeadline,
+};
 pub use endpoint::{Cause, Closed, ControlFrame, Endpoint, Negotiated, Prepared, State, Trace, Transmit};
 pub use error::{Fault, ReceiveError, ReceiveErrorKind, SendError};
 pub use event::{Control, Event};

@@ -205,6 +205,28 @@ impl<S: Storage> MessageBuffer<S> {
         room.get_mut(..len).unwrap_or_default()
     }
 
+    /// Returns the room for more of the opening handshake's head, which grows as that arrives.
+    pub(super) fn head_room(&mut self) -> &mut [u8] {
+        let len = self.storage.bytes().len();
+        if self.unread.end == len {
+            self.storage.grow(len.saturating_mul(2).max(SMALLEST_READ).min(self.storage.limit()));
+        }
+        self.storage.bytes_mut().get_mut(self.unread.end..).unwrap_or_default()
+    }
+
+    /// Returns whether all of the storage is full, and it cannot grow.
+    pub(super) fn is_full(&self) -> bool {
+        self.unread.end >= self.storage.limit()
+    }
+
+    /// Returns what has been read of the opening handshake, and where in the storage it begins, which is moved on by what
+    /// is taken of it.
+    pub(super) fn head(&mut self) -> (&[u8], &mut usize) {
+        self.clear = false;
+        let unread = self.storage.bytes().get(self.unread.clone()).unwrap_or_default();
+        (unread, &mut self.unread.start)
+    }
+
     /// Tells that the first `len` bytes of [`unfilled`](Self::unfilled) have been read to.
     pub fn filled(&mut self, len: usize) {
         let room = self.storage.bytes().len().saturating_sub(self.unread.end);

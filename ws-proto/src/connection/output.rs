@@ -2,18 +2,19 @@
 
 use core::fmt;
 
+#[cfg(feature = "alloc")]
 use alloc::vec::Vec;
 
+#[cfg(not(feature = "alloc"))]
+use super::queue::FixedQueue;
+use super::{queue::Queue, retention::Retention, write_deadline::WriteDeadline};
 use crate::{
     close::CloseCode,
     config::Config,
-    connection::retention::Retention,
-    connection::write_deadline::WriteDeadline,
-    endpoint::Endpoint,
-    endpoint::Trace,
-    endpoint::{ControlFrame, Transmit},
+    endpoint::{ControlFrame, Endpoint, Trace, Transmit},
     error::SendError,
-    message::Message,
+    handshake::WriteError,
+    message::{Message, MessageKind, Part},
     role::Role,
     time::Instant,
 };
@@ -54,13 +55,12 @@ use crate::{
 /// }
 /// # trait Shutdown { fn half_close(&mut self) -> io::Result<()>; }
 /// ```
-#[derive(Default)]
-pub struct Output {
-    /// `written <= bytes.len()`
-    bytes: Vec<u8>,
-    /// How many bytes at the front of `bytes` the transport has taken.
+pub struct Output<Q = DefaultQueue> {
+    /// `written <= queue.bytes().len()`
+    queue: Q,
+    /// How many bytes at the front of `queue` the transport has taken.
     written: usize,
-    /// How many bytes are [lent](Self::lend_bytes), which go before `bytes`.
+    /// How many bytes are [lent](Self::lend_bytes), which go before those in `queue`.
     lent: usize,
     /// How many bytes that wait, lent ones first, end with the last Ping, Close or half-close; 0 if that has left.
     awaited: usize,
@@ -68,6 +68,13 @@ pub struct Output {
     retention: Retention,
     deadline: WriteDeadline,
 }
+
+/// Where an [`Output`] keeps its bytes if it does not say otherwise.
+#[cfg(feature = "alloc")]
+pub type DefaultQueue = Vec<u8>;
+/// Where an [`Output`] keeps its bytes if it does not say otherwise.
+#[cfg(not(feature = "alloc"))]
+pub type DefaultQueue = FixedQueue<'static>;
 
 /// What is to be done next with the transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,159 +85,34 @@ pub enum Pending<'o> {
     Shutdown,
 }
 
-/// What an output buffer keeps in any case when all of it has been written.
-const KEPT: usize = 64 * 1024;
+/// The memory that an output keeps in any case when all of it has been written, in bytes.
+const OUTPUT_KEPT: usize = 64 * 1024;
 
-impl Output {
+#[cfg(feature = "alloc")]
+impl Output<Vec<u8>> {
     /// Creates an empty output with the deadlines of [`Config::default`], which holds no memory.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self::with_config(&Config::new())
     }
 
     /// Creates an empty output with the deadlines of `config`, which holds no memory.
     #[must_use]
     pub fn with_config(config: &Config) -> Self {
-        Self { deadline: WriteDeadline::new(config), ..Self::default() }
-    }
-
-    /// Takes over all that `endpoint` owes the peer: the [one law](crate#the-one-law)'s drain.
-    #[inline]
-    pub fn drain<R: Role, T: Trace>(&mut self, endpoint: &mut Endpoint<R, T>) {
-        while let Some(transmit) = endpoint.poll_transmit() {
-            self.owe(&transmit);
-        }
-    }
-
-    /// Takes over one thing that is owed: rarely is there any.
-    #[cold]
-    fn owe(&mut self, transmit: &Transmit) {
-        match transmit {
-            Transmit::Control(frame) => {
-                self.bytes.extend_from_slice(frame.as_bytes());
-                if !frame.is_pong() {
-                    self.awaited = self.waiting();
-                }
-            }
-            Transmit::Shutdown => {
-                self.shutdown_owed = true;
-                self.awaited = self.waiting();
-            }
-        }
-    }
-
-    /// Queues a whole message, behind what `endpoint` owes.
-    ///
-    /// # Errors
-    ///
-    /// As [`Endpoint::write_to`].
-    pub fn send<R: Role, T: Trace>(
-        &mut self,
-        endpoint: &mut Endpoint<R, T>,
-        message: Message<'_>,
-    ) -> Result<(), SendError> {
-        self.drain(endpoint);
-        endpoint.write_to(message, &mut self.bytes)
-    }
-
-    /// Queues a whole message, compressed if that has been agreed on and makes it shorter, behind what `endpoint` owes.
-    ///
-    /// # Errors
-    ///
-    /// As [`Endpoint::write_deflated_to`].
-    #[cfg(feature = "deflate")]
-    pub fn send_deflated<R: Role, T: Trace>(
-        &mut self,
-        endpoint: &mut Endpoint<R, T>,
-        message: Message<'_>,
-        deflater: &mut crate::deflate::Deflater,
-    ) -> Result<(), SendError> {
-        self.drain(endpoint);
-        endpoint.write_deflated_to(message, deflater, &mut self.bytes)
-    }
-
-    /// Queues our Close, behind what `endpoint` owes.
-    ///
-    /// # Errors
-    ///
-    /// As [`Endpoint::write_close`].
-    pub fn close<R: Role, T: Trace>(
-        &mut self,
-        endpoint: &mut Endpoint<R, T>,
-        now: Instant,
-        code: CloseCode,
-        reason: &str,
-    ) -> Result<(), SendError> {
-        self.drain(endpoint);
-        let mut frame = [0; ControlFrame::MAX_LEN];
-        let len = endpoint.write_close(now, code, reason, &mut frame)?;
-        self.bytes.extend_from_slice(frame.get(..len).unwrap_or_default());
-        self.awaited = self.waiting();
-        Ok(())
+        Self::on(Vec::new(), config)
     }
 
     /// Where more can be appended: a head of the opening handshake, part of a message, a prepared one.
     ///
     /// What is in it already stays there; [`take_bytes`](Self::take_bytes) takes it out.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
-        &mut self.bytes
-    }
-
-    /// What to do next; `None` if there is nothing.
-    #[must_use]
-    pub fn pending(&self) -> Option<Pending<'_>> {
-        match self.bytes.get(self.written..) {
-            Some(bytes) if !bytes.is_empty() => Some(Pending::Bytes(bytes)),
-            _ => self.shutdown_owed.then_some(Pending::Shutdown),
-        }
-    }
-
-    /// Takes note of an attempt to write: at `now` the transport took the first `len` bytes that are pending.
-    ///
-    /// Call it after every attempt, with 0 after one that took nothing: a peer is given its time from then on. The
-    /// endpoint learns that its peer is alive.
-    pub fn written<R: Role, T: Trace>(&mut self, endpoint: &mut Endpoint<R, T>, now: Instant, len: usize) {
-        if self.advance(now, len) {
-            endpoint.written(now);
-        }
-    }
-
-    /// [`written`](Self::written) for a connection that has no endpoint yet. Returns whether an endpoint has to be told.
-    pub fn advance(&mut self, now: Instant, len: usize) -> bool {
-        self.clear_front(len);
-        self.count(now, len)
-    }
-
-    /// Counts `len` bytes as written; whether an endpoint has to be told.
-    fn count(&mut self, now: Instant, len: usize) -> bool {
-        let tell = len > 0 && self.awaited > 0;
-        self.awaited = self.awaited.saturating_sub(len);
-        self.deadline.written(now, len, self.waiting());
-        tell
-    }
-
-    fn clear_front(&mut self, len: usize) {
-        self.written = self.written.saturating_add(len);
-        if self.written >= self.bytes.len() {
-            let kept = self.retention.kept(self.bytes.len(), KEPT);
-            self.written = 0;
-            self.bytes.clear();
-            self.bytes.shrink_to(kept);
-        }
-    }
-
-    /// Gives back what the buffer has grown by, unless something is pending: for a connection that has become idle.
-    pub fn release(&mut self) {
-        if self.bytes.is_empty() {
-            self.retention = Retention::new();
-            self.bytes.shrink_to(KEPT);
-        }
+        &mut self.queue
     }
 
     /// Takes the pending bytes out for good: their writing is the host's. A pending [`Pending::Shutdown`] stays, and
     /// comes after them.
     pub fn take_bytes(&mut self) -> Vec<u8> {
-        let mut bytes = core::mem::take(&mut self.bytes);
+        let mut bytes = core::mem::take(&mut self.queue);
         bytes.drain(..core::mem::take(&mut self.written).min(bytes.len()));
         self.awaited = 0;
         bytes
@@ -267,10 +149,203 @@ impl Output {
             // The loan was of no bytes, or has ended by `abandon`.
             return false;
         }
-        bytes.append(&mut self.bytes);
-        self.bytes = bytes;
+        bytes.append(&mut self.queue);
+        self.queue = bytes;
         self.clear_front(len);
         self.count(now, len)
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl Default for Output<Vec<u8>> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<Q: Queue> Output<Q> {
+    /// Creates an empty output on `queue`, with the deadlines of `config`.
+    pub fn on(queue: Q, config: &Config) -> Self {
+        let (retention, deadline) = (Retention::new(), WriteDeadline::new(config));
+        Self { queue, written: 0, lent: 0, awaited: 0, shutdown_owed: false, retention, deadline }
+    }
+
+    /// Takes over all that `endpoint` owes the peer: the [one law](crate#the-one-law)'s drain.
+    #[inline]
+    pub fn drain<R: Role, T: Trace>(&mut self, endpoint: &mut Endpoint<R, T>) {
+        while self.queue.has_room(ControlFrame::MAX_LEN) {
+            let Some(transmit) = endpoint.poll_transmit() else { break };
+            self.owe(&transmit);
+        }
+    }
+
+    /// Takes over one thing that is owed: rarely is there any.
+    #[cold]
+    fn owe(&mut self, transmit: &Transmit) {
+        match transmit {
+            Transmit::Control(frame) => {
+                self.queue.append(frame.as_bytes());
+                if !frame.is_pong() {
+                    self.awaited = self.waiting();
+                }
+            }
+            Transmit::Shutdown => {
+                self.shutdown_owed = true;
+                self.awaited = self.waiting();
+            }
+        }
+    }
+
+    /// Queues a whole message, behind what `endpoint` owes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Endpoint::write_to`].
+    pub fn send<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        message: Message<'_>,
+    ) -> Result<(), SendError> {
+        self.drain(endpoint);
+        endpoint.encode(message, |header, payload| self.queue.append_frame(header, payload))
+    }
+
+    /// Queues a whole message, compressed if that has been agreed on and makes it shorter, behind what `endpoint` owes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Endpoint::write_deflated_to`].
+    #[cfg(feature = "deflate")]
+    pub fn send_deflated<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        message: Message<'_>,
+        deflater: &mut crate::deflate::Deflater,
+    ) -> Result<(), SendError> {
+        self.drain(endpoint);
+        match self.queue.as_vec() {
+            Some(queue) => endpoint.write_deflated_to(message, deflater, queue),
+            None => self.send(endpoint, message),
+        }
+    }
+
+    /// Queues part of a message as a frame of its own, behind what `endpoint` owes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Endpoint::write_part`].
+    pub fn send_part<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        kind: MessageKind,
+        part: Part,
+        payload: &[u8],
+    ) -> Result<(), SendError> {
+        self.drain(endpoint);
+        endpoint.encode_part(kind, part, payload, |header| self.queue.append_frame(header, payload))
+    }
+
+    /// Queues a Ping of the application's own, behind what `endpoint` owes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Endpoint::write_ping`].
+    pub fn ping<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        payload: &[u8],
+    ) -> Result<(), SendError> {
+        self.drain(endpoint);
+        let mut frame = [0; ControlFrame::MAX_LEN];
+        self.check_room(ControlFrame::MAX_LEN)?;
+        let len = endpoint.write_ping(payload, &mut frame)?;
+        self.queue.append(frame.get(..len).unwrap_or_default());
+        Ok(())
+    }
+
+    fn check_room(&self, needed: usize) -> Result<(), SendError> {
+        if self.queue.has_room(needed) { Ok(()) } else { Err(SendError::BufferTooSmall { needed }) }
+    }
+
+    /// Appends a head of the opening handshake; see [`Queue::append_head`].
+    pub(crate) fn append_head<X>(
+        &mut self,
+        write: impl FnMut(&mut [u8]) -> Result<(usize, X), WriteError>,
+    ) -> Result<X, WriteError> {
+        self.queue.append_head(write)
+    }
+
+    /// Queues our Close, behind what `endpoint` owes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Endpoint::write_close`].
+    pub fn close<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        code: CloseCode,
+        reason: &str,
+    ) -> Result<(), SendError> {
+        self.drain(endpoint);
+        let mut frame = [0; ControlFrame::MAX_LEN];
+        self.check_room(ControlFrame::MAX_LEN)?;
+        let len = endpoint.write_close(now, code, reason, &mut frame)?;
+        self.queue.append(frame.get(..len).unwrap_or_default());
+        self.awaited = self.waiting();
+        Ok(())
+    }
+
+    /// What to do next; `None` if there is nothing.
+    #[must_use]
+    pub fn pending(&self) -> Option<Pending<'_>> {
+        match self.queue.bytes().get(self.written..) {
+            Some(bytes) if !bytes.is_empty() => Some(Pending::Bytes(bytes)),
+            _ => self.shutdown_owed.then_some(Pending::Shutdown),
+        }
+    }
+
+    /// Takes note of an attempt to write: at `now` the transport took the first `len` bytes that are pending.
+    ///
+    /// Call it after every attempt, with 0 after one that took nothing: a peer is given its time from then on. The
+    /// endpoint learns that its peer is alive.
+    pub fn written<R: Role, T: Trace>(&mut self, endpoint: &mut Endpoint<R, T>, now: Instant, len: usize) {
+        if self.advance(now, len) {
+            endpoint.written(now);
+        }
+    }
+
+    /// [`written`](Self::written) for a connection that has no endpoint yet. Returns whether an endpoint has to be told.
+    pub fn advance(&mut self, now: Instant, len: usize) -> bool {
+        self.clear_front(len);
+        self.count(now, len)
+    }
+
+    /// Counts `len` bytes as written; whether an endpoint has to be told.
+    fn count(&mut self, now: Instant, len: usize) -> bool {
+        let tell = len > 0 && self.awaited > 0;
+        self.awaited = self.awaited.saturating_sub(len);
+        self.deadline.written(now, len, self.waiting());
+        tell
+    }
+
+    fn clear_front(&mut self, len: usize) {
+        self.written = self.written.saturating_add(len);
+        let held = self.queue.bytes().len();
+        if self.written >= held {
+            self.written = 0;
+            self.queue.clear(self.retention.kept(held, OUTPUT_KEPT));
+        } else {
+            self.written -= self.queue.reclaim(self.written);
+        }
+    }
+
+    /// Gives back what the buffer has grown by, unless something is pending: for a connection that has become idle.
+    pub fn release(&mut self) {
+        if self.queue.bytes().is_empty() {
+            self.retention = Retention::new();
+            self.queue.clear(0);
+        }
     }
 
     /// Runs the timers of `endpoint`, as [`Endpoint::handle_timeout`] does, and drains it.
@@ -287,7 +362,8 @@ impl Output {
 
     /// Drops all that waits, the half-close included: the transport has failed, or its peer is too slow.
     pub fn abandon(&mut self) {
-        *self = Self { deadline: self.deadline, ..Self::default() };
+        self.queue.clear(OUTPUT_KEPT);
+        (self.written, self.lent, self.awaited, self.shutdown_owed) = (0, 0, 0, false);
         self.deadline.reset();
     }
 
@@ -309,6 +385,11 @@ impl Output {
         self.is_empty() && self.lent == 0
     }
 
+    /// The memory that is held, in bytes.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.queue.held_bytes()
+    }
+
     /// How many bytes wait, lent ones included.
     fn waiting(&self) -> usize {
         self.len().saturating_add(self.lent)
@@ -328,11 +409,11 @@ impl Output {
     /// How many bytes wait to be written. A host reads no more from a peer that lets too many wait.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.bytes.len().saturating_sub(self.written)
+        self.queue.bytes().len().saturating_sub(self.written)
     }
 }
 
-impl fmt::Debug for Output {
+impl<Q: Queue> fmt::Debug for Output<Q> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Output").field("len", &self.len()).field("shutdown_owed", &self.shutdown_owed).finish()
     }

@@ -253,6 +253,8 @@ pub enum WriteError {
     InvalidHeader,
     /// The status is not one that refuses: 300–599 without 304, which has no content.
     InvalidStatus,
+    /// The source of the random key failed.
+    Entropy,
 }
 
 impl fmt::Display for WriteError {
@@ -267,6 +269,7 @@ impl fmt::Display for WriteError {
             Self::InvalidSubprotocol => "subprotocol is no token or repeated (RFC 6455 section 4.1)",
             Self::InvalidHeader => "header is malformed or the handshake's own (RFC 9110 section 5.5)",
             Self::InvalidStatus => "status does not refuse (RFC 9110 section 15)",
+            Self::Entropy => "source of the random key failed (RFC 6455 section 4.1)",
         })
     }
 }

@@ -353,7 +353,6 @@ impl<'h> Request<'h> {
     }
 
     /// Returns `answer` with the subprotocol that this client likes best, if that is how it is chosen.
-    #[cfg(feature = "alloc")]
     pub(crate) fn resolve<'r>(&self, answer: Accept<'r>) -> Accept<'r>
     where
         'h: 'r,

@@ -79,7 +79,7 @@ impl core::fmt::Write for Writer<'_> {
 
 /// Appends what `write` writes to `out`, in as much room as that needs; `out` is as before if it fails.
 #[cfg(feature = "alloc")]
-pub(super) fn append<X>(
+pub(crate) fn append<X>(
     out: &mut alloc::vec::Vec<u8>,
     mut write: impl FnMut(&mut [u8]) -> Result<(usize, X), WriteError>,
 ) -> Result<X, WriteError> {

@@ -241,6 +241,21 @@ impl<S: Storage> MessageBuffer<S> {
         self.go_on(endpoint, now, Some(payload))
     }
 
+    /// Moves the rest of a shared input, which has not been received yet, to the storage. The connection fails if that is full.
+    pub(in super::super) fn keep_unread<R: Role, T: Trace>(
+        &mut self,
+        rest: &[u8],
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+    ) {
+        self.forget_told();
+        self.clear = false;
+        match self.copy_behind(rest) {
+            Ok(at) => self.unread = at,
+            Err(fault) => _ = self.fail(endpoint, now, fault),
+        }
+    }
+
     /// Moves the unfinished message at the end of a shared input to the storage.
     fn keep<R: Role, T: Trace>(
         &mut self,

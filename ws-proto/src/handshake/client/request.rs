@@ -76,6 +76,12 @@ impl<'a> Request<'a> {
         Self { deflate: settings, ..self }
     }
 
+    /// How compression is offered.
+    #[cfg(feature = "deflate")]
+    pub(crate) const fn settings(&self) -> Option<Settings> {
+        self.deflate
+    }
+
     /// Further fields, in this order and case. Those of the handshake itself, and those that announce a body,
     /// are refused.
     #[must_use]

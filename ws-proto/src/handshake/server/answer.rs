@@ -19,7 +19,6 @@ use crate::{config::Config, endpoint::Endpoint, endpoint::Negotiated, role::Serv
 pub struct Accept<'a> {
     pub(super) subprotocol: Option<Subprotocol<'a>>,
     /// Whether the client chooses the subprotocol.
-    #[cfg(feature = "alloc")]
     pub(super) any_subprotocol: bool,
     pub(super) headers: &'a [(&'a str, &'a str)],
     pub(super) negotiated: Negotiated,
@@ -29,13 +28,7 @@ impl<'a> Accept<'a> {
     /// No subprotocol, no further fields.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            subprotocol: None,
-            #[cfg(feature = "alloc")]
-            any_subprotocol: false,
-            headers: &[],
-            negotiated: Negotiated::new(),
-        }
+        Self { subprotocol: None, any_subprotocol: false, headers: &[], negotiated: Negotiated::new() }
     }
 
     /// The subprotocol to speak, of the same request's [`select`](super::Request::select).
@@ -47,9 +40,8 @@ impl<'a> Accept<'a> {
     /// Speaks whichever subprotocol the client likes best, for servers to which all are alike: echo, relays. Browsers fail a
     /// connection if they have offered subprotocols and the server chooses none.
     ///
-    /// For [`Opening`](super::Opening) and `Session`, which resolve it; with [`Upgrade`](super::Upgrade) itself pass
+    /// For [`Connection`](crate::Connection), which resolves it; with [`Upgrade`] itself pass
     /// [`Request::favourite`](super::Request::favourite) to [`subprotocol`](Self::subprotocol).
-    #[cfg(feature = "alloc")]
     #[must_use]
     pub const fn any_subprotocol(self) -> Self {
         Self { any_subprotocol: true, ..self }

@@ -1,0 +1,191 @@
+//! The buffers of a connection.
+
+use core::fmt;
+
+#[cfg(feature = "alloc")]
+use alloc::{boxed::Box, vec::Vec};
+
+use super::{
+    failure::Failure, message_buffer::MessageBuffer, output::Output, queue::FixedQueue, queue::Queue,
+    storage::Storage,
+};
+#[cfg(feature = "deflate")]
+use crate::deflate::{Deflater, Settings};
+use crate::{config::Config, endpoint::Closed, time::Instant};
+
+/// What a [`Connection`](super::Connection) holds while it has something to do: what has been received and not been taken,
+/// and what is to be written.
+pub struct Memory<S: Allocation = DefaultStorage> {
+    pub(super) incoming: MessageBuffer<S>,
+    pub(super) output: Output<S::Queue>,
+    /// The time of the last read.
+    pub(super) now: Instant,
+    /// How the connection has ended, if that is still to be told and no endpoint knows it.
+    pub(super) ended: Option<Result<Closed, Failure>>,
+    #[cfg(feature = "deflate")]
+    pub(super) deflater: Option<Deflater>,
+}
+
+/// Where a connection keeps what it receives if it does not say otherwise.
+#[cfg(feature = "alloc")]
+pub type DefaultStorage = Vec<u8>;
+/// Where a connection keeps what it receives if it does not say otherwise.
+#[cfg(not(feature = "alloc"))]
+pub type DefaultStorage = &'static mut [u8];
+
+impl<'m> Memory<&'m mut [u8]> {
+    /// Creates memory of fixed length: `input` holds the opening handshake's head, or a message, or a part of one at a
+    /// time; `output` what the transport has not taken, [`ControlFrame::MAX_LEN`](crate::ControlFrame::MAX_LEN) bytes at
+    /// least.
+    #[must_use]
+    pub fn fixed(input: &'m mut [u8], output: &'m mut [u8], config: &Config) -> Self {
+        Self::on(input, FixedQueue::new(output), config)
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl Memory<Vec<u8>> {
+    /// Creates memory that grows and shrinks, which is empty at first, with the deadlines for output of `config`.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self::on(Vec::new(), Vec::new(), config)
+    }
+
+    /// Returns this memory, keeping up to `len` bytes of a message's room for the next one, in any case: for memory that
+    /// many connections use in turn.
+    #[must_use]
+    pub fn keeping(self, len: usize) -> Self {
+        Self { incoming: self.incoming.keeping(len), ..self }
+    }
+
+    /// Takes all bytes that wait to be written out for good: their writing is the host's.
+    pub fn take_output(&mut self) -> Vec<u8> {
+        self.output.take_bytes()
+    }
+}
+
+impl<S: Allocation> Memory<S> {
+    fn on(storage: S, queue: S::Queue, config: &Config) -> Self {
+        Self {
+            incoming: MessageBuffer::new(storage),
+            output: Output::on(queue, config),
+            now: Instant::ZERO,
+            ended: None,
+            #[cfg(feature = "deflate")]
+            deflater: None,
+        }
+    }
+
+    /// Returns this memory with a compressor, and limits of what is inflated, as `settings` say. A server then accepts a
+    /// client's offer of compression.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(mut self, settings: Settings) -> Self {
+        self.set_deflate(settings);
+        self
+    }
+
+    #[cfg(feature = "deflate")]
+    pub(super) fn set_deflate(&mut self, settings: Settings) {
+        self.incoming.set_inflate_limits(settings.inflate);
+        self.deflater = Some(Deflater::new(settings));
+    }
+
+    /// Returns whether nothing is unfinished, so that another connection can have it. Output that is
+    /// [lent](super::Connection::lend_output) is unfinished until it is put back.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        #[cfg(feature = "deflate")]
+        if self.deflater.as_ref().is_some_and(|deflater| !deflater.is_idle()) {
+            return false;
+        }
+        self.ended.is_none() && self.incoming.is_empty() && self.output.is_written()
+    }
+
+    /// Returns the memory that it holds now, in bytes.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        #[cfg(feature = "deflate")]
+        let deflater = self.deflater.as_ref().map_or(0, Deflater::held_bytes);
+        #[cfg(not(feature = "deflate"))]
+        let deflater = 0;
+        self.incoming.held_bytes() + self.output.held_bytes() + deflater
+    }
+
+    /// Gives back what has grown, as far as nothing in it is unfinished.
+    pub(super) fn release(&mut self) {
+        self.incoming.release();
+        self.output.release();
+    }
+}
+
+impl<S: Allocation> fmt::Debug for Memory<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory")
+            .field("held_bytes", &self.held_bytes())
+            .field("is_empty", &self.is_empty())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a connection's memory is allocated: on a heap, as `Vec<u8>`, or beforehand, as `&mut [u8]`.
+pub trait Allocation: Storage + Sized {
+    /// Where output is kept.
+    type Queue: Queue;
+    /// How a connection holds its memory: on a heap it can be lent.
+    type Held: Holder<Self>;
+}
+
+impl<'m> Allocation for &'m mut [u8] {
+    type Queue = FixedQueue<'m>;
+    type Held = Memory<Self>;
+}
+
+#[cfg(feature = "alloc")]
+impl Allocation for Vec<u8> {
+    type Queue = Self;
+    type Held = Option<Box<Memory<Self>>>;
+}
+
+/// How a connection holds its [`Memory`].
+pub trait Holder<S: Allocation>: sealed::Sealed {
+    /// The memory; where there is none it is made.
+    #[doc(hidden)]
+    fn get(&mut self) -> &mut Memory<S>;
+
+    /// The memory, if there is any.
+    #[doc(hidden)]
+    fn peek(&self) -> Option<&Memory<S>>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::Memory<&mut [u8]> {}
+    #[cfg(feature = "alloc")]
+    impl Sealed for Option<alloc::boxed::Box<super::Memory<alloc::vec::Vec<u8>>>> {}
+}
+
+impl<'m> Holder<&'m mut [u8]> for Memory<&'m mut [u8]> {
+    #[inline]
+    fn get(&mut self) -> &mut Self {
+        self
+    }
+
+    #[inline]
+    fn peek(&self) -> Option<&Self> {
+        Some(self)
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl Holder<Vec<u8>> for Option<Box<Memory<Vec<u8>>>> {
+    #[inline]
+    fn get(&mut self) -> &mut Memory<Vec<u8>> {
+        self.get_or_insert_with(|| Box::new(Memory::new(&Config::new())))
+    }
+
+    #[inline]
+    fn peek(&self) -> Option<&Memory<Vec<u8>>> {
+        self.as_deref()
+    }
+}

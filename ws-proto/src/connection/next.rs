@@ -1,0 +1,94 @@
+use core::fmt;
+
+use super::{failure::Failure, memory::Allocation, opening::Opens, output::Output};
+use crate::{
+    close::CloseCode,
+    endpoint::{Closed, Endpoint},
+    error::SendError,
+    event::Control,
+    message::{Message, MessageKind, Part},
+    time::Instant,
+};
+
+/// The next thing that has happened on a [`Connection`](super::Connection).
+///
+/// `P` is the payload: a whole [`Message`], or with [`next_part`](super::Connection::next_part) a part of one.
+#[derive(Debug)]
+pub enum Next<'c, 'a: 'c, R: Opens + 'c, P, S: Allocation + 'c> {
+    /// For a server the request to answer, for a client the server's answer: the connection is open, or refused.
+    Opening(R::Opening<'c, 'a, S>),
+    /// Payload, and the way to reply.
+    Data(P, Reply<'c, R, S>),
+    /// A control frame. A Ping and a Close have been answered.
+    Control(Control),
+    /// The connection has ended: told once, as soon as that is certain. Output may still have to be written, and the
+    /// transport be drained until [`is_over`](super::Connection::is_over).
+    Closed(Result<Closed, Failure>),
+}
+
+/// Sends on a connection while a message of it is looked at.
+pub struct Reply<'c, R: Opens, S: Allocation> {
+    pub(super) endpoint: &'c mut Endpoint<R>,
+    pub(super) output: &'c mut Output<S::Queue>,
+    #[cfg(feature = "deflate")]
+    pub(super) deflater: &'c mut Option<crate::deflate::Deflater>,
+}
+
+impl<R: Opens, S: Allocation> Reply<'_, R, S> {
+    /// Queues a message, compressed if that has been agreed on. It goes out with the host's next write.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closing`] once the connection is closing; [`SendError::MessageInProgress`] between the parts of
+    /// another message; [`SendError::BufferTooSmall`] if a queue of fixed length has no room;
+    /// [`SendError::Entropy`] if a client's source of masking keys failed. Nothing has been queued then.
+    #[inline]
+    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), SendError> {
+        let message = message.into();
+        #[cfg(feature = "deflate")]
+        if let Some(deflater) = self.deflater {
+            return self.output.send_deflated(self.endpoint, message, deflater);
+        }
+        self.output.send(self.endpoint, message)
+    }
+
+    /// Queues part of a message as a frame of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and [`SendError::NoMessage`] or [`SendError::KindMismatch`] for parts that make no message,
+    /// [`SendError::InvalidUtf8`] for a text that is none.
+    pub fn send_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<(), SendError> {
+        self.output.send_part(self.endpoint, kind, part, payload)
+    }
+
+    /// Queues a Ping; the answer is a [`Control::Pong`].
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and [`SendError::ControlTooLong`] if `payload` is longer than 125 bytes.
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.output.ping(self.endpoint, payload)
+    }
+
+    /// Queues our Close at `now` and begins the closing handshake.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closing`] if that has begun already; [`SendError::InvalidCloseCode`] for a code that may not be
+    /// sent; [`SendError::BufferTooSmall`] and [`SendError::Entropy`] as with [`send`](Self::send).
+    pub fn close(&mut self, now: Instant, code: CloseCode, reason: &str) -> Result<(), SendError> {
+        self.output.close(self.endpoint, now, code, reason)
+    }
+
+    /// Returns the endpoint, for everything else.
+    pub const fn endpoint(&mut self) -> &mut Endpoint<R> {
+        self.endpoint
+    }
+}
+
+impl<R: Opens, S: Allocation> fmt::Debug for Reply<'_, R, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply").field("output", &self.output).finish_non_exhaustive()
+    }
+}

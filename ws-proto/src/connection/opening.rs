@@ -1,0 +1,296 @@
+//! The opening handshake as a phase of a connection, for both roles (RFC 6455 section 4).
+
+use core::{fmt, mem, ops::Deref};
+
+use super::{failure::Failure, memory::Allocation, output::Output};
+use crate::{
+    client,
+    config::Config,
+    endpoint::{Closed, Endpoint},
+    handshake::{HandshakeError, WriteError},
+    role::{Client, Entropy, Role, Server},
+    server::{self, Accept, Head, OriginPolicy, Reject},
+    time::Instant,
+};
+
+/// What a phase keeps on the heap if there is one: nearly all connections are open.
+#[cfg(feature = "alloc")]
+pub(super) type Held<T> = alloc::boxed::Box<T>;
+#[cfg(not(feature = "alloc"))]
+pub(super) type Held<T> = T;
+
+#[cfg(feature = "alloc")]
+pub(super) fn hold<T>(state: T) -> Held<T> {
+    alloc::boxed::Box::new(state)
+}
+
+#[cfg(not(feature = "alloc"))]
+pub(super) const fn hold<T>(state: T) -> Held<T> {
+    state
+}
+
+/// Where a connection is in its life.
+#[allow(clippy::large_enum_variant, reason = "nearly all connections are open")]
+pub(super) enum Phase<'a, R: Opens> {
+    /// The opening handshake is not complete.
+    Opening(Held<R::State<'a>>),
+    /// Open, closing, or draining the transport.
+    Open(Endpoint<R>),
+    /// Nothing more will come or be sent but the output that waits.
+    Over,
+}
+
+/// A role that opens connections: [`Server`] or [`Client`].
+pub trait Opens: Role + Sized {
+    /// What the handshake remembers.
+    #[doc(hidden)]
+    type State<'a>;
+    /// What [`Next::Opening`](super::Next::Opening) has: for a server the [`Request`] to answer, for a client the server's
+    /// [`Answer`](client::Answer).
+    type Opening<'c, 'a: 'c, S: Allocation + 'c>
+    where
+        Self: 'c;
+
+    #[doc(hidden)]
+    fn poll_head(
+        state: &mut Self::State<'_>,
+        now: Instant,
+        received: &[u8],
+    ) -> Result<Option<usize>, HandshakeError>;
+
+    #[doc(hidden)]
+    fn poll_timeout(state: &Self::State<'_>) -> Option<Instant>;
+
+    /// Takes the head at the start of what has been received; an error has ended the handshake.
+    #[doc(hidden)]
+    fn open<'c, 'a, S: Allocation + 'c>(
+        parts: Parts<'c, 'a, Self, S>,
+        head_len: usize,
+    ) -> Result<Self::Opening<'c, 'a, S>, HandshakeError>;
+
+    /// Ends the handshake by `error`.
+    #[doc(hidden)]
+    fn fail<S: Allocation>(parts: Parts<'_, '_, Self, S>, error: HandshakeError);
+}
+
+/// The parts of a connection that opens.
+#[doc(hidden)]
+#[allow(missing_debug_implementations, reason = "never seen outside")]
+pub struct Parts<'c, 'a, R: Opens, S: Allocation> {
+    pub(super) phase: &'c mut Phase<'a, R>,
+    pub(super) received: &'c [u8],
+    /// Where in the storage `received` begins; moved on by what has been taken.
+    pub(super) start: &'c mut usize,
+    pub(super) output: &'c mut Output<S::Queue>,
+    /// How the connection has ended, for the next call that looks for something.
+    pub(super) ended: &'c mut Option<Result<Closed, Failure>>,
+    pub(super) now: Instant,
+    #[cfg(feature = "deflate")]
+    pub(super) deflater: &'c mut Option<crate::deflate::Deflater>,
+}
+
+/// What a server remembers.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Accepting<'a> {
+    handshake: server::Handshake,
+    config: Config,
+    origin: OriginPolicy<'a>,
+}
+
+impl<'a> Accepting<'a> {
+    pub(super) fn new(config: &Config, origin: OriginPolicy<'a>, now: Instant) -> Self {
+        Self { handshake: server::Handshake::new(now, config), config: config.clone(), origin }
+    }
+}
+
+impl Opens for Server {
+    type State<'a> = Accepting<'a>;
+    type Opening<'c, 'a: 'c, S: Allocation + 'c> = Request<'c, 'a, S>;
+
+    fn poll_head(
+        state: &mut Accepting<'_>,
+        now: Instant,
+        received: &[u8],
+    ) -> Result<Option<usize>, HandshakeError> {
+        state.handshake.poll_head(now, received)
+    }
+
+    fn poll_timeout(state: &Accepting<'_>) -> Option<Instant> {
+        state.handshake.poll_timeout()
+    }
+
+    fn open<'c, 'a, S: Allocation + 'c>(
+        parts: Parts<'c, 'a, Self, S>,
+        head_len: usize,
+    ) -> Result<Self::Opening<'c, 'a, S>, HandshakeError> {
+        let found = match &*parts.phase {
+            Phase::Opening(state) => state.handshake.request(parts.received, state.origin),
+            Phase::Open(_) | Phase::Over => Err(HandshakeError::Syntax),
+        };
+        match found.and_then(Head::into_request) {
+            Ok(request) => Ok(Request { request, parts, head_len }),
+            Err(error) => {
+                Self::fail(parts, error);
+                Err(error)
+            }
+        }
+    }
+
+    fn fail<S: Allocation>(mut parts: Parts<'_, '_, Self, S>, error: HandshakeError) {
+        let received = parts.received;
+        // A queue without room for a refusal sends none.
+        let _ = parts.output.append_head(|out| Ok((error.write_response(received, out)?, ())));
+        parts.refuse();
+    }
+}
+
+impl<S: Allocation> Parts<'_, '_, Server, S> {
+    /// Ends the transport once the answer is written; what has been received is not looked at any more.
+    fn refuse(&mut self) {
+        *self.start += self.received.len();
+        if let Phase::Opening(state) = self.phase {
+            let mut endpoint = Endpoint::refused(&state.config, self.now);
+            endpoint.take_end();
+            *self.phase = Phase::Open(endpoint);
+        }
+    }
+}
+
+/// A request for a WebSocket that is to be answered; its parts are those of [`server::Request`].
+///
+/// A request that is dropped without an answer comes again with the next [`next`](super::Connection::next).
+pub struct Request<'c, 'a, S: Allocation> {
+    request: server::Request<'c>,
+    parts: Parts<'c, 'a, Server, S>,
+    head_len: usize,
+}
+
+impl<S: Allocation> Request<'_, '_, S> {
+    /// Opens the connection: queues the response.
+    ///
+    /// # Errors
+    ///
+    /// A further field of `answer` cannot be sent, or the queue has no room. Nothing has changed then, and the request can
+    /// still be refused.
+    pub fn accept(&mut self, answer: &Accept<'_>) -> Result<(), WriteError> {
+        let Phase::Opening(state) = &*self.parts.phase else {
+            return Ok(());
+        };
+        let answer = self.request.resolve(*answer);
+        #[cfg(feature = "deflate")]
+        let answer =
+            self.request.compress(answer, self.parts.deflater.as_ref().map(|deflater| deflater.settings()));
+        let (upgrade, now) = (self.request.upgrade(), self.parts.now);
+        let endpoint = self.parts.output.append_head(|out| upgrade.accept(&answer, &state.config, now, out))?;
+        *self.parts.start += self.head_len;
+        *self.parts.phase = Phase::Open(endpoint);
+        Ok(())
+    }
+
+    /// Refuses the request: queues the response. The connection ends when the peer has had time to read it.
+    ///
+    /// # Errors
+    ///
+    /// A field of `answer` cannot be sent, its status does not refuse, or the queue has no room. Nothing has changed then.
+    pub fn reject(&mut self, answer: &Reject<'_>) -> Result<(), WriteError> {
+        let received = self.parts.received;
+        self.parts.output.append_head(|out| Ok((server::reject(answer, received, out)?, ())))?;
+        self.parts.refuse();
+        Ok(())
+    }
+}
+
+impl<'c, S: Allocation> Deref for Request<'c, '_, S> {
+    type Target = server::Request<'c>;
+
+    fn deref(&self) -> &server::Request<'c> {
+        &self.request
+    }
+}
+
+impl<S: Allocation> fmt::Debug for Request<'_, '_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.request.fmt(f)
+    }
+}
+
+/// What a client remembers.
+#[doc(hidden)]
+#[allow(missing_debug_implementations, reason = "never seen outside")]
+pub struct Connecting<'a, E> {
+    handshake: client::Handshake<'a>,
+    config: Config,
+    role: Client<E>,
+}
+
+impl<'a, E: Entropy> Connecting<'a, E> {
+    pub(super) const fn new(handshake: client::Handshake<'a>, config: Config, role: Client<E>) -> Self {
+        Self { handshake, config, role }
+    }
+}
+
+impl<E: Entropy> Opens for Client<E> {
+    type State<'a> = Connecting<'a, E>;
+    type Opening<'c, 'a: 'c, S: Allocation + 'c>
+        = client::Answer<'c, 'a>
+    where
+        E: 'c;
+
+    fn poll_head(
+        state: &mut Connecting<'_, E>,
+        now: Instant,
+        received: &[u8],
+    ) -> Result<Option<usize>, HandshakeError> {
+        state.handshake.poll_head(now, received)
+    }
+
+    fn poll_timeout(state: &Connecting<'_, E>) -> Option<Instant> {
+        state.handshake.poll_timeout()
+    }
+
+    fn open<'c, 'a, S: Allocation + 'c>(
+        parts: Parts<'c, 'a, Self, S>,
+        head_len: usize,
+    ) -> Result<Self::Opening<'c, 'a, S>, HandshakeError> {
+        let found = match &*parts.phase {
+            Phase::Opening(state) => state.handshake.answer(parts.received),
+            Phase::Open(_) | Phase::Over => Err(HandshakeError::Syntax),
+        };
+        match found {
+            Ok(answer) => {
+                *parts.start += head_len;
+                parts.opened(&answer);
+                Ok(answer)
+            }
+            Err(error) => {
+                Self::fail(parts, error);
+                Err(error)
+            }
+        }
+    }
+
+    fn fail<S: Allocation>(parts: Parts<'_, '_, Self, S>, _error: HandshakeError) {
+        *parts.start += parts.received.len();
+        *parts.phase = Phase::Over;
+    }
+}
+
+impl<'a, E: Entropy, S: Allocation> Parts<'_, 'a, Client<E>, S> {
+    /// The server has answered: what the connection is from now on.
+    fn opened(self, answer: &client::Answer<'_, 'a>) {
+        let Phase::Opening(state) = mem::replace(self.phase, Phase::Over) else {
+            return;
+        };
+        #[cfg(feature = "alloc")]
+        let state = *state;
+        let Connecting { config, role, .. } = state;
+        *self.phase = match answer {
+            client::Answer::Open(response) => Phase::Open(response.open(role, &config, self.now)),
+            client::Answer::Refused(refusal) => {
+                *self.ended = Some(Err(Failure::Refused(refusal.status())));
+                Phase::Over
+            }
+        };
+    }
+}
