@@ -90,7 +90,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     ///
     /// # Errors
     ///
-    /// The peer broke the protocol or the host called [`fail`](Self::fail). All of `input` is taken and a
+    /// The peer broke the protocol or the host called [`fail`](Self::fail), which [`ReceiveError::is_peers_fault`] tells apart. All of `input` is taken and a
     /// Close is owed. Further calls discard their input and return the same error.
     #[inline(always)]
     pub fn receive<'b>(
