@@ -30,7 +30,7 @@ use self::{
 };
 use crate::{
     close::{self, CloseCode},
-    config::Config,
+    config::{Config, Millis},
     error::{Fault, ReceiveError, ReceiveErrorKind, SendError},
     event::{Control, Event},
     frame::{Frame, FrameHeader, MAX_CONTROL_LEN, Opcode, encode_frame, header},
@@ -231,8 +231,9 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
                     Some(Event::Control(Control::Ping)) if self.closing.is_open() => {
                         self.receiver.control_mut().owe_pong();
                     }
+                    Some(Event::Control(Control::Pong)) => self.pong_received(now),
                     Some(Event::Control(Control::Close)) => self.close_received(now),
-                    Some(Event::Control(_)) | None => {}
+                    Some(Event::Control(Control::Ping)) | None => {}
                 }
                 Ok(step)
             }
@@ -252,11 +253,21 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         self.timeouts.message.is_some() && self.receiver.is_in_message()
     }
 
+    /// Tells the trace the time that the answer to a keepalive Ping has taken. Its payload is that of the Ping: none (§5.5.3).
+    #[cold]
+    fn pong_received(&mut self, now: Instant) {
+        if self.closing.is_open() && !self.ping_owed && self.receiver.control().told() == Some(&[]) {
+            if let Some(time) = self.clock.pong_received(now) {
+                self.trace.round_trip(time);
+            }
+        }
+    }
+
     fn close_received(&mut self, now: Instant) {
         let code = self.receiver.close_code();
         self.forget_owed();
         self.transition(|this| this.closing.close_received(code, R::SIDE));
-        self.clock.wait(now, self.timeouts.linger);
+        self.clock.wait(now);
     }
 
     #[cold]
@@ -298,7 +309,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     fn end_by_failure(&mut self, now: Instant, cause: Cause) {
         self.forget_owed();
         self.transition(|this| this.closing.fail(cause));
-        self.clock.wait(now, self.timeouts.linger);
+        self.clock.wait(now);
     }
 
     /// Neither Pong nor Ping is owed to a peer that is being left.
@@ -536,7 +547,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         let len = self.write_control(Opcode::Close, CloseBody::new(code, reason).as_bytes(), out)?;
         self.forget_owed();
         self.transition(|this| this.closing.close_sent());
-        self.clock.wait(now, self.timeouts.close);
+        self.clock.wait(now);
         Ok(len)
     }
 
@@ -622,9 +633,8 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     /// handed out. `Output` (feature `alloc`) keeps the count and makes this call.
     pub fn written(&mut self, now: Instant) {
         match self.state() {
-            State::Open => self.clock.written(now, &self.timeouts),
-            State::Closing if self.closing.is_receiving() => self.clock.wait(now, self.timeouts.close),
-            State::Closing => self.clock.wait(now, self.timeouts.linger),
+            State::Open => self.clock.written(now),
+            State::Closing => self.clock.wait(now),
             State::Closed(_) => {}
         }
     }
@@ -634,7 +644,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.state() {
             State::Open => self.clock.deadline(&self.timeouts, self.is_timing()),
-            State::Closing => self.clock.awaited(),
+            State::Closing => self.clock.awaited(self.end_timeout()),
             State::Closed(_) => None,
         }
     }
@@ -645,11 +655,16 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     pub fn handle_timeout(&mut self, now: Instant) {
         match self.state() {
             State::Open => self.open_timeout(now),
-            State::Closing if self.clock.awaited().is_some_and(|awaited| awaited <= now) => {
+            State::Closing if self.clock.awaited(self.end_timeout()).is_some_and(|awaited| awaited <= now) => {
                 self.transition(|this| this.closing.expire());
             }
             State::Closing | State::Closed(_) => {}
         }
+    }
+
+    /// How long the wait may take that a closing connection is in: for the peer's Close, or for the end of the transport.
+    const fn end_timeout(&self) -> Option<Millis> {
+        if self.closing.is_receiving() { self.timeouts.close } else { self.timeouts.linger }
     }
 
     fn open_timeout(&mut self, now: Instant) {
@@ -661,7 +676,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
             Due::MessageOverdue => self.end_by_failure(now, Cause::MessageTimeout),
             Due::Idle => {
                 self.transition(|this| this.closing.close(Cause::IdleTimeout));
-                self.clock.wait(now, self.timeouts.close);
+                self.clock.wait(now);
             }
         }
     }
@@ -699,7 +714,7 @@ impl Endpoint<Server> {
     pub fn refused(config: &Config, now: Instant) -> Self {
         let mut endpoint = Self::new(Server, config, Negotiated::default(), now);
         endpoint.closing.refuse();
-        endpoint.clock.wait(now, endpoint.timeouts.linger);
+        endpoint.clock.wait(now);
         endpoint
     }
 }
