@@ -73,7 +73,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         Self {
             receiver: Receiver::new(Limits::new(config, negotiated)),
             sender: Sender::default(),
-            closing: Closing::new(),
+            closing: Closing::new(config.close_reply),
             clock: Clock::new(now),
             timeouts: Timeouts::new(config, R::SIDE),
             ping_owed: false,
@@ -353,7 +353,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     /// The code and the reason of the peer's Close, once it has arrived and was valid;
     /// [`CloseCode::NO_STATUS`] if it had none.
     ///
-    /// The reply to a Close repeats its code and not its reason.
+    /// The endpoint's reply to a Close repeats its code and not its reason.
     /// The reason is for logs, not for end users (RFC 6455 section 5.5.1).
     #[must_use]
     pub fn close_frame(&self) -> Option<(CloseCode, &str)> {
@@ -386,7 +386,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         part: Part,
         payload: &'p mut [u8],
     ) -> Result<Frame<'p>, SendError> {
-        self.check_open()?;
+        self.check_part(part)?;
         let (sender, opcode) = self.sender.admit(Content::of(kind), part, payload)?;
         let header = self.data_header(opcode, part, payload.len())?;
         if let Some(key) = header.masking_key {
@@ -474,7 +474,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         part: Part,
         payload: &[u8],
     ) -> Result<(Sender, FrameHeader), SendError> {
-        self.check_open()?;
+        self.check_part(part)?;
         let (sender, opcode) = self.sender.admit(Content::of(kind), part, payload)?;
         Ok((sender, self.data_header(opcode, part, payload.len())?))
     }
@@ -496,6 +496,13 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         if self.closing.is_open() { Ok(()) } else { Err(SendError::Closing) }
     }
 
+    /// Checks that a part can be sent. While the peer's Close waits for the host's answer, that is the rest of a message
+    /// (§5.5.1).
+    fn check_part(&self, part: Part) -> Result<(), SendError> {
+        let ends_message = !part.is_first() && !self.sender.is_between_messages();
+        if ends_message && self.closing.is_left_to_host() { Ok(()) } else { self.check_open() }
+    }
+
     #[inline]
     fn check_between_messages(&self) -> Result<(), SendError> {
         self.check_open()?;
@@ -512,6 +519,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     /// The connection is closing, the payload is longer than 125 bytes, or `out` too small.
     /// Nothing has changed then.
     pub fn write_ping(&mut self, payload: &[u8], out: &mut [u8]) -> Result<usize, SendError> {
+        self.check_open()?;
         self.write_control(Opcode::Ping, payload, out)
     }
 
@@ -521,10 +529,12 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     ///
     /// As [`write_ping`](Self::write_ping).
     pub fn write_pong(&mut self, payload: &[u8], out: &mut [u8]) -> Result<usize, SendError> {
+        self.check_open()?;
         self.write_control(Opcode::Pong, payload, out)
     }
 
-    /// Writes our Close to `out` (131 bytes always suffice) and starts the closing handshake; returns its length.
+    /// Writes our Close to `out` (131 bytes always suffice) and starts the closing handshake, or answers the peer's Close if
+    /// that was left to the host ([`CloseReply::ByHost`](crate::CloseReply::ByHost)); returns its length.
     ///
     /// A reason longer than 123 bytes is cut at a character boundary. [`CloseCode::NO_STATUS`] makes a Close
     /// without code and reason. What the peer still sends is delivered until its Close arrives.
@@ -544,6 +554,9 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         if (!code.is_allowed_on_wire() && code != CloseCode::NO_STATUS) || clients_only {
             return Err(SendError::InvalidCloseCode);
         }
+        if !self.closing.is_left_to_host() {
+            self.check_open()?;
+        }
         let len = self.write_control(Opcode::Close, CloseBody::new(code, reason).as_bytes(), out)?;
         self.forget_owed();
         self.transition(|this| this.closing.close_sent());
@@ -552,7 +565,6 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     }
 
     fn write_control(&mut self, opcode: Opcode, payload: &[u8], out: &mut [u8]) -> Result<usize, SendError> {
-        self.check_open()?;
         if payload.len() > MAX_CONTROL_LEN {
             return Err(SendError::ControlTooLong);
         }
@@ -568,7 +580,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     /// [`receive`](Self::receive) returns the error. Without effect if the connection has failed or both
     /// sides have closed.
     pub fn fail(&mut self, now: Instant, fault: Fault) -> ReceiveError {
-        if self.closing.is_receiving() {
+        if self.closing.is_receiving() || self.closing.is_left_to_host() {
             self.receiver.stop();
             self.fail_with(now, ReceiveErrorKind::Fault(fault));
         }
@@ -634,8 +646,8 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     pub fn written(&mut self, now: Instant) {
         match self.state() {
             State::Open => self.clock.written(now),
-            State::Closing => self.clock.wait(now),
-            State::Closed(_) => {}
+            State::Closing if !self.closing.is_left_to_host() => self.clock.wait(now),
+            State::Closing | State::Closed(_) => {}
         }
     }
 
@@ -656,15 +668,19 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         match self.state() {
             State::Open => self.open_timeout(now),
             State::Closing if self.clock.awaited(self.end_timeout()).is_some_and(|awaited| awaited <= now) => {
-                self.transition(|this| this.closing.expire());
+                if self.transition(|this| this.closing.expire()) {
+                    self.clock.wait(now);
+                }
             }
             State::Closing | State::Closed(_) => {}
         }
     }
 
-    /// How long the wait may take that a closing connection is in: for the peer's Close, or for the end of the transport.
-    const fn end_timeout(&self) -> Option<Millis> {
-        if self.closing.is_receiving() { self.timeouts.close } else { self.timeouts.linger }
+    /// How long the wait may take that a closing connection is in: for the peer's Close or for the host's answer to it, or for the
+    /// end of the transport.
+    fn end_timeout(&self) -> Option<Millis> {
+        let awaits_close = self.closing.is_receiving() || self.closing.is_left_to_host();
+        if awaits_close { self.timeouts.close } else { self.timeouts.linger }
     }
 
     fn open_timeout(&mut self, now: Instant) {

@@ -233,7 +233,7 @@ impl fmt::Display for Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The connection is closing or closed: no more messages can be sent.
+    /// The connection is closing or closed: no more messages can be sent, and no second Close.
     Closing,
     /// A message is in progress: end it with [`Part::Last`](crate::Part::Last) first.
     MessageInProgress,

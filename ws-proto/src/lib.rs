@@ -189,7 +189,7 @@ mod role;
 mod time;
 
 pub use close::{CloseCode, MAX_REASON_LEN};
-pub use config::Config;
+pub use config::{CloseReply, Config};
 pub use connection::{MessageBuffer, Retention, Storage, WriteDeadline};
 #[cfg(feature = "alloc")]
 pub use connection::{Output, Pending};

@@ -166,6 +166,8 @@ impl Output {
         let len = endpoint.write_close(now, code, reason, &mut frame)?;
         self.bytes.extend_from_slice(frame.get(..len).unwrap_or_default());
         self.awaited = self.waiting();
+        // A server that has answered the peer's Close ends the transport next.
+        self.drain(endpoint);
         Ok(())
     }
 
