@@ -34,7 +34,9 @@ pub fn answer_to(settings: &Settings, offers: &[&str]) -> Option<Parameters> {
 pub fn understood(settings: &Settings, answers: &[&str]) -> Option<Negotiated> {
     let request = client::Request::new("example.com", "/").deflate(Some(*settings));
     let fields = || answers.iter().map(|answer| (FIELD, answer.as_bytes()));
-    request.answer_extended_connect(fields).ok().map(|(_, negotiated)| negotiated)
+    let offer = client::Offer::extended_connect(request).expect("nothing that can't be sent");
+    let accepted = offer.check(client::HttpVersion::Other, 200, fields).ok()?;
+    accepted.map(|acceptance| acceptance.negotiated())
 }
 
 /// What both sides know after a client with these settings has opened a connection to a server with those.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use ws_proto::{
-    Cause, CloseCode, Closed, Config, Control, Event, Fault, MAX_REASON_LEN, MessageKind, Part, ReceiveErrorKind,
-    Role, SendError, Server, Side, State, Transmit,
+    Cause, CloseCode, CloseReply, Closed, Config, Control, Event, Fault, Instant, MAX_REASON_LEN, MessageKind,
+    Output, Part, Pending, ReceiveErrorKind, Role, SendError, Server, Side, State, Transmit,
 };
 use ws_tests::{
     BINARY, CLOSE, FIN, Host, PING, PONG, Pair, Say, TEXT, TestClient, Told, client, from_peer, masked, on_both,
@@ -15,6 +15,12 @@ use ws_tests::{
 fn config() -> Config {
     let mut config = Config::default();
     config.keepalive_interval = None;
+    config
+}
+
+fn replying(reply: CloseReply) -> Config {
+    let mut config = config();
+    config.close_reply = reply;
     config
 }
 
@@ -64,6 +70,7 @@ const STEPS: [Step; 9] = [
 #[derive(Clone, Debug)]
 struct Model {
     side: Side,
+    reply: CloseReply,
     /// The code of our Close.
     sent: Option<u16>,
     /// The code of the peer's Close.
@@ -78,9 +85,10 @@ struct Model {
 }
 
 impl Model {
-    fn new(side: Side) -> Self {
+    fn new(side: Side, reply: CloseReply) -> Self {
         Self {
             side,
+            reply,
             sent: None,
             received: None,
             failed: false,
@@ -95,6 +103,17 @@ impl Model {
 
     fn is_open(&self) -> bool {
         self.sent.is_none() && self.is_receiving()
+    }
+
+    /// Whether the host is to answer the peer's Close.
+    fn is_left_to_host(&self) -> bool {
+        self.received.is_some() && self.sent.is_none()
+    }
+
+    /// Our Close answers the peer's.
+    fn answer(&mut self, code: u16) {
+        self.sent = Some(code);
+        self.shut_down |= self.side == Side::Server;
     }
 
     fn is_receiving(&self) -> bool {
@@ -119,24 +138,32 @@ impl Model {
                 self.sent = Some(4000);
                 self.cause = Some(Cause::Local);
             }
+            Step::LocalClose if self.is_left_to_host() => self.answer(4000),
             Step::LocalClose | Step::SendText if !self.is_open() => self.refused += 1,
             Step::PeerClose if self.is_receiving() => {
                 self.told += 1;
                 self.received = Some(1001);
                 self.cause.get_or_insert(Cause::Peer);
-                self.sent.get_or_insert(1001);
-                self.shut_down |= self.side == Side::Server;
+                if self.reply == CloseReply::Echo || self.sent.is_some() {
+                    self.answer(self.sent.unwrap_or(1001));
+                }
             }
+            Step::HostFails if self.is_left_to_host() => self.fail(1008),
             Step::PeerBreaks if self.is_receiving() => self.fail(1002),
             Step::HostFails if self.is_receiving() => self.fail(1008),
             Step::Eof if self.is_receiving() => {
                 self.cause = Some(Cause::Eof);
                 self.end();
             }
-            Step::Eof => self.end(),
             Step::BigMessage if self.is_receiving() => self.told += 1,
-            Step::BigMessage => self.end(),
+            Step::Eof | Step::BigMessage => {
+                if self.is_left_to_host() {
+                    self.answer(1001);
+                }
+                self.end();
+            }
             Step::Deadline if self.is_open() || self.over => {}
+            Step::Deadline if self.is_left_to_host() => self.answer(1001),
             Step::Deadline => {
                 if self.is_receiving() {
                     self.cause = Some(Cause::CloseTimeout);
@@ -166,7 +193,10 @@ impl Model {
 
 fn take_step<R: Role>(host: &mut Host<R>, step: Step, big_message: &[u8]) -> Result<(), SendError> {
     match step {
-        Step::LocalClose => return Say::Close(Some(4000), "enough").by(host),
+        Step::LocalClose => {
+            Say::Close(Some(4000), "enough").by(host)?;
+            host.transmit();
+        }
         Step::SendText => return Say::text("x").by(host),
         Step::PeerClose => host.receive_frame(CLOSE, &body(1001, "going")),
         Step::PeerBreaks => host.receive(&[0x83]),
@@ -184,8 +214,8 @@ fn take_step<R: Role>(host: &mut Host<R>, step: Step, big_message: &[u8]) -> Res
     Ok(())
 }
 
-fn check_order<R: Role>(mut host: Host<R>, steps: &[Step], big_message: &[u8]) {
-    let mut model = Model::new(R::SIDE);
+fn check_order<R: Role>(mut host: Host<R>, reply: CloseReply, steps: &[Step], big_message: &[u8]) {
+    let mut model = Model::new(R::SIDE, reply);
     let mut refused = 0;
     for step in steps {
         match take_step(&mut host, *step, big_message) {
@@ -218,14 +248,108 @@ fn orders(len: u32) -> impl Iterator<Item = Vec<Step>> {
 fn every_order_of_events_goes_by_the_closing_table() {
     let big =
         [from_peer(Side::Client, FIN | BINARY, &[7; 70_000]), from_peer(Side::Server, FIN | BINARY, &[7; 70_000])];
-    for steps in orders(4) {
-        let [to_client, to_server] = &big;
-        on_both(
-            &config(),
-            |host| check_order(host, &steps, to_client),
-            |host| check_order(host, &steps, to_server),
-        );
+    for reply in [CloseReply::Echo, CloseReply::ByHost] {
+        for steps in orders(4) {
+            let [to_client, to_server] = &big;
+            on_both(
+                &replying(reply),
+                |host| check_order(host, reply, &steps, to_client),
+                |host| check_order(host, reply, &steps, to_server),
+            );
+        }
     }
+}
+
+#[test]
+fn a_host_answers_the_peers_close_with_its_own_code_and_reason() {
+    fn check<R: Role>(mut host: Host<R>) {
+        host.receive_frame(CLOSE, &body(1001, "going"));
+        assert_eq!(host.told, [Told::Close(1001, "going".into())]);
+        assert_eq!((host.endpoint.state(), host.endpoint.closed()), (State::Closing, None));
+        assert_eq!((host.output.len(), host.shutdowns), (0, 0), "nothing is owed");
+        host.now = Instant::from_millis(9_999);
+        host.handle_timeout();
+        assert_eq!(host.endpoint.close_frame(), Some((CloseCode::GOING_AWAY, "going")));
+        Say::Close(Some(4000), "me too").by(&mut host).unwrap();
+        assert_eq!(host.sent_plain(), [(CLOSE, body(4000, "me too"))]);
+        let closed = Closed { clean: true, code: CloseCode::GOING_AWAY, cause: Cause::Peer };
+        assert_eq!(host.endpoint.closed(), Some(closed));
+        assert_eq!(Say::Close(Some(4000), "").by(&mut host), Err(SendError::Closing));
+        host.transmit();
+        // The server ends the transport, the client waits for that.
+        assert_eq!(host.shutdowns, usize::from(R::SIDE == Side::Server));
+        let linger = if R::SIDE == Side::Server { 1_000 } else { 5_000 };
+        assert_eq!(host.endpoint.poll_timeout(), Some(Instant::from_millis(9_999 + linger)));
+        host.receive_eof();
+        assert_eq!((host.closed(), host.shutdowns), (closed, 1));
+    }
+    on_both(&replying(CloseReply::ByHost), check, check);
+}
+
+#[test]
+fn a_close_that_the_host_does_not_answer_in_time_is_answered_as_usual() {
+    fn check<R: Role>(mut host: Host<R>) {
+        host.now = Instant::from_millis(1_000);
+        host.receive_frame(CLOSE, &body(1001, "going"));
+        // Output that the transport takes is no reason to wait longer for the host.
+        host.endpoint.written(Instant::from_millis(5_000));
+        assert_eq!(host.endpoint.poll_timeout(), Some(Instant::from_millis(11_000)));
+        host.step_clock();
+        assert_eq!(host.sent_plain(), [(CLOSE, body(1001, ""))]);
+        assert_eq!(Say::Close(Some(4000), "").by(&mut host), Err(SendError::Closing));
+        assert!(host.endpoint.closed().unwrap().clean);
+        assert!(host.step_clock(), "the wait for the end of the transport");
+        assert_eq!((host.closed().cause, host.shutdowns), (Cause::Peer, 1));
+    }
+    on_both(&replying(CloseReply::ByHost), check, check);
+}
+
+#[test]
+fn before_the_host_answers_only_the_rest_of_a_message_can_be_sent() {
+    fn check<R: Role>(mut host: Host<R>) {
+        let rest = |part| Say::Part(MessageKind::Binary, part, b"x".to_vec());
+        rest(Part::First).by(&mut host).unwrap();
+        host.receive_frame(CLOSE, &body(1001, ""));
+        for refused in [Say::text("x"), Say::Ping(vec![]), Say::Pong(vec![]), rest(Part::First)] {
+            assert_eq!(refused.by(&mut host), Err(SendError::Closing));
+        }
+        rest(Part::Middle).by(&mut host).unwrap();
+        rest(Part::Last).by(&mut host).unwrap();
+        for refused in [rest(Part::Middle), rest(Part::Last), rest(Part::Whole)] {
+            assert_eq!(refused.by(&mut host), Err(SendError::Closing), "the message has ended");
+        }
+        Say::Close(None, "").by(&mut host).unwrap();
+        let frames = [(BINARY, &b"x"[..]), (0x00, b"x"), (FIN, b"x"), (CLOSE, b"")];
+        assert_eq!(host.sent_plain(), frames.map(|(first, payload)| (first, payload.to_vec())));
+    }
+    on_both(&replying(CloseReply::ByHost), check, check);
+}
+
+#[test]
+fn an_answer_of_the_hosts_is_queued_with_the_shutdown_that_follows_it() {
+    let mut host = server(&replying(CloseReply::ByHost));
+    host.receive_frame(CLOSE, &body(1001, ""));
+    let mut output = Output::new();
+    output.close(&mut host.endpoint, host.now, CloseCode::NORMAL, "").unwrap();
+    assert_eq!(output.pending(), Some(Pending::Bytes(b"\x88\x02\x03\xE8")));
+    output.written(&mut host.endpoint, host.now, 4);
+    assert_eq!(output.pending(), Some(Pending::Shutdown));
+}
+
+#[test]
+fn without_a_close_timeout_the_host_may_take_its_time() {
+    fn check<R: Role>(mut host: Host<R>) {
+        host.receive_frame(CLOSE, &body(1001, ""));
+        assert_eq!(host.endpoint.poll_timeout(), None);
+        host.now = Instant::from_millis(u64::from(u32::MAX));
+        host.handle_timeout();
+        assert!(host.output.is_empty());
+        Say::Close(Some(1001), "").by(&mut host).unwrap();
+        assert!(host.endpoint.closed().unwrap().clean);
+    }
+    let mut config = replying(CloseReply::ByHost);
+    config.close_timeout = None;
+    on_both(&config, check, check);
 }
 
 // R5.5.1-1 R5.5.1-3 R7.1.4/5/6
@@ -698,8 +822,7 @@ fn a_client_without_keys_ends_without_a_close_and_shuts_down_once() {
 
 fn failing_client() -> Host<TestClient> {
     let role = ws_proto::Client::new(ws_tests::Keys::Failing(0));
-    let endpoint =
-        ws_proto::Endpoint::new(role, &config(), ws_proto::Negotiated::default(), ws_proto::Instant::ZERO);
+    let endpoint = ws_proto::Endpoint::new(role, &config(), ws_proto::Negotiated::default(), Instant::ZERO);
     Host::new(endpoint)
 }
 

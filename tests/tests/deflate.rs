@@ -6,6 +6,7 @@ use proptest::{collection::vec, prelude::*, sample::Index};
 use ws_proto::{
     CloseCode, Config, Control, Data, Endpoint, Event, Fault, HandshakeError, Instant, Message, MessageBuffer,
     MessageKind, Negotiated, Part, Prepared, ReceiveErrorKind, Role, SendError, Server, Side,
+    client::{HttpVersion, Offer},
     deflate::{Deflater, InflateLimits, Inflater, Settings, WindowBits},
     server::{Accept, OriginPolicy, negotiate_extended_connect},
 };
@@ -1193,7 +1194,8 @@ fn a_client_fails_on_an_answer_that_breaks_a_rule() {
     assert_eq!(understood(&takeover(), &[]), Some(Negotiated::default()), "the server does without");
     let nothing_offered = ws_proto::client::Request::new("example.com", "/");
     let answered = [("sec-websocket-extensions", &b"permessage-deflate"[..])];
-    assert!(nothing_offered.answer_extended_connect(|| answered.into_iter()).is_err());
+    let nothing_offered = Offer::extended_connect(nothing_offered).unwrap();
+    assert!(nothing_offered.check(HttpVersion::Other, 200, || answered.into_iter()).is_err());
 }
 
 // R7692-5-3
@@ -1245,8 +1247,9 @@ fn an_answer_binds_the_client_and_keeps_to_its_offer() {
 fn of_server(settings: &Settings, answer: &str) -> Result<(bool, u8), HandshakeError> {
     let request = ws_proto::client::Request::new("example.com", "/").deflate(Some(*settings));
     let fields = || [("sec-websocket-extensions", answer.as_bytes())].into_iter();
-    let (_, negotiated) = request.answer_extended_connect(fields)?;
-    let agreed = negotiated.deflate.expect("compression");
+    let offer = Offer::extended_connect(request).expect("nothing that can't be sent");
+    let acceptance = offer.check(HttpVersion::Other, 200, fields)?.expect("200 accepts");
+    let agreed = acceptance.negotiated().deflate.expect("compression");
     Ok((agreed.no_context_takeover(Side::Server), agreed.max_window_bits(Side::Server).get()))
 }
 

@@ -536,6 +536,7 @@ fn receive_error_fault() {
     let faults = [
         (Fault::StorageFull, 1009),
         (Fault::MessageTooBig, 1009),
+        (Fault::InflatesTooMuch, 1008),
         (Fault::InvalidPayload, 1007),
         (Fault::UnsupportedData, 1003),
         (Fault::PolicyViolation, 1008),
@@ -544,6 +545,40 @@ fn receive_error_fault() {
     for (fault, code) in faults {
         on_both(&bare_config(), |host| check(host, fault, code), |host| check(host, fault, code));
     }
+}
+
+#[test]
+fn a_fault_of_this_side_is_not_called_the_peers() {
+    let own = [
+        (Fault::StorageFull, "fault of this side: no storage left for the message (RFC 6455 section 10.4)"),
+        (
+            Fault::Internal,
+            "fault of this side: application met an unexpected condition (RFC 6455 section 7.4.1)",
+        ),
+    ];
+    for (fault, text) in own {
+        let mut host = server(&bare_config());
+        let error = host.endpoint.fail(host.now, fault);
+        assert!(!error.is_peers_fault() && !error.kind().is_peers_fault() && !fault.is_peers());
+        assert_eq!((fault.to_string(), error.to_string()), (text.into(), format!("{text}, at byte 0")));
+        // The peer reads who is meant from the code.
+        assert!(!error.kind().close_reason().contains("side"));
+    }
+    for fault in [
+        Fault::MessageTooBig,
+        Fault::InflatesTooMuch,
+        Fault::InvalidPayload,
+        Fault::UnsupportedData,
+        Fault::PolicyViolation,
+    ] {
+        let mut host = server(&bare_config());
+        let error = host.endpoint.fail(host.now, fault);
+        assert!(error.is_peers_fault() && fault.is_peers());
+        assert!(!error.to_string().contains("this side"), "{error}");
+    }
+    let mut host = server(&bare_config());
+    host.receive(&[0xFF]);
+    assert!(host.error.unwrap().is_peers_fault());
 }
 
 #[test]

@@ -85,6 +85,37 @@ fn whatever_arrives_answers_a_ping() {
     on_both(&Config::default(), |host| check(host, &[BINARY]), |host| check(host, &[BINARY]));
 }
 
+/// Receives a message `heard` seconds after the epoch, when a Ping has been sent after 20; the next one is due at `next`.
+fn answer_and_go_on<R: Role>(mut host: Host<R>, heard: u64, written: Option<u64>, next: u64) {
+    host.step_clock();
+    host.now = Instant::from_millis(heard * SECOND);
+    host.receive_frame(FIN | BINARY, b"");
+    if let Some(written) = written {
+        host.endpoint.written(Instant::from_millis(written * SECOND));
+    }
+    assert_eq!(host.endpoint.poll_timeout(), at(next * SECOND));
+    wait_until(&mut host, next * SECOND);
+    assert_eq!((host.endpoint.state(), host.sent_plain().len()), (State::Open, 2), "another Ping");
+}
+
+#[test]
+fn bytes_that_were_read_before_the_ping_answer_it_too() {
+    // A host that handles its timers before what it has read.
+    let config = Config::default();
+    on_both(&config, |host| answer_and_go_on(host, 19, None, 40), |host| answer_and_go_on(host, 19, None, 40));
+}
+
+#[test]
+fn output_that_leaves_after_the_peer_was_heard_asks_for_no_answer() {
+    let config = Config::default();
+    let (heard, written, next) = (21, Some(25), 45);
+    on_both(
+        &config,
+        |host| answer_and_go_on(host, heard, written, next),
+        |host| answer_and_go_on(host, heard, written, next),
+    );
+}
+
 #[test]
 fn a_busy_connection_is_never_pinged() {
     fn check<R: Role>(mut host: Host<R>) {

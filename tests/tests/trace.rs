@@ -1,8 +1,10 @@
 //! The trace hook sees frames both ways, states and the failure.
 
+use std::time::Duration;
+
 use ws_proto::{
-    Client, Endpoint, Fault, Instant, MessageBuffer, MessageKind, Negotiated, Part, Prepared, ReceiveError, Role,
-    Server, State, Trace, frame::FrameHeader,
+    Client, Config, Endpoint, Fault, Instant, MessageBuffer, MessageKind, Negotiated, Output, Part, Prepared,
+    ReceiveError, Role, Server, State, Trace, frame::FrameHeader,
 };
 use ws_tests::{
     BINARY, CLOSE, CONTINUATION, FIN, Host, Keys, PING, PONG, Say, TEXT, TestClient, bare_config, masked,
@@ -14,6 +16,7 @@ enum Seen {
     Received(u8, u64),
     Sent(u8, u64),
     State(State),
+    RoundTrip(Duration),
     Failed(ReceiveError),
 }
 
@@ -35,6 +38,10 @@ impl Trace for Log {
 
     fn state_changed(&mut self, state: State) {
         self.0.push(Seen::State(state));
+    }
+
+    fn round_trip(&mut self, time: Duration) {
+        self.0.push(Seen::RoundTrip(time));
     }
 
     fn failed(&mut self, error: &ReceiveError) {
@@ -159,6 +166,107 @@ fn no_frame_behind_a_fault_is_seen_however_the_input_is_cut() {
         log.0.retain(|seen| matches!(seen, Seen::Received(..)));
         assert_eq!(log.0, expected, "cut at {cut}");
     }
+}
+
+/// The times that a hook is told, on both roles, with a Ping after 20 s of silence at the latest.
+fn round_trips(
+    change: impl Fn(&mut Config),
+    of_server: impl FnOnce(&mut Host<Server, &mut Log>),
+    of_client: impl FnOnce(&mut Host<TestClient, &mut Log>),
+) -> Vec<Duration> {
+    let mut config = Config::default();
+    change(&mut config);
+    let (mut server, mut client) = (Log::default(), Log::default());
+    let (negotiated, start) = (Negotiated::default(), Instant::ZERO);
+    let endpoint = Endpoint::with_trace(Server, &config, negotiated, start, &mut server);
+    of_server(&mut Host::new(endpoint));
+    let endpoint = Endpoint::with_trace(Client::new(Keys::Fixed), &config, negotiated, start, &mut client);
+    of_client(&mut Host::new(endpoint));
+    assert_eq!(server.0, client.0);
+    let times = server.0.into_iter().filter_map(|seen| match seen {
+        Seen::RoundTrip(time) => Some(time),
+        _ => None,
+    });
+    times.collect()
+}
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Receives a frame `millis` after the epoch.
+fn receive_at<R: Role>(host: &mut Host<R, &mut Log>, millis: u64, first: u8, payload: &[u8]) {
+    host.now = Instant::from_millis(millis);
+    host.receive_frame(first, payload);
+}
+
+#[test]
+fn the_time_between_a_keepalive_ping_and_its_pong_is_told_once() {
+    fn script<R: Role>(host: &mut Host<R, &mut Log>) {
+        receive_at(host, 1_000, PONG, b"");
+        host.step_clock();
+        receive_at(host, 21_031, PONG, b"");
+        receive_at(host, 22_000, PONG, b"");
+        host.step_clock();
+        receive_at(host, 42_007, PONG, b"");
+    }
+    let expected = [millis(31), millis(7)];
+    assert_eq!(round_trips(|_| {}, script, script), expected);
+    assert_eq!(round_trips(|config| config.pong_timeout = None, script, script), expected);
+}
+
+#[test]
+fn other_frames_between_a_ping_and_its_pong_do_not_spoil_the_time() {
+    fn script<R: Role>(host: &mut Host<R, &mut Log>) {
+        host.step_clock();
+        receive_at(host, 20_010, FIN | BINARY, b"under way");
+        receive_at(host, 20_020, PONG, b"of another Ping");
+        receive_at(host, 20_030, PING, b"");
+        let pong = host.peer_frame(PONG, b"");
+        host.now = Instant::from_millis(20_040);
+        host.receive(&pong[..1]);
+        host.now = Instant::from_millis(20_050);
+        host.receive(&pong[1..]);
+    }
+    assert_eq!(round_trips(|_| {}, script, script), [millis(50)]);
+}
+
+#[test]
+fn a_pong_that_can_not_answer_our_ping_is_not_told() {
+    fn before_it_is_handed_out<R: Role>(host: &mut Host<R, &mut Log>) {
+        host.now = Instant::from_millis(20_000);
+        host.endpoint.handle_timeout(host.now);
+        let pong = host.peer_frame(PONG, b"");
+        host.receive(&pong);
+    }
+    fn after_our_close<R: Role>(host: &mut Host<R, &mut Log>) {
+        host.step_clock();
+        Say::Close(Some(1000), "").by(host).unwrap();
+        receive_at(host, 20_010, PONG, b"");
+    }
+    assert_eq!(round_trips(|_| {}, before_it_is_handed_out, before_it_is_handed_out), []);
+    assert_eq!(round_trips(|_| {}, after_our_close, after_our_close), []);
+}
+
+#[test]
+fn the_time_begins_when_the_ping_has_left() {
+    fn script<R: Role>(host: &mut Host<R, &mut Log>) {
+        let mut output = Output::new();
+        output.send(&mut host.endpoint, "earlier".into()).unwrap();
+        host.now = Instant::from_millis(20_000);
+        output.handle_timeout(&mut host.endpoint, host.now);
+        host.now = Instant::from_millis(21_000);
+        output.written(&mut host.endpoint, host.now, 1);
+        // The peer speaks meanwhile.
+        let frame = host.peer_frame(FIN | BINARY, b"");
+        host.receive(&frame);
+        host.now = Instant::from_millis(22_000);
+        let len = output.len();
+        output.written(&mut host.endpoint, host.now, len);
+        receive_at(host, 22_100, PONG, b"");
+        assert_eq!(host.endpoint.poll_timeout(), Some(Instant::from_millis(42_100)));
+    }
+    assert_eq!(round_trips(|_| {}, script, script), [millis(100)]);
 }
 
 #[test]

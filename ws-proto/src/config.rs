@@ -65,6 +65,8 @@ pub struct Config {
     ///
     /// The wait begins when our Close has left, as that for a Pong does.
     pub close_timeout: Option<Duration>,
+    /// How the peer's Close is answered if it comes before ours. By default the endpoint answers at once.
+    pub close_reply: CloseReply,
     /// How long the transport may take none of the output that waits for it. 30 s: a mobile network that has lost
     /// its signal may come back. Observed by what writes: `Output`, [`WriteDeadline`](crate::WriteDeadline), drivers.
     pub write_timeout: Option<Duration>,
@@ -99,6 +101,7 @@ impl Config {
             keepalive_interval: Some(Duration::from_secs(20)),
             pong_timeout: Some(Duration::from_secs(20)),
             close_timeout: Some(Duration::from_secs(10)),
+            close_reply: CloseReply::Echo,
             write_timeout: Some(Duration::from_secs(30)),
             min_write_rate: 1_024,
             drain_timeout: Some(Duration::from_secs(1)),
@@ -111,6 +114,22 @@ impl Default for Config {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// How the peer's Close is answered (RFC 6455 section 5.5.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CloseReply {
+    /// The endpoint answers at once, with the same code and no reason.
+    #[default]
+    Echo,
+    /// The host answers by [`write_close`](crate::Endpoint::write_close), with a code and a reason of its own: a proxy, say,
+    /// with those that its other side answers with.
+    ///
+    /// It has [`close_timeout`](Config::close_timeout) for that. The endpoint answers as with [`Echo`](Self::Echo) once
+    /// that has passed, when the transport ends, or when more than 64 KiB have come after the Close; then
+    /// `write_close` is refused. Until then the rest of a message in progress can be sent, and nothing else: the peer need not
+    /// read what follows its Close.
+    ByHost,
 }
 
 /// A time span of whole milliseconds: 4 bytes with its `Option`.

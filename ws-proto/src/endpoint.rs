@@ -30,7 +30,7 @@ use self::{
 };
 use crate::{
     close::{self, CloseCode},
-    config::Config,
+    config::{Config, Millis},
     error::{Fault, ReceiveError, ReceiveErrorKind, SendError},
     event::{Control, Event},
     frame::{Frame, FrameHeader, MAX_CONTROL_LEN, Opcode, encode_frame, header},
@@ -75,7 +75,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         Self {
             receiver: Receiver::new(Limits::new(config, negotiated)),
             sender: Sender::default(),
-            closing: Closing::new(),
+            closing: Closing::new(config.close_reply),
             clock: Clock::new(now),
             timeouts: Timeouts::new(config, R::SIDE),
             ping_owed: false,
@@ -93,7 +93,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     ///
     /// # Errors
     ///
-    /// The peer broke the protocol or the host called [`fail`](Self::fail). All of `input` is taken and a
+    /// The peer broke the protocol or the host called [`fail`](Self::fail), which [`ReceiveError::is_peers_fault`] tells apart. All of `input` is taken and a
     /// Close is owed. Further calls discard their input and return the same error.
     #[inline(always)]
     pub fn receive<'b>(
@@ -234,8 +234,9 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
                     Some(Event::Control(Control::Ping)) if self.closing.is_open() => {
                         self.receiver.control_mut().owe_pong();
                     }
+                    Some(Event::Control(Control::Pong)) => self.pong_received(now),
                     Some(Event::Control(Control::Close)) => self.close_received(now),
-                    Some(Event::Control(_)) | None => {}
+                    Some(Event::Control(Control::Ping)) | None => {}
                 }
                 Ok(step)
             }
@@ -255,11 +256,21 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         self.timeouts.message.is_some() && self.receiver.is_in_message()
     }
 
+    /// Tells the trace the time that the answer to a keepalive Ping has taken. Its payload is that of the Ping: none (§5.5.3).
+    #[cold]
+    fn pong_received(&mut self, now: Instant) {
+        if self.closing.is_open() && !self.ping_owed && self.receiver.control().told() == Some(&[]) {
+            if let Some(time) = self.clock.pong_received(now) {
+                self.trace.round_trip(time);
+            }
+        }
+    }
+
     fn close_received(&mut self, now: Instant) {
         let code = self.receiver.close_code();
         self.forget_owed();
         self.transition(|this| this.closing.close_received(code, R::SIDE));
-        self.clock.wait(now, self.timeouts.linger);
+        self.clock.wait(now);
     }
 
     #[cold]
@@ -301,7 +312,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     fn end_by_failure(&mut self, now: Instant, cause: Cause) {
         self.forget_owed();
         self.transition(|this| this.closing.fail(cause));
-        self.clock.wait(now, self.timeouts.linger);
+        self.clock.wait(now);
     }
 
     /// Neither Pong nor Ping is owed to a peer that is being left.
@@ -345,7 +356,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     /// The code and the reason of the peer's Close, once it has arrived and was valid;
     /// [`CloseCode::NO_STATUS`] if it had none.
     ///
-    /// The reply to a Close repeats its code and not its reason.
+    /// The endpoint's reply to a Close repeats its code and not its reason.
     /// The reason is for logs, not for end users (RFC 6455 section 5.5.1).
     #[must_use]
     pub fn close_frame(&self) -> Option<(CloseCode, &str)> {
@@ -378,7 +389,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         part: Part,
         payload: &'p mut [u8],
     ) -> Result<Frame<'p>, SendError> {
-        self.check_open()?;
+        self.check_part(part)?;
         let (sender, opcode) = self.sender.admit(Content::of(kind), part, payload)?;
         let header = self.data_header(opcode, part, payload.len())?;
         if let Some(key) = header.masking_key {
@@ -487,7 +498,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         part: Part,
         payload: &[u8],
     ) -> Result<(Sender, FrameHeader), SendError> {
-        self.check_open()?;
+        self.check_part(part)?;
         let (sender, opcode) = self.sender.admit(Content::of(kind), part, payload)?;
         Ok((sender, self.data_header(opcode, part, payload.len())?))
     }
@@ -509,6 +520,13 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         if self.closing.is_open() { Ok(()) } else { Err(SendError::Closing) }
     }
 
+    /// Checks that a part can be sent. While the peer's Close waits for the host's answer, that is the rest of a message
+    /// (§5.5.1).
+    fn check_part(&self, part: Part) -> Result<(), SendError> {
+        let ends_message = !part.is_first() && !self.sender.is_between_messages();
+        if ends_message && self.closing.is_left_to_host() { Ok(()) } else { self.check_open() }
+    }
+
     #[inline]
     fn check_between_messages(&self) -> Result<(), SendError> {
         self.check_open()?;
@@ -516,7 +534,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     }
 
     /// Writes a Ping of the application's own to `out`, which needs `payload.len() + 6` bytes; returns its
-    /// length. The peer's answer is an [`Event::Control(Control::Pong)`] with the same payload.
+    /// length. The peer's answer is a [`Control::Pong`] with the same payload.
     ///
     /// Allowed between the parts of a message.
     ///
@@ -525,6 +543,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     /// The connection is closing, the payload is longer than 125 bytes, or `out` too small.
     /// Nothing has changed then.
     pub fn write_ping(&mut self, payload: &[u8], out: &mut [u8]) -> Result<usize, SendError> {
+        self.check_open()?;
         self.write_control(Opcode::Ping, payload, out)
     }
 
@@ -534,10 +553,12 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     ///
     /// As [`write_ping`](Self::write_ping).
     pub fn write_pong(&mut self, payload: &[u8], out: &mut [u8]) -> Result<usize, SendError> {
+        self.check_open()?;
         self.write_control(Opcode::Pong, payload, out)
     }
 
-    /// Writes our Close to `out` (131 bytes always suffice) and starts the closing handshake; returns its length.
+    /// Writes our Close to `out` (131 bytes always suffice) and starts the closing handshake, or answers the peer's Close if
+    /// that was left to the host ([`CloseReply::ByHost`](crate::CloseReply::ByHost)); returns its length.
     ///
     /// A reason longer than 123 bytes is cut at a character boundary. [`CloseCode::NO_STATUS`] makes a Close
     /// without code and reason. What the peer still sends is delivered until its Close arrives.
@@ -557,15 +578,17 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         if (!code.is_allowed_on_wire() && code != CloseCode::NO_STATUS) || clients_only {
             return Err(SendError::InvalidCloseCode);
         }
+        if !self.closing.is_left_to_host() {
+            self.check_open()?;
+        }
         let len = self.write_control(Opcode::Close, CloseBody::new(code, reason).as_bytes(), out)?;
         self.forget_owed();
         self.transition(|this| this.closing.close_sent());
-        self.clock.wait(now, self.timeouts.close);
+        self.clock.wait(now);
         Ok(len)
     }
 
     fn write_control(&mut self, opcode: Opcode, payload: &[u8], out: &mut [u8]) -> Result<usize, SendError> {
-        self.check_open()?;
         if payload.len() > MAX_CONTROL_LEN {
             return Err(SendError::ControlTooLong);
         }
@@ -581,7 +604,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     /// [`receive`](Self::receive) returns the error. Without effect if the connection has failed or both
     /// sides have closed.
     pub fn fail(&mut self, now: Instant, fault: Fault) -> ReceiveError {
-        if self.closing.is_receiving() {
+        if self.closing.is_receiving() || self.closing.is_left_to_host() {
             self.receiver.stop();
             self.fail_with(now, ReceiveErrorKind::Fault(fault));
         }
@@ -646,10 +669,9 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     /// handed out. `Output` (feature `alloc`) keeps the count and makes this call.
     pub fn written(&mut self, now: Instant) {
         match self.state() {
-            State::Open => self.clock.written(now, &self.timeouts),
-            State::Closing if self.closing.is_receiving() => self.clock.wait(now, self.timeouts.close),
-            State::Closing => self.clock.wait(now, self.timeouts.linger),
-            State::Closed(_) => {}
+            State::Open => self.clock.written(now),
+            State::Closing if !self.closing.is_left_to_host() => self.clock.wait(now),
+            State::Closing | State::Closed(_) => {}
         }
     }
 
@@ -658,7 +680,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.state() {
             State::Open => self.clock.deadline(&self.timeouts, self.is_timing()),
-            State::Closing => self.clock.awaited(),
+            State::Closing => self.clock.awaited(self.end_timeout()),
             State::Closed(_) => None,
         }
     }
@@ -669,11 +691,20 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     pub fn handle_timeout(&mut self, now: Instant) {
         match self.state() {
             State::Open => self.open_timeout(now),
-            State::Closing if self.clock.awaited().is_some_and(|awaited| awaited <= now) => {
-                self.transition(|this| this.closing.expire());
+            State::Closing if self.clock.awaited(self.end_timeout()).is_some_and(|awaited| awaited <= now) => {
+                if self.transition(|this| this.closing.expire()) {
+                    self.clock.wait(now);
+                }
             }
             State::Closing | State::Closed(_) => {}
         }
+    }
+
+    /// How long the wait may take that a closing connection is in: for the peer's Close or for the host's answer to it, or for the
+    /// end of the transport.
+    fn end_timeout(&self) -> Option<Millis> {
+        let awaits_close = self.closing.is_receiving() || self.closing.is_left_to_host();
+        if awaits_close { self.timeouts.close } else { self.timeouts.linger }
     }
 
     fn open_timeout(&mut self, now: Instant) {
@@ -685,7 +716,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
             Due::MessageOverdue => self.end_by_failure(now, Cause::MessageTimeout),
             Due::Idle => {
                 self.transition(|this| this.closing.close(Cause::IdleTimeout));
-                self.clock.wait(now, self.timeouts.close);
+                self.clock.wait(now);
             }
         }
     }
@@ -733,7 +764,7 @@ impl Endpoint<Server> {
     pub fn refused(config: &Config, now: Instant) -> Self {
         let mut endpoint = Self::new(Server, config, Negotiated::default(), now);
         endpoint.closing.refuse();
-        endpoint.clock.wait(now, endpoint.timeouts.linger);
+        endpoint.clock.wait(now);
         endpoint
     }
 }

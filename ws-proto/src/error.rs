@@ -1,10 +1,12 @@
-//! Errors by whose fault they are: the peer's ([`ReceiveError`]) or the caller's ([`SendError`]).
+//! Errors by whose fault they are: that of a connection's end ([`ReceiveError`], which says whether it is the peer's) or the
+//! caller's ([`SendError`]).
 
 use core::fmt;
 
 use crate::{close::CloseCode, frame::FrameError, role::EntropyError, utf8::InvalidUtf8};
 
-/// The connection has failed: the peer broke the protocol, or [`fail`](crate::Endpoint::fail) was called.
+/// The connection has failed: the peer broke the protocol, or this side has met a fault of its own, such as no storage for a
+/// message; [`is_peers_fault`](Self::is_peers_fault) tells them apart.
 ///
 /// The Close that tells the peer is owed: drain [`poll_transmit`](crate::Endpoint::poll_transmit) and write
 /// before giving up.
@@ -27,6 +29,13 @@ impl ReceiveError {
     #[must_use]
     pub const fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// Returns whether the peer is to blame: it broke the protocol, went over a limit, or violated what the host reported to
+    /// [`fail`](crate::Endpoint::fail). `false` if the fault is on this side.
+    #[must_use]
+    pub const fn is_peers_fault(&self) -> bool {
+        self.kind.is_peers_fault()
     }
 
     /// The code of the Close that is owed to the peer.
@@ -76,7 +85,7 @@ pub enum ReceiveErrorKind {
     InvalidCloseCode,
     /// The reason of a Close is not UTF-8.
     InvalidCloseReason,
-    /// The host reported a fault of its own.
+    /// The host reported a fault that the endpoint can't see: [its own](Fault::is_peers) or the peer's.
     Fault(Fault),
 }
 
@@ -102,6 +111,15 @@ impl ReceiveErrorKind {
 }
 
 impl ReceiveErrorKind {
+    /// Returns whether the peer is to blame: `false` for a [`Fault`] of this side.
+    #[must_use]
+    pub const fn is_peers_fault(self) -> bool {
+        match self {
+            Self::Fault(fault) => fault.is_peers(),
+            _ => true,
+        }
+    }
+
     /// Returns the reason in that Close: a short fixed text, for the peer's log.
     #[must_use]
     pub const fn close_reason(self) -> &'static str {
@@ -132,16 +150,21 @@ impl ReceiveErrorKind {
 
 impl fmt::Display for ReceiveErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (text, section) = self.text();
-        write!(f, "{text} (RFC 6455 section {section})")
+        write_text(f, self.is_peers_fault(), self.text())
     }
+}
+
+/// Writes a fault in words, and the section of RFC 6455 that it is about.
+fn write_text(f: &mut fmt::Formatter<'_>, is_peers: bool, (text, section): (&str, &str)) -> fmt::Result {
+    let side = if is_peers { "" } else { "fault of this side: " };
+    write!(f, "{side}{text} (RFC 6455 section {section})")
 }
 
 /// A fault that the endpoint can't see by itself; see [`fail`](crate::Endpoint::fail).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
-    /// There is no room for the message: 1009.
+    /// There is no room for the message on this side, though it is within the limits: 1009.
     StorageFull,
     /// The message is too big in the application's eyes, for example inflated: 1009.
     MessageTooBig,
@@ -153,7 +176,7 @@ pub enum Fault {
     UnsupportedData,
     /// A policy of the application is violated: 1008.
     PolicyViolation,
-    /// The application met a condition that it did not expect: 1011.
+    /// This side met a condition that it did not expect, or the host called what it may not: 1011.
     Internal,
 }
 
@@ -172,6 +195,20 @@ impl Fault {
 }
 
 impl Fault {
+    /// Returns whether the peer is to blame. [`StorageFull`](Self::StorageFull) and [`Internal`](Self::Internal) are faults of
+    /// this side.
+    #[must_use]
+    pub const fn is_peers(self) -> bool {
+        match self {
+            Self::StorageFull | Self::Internal => false,
+            Self::MessageTooBig
+            | Self::InflatesTooMuch
+            | Self::InvalidPayload
+            | Self::UnsupportedData
+            | Self::PolicyViolation => true,
+        }
+    }
+
     /// The fault in words, and the section of RFC 6455 that forbids it.
     const fn text(self) -> (&'static str, &'static str) {
         match self {
@@ -188,8 +225,7 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (text, section) = self.text();
-        write!(f, "{text} (RFC 6455 section {section})")
+        write_text(f, self.is_peers(), self.text())
     }
 }
 
@@ -199,7 +235,7 @@ impl fmt::Display for Fault {
 pub enum SendError {
     /// The opening handshake is not complete.
     NotOpen,
-    /// The connection is closing or closed: no more messages can be sent.
+    /// The connection is closing or closed: no more messages can be sent, and no second Close.
     Closing,
     /// A message is in progress: end it with [`Part::Last`](crate::Part::Last) first.
     MessageInProgress,

@@ -130,7 +130,7 @@
 //!
 //! | RFC 6455 | here |
 //! |---|---|
-//! | 4: opening handshake | [`server`], [`client`]; fields from another HTTP stack, HTTP/2 included: [`server::negotiate`] |
+//! | 4: opening handshake | [`server`], [`client`]; fields for and from another HTTP stack, HTTP/2 included: [`server::negotiate`], [`client::Offer`] |
 //! | 5.1–5.4: frames, fragmentation | [`Endpoint`], [`MessageBuffer`]; alone: [`frame`] |
 //! | 5.3: masking | [`mask`], [`Entropy`] |
 //! | 5.5: control frames | [`Endpoint::poll_transmit`], [`write_ping`](Endpoint::write_ping), [`write_pong`](Endpoint::write_pong) |
@@ -189,7 +189,7 @@ mod role;
 mod time;
 
 pub use close::{CloseCode, MAX_REASON_LEN};
-pub use config::Config;
+pub use config::{CloseReply, Config};
 pub use connection::{
     Connection, FixedQueue, MessageBuffer, Next, Output, Pending, Retention, Storage, WriteDeadline,
 };

@@ -13,6 +13,8 @@ pub enum Error {
     TimedOut,
     /// The peer broke the protocol or went over a limit; it has been told and the connection has ended.
     Receive(ReceiveError),
+    /// A fault of this side has ended the connection, such as no storage for a message; the peer has been told.
+    Fault(ReceiveError),
     /// The message can't be sent; nothing has changed.
     Send(SendError),
     /// The connection ended without the closing handshake.
@@ -25,6 +27,7 @@ impl fmt::Display for Error {
             Self::Io(_) => f.write_str("transport failed"),
             Self::TimedOut => f.write_str("timeout passed, the call may be repeated"),
             Self::Receive(_) => f.write_str("connection failed"),
+            Self::Fault(_) => f.write_str("connection failed by a fault of this side"),
             Self::Send(_) => f.write_str("message can't be sent"),
             Self::Unclean(closed) => {
                 write!(f, "connection ended without the closing handshake: {:?}", closed.cause)
@@ -37,7 +40,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io(error) => Some(error),
-            Self::Receive(error) => Some(error),
+            Self::Receive(error) | Self::Fault(error) => Some(error),
             Self::Send(error) => Some(error),
             Self::TimedOut | Self::Unclean(_) => None,
         }
@@ -52,7 +55,7 @@ impl From<io::Error> for Error {
 
 impl From<ReceiveError> for Error {
     fn from(error: ReceiveError) -> Self {
-        Self::Receive(error)
+        if error.is_peers_fault() { Self::Receive(error) } else { Self::Fault(error) }
     }
 }
 

@@ -109,7 +109,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Receive`](crate::Error::Receive) if the peer broke the protocol, [`Error::Unclean`](crate::Error::Unclean) and [`Error::Io`](crate::Error::Io) if the connection was
+    /// [`Error::Receive`](crate::Error::Receive) if the peer broke the protocol, [`Error::Fault`](crate::Error::Fault) if this side failed, [`Error::Unclean`](crate::Error::Unclean) and [`Error::Io`](crate::Error::Io) if the connection was
     /// lost: it has ended then. [`Error::TimedOut`](crate::Error::TimedOut) once the [read timeout](Self::set_read_timeout) has passed: the
     /// call may be repeated, no byte is lost.
     pub fn read(&mut self) -> Result<Option<Received<'_, R, T>>> {

@@ -28,8 +28,11 @@ mod from_protocol {
     }
 
     impl From<ReceiveError> for Failure {
-        fn from(_: ReceiveError) -> Self {
-            Self(c"the peer broke the protocol, or a message was too long")
+        fn from(error: ReceiveError) -> Self {
+            if error.is_peers_fault() {
+                return Self(c"the peer broke the protocol, or a message was over the limit");
+            }
+            Self(c"this side has no room for a message, or was misused")
         }
     }
 

@@ -3,8 +3,11 @@
 use std::{io, thread};
 
 use ws_std::{
-    AcceptError, Acceptor, Answer, Cause, CloseCode, Closed, ConnectError, Connector, Error,
-    proto::{EntropyError, HandshakeError, SendError, handshake::WriteError},
+    AcceptError, Acceptor, Answer, Cause, CloseCode, Closed, Config, ConnectError, Connector, Error,
+    proto::{
+        Endpoint, EntropyError, Fault, HandshakeError, Instant, Negotiated, SendError, handshake::WriteError,
+    },
+    role,
 };
 
 use crate::sockets;
@@ -27,6 +30,11 @@ fn errors_of_a_connection_say_what_failed() {
     let received = ws.read().unwrap_err();
     let Error::Receive(receive) = &received else { panic!("{received:?}") };
     check(&received, "connection failed", Some(&receive.to_string()));
+    let mut endpoint = Endpoint::new(role::Server, &Config::default(), Negotiated::default(), Instant::ZERO);
+    let full = endpoint.fail(Instant::ZERO, Fault::StorageFull);
+    let fault = Error::from(full);
+    assert!(matches!(fault, Error::Fault(error) if error == full), "{fault:?}");
+    check(&fault, "connection failed by a fault of this side", Some(&full.to_string()));
     check(&Error::Io(cause()), "transport failed", Some("the cause"));
     check(&Error::TimedOut, "timeout passed, the call may be repeated", None);
     check(&Error::Send(SendError::Closing), "message can't be sent", Some(&SendError::Closing.to_string()));

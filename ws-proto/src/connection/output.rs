@@ -293,6 +293,8 @@ impl<Q: Queue> Output<Q> {
         let len = endpoint.write_close(now, code, reason, &mut frame)?;
         self.queue.append(frame.get(..len).unwrap_or_default());
         self.awaited = self.waiting();
+        // A server that has answered the peer's Close ends the transport next.
+        self.drain(endpoint);
         Ok(())
     }
 

@@ -1,10 +1,20 @@
 //! The closing handshake and the ways a connection ends (RFC 6455 sections 5.5.1 and 7), for both roles.
 //!
 //! All transitions are here; the endpoint reports what happened and asks what is owed.
+//!
+//! | our Close | the peer's Close | then |
+//! |---|---|---|
+//! | sent | has not come | messages are still delivered, Pings are not answered; the wait takes `close_timeout` |
+//! | not yet | has come | the answer is owed at once: the same code without a reason; nothing more is delivered |
+//! | not yet | has come, [`CloseReply::ByHost`] | the answer is the host's to send within `close_timeout`. At that deadline, at the end of the transport and at the bound on discarded input the usual answer is owed |
+//! | sent | has come | input is discarded, at most 64 KiB. A server hands out `Shutdown` and waits for the end of the transport for `drain_timeout`; a client waits first, for `server_fin_timeout` |
+//! | once, unless it was sent before | a failure instead | input is discarded, `Shutdown` is handed out, and the wait is as above |
+//!
+//! `Shutdown` follows our Close, and every connection hands out one. The end is clean if both Close frames were exchanged.
 
 use core::num::NonZeroU16;
 
-use crate::{close::CloseCode, role::Side};
+use crate::{close::CloseCode, config::CloseReply, role::Side};
 
 /// Where a connection is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,10 +103,15 @@ pub(crate) struct Closing {
 /// Our Close frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum OurClose {
-    NotYet,
+    /// If the peer's comes first, it is answered like this.
+    NotYet(CloseReply),
+    /// The peer's has come, and the host is to answer it.
+    LeftToHost,
     /// It is not handed out yet.
     Owed,
     Sent,
+    /// It can't be sent any more.
+    Never,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,12 +122,12 @@ enum Shutdown {
 }
 
 impl Closing {
-    pub(crate) const fn new() -> Self {
+    pub(crate) const fn new(reply: CloseReply) -> Self {
         Self {
             stage: Stage::Open,
             cause: None,
             peer: None,
-            ours: OurClose::NotYet,
+            ours: OurClose::NotYet(reply),
             shutdown: Shutdown::NotYet,
             drain_left: DRAIN_LEN,
         }
@@ -130,7 +145,7 @@ impl Closing {
     pub(crate) fn closed(&self) -> Option<Closed> {
         let is_certain = match self.stage {
             Stage::Open | Stage::AwaitingClose => false,
-            Stage::Discarding => self.ours != OurClose::Owed,
+            Stage::Discarding => !matches!(self.ours, OurClose::Owed | OurClose::LeftToHost),
             Stage::Closed => true,
         };
         is_certain.then(|| self.outcome())
@@ -163,9 +178,16 @@ impl Closing {
         self.peer.map(|code| CloseCode::new(code.get()))
     }
 
-    /// The application has sent its Close.
-    pub(crate) const fn close_sent(&mut self) {
-        self.await_close(Cause::Local);
+    /// Whether the host is to answer the peer's Close, and has not done so.
+    pub(crate) fn is_left_to_host(&self) -> bool {
+        self.ours == OurClose::LeftToHost
+    }
+
+    /// The application has sent its Close, as the first or as the answer that was left to it.
+    pub(crate) fn close_sent(&mut self) {
+        if !self.is_left_to_host() {
+            self.await_close(Cause::Local);
+        }
         self.ours = OurClose::Sent;
     }
 
@@ -182,9 +204,12 @@ impl Closing {
 
     /// The peer's Close has arrived.
     pub(crate) fn close_received(&mut self, code: CloseCode, side: Side) {
-        if self.stage == Stage::Open {
+        if let OurClose::NotYet(reply) = self.ours {
             self.cause = Some(Cause::Peer);
-            self.ours = OurClose::Owed;
+            self.ours = match reply {
+                CloseReply::Echo => OurClose::Owed,
+                CloseReply::ByHost => OurClose::LeftToHost,
+            };
         }
         self.peer = NonZeroU16::new(code.get());
         self.stage = Stage::Discarding;
@@ -196,7 +221,7 @@ impl Closing {
 
     /// The connection has failed: at most one Close, then the transport ends.
     pub(crate) fn fail(&mut self, cause: Cause) {
-        if self.ours == OurClose::NotYet {
+        if matches!(self.ours, OurClose::NotYet(_) | OurClose::LeftToHost) {
             self.ours = OurClose::Owed;
         }
         self.stage = Stage::Discarding;
@@ -215,7 +240,7 @@ impl Closing {
     pub(crate) fn mute(&mut self) {
         self.cause = Some(Cause::Entropy);
         // Behind a Close that has left there would have been nothing to send.
-        self.ours = OurClose::NotYet;
+        self.ours = OurClose::Never;
         self.end();
     }
 
@@ -237,12 +262,17 @@ impl Closing {
         self.settle();
     }
 
-    /// The deadline has passed.
-    pub(crate) fn expire(&mut self) {
+    /// The deadline has passed. Returns whether another wait begins: that after the answer which the host did not give.
+    pub(crate) fn expire(&mut self) -> bool {
+        if self.is_left_to_host() {
+            self.ours = OurClose::Owed;
+            return true;
+        }
         if self.stage == Stage::AwaitingClose {
             self.cause = Some(Cause::CloseTimeout);
         }
         self.end();
+        false
     }
 
     /// Takes what is owed next.
@@ -252,23 +282,30 @@ impl Closing {
             self.settle();
             return Some(Owed::Close);
         }
-        if self.shutdown == Shutdown::Owed {
+        if self.shutdown == Shutdown::Owed && !self.is_left_to_host() {
             self.shutdown = Shutdown::Sent;
             return Some(Owed::Shutdown);
         }
         None
     }
 
+    /// Ends the connection if no more input is to be awaited; before that, our Close is handed out.
     fn settle(&mut self) {
-        if self.drain_left == 0 && self.ours != OurClose::Owed && !self.is_receiving() {
-            self.end();
+        if self.drain_left > 0 || self.is_receiving() {
+            return;
+        }
+        match self.ours {
+            // The host can't wait for input that does not come.
+            OurClose::LeftToHost => self.ours = OurClose::Owed,
+            OurClose::Owed => {}
+            OurClose::NotYet(_) | OurClose::Sent | OurClose::Never => self.end(),
         }
     }
 
     fn end(&mut self) {
         self.stage = Stage::Closed;
         if self.ours == OurClose::Owed {
-            self.ours = OurClose::NotYet;
+            self.ours = OurClose::Never;
         }
         // Every connection hands out one Shutdown: TLS, say, has a farewell of its own.
         if self.shutdown == Shutdown::NotYet {

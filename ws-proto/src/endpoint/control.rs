@@ -151,9 +151,14 @@ impl ControlSlot {
 
     /// The payload of the control frame told last; empty if it was not kept.
     pub(crate) fn payload(&self) -> &[u8] {
+        self.told().unwrap_or_default()
+    }
+
+    /// The payload of the control frame told last; `None` if it was not kept.
+    pub(crate) fn told(&self) -> Option<&[u8]> {
         match self.purpose {
-            Purpose::Told | Purpose::ToldAndOwed => self.bytes(),
-            Purpose::Arriving | Purpose::Owed => &[],
+            Purpose::Told | Purpose::ToldAndOwed => Some(self.bytes()),
+            Purpose::Arriving | Purpose::Owed => None,
         }
     }
 

@@ -42,15 +42,17 @@ fn after(start: Instant, timeout: Option<Millis>) -> Option<Instant> {
     timeout.map(|millis| start.saturating_add(Duration::from(millis)))
 }
 
-/// When something last happened, and what is waited for.
+/// When something last happened, and since when the peer's answer is waited for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
-    /// When anything last arrived.
+    /// When anything last arrived; at least `awaiting` from the moment on that something has arrived after that.
     heard: Instant,
     /// When a data frame last passed; while a message with a deadline arrives, when that message began.
     active: Instant,
-    /// When a wait is over: for the answer to our Ping while the connection is open, later for its end.
-    awaited: Option<Instant>,
+    /// Since when an answer is awaited: while the connection is open, the Pong to our Ping; later its end. On an open
+    /// connection the wait has a deadline as long as `heard < awaiting`; anything that arrives ends it, and only the Pong
+    /// (or the next Ping) ends the measurement of its time.
+    awaiting: Option<Instant>,
 }
 
 /// What is due on an open connection.
@@ -65,18 +67,18 @@ pub(crate) enum Due {
 
 impl Clock {
     pub(crate) const fn new(now: Instant) -> Self {
-        Self { heard: now, active: now, awaited: None }
+        Self { heard: now, active: now, awaiting: None }
     }
 
-    /// Bytes have arrived on an open connection.
-    pub(crate) const fn heard(&mut self, now: Instant) {
-        self.heard = now;
-        self.awaited = None;
+    /// Bytes have arrived on an open connection. A host that reads late tells an earlier time than that of our Ping.
+    #[inline]
+    pub(crate) fn heard(&mut self, now: Instant) {
+        self.heard = self.awaiting.map_or(now, |ping| now.max(ping));
     }
 
     /// A whole message has arrived on an open connection.
     #[inline]
-    pub(crate) const fn message_received(&mut self, now: Instant) {
+    pub(crate) fn message_received(&mut self, now: Instant) {
         self.heard(now);
         self.active = now;
     }
@@ -86,21 +88,36 @@ impl Clock {
         self.active = self.heard;
     }
 
+    /// The answer to our Ping has arrived: the time since the Ping was handed out or has left, if it is the first answer.
+    pub(crate) fn pong_received(&mut self, now: Instant) -> Option<Duration> {
+        self.awaiting.take().map(|ping| now.saturating_duration_since(ping))
+    }
+
     /// The transport takes output that the peer has to read before it can answer our Ping.
-    pub(crate) fn written(&mut self, now: Instant, timeouts: &Timeouts) {
-        if self.awaited.is_some() {
-            self.awaited = after(now, timeouts.pong);
+    pub(crate) fn written(&mut self, now: Instant) {
+        let Some(ping) = self.awaiting else {
+            return;
+        };
+        self.awaiting = Some(now);
+        if self.heard >= ping {
+            // Heard since the Ping was handed out, the peer still owes no sign of life.
+            self.heard = self.heard.max(now);
         }
     }
 
     /// The connection has begun to end: the one wait is now for its next step.
-    pub(crate) fn wait(&mut self, now: Instant, timeout: Option<Millis>) {
-        self.awaited = after(now, timeout);
+    pub(crate) const fn wait(&mut self, now: Instant) {
+        self.awaiting = Some(now);
     }
 
-    /// When that wait is over.
-    pub(crate) const fn awaited(&self) -> Option<Instant> {
-        self.awaited
+    /// When that wait is over, if it takes `timeout`.
+    pub(crate) fn awaited(&self, timeout: Option<Millis>) -> Option<Instant> {
+        after(self.awaiting?, timeout)
+    }
+
+    /// Since when something must arrive that shows that the peer is alive.
+    fn unanswered(&self) -> Option<Instant> {
+        self.awaiting.filter(|ping| self.heard < *ping)
     }
 
     /// The earliest deadline of an open connection, on which a message with a deadline arrives, or not.
@@ -117,7 +134,10 @@ impl Clock {
     }
 
     fn liveness_at(&self, timeouts: &Timeouts) -> Option<Instant> {
-        self.awaited.or_else(|| after(self.heard, timeouts.keepalive))
+        match self.unanswered() {
+            Some(ping) => after(ping, timeouts.pong),
+            None => after(self.heard, timeouts.keepalive),
+        }
     }
 
     /// Moves an open connection past the deadlines that `now` has reached; the gravest is returned.
@@ -131,7 +151,8 @@ impl Clock {
         sent: impl FnOnce() -> bool,
     ) -> Due {
         let reached = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
-        if reached(self.awaited) {
+        let unanswered = self.unanswered();
+        if reached(unanswered.and_then(|ping| after(ping, timeouts.pong))) {
             return Due::PongOverdue;
         }
         if reached(self.activity_at(timeouts, timing)) {
@@ -143,10 +164,10 @@ impl Clock {
             }
             self.active = now;
         }
-        if self.awaited.is_none() && reached(after(self.heard, timeouts.keepalive)) {
-            self.awaited = after(now, timeouts.pong);
-            if self.awaited.is_none() {
-                // Nobody waits for the answer: the next Ping is an interval away.
+        if unanswered.is_none() && reached(after(self.heard, timeouts.keepalive)) {
+            self.awaiting = Some(now);
+            if timeouts.pong.is_none() {
+                // The answer has no deadline: the next Ping is an interval away.
                 self.heard = now;
             }
             return Due::Ping;

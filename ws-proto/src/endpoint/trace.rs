@@ -1,5 +1,7 @@
 //! A hook that sees what passes through an endpoint, without a dependency.
 
+use core::time::Duration;
+
 use crate::{endpoint::closing::State, error::ReceiveError, frame::FrameHeader};
 
 /// Told of what passes through an [`Endpoint`](crate::Endpoint); every method does nothing by default.
@@ -19,6 +21,21 @@ pub trait Trace {
     /// The state is another than before.
     fn state_changed(&mut self, state: State) {
         let _ = state;
+    }
+
+    /// The answer to a keepalive Ping has arrived, `time` after the Ping.
+    ///
+    /// The time begins when the Ping is handed out; if the host tells what the transport has taken, by
+    /// [`Endpoint::written`](crate::Endpoint::written), it begins when the Ping has left. It ends at the time of the
+    /// [`receive`](crate::Endpoint::receive) that brings the Pong, so it includes what the peer and its network had to
+    /// handle before, and how late the host reads. Of no Ping more than one answer is told, and none if the connection is
+    /// closing by then.
+    ///
+    /// A keepalive Ping has no payload, and neither has its Pong (RFC 6455 section 5.5.3): the first Pong without payload that
+    /// arrives after the Ping is taken for it. A peer that sends such Pongs unasked, or a
+    /// [`write_ping`](crate::Endpoint::write_ping) without payload that was still unanswered, can make the time too short.
+    fn round_trip(&mut self, time: Duration) {
+        let _ = time;
     }
 
     /// The connection has failed.
@@ -50,6 +67,10 @@ impl<T: Trace + ?Sized> Trace for &mut T {
 
     fn state_changed(&mut self, state: State) {
         (**self).state_changed(state);
+    }
+
+    fn round_trip(&mut self, time: Duration) {
+        (**self).round_trip(time);
     }
 
     fn failed(&mut self, error: &ReceiveError) {

@@ -68,10 +68,9 @@ pub fn deflate_negotiation(data: &[u8]) {
         (found, _) => panic!("{found:?} of {named:?}"),
     }
 
-    let request = client::Request::new("example.com", "/").deflate(Some(settings));
-    let answered = request.answer_extended_connect(|| lines.iter().map(|line| (FIELD, *line)));
+    let answered = check_answer(&settings, || lines.iter().map(|line| (FIELD, *line)));
     let expected = named.as_ref().and_then(|named| understood(&settings, named));
-    let found = answered.ok().map(|(_, negotiated)| {
+    let found = answered.ok().map(|negotiated| {
         let deflate = negotiated.deflate.expect("there is an answer");
         [Side::Server, Side::Client]
             .map(|side| (deflate.no_context_takeover(side), deflate.max_window_bits(side).get()))
@@ -110,13 +109,22 @@ fn answer(client: &Settings, server: &Settings) -> Option<Parameters> {
     offer.expect("our own offer").deflate(server)
 }
 
+/// What a client that has offered `settings` makes of an answer.
+fn check_answer<'h, I: Iterator<Item = (&'h str, &'h [u8])>>(
+    settings: &Settings,
+    fields: impl Fn() -> I,
+) -> Result<Negotiated, HandshakeError> {
+    let request = client::Request::new("example.com", "/").deflate(Some(*settings));
+    let offer = client::Offer::extended_connect(request).expect("no field of the caller's");
+    let acceptance = offer.check(client::HttpVersion::Other, 200, fields)?.expect("200 accepts");
+    Ok(acceptance.negotiated())
+}
+
 /// What a client and a server know of each other.
 fn agreed(client: &Settings, server: &Settings) -> [Negotiated; 2] {
     let parameters = answer(client, server).expect("a window that a compressor can keep to");
     let answer = parameters.to_string();
-    let request = client::Request::new("example.com", "/").deflate(Some(*client));
-    let (_, near) =
-        request.answer_extended_connect(|| [(FIELD, answer.as_bytes())].into_iter()).expect("our own answer");
+    let near = check_answer(client, || [(FIELD, answer.as_bytes())].into_iter()).expect("our own answer");
     [near, Negotiated::new().with_deflate(Some(parameters))]
 }
 

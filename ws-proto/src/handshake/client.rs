@@ -55,23 +55,25 @@
 //! ```
 
 mod answer;
+mod negotiate;
 mod request;
+mod value;
 
 use core::fmt;
 
-use super::{
-    HandshakeError, MAX_INTERIM_RESPONSES, WriteError, head::Message, key, progress::Progress, write::Writer,
-};
+use super::{HandshakeError, MAX_INTERIM_RESPONSES, WriteError, head::Message, progress::Progress, write::Writer};
 use crate::{config::Config, time::Instant};
 
+pub use super::head::HttpVersion;
 pub use answer::{Answer, Refusal, Response};
+pub use negotiate::{Acceptance, Offer};
 pub use request::Request;
+pub use value::FieldValue;
 
 /// Sends a request and waits for the head of the response. Holds no bytes of it.
 #[derive(Clone)]
 pub struct Handshake<'a> {
-    request: Request<'a>,
-    key: [u8; key::KEY_LEN],
+    offer: Offer<'a>,
     progress: Progress,
     /// Where the head in progress begins: behind the interim responses.
     start: usize,
@@ -87,9 +89,9 @@ impl<'a> Handshake<'a> {
     ///
     /// The request has a part that can't be sent; [`WriteError`] tells which.
     pub fn new(request: Request<'a>, nonce: [u8; 16], now: Instant, config: &Config) -> Result<Self, WriteError> {
-        request.check()?;
+        request.check_line_and_host()?;
         let progress = Progress::new(Message::Response, now, config);
-        Ok(Self { request, key: key::encode(nonce), progress, start: 0, interim_responses: 0 })
+        Ok(Self { offer: Offer::new(request, nonce)?, progress, start: 0, interim_responses: 0 })
     }
 
     /// Writes the request, and tells its length. Nothing may be sent behind it before the answer has come.
@@ -99,7 +101,7 @@ impl<'a> Handshake<'a> {
     /// [`WriteError::BufferTooSmall`].
     pub fn write_request(&self, out: &mut [u8]) -> Result<usize, WriteError> {
         let mut writer = Writer::new(out);
-        self.request.write(&mut writer, &self.key);
+        self.offer.write(&mut writer);
         writer.finish()
     }
 
@@ -164,13 +166,13 @@ impl<'a> Handshake<'a> {
     /// [`HandshakeError::Syntax`] as long as no head has been found.
     pub fn answer<'h>(&self, received: &'h [u8]) -> Result<Answer<'h, 'a>, HandshakeError> {
         let found = self.progress.finder.head(received)?;
-        answer::parse(found.get(self.start..).unwrap_or_default(), &self.request, &self.key)
+        answer::parse(found.get(self.start..).unwrap_or_default(), &self.offer)
     }
 }
 
 impl fmt::Debug for Handshake<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handshake").field("request", &self.request).finish_non_exhaustive()
+        f.debug_struct("Handshake").field("offer", &self.offer).finish_non_exhaustive()
     }
 }
 

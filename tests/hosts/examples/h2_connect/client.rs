@@ -17,9 +17,10 @@ use ws_hosts::{
     tokio_websocket::{Reader, Writer, split},
 };
 use ws_proto::{
-    Client, CloseCode, Config, Endpoint, Instant,
+    Client, CloseCode, Config, Instant,
     Message::{Binary, Text},
-    Output, client,
+    Output,
+    client::{self, HttpVersion, Offer},
 };
 
 use crate::{
@@ -75,15 +76,14 @@ async fn exchange(client: &SendRequest<Bytes>, url: &str) -> Result<(), AnyError
 }
 
 async fn open(client: &SendRequest<Bytes>, url: &str) -> Result<Halves, AnyError> {
-    let request = Request::connect(format!("http://{url}"))
-        .extension(Protocol::from_static("websocket"))
-        .header("sec-websocket-version", "13");
+    let offer = Offer::extended_connect(client::Request::new(url, "/"))?;
+    let request = Request::connect(format!("http://{url}")).extension(Protocol::from_static("websocket"));
+    let request = offer.fields().fold(request, |request, (name, value)| request.header(name, value.to_string()));
     let (response, sender) = client.clone().ready().await?.send_request(request.body(())?, false)?;
     let response = response.await?;
     let status = response.status();
-    status.is_success().then_some(()).ok_or_else(|| format!("refused with status {status}"))?;
-    // What has not been offered can't be chosen.
-    let (_, negotiated) = client::Request::new("", "").answer_extended_connect(|| fields(response.headers()))?;
-    let endpoint = Endpoint::new(Client::new(OsEntropy), &Config::default(), negotiated, Instant::ZERO);
+    let accepted = offer.check(HttpVersion::Other, status.as_u16(), || fields(response.headers()))?;
+    let acceptance = accepted.ok_or_else(|| format!("refused with status {status}"))?;
+    let endpoint = acceptance.open(Client::new(OsEntropy), &Config::default(), Instant::ZERO);
     Ok(split(Tunnel::new(sender, response.into_body()), endpoint, Output::new(), Vec::new(), Epoch::now()))
 }

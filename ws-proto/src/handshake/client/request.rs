@@ -8,11 +8,11 @@ use super::super::{
     HandshakeError, SingleField, WriteError,
     authority::Authority,
     extension,
-    field::{Once, is_token, trim},
-    key::KEY_LEN,
+    field::{Once, is_token},
     target::is_resource_name,
     write::{Writer, check_headers},
 };
+use super::value::{Field, FieldValue};
 
 /// What a client asks for.
 ///
@@ -89,29 +89,6 @@ impl<'a> Request<'a> {
         Self { headers, ..self }
     }
 
-    /// What the answer to an extended CONNECT of HTTP/2 or HTTP/3 comes to, whose status is 2xx: the subprotocol, and
-    /// what the endpoint has to know of the extensions (RFC 8441 section 5, RFC 9220).
-    ///
-    /// `fields` begins a walk over all regular fields of the response. Of this request only what it offers matters; it was sent by an
-    /// HTTP library.
-    ///
-    /// # Errors
-    ///
-    /// The server has chosen what was not offered, or twice.
-    pub fn answer_extended_connect<'h, I: Iterator<Item = (&'h str, &'h [u8])>>(
-        &self,
-        fields: impl Fn() -> I,
-    ) -> Result<(Option<&'a str>, Negotiated), HandshakeError> {
-        let mut subprotocol = Once::default();
-        for (name, value) in fields() {
-            if name.eq_ignore_ascii_case("sec-websocket-protocol") {
-                subprotocol.add(trim(value));
-            }
-        }
-        let negotiated = self.extensions(fields())?;
-        Ok((self.chosen(subprotocol)?, negotiated))
-    }
-
     /// The subprotocol that the server has chosen.
     pub(super) fn chosen(&self, subprotocol: Once<'_>) -> Result<Option<&'a str>, HandshakeError> {
         let Some(name) = subprotocol.optional(SingleField::Subprotocol)? else {
@@ -121,13 +98,17 @@ impl<'a> Request<'a> {
         offered.copied().map(Some).ok_or(HandshakeError::Subprotocol)
     }
 
-    pub(super) fn check(&self) -> Result<(), WriteError> {
+    pub(super) fn check_line_and_host(&self) -> Result<(), WriteError> {
         if Authority::parse(self.host).is_none() {
             return Err(WriteError::InvalidHost);
         }
         if !is_resource_name(self.resource) {
             return Err(WriteError::InvalidResource);
         }
+        Ok(())
+    }
+
+    pub(super) fn check_fields(&self) -> Result<(), WriteError> {
         if self.origin.is_some_and(|origin| !is_origin(origin)) {
             return Err(WriteError::InvalidOrigin);
         }
@@ -161,32 +142,26 @@ impl<'a> Request<'a> {
         Err(HandshakeError::Extensions)
     }
 
-    pub(super) fn write(&self, writer: &mut Writer<'_>, key: &[u8; KEY_LEN]) {
+    pub(super) fn write_line_and_host(&self, writer: &mut Writer<'_>) {
         writer.put(b"GET ");
         writer.put(self.resource.as_bytes());
         writer.put(b" HTTP/1.1\r\n");
         writer.put_field("Host", self.host.as_bytes());
-        writer.put(b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: ");
-        writer.put(key);
-        writer.put(b"\r\nSec-WebSocket-Version: 13\r\n");
-        if let Some((first, others)) = self.subprotocols.split_first() {
-            writer.put(b"Sec-WebSocket-Protocol: ");
-            writer.put(first.as_bytes());
-            for subprotocol in others {
-                writer.put(b", ");
-                writer.put(subprotocol.as_bytes());
-            }
-            writer.put(b"\r\n");
-        }
+    }
+
+    /// Returns the fields that depend on what is asked for.
+    pub(super) fn fields(&self) -> impl Iterator<Item = Field<'_>> {
+        let subprotocols = self.subprotocols.split_first().map(|(first, others)| {
+            ("Sec-WebSocket-Protocol", "sec-websocket-protocol", FieldValue::list(first, others))
+        });
+        let origin = self.origin.map(|origin| ("Origin", "origin", FieldValue::text(origin)));
+        let headers = self.headers.iter().map(|&(name, value)| (name, name, FieldValue::text(value)));
+        let fields = subprotocols.into_iter();
         #[cfg(feature = "deflate")]
-        if let Some(settings) = &self.deflate {
-            writer.put_displayed("Sec-WebSocket-Extensions", settings);
-        }
-        if let Some(origin) = self.origin {
-            writer.put_field("Origin", origin.as_bytes());
-        }
-        writer.put_headers(self.headers);
-        writer.put(b"\r\n");
+        let fields = fields.chain(self.deflate.as_ref().map(|settings| {
+            ("Sec-WebSocket-Extensions", "sec-websocket-extensions", FieldValue::deflate(settings))
+        }));
+        fields.chain(origin).chain(headers)
     }
 }
 

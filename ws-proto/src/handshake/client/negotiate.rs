@@ -1,0 +1,261 @@
+//! Negotiating for another HTTP library, which sends the request and parses the answer; and all that an offer and its
+//! answer consist of, however they travel.
+
+use core::fmt;
+
+use super::{
+    super::{
+        HandshakeError, SingleField, WriteError,
+        field::{Once, list_names, trim},
+        head::HttpVersion,
+        key,
+        write::Writer,
+    },
+    Request,
+    value::{Field, FieldValue},
+};
+use crate::{
+    config::Config,
+    endpoint::{Endpoint, Negotiated},
+    role::{Client, Entropy},
+    time::Instant,
+    utf8::to_str,
+};
+
+/// The fields of a request for a WebSocket, for an HTTP library to send, and the check of the answer.
+///
+/// The twin of [`server::negotiate`](crate::server::negotiate()). The host and the resource of the [`Request`] are not
+/// looked at: the HTTP library sends its own.
+///
+/// ```
+/// use ws_proto::{Client, Config, EntropyError, Instant, State};
+/// use ws_proto::client::{HttpVersion, Offer, Request};
+///
+/// let request = Request::new("example.com", "/chat").subprotocols(&["chat.v2", "chat.v1"]);
+/// // Random in a real program, and another one for each connection.
+/// let offer = Offer::new(request, *b"the sample nonce")?;
+/// let fields: Vec<_> = offer.fields().map(|(name, value)| (name, value.to_string())).collect();
+/// assert_eq!(fields, [
+///     ("upgrade", "websocket".to_string()),
+///     ("connection", "Upgrade".to_string()),
+///     ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==".to_string()),
+///     ("sec-websocket-version", "13".to_string()),
+///     ("sec-websocket-protocol", "chat.v2, chat.v1".to_string()),
+/// ]);
+///
+/// // The HTTP library sends GET with these fields, and parses the head of the answer.
+/// let answer = [
+///     ("upgrade", "websocket"),
+///     ("connection", "upgrade"),
+///     ("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+///     ("sec-websocket-protocol", "chat.v1"),
+/// ];
+/// let answer = || answer.iter().map(|(name, value)| (*name, value.as_bytes()));
+/// let acceptance = offer.check(HttpVersion::Http11, 101, answer)?.ok_or("refused")?;
+/// assert_eq!(acceptance.subprotocol(), Some("chat.v1"));
+/// # let entropy = |_: &mut [u8]| Err(EntropyError);
+/// let endpoint = acceptance.open(Client::new(entropy), &Config::default(), Instant::ZERO);
+/// assert_eq!(endpoint.state(), State::Open);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy)]
+pub struct Offer<'a> {
+    request: Request<'a>,
+    /// `None`: an extended CONNECT, which has no key.
+    key: Option<[u8; key::KEY_LEN]>,
+}
+
+impl<'a> Offer<'a> {
+    /// Makes an offer for a GET request of HTTP/1.1.
+    ///
+    /// `nonce` has to be random, and another one for each connection (RFC 6455 section 4.1).
+    ///
+    /// # Errors
+    ///
+    /// The origin, a subprotocol or a further field can't be sent; [`WriteError`] tells which.
+    pub fn new(request: Request<'a>, nonce: [u8; 16]) -> Result<Self, WriteError> {
+        request.check_fields()?;
+        Ok(Self { request, key: Some(key::encode(nonce)) })
+    }
+
+    /// Makes an offer for an extended CONNECT request of HTTP/2 or HTTP/3 whose `:protocol` is `websocket` (RFC 8441
+    /// section 5, RFC 9220). The server has to have allowed such requests in its settings.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn extended_connect(request: Request<'a>) -> Result<Self, WriteError> {
+        request.check_fields()?;
+        Ok(Self { request, key: None })
+    }
+
+    /// Returns all fields of the request but Host and those that HTTP/2 begins with a colon; those of
+    /// [`Request::headers`] come last.
+    ///
+    /// Names of the handshake's own are in small letters, as HTTP/2 asks.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, FieldValue<'_>)> {
+        self.all_fields().map(|(_, name, value)| (name, value))
+    }
+
+    /// Checks the answer: its `status`, and its fields, over which `fields` begins a walk.
+    ///
+    /// Returns `None` if the server refuses with a status of its choice, which is HTTP's matter. `version` is
+    /// [`Other`](HttpVersion::Other) for HTTP/2 and HTTP/3. Call it for the final response: an interim one (1xx but 101)
+    /// is no answer.
+    ///
+    /// # Errors
+    ///
+    /// The response claims to open the connection but breaks a rule, is an interim one, or travels over another version
+    /// of HTTP than the offer is for ([`HandshakeError::HttpVersion`]): end the transport.
+    pub fn check<'h, I: Iterator<Item = (&'h str, &'h [u8])>>(
+        &self,
+        version: HttpVersion,
+        status: u16,
+        fields: impl Fn() -> I,
+    ) -> Result<Option<Acceptance<'a>>, HandshakeError> {
+        if !self.is_accepted(version, status)? {
+            return Ok(None);
+        }
+        Facts::gather(fields())?.accept(self, fields).map(Some)
+    }
+
+    /// Returns whether a response says that the connection is open.
+    pub(super) const fn is_accepted(&self, version: HttpVersion, status: u16) -> Result<bool, HandshakeError> {
+        match (version, status, self.key.is_some()) {
+            (_, ..100 | 1_000.., _) => Err(HandshakeError::Status),
+            (HttpVersion::Other, _, true) | (HttpVersion::Http10 | HttpVersion::Http11, _, false) => {
+                Err(HandshakeError::HttpVersion)
+            }
+            (HttpVersion::Http10, 101, true) => Err(HandshakeError::Http10),
+            // RFC 8441 §5: any 2xx.
+            (_, 101, true) | (_, 200..300, false) => Ok(true),
+            // An interim response is no answer; HTTP/1.0 has none, and HTTP/2 no 101.
+            (_, ..200, _) => Err(HandshakeError::Status),
+            _ => Ok(false),
+        }
+    }
+
+    /// Writes the head of a request of HTTP/1.1.
+    pub(super) fn write(&self, writer: &mut Writer<'_>) {
+        self.request.write_line_and_host(writer);
+        for (name, _, value) in self.all_fields() {
+            writer.put(name.as_bytes());
+            writer.put(b": ");
+            // A writer takes everything.
+            let _ = value.write(writer);
+            writer.put(b"\r\n");
+        }
+        writer.put(b"\r\n");
+    }
+
+    fn all_fields(&self) -> impl Iterator<Item = Field<'_>> {
+        let text = FieldValue::text;
+        let upgrade = self.key.as_ref().map(|key| {
+            [
+                ("Upgrade", "upgrade", text("websocket")),
+                ("Connection", "connection", text("Upgrade")),
+                ("Sec-WebSocket-Key", "sec-websocket-key", text(to_str(key).unwrap_or_default())),
+            ]
+        });
+        let version = ("Sec-WebSocket-Version", "sec-websocket-version", text("13"));
+        upgrade.into_iter().flatten().chain([version]).chain(self.request.fields())
+    }
+}
+
+impl fmt::Debug for Offer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Offer").field("request", &self.request).finish_non_exhaustive()
+    }
+}
+
+/// The server's acceptance of an [`Offer`], valid in every part.
+#[derive(Clone, Copy, Debug)]
+pub struct Acceptance<'a> {
+    subprotocol: Option<&'a str>,
+    negotiated: Negotiated,
+}
+
+impl<'a> Acceptance<'a> {
+    /// Returns the subprotocol that the server has chosen, as it stands in the request; `None` if it has chosen none.
+    #[must_use]
+    pub const fn subprotocol(&self) -> Option<&'a str> {
+        self.subprotocol
+    }
+
+    /// Returns the result of the negotiation that the endpoint has to know, for hosts that make it themselves.
+    #[must_use]
+    pub const fn negotiated(&self) -> Negotiated {
+        self.negotiated
+    }
+
+    /// Returns the endpoint of the connection, on the stream that follows the response.
+    #[must_use]
+    pub fn open<E: Entropy>(&self, role: Client<E>, config: &Config, now: Instant) -> Endpoint<Client<E>> {
+        Endpoint::new(role, config, self.negotiated, now)
+    }
+}
+
+/// The result of one walk over the fields of a response.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Facts<'h> {
+    upgrade: Once<'h>,
+    accept: Once<'h>,
+    subprotocol: Once<'h>,
+    names_upgrade: bool,
+    names_extensions: bool,
+}
+
+impl<'h> Facts<'h> {
+    pub(super) fn gather(fields: impl Iterator<Item = (&'h str, &'h [u8])>) -> Result<Self, HandshakeError> {
+        let mut facts = Self::default();
+        for (name, value) in fields {
+            facts.add(name, trim(value))?;
+        }
+        Ok(facts)
+    }
+
+    // RFC 9112 §6.3: a 101 ends at its empty line, whatever Content-Length and Transfer-Encoding say.
+    fn add(&mut self, name: &str, value: &'h [u8]) -> Result<(), HandshakeError> {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        match name.len() {
+            7 if is("upgrade") => self.upgrade.add(value),
+            10 if is("connection") => {
+                self.names_upgrade |= list_names(value, "upgrade").ok_or(HandshakeError::Connection)?;
+            }
+            // §11.3.1: requests only.
+            17 if is("sec-websocket-key") => return Err(HandshakeError::Key),
+            20 if is("sec-websocket-accept") => self.accept.add(value),
+            22 if is("sec-websocket-protocol") => self.subprotocol.add(value),
+            24 if is("sec-websocket-extensions") => self.names_extensions = true,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Checks all parts of a response that opens the connection (§4.1); `fields` begins another walk over it.
+    pub(super) fn accept<'a, I: Iterator<Item = (&'h str, &'h [u8])>>(
+        &self,
+        offer: &Offer<'a>,
+        fields: impl FnOnce() -> I,
+    ) -> Result<Acceptance<'a>, HandshakeError> {
+        if let Some(key) = &offer.key {
+            self.check_upgrade(key)?;
+        }
+        let subprotocol = offer.request.chosen(self.subprotocol)?;
+        let negotiated =
+            if self.names_extensions { offer.request.extensions(fields())? } else { Negotiated::new() };
+        Ok(Acceptance { subprotocol, negotiated })
+    }
+
+    fn check_upgrade(&self, key: &[u8; key::KEY_LEN]) -> Result<(), HandshakeError> {
+        let upgrade = self.upgrade.required(SingleField::Upgrade, HandshakeError::Upgrade)?;
+        if !upgrade.eq_ignore_ascii_case(b"websocket") {
+            return Err(HandshakeError::Upgrade);
+        }
+        if !self.names_upgrade {
+            return Err(HandshakeError::Connection);
+        }
+        let accept = self.accept.required(SingleField::Accept, HandshakeError::Accept)?;
+        if key::equal(&key::accept(key), accept) { Ok(()) } else { Err(HandshakeError::Accept) }
+    }
+}
