@@ -492,7 +492,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     }
 
     /// Writes a Ping of the application's own to `out`, which needs `payload.len() + 6` bytes; returns its
-    /// length. The peer's answer is an [`Event::Control(Control::Pong)`] with the same payload.
+    /// length. The peer's answer is a [`Control::Pong`](crate::Control::Pong) with the same payload.
     ///
     /// Allowed between the parts of a message.
     ///
