@@ -9,7 +9,7 @@
 //! # Memory
 //!
 //! Compression is what makes connections big, so it is objects of yours that hold it: an [`Inflater`] takes 48 KiB
-//! from its first compressed message on, a [`Deflater`] 150 to 300 KiB by its [`Settings`];
+//! from its first compressed message on, a [`Deflater`] 140 to 490 KiB by its [`Settings`];
 //! [`Settings::deflater_bytes`] and [`INFLATER_BYTES`] tell before, `held_bytes` of each tells at any time. With context
 //! takeover each connection needs its own. Without, what lies between two messages is nothing: one of each for all
 //! connections of a thread will do, and an idle connection costs what it costs without compression. A client can only ask the

@@ -43,8 +43,17 @@
 //!   connections lend each other; the process keeps at most 32 of them, of up to 160 KiB.
 //! - Anything that reads and writes can carry a connection: [`Transport`], [`Blocking`].
 //!
+//! # The guide
+//!
+//! - [Proxies](guide::proxies): a server after nginx or haproxy, a client through a tunnel.
+//! - [TLS](guide::tls): `wss` with a library of your choice.
+//! - [Compression](guide::compression): profiles and costs.
+//! - [Shutdown](guide::shutdown): the ends of connections and of servers.
+//! - [Limits](guide::limits): defaults, and the answer to a peer that goes beyond them.
+//!
 //! Limits and timeouts, their defaults and the reasons for them are in [`Config`]. [`Server`], [`Acceptor`] and [`Connector`] take
 //! everything that can be chosen for a connection.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod accept;
 mod answer;
@@ -57,6 +66,8 @@ mod entropy;
 mod error;
 mod exchange;
 mod flush;
+#[cfg(doc)]
+pub mod guide;
 mod incoming;
 mod link;
 mod opening;
@@ -90,3 +101,8 @@ pub use ws_proto::{
 };
 
 use role::{Client, Role};
+
+/// The programs in the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

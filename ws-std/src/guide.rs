@@ -1,0 +1,27 @@
+//! The guide: chapters of prose for programs that use the crate.
+//!
+//! | chapter | it answers |
+//! |---|---|
+//! | [`proxies`] | How does a server run after nginx or haproxy? |
+//! | [`tls`] | How does a program speak `wss` with a TLS library of its choice? |
+//! | [`compression`] | When is compression worth it, and what does it cost? |
+//! | [`shutdown`] | How do connections end, one by one and all together? |
+//! | [`limits`] | What is accepted by default, and what happens beyond it? |
+
+// The scope that links of the chapters are resolved in.
+use crate::*;
+
+#[doc = include_str!("guide/proxies.md")]
+pub mod proxies {}
+
+#[doc = include_str!("guide/tls.md")]
+pub mod tls {}
+
+#[doc = include_str!("guide/compression.md")]
+pub mod compression {}
+
+#[doc = include_str!("guide/shutdown.md")]
+pub mod shutdown {}
+
+#[doc = include_str!("guide/limits.md")]
+pub mod limits {}
