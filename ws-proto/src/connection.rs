@@ -5,6 +5,7 @@ mod memory;
 mod message_buffer;
 mod next;
 mod opening;
+mod outgoing;
 mod output;
 mod queue;
 mod reading;
@@ -19,7 +20,7 @@ use crate::{
     client,
     close::CloseCode,
     config::Config,
-    endpoint::{Cause, Closed, Endpoint, State},
+    endpoint::Endpoint,
     error::SendError,
     event::{Control, Event},
     handshake::{HandshakeError, WriteError},
@@ -29,11 +30,13 @@ use crate::{
     time::Instant,
 };
 
+pub use crate::endpoint::{Cause, Closed, State};
 pub use failure::Failure;
 pub use memory::{Allocation, DefaultStorage, Holder, Memory};
 pub use message_buffer::MessageBuffer;
 pub use next::{Next, Reply};
 pub use opening::{Opens, Request};
+pub use outgoing::Outgoing;
 pub use output::{DefaultQueue, Output, Pending};
 pub use queue::{FixedQueue, Queue};
 pub use reading::Reading;
@@ -189,6 +192,20 @@ impl<R: Opens> Connection<'_, R> {
         Self { phase: Phase::Open(endpoint), memory: Some(alloc::boxed::Box::new(memory)) }
     }
 
+    /// Splits an open connection into halves: what has been received, for the one that reads, and the rest, which all that
+    /// send share under a lock.
+    ///
+    /// # Errors
+    ///
+    /// The connection is not open; it is returned.
+    pub fn split(self) -> Result<(MessageBuffer<alloc::vec::Vec<u8>>, Outgoing<R>), Self> {
+        let Self { phase: Phase::Open(endpoint), memory } = self else {
+            return Err(self);
+        };
+        let memory = memory.map_or_else(|| Memory::new(&Config::new()), |memory| *memory);
+        Ok((memory.incoming, Outgoing::new(endpoint, memory.output)))
+    }
+
     /// Lends the connection memory, unless it holds some: then `memory` is returned.
     ///
     /// Attach memory before anything else is done with a connection; a connection without any makes its own, with the
@@ -199,6 +216,12 @@ impl<R: Opens> Connection<'_, R> {
         }
         self.memory = Some(memory);
         None
+    }
+
+    /// Returns whether the connection holds memory.
+    #[must_use]
+    pub const fn has_memory(&self) -> bool {
+        self.memory.is_some()
     }
 
     /// Takes the memory back, if nothing in it is unfinished: otherwise the connection keeps it.

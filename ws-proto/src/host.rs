@@ -1,7 +1,11 @@
-//! What an event loop with many connections needs.
+//! What event loops with very many connections need beside [`Connection`](crate::Connection): memory that is lent, and the
+//! deadlines of all.
+//!
+//! An idle connection without memory is its endpoint and a pointer, 264 bytes for a server. In its turn it is lent memory
+//! from a [`Pool`], and reads to a buffer that all share ([`Connection::reading`](crate::Connection::reading)).
 
 mod deadlines;
-mod session;
+mod pool;
 
 pub use deadlines::Deadlines;
-pub use session::{Memory, Reply, Session};
+pub use pool::Pool;

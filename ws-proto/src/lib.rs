@@ -101,7 +101,7 @@ mod endpoint;
 mod error;
 mod event;
 #[cfg(feature = "alloc")]
-mod host;
+pub mod host;
 mod message;
 mod role;
 mod time;
@@ -116,7 +116,7 @@ pub use error::{Fault, ReceiveError, ReceiveErrorKind, SendError};
 pub use event::{Control, Event};
 pub use handshake::{HandshakeError, client, server};
 #[cfg(feature = "alloc")]
-pub use host::{Deadlines, Memory, Reply, Session};
+pub use host::Deadlines;
 pub use message::{Data, Message, MessageKind, Part};
 pub use role::{Client, Entropy, EntropyError, Role, Server, Side};
 pub use time::Instant;

@@ -18,9 +18,9 @@ use axum::{
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, time::Instant};
-use ws_hosts::tokio_websocket::split;
+use ws_hosts::tokio_websocket::split_open;
 use ws_proto::{
-    Config, Endpoint, Output, Server,
+    Config, Endpoint, Server,
     server::{Accept, HttpVersion, OriginPolicy, Rejection, negotiate},
 };
 
@@ -71,7 +71,7 @@ fn response<'f>(status: u16, fields: impl Iterator<Item = (&'f str, &'f str)>, b
 async fn echo(upgraded: OnUpgrade, endpoint: Endpoint<Server>) -> io::Result<()> {
     let epoch = Instant::now();
     let stream = TokioIo::new(upgraded.await.map_err(io::Error::other)?);
-    let (reader, writer) = split(stream, endpoint, Output::new(), Vec::new(), epoch);
+    let (reader, writer) = split_open(stream, endpoint, epoch);
     // Refused once the connection is closing: then nobody waits for an echo.
     reader.read_to_end(|message| writer.queue(message).unwrap_or(())).await
 }

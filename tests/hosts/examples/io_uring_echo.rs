@@ -26,16 +26,15 @@ use compio::{
     time::{sleep, timeout_at},
 };
 use ws_proto::{
-    Config, Memory, Message, Pending, Reply, Session,
-    server::{Accept, OriginPolicy, Request},
+    Config, Connection, Next, Pending, Server,
+    server::{Accept, OriginPolicy},
 };
 
 const BUFFERS: NonZero<u16> = NonZero::new(64).unwrap();
 const BUFFER_LEN: usize = 64 * 1024;
 
-struct Connection {
-    session: Session<'static>,
-    memory: Memory,
+struct Peer {
+    connection: Connection<'static, Server>,
     epoch: Instant,
 }
 
@@ -63,15 +62,15 @@ async fn serve(stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut config = Config::default();
     config.max_message_len = 64 << 20;
-    let session = Session::new(&config, OriginPolicy::AllowAny, ws_proto::Instant::ZERO);
-    let mut connection = Connection { session, memory: Memory::default(), epoch: Instant::now() };
+    let connection = Connection::accept(&config, OriginPolicy::AllowAny, ws_proto::Instant::ZERO);
+    let mut peer = Peer { connection, epoch: Instant::now() };
     let mut reading = pin!(read(&stream));
-    while !connection.session.is_over(&connection.memory) {
-        if let Some(bytes) = connection.wait(reading.as_mut()).await {
-            connection.receive(bytes?);
+    while !peer.connection.is_over() {
+        if let Some(bytes) = peer.wait(reading.as_mut()).await {
+            peer.receive(bytes?);
             reading.set(read(&stream));
         }
-        connection.flush(&stream).await?;
+        peer.flush(&stream).await?;
     }
     Ok(())
 }
@@ -86,56 +85,57 @@ async fn read(mut stream: &TcpStream) -> io::Result<Option<BufferRef>> {
     }
 }
 
-fn echo(message: Message<'_>, mut reply: Reply<'_>) {
-    // Refused once the connection is closing: then nobody waits for an echo.
-    let _ = reply.queue(message);
-}
-
-impl Connection {
+impl Peer {
     fn now(&self) -> ws_proto::Instant {
         self.epoch.elapsed().into()
     }
 
     /// Waits for an operation, which is still under way if a deadline comes first: `None`.
     async fn wait<T>(&self, operation: Pin<&mut impl Future<Output = T>>) -> Option<T> {
-        let Some(deadline) = self.session.poll_timeout(&self.memory) else { return Some(operation.await) };
+        let Some(deadline) = self.connection.poll_timeout() else { return Some(operation.await) };
         timeout_at(self.epoch + Duration::from(deadline), operation).await.ok()
     }
 
     /// Takes what has been read; nothing is the end.
     fn receive(&mut self, bytes: Option<BufferRef>) {
-        let Some(mut bytes) = bytes else { return self.session.receive_eof() };
-        let answer = |_: &Request<'_>| Ok(Accept::new().any_subprotocol());
-        self.session.receive(self.now(), &mut bytes, &mut self.memory, answer, echo);
-    }
-
-    fn handle_timeout(&mut self) {
-        self.session.handle_timeout(self.now(), &mut self.memory);
+        let now = self.now();
+        let Some(mut bytes) = bytes else { return self.connection.received(now, 0) };
+        let mut reading = self.connection.received_in(now, &mut bytes);
+        while let Some(next) = reading.next() {
+            match next {
+                Next::Opening(mut request) => {
+                    request.accept(&Accept::new().any_subprotocol()).expect("there is no other field");
+                }
+                // Refused once the connection is closing: then nobody waits for an echo.
+                Next::Data(message, mut reply) => drop(reply.send(message)),
+                Next::Control(_) | Next::Closed(_) => {}
+            }
+        }
     }
 
     /// Writes all that is owed.
     async fn flush(&mut self, mut stream: &TcpStream) -> io::Result<()> {
-        self.handle_timeout();
-        while let Some(pending) = self.memory.output.pending() {
+        self.connection.handle_timeout(self.now());
+        while let Some(pending) = self.connection.pending() {
             if let Pending::Shutdown = pending {
                 // A peer that is gone needs no farewell.
                 let _ = stream.shutdown().await;
-                self.memory.output.shut_down();
+                self.connection.shut_down();
                 continue;
             }
-            let bytes = self.memory.output.lend_bytes(self.now());
+            let bytes = self.connection.lend_output(self.now());
             let mut writing = pin!(stream.write(bytes));
             let BufResult(written, bytes) = loop {
                 if let Some(done) = self.wait(writing.as_mut()).await {
                     break done;
                 }
-                self.handle_timeout();
-                if self.session.is_over(&self.memory) {
+                self.connection.handle_timeout(self.now());
+                if self.connection.is_over() {
                     // The peer has been given up.
                     return Ok(());
                 }
             };
-            self.session.put_back(self.now(), bytes, *written.as_ref().unwrap_or(&0), &mut self.memory);
+            self.connection.put_back(self.now(), bytes, *written.as_ref().unwrap_or(&0));
             written?;
         }
         Ok(())

@@ -1,14 +1,14 @@
 //! One thread, one epoll, tens of thousands of connections: an echo server on `mio`.
 //!
-//! All connections read to one buffer. What else it takes to receive and to send, a connection borrows and
-//! keeps only while something is unfinished: a cut message, output that the socket has not taken. All
-//! replies to one read go out in one write; a peer that does not take its replies is not read from.
+//! All connections read to one buffer. What else it takes to receive and to send is lent to a connection, which keeps it
+//! only while something is unfinished: a cut message, output that the socket has not taken. All replies to one read go out
+//! in one write; a peer that does not take its replies is not read from.
 //!
 //! ```sh
 //! cargo run --release -p ws-hosts --example mio_echo 127.0.0.1:9001 [--deflate]
 //! ```
 //!
-//! With `--deflate`, messages are compressed without context takeover: then compressors are among what is borrowed.
+//! With `--deflate`, messages are compressed without context takeover: then compressors are among what is lent.
 
 use std::{
     error::Error,
@@ -23,27 +23,26 @@ use mio::{
 };
 use slab::Slab;
 use ws_proto::{
-    Config, Deadlines, Instant, Memory, Message, Pending, Reply, Session,
-    deflate::{Deflater, Settings},
+    Config, Connection, Instant, Next, Pending, Server,
+    deflate::Settings,
+    host::{Deadlines, Pool},
     server::{Accept, OriginPolicy},
 };
 
 /// After so many reads it is another connection's turn.
 const TURN: usize = 16;
 
-struct Connection {
+struct Peer {
     stream: TcpStream,
-    session: Session<'static>,
-    unfinished: Option<Box<Memory>>,
+    connection: Connection<'static, Server>,
 }
 
 struct Host {
-    connections: Slab<Connection>,
+    peers: Slab<Peer>,
     deadlines: Deadlines,
-    /// What all connections use in their turn.
+    /// The buffer that all connections read to.
     input: Vec<u8>,
-    memory: Option<Box<Memory>>,
-    deflate: Option<Settings>,
+    pool: Pool,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -52,15 +51,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     const CONNECTIONS: usize = 1 << 16;
     let (options, values): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|value| value.starts_with("--"));
     let address = values.first().map_or("127.0.0.1:9001", String::as_str);
-    let deflate = options.iter().any(|option| option == "--deflate").then(Settings::small);
     let mut listener = TcpListener::bind(address.parse()?)?;
     println!("listening on ws://{}/", listener.local_addr()?);
     let mut poll = Poll::new()?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     let mut config = Config::default();
     config.max_message_len = 64 << 20;
-    let (connections, deadlines) = (Slab::with_capacity(CONNECTIONS), Deadlines::with_capacity(CONNECTIONS));
-    let mut host = Host { connections, deadlines, input: vec![0; 128 * 1024], memory: None, deflate };
+    let mut pool = Pool::new(&config);
+    if options.iter().any(|option| option == "--deflate") {
+        pool = pool.deflate(Settings::small());
+    }
+    let (peers, deadlines) = (Slab::with_capacity(CONNECTIONS), Deadlines::with_capacity(CONNECTIONS));
+    let mut host = Host { peers, deadlines, input: vec![0; 128 * 1024], pool };
     let mut events = Events::with_capacity(1024);
     let epoch = std::time::Instant::now();
     let clock = || Instant::from(epoch.elapsed());
@@ -75,15 +77,15 @@ fn main() -> Result<(), Box<dyn Error>> {
                 host.run(event.token().0, now, event.is_read_closed());
                 continue;
             }
-            // An error means that nobody waits any more, or that there is no file for who does.
+            // An error means that no client waits any more, or that there is no file for one that does.
             while let Ok((mut stream, _)) = listener.accept() {
-                let entry = host.connections.vacant_entry();
+                let entry = host.peers.vacant_entry();
                 let id = entry.key();
                 poll.registry().register(&mut stream, Token(id), Interest::READABLE | Interest::WRITABLE)?;
                 // Replies are written together as it is.
                 let _ = stream.set_nodelay(true);
-                let session = Session::new(&config, OriginPolicy::AllowAny, now);
-                entry.insert(Connection { stream, session, unfinished: None });
+                let connection = Connection::accept_in(None, &config, OriginPolicy::AllowAny, now);
+                entry.insert(Peer { stream, connection });
                 host.run(id, now, false);
             }
         }
@@ -93,72 +95,66 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-fn echo(message: Message<'_>, mut reply: Reply<'_>) {
-    // Refused once the connection is closing: then nobody waits for an echo.
-    let _ = reply.queue(message);
-}
-
 impl Host {
     /// Does all that a connection can do without waiting, and arms its deadline. `ended`: the peer will send no more.
     fn run(&mut self, id: usize, now: Instant, ended: bool) {
-        let Some(connection) = self.connections.get_mut(id) else { return };
-        let memory = connection.unfinished.take().or_else(|| self.memory.take());
-        let new = || Box::new(Memory { deflater: self.deflate.map(Deflater::new), ..Memory::default() });
-        let mut memory = memory.unwrap_or_else(new);
-        let result = connection.run(&mut memory, &mut self.input, now, ended).map_err(|error| error.kind());
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        self.pool.lend(&mut peer.connection);
+        let result = peer.run(&mut self.input, now, ended).map_err(|error| error.kind());
         let deadline = match result {
-            Err(ErrorKind::WouldBlock) => connection.session.poll_timeout(&memory),
-            // In the next round, behind all who have events.
+            Err(ErrorKind::WouldBlock) => peer.connection.poll_timeout(),
+            // In the next round, after all that have events.
             Err(ErrorKind::Interrupted) => Some(now.saturating_add(Duration::from_nanos(1))),
             _ => {
                 self.deadlines.arm(id, None);
-                self.connections.remove(id);
+                self.peers.remove(id);
                 return;
             }
         };
         self.deadlines.arm(id, deadline);
-        let keeper = if memory.is_empty() { &mut self.memory } else { &mut connection.unfinished };
-        *keeper = Some(memory);
+        self.pool.take_back(&mut peer.connection);
     }
 }
 
-impl Connection {
+impl Peer {
     /// Reads and writes until one of them would block. `Ok`: the connection is over. [`ErrorKind::Interrupted`]:
     /// there is more to do.
-    fn run(&mut self, memory: &mut Memory, input: &mut [u8], now: Instant, ended: bool) -> io::Result<()> {
-        let result = self.pump(memory, input, now, ended);
-        self.session.handle_timeout(now, memory);
-        self.write(memory, now)?;
-        if self.session.is_over(memory) { Ok(()) } else { result }
+    fn run(&mut self, input: &mut [u8], now: Instant, ended: bool) -> io::Result<()> {
+        let result = self.pump(input, now, ended);
+        self.connection.handle_timeout(now);
+        self.write(now)?;
+        if self.connection.is_over() { Ok(()) } else { result }
     }
 
     /// A peer that does not take its replies is not read from.
-    fn pump(&mut self, memory: &mut Memory, input: &mut [u8], now: Instant, ended: bool) -> io::Result<()> {
+    fn pump(&mut self, input: &mut [u8], now: Instant, ended: bool) -> io::Result<()> {
         for _ in 0..TURN {
-            self.write(memory, now)?;
-            let room = match &self.session {
-                Session::Opening(_) => &mut *input,
-                Session::Open(endpoint) => memory.buffer.unfilled_or(endpoint, input),
-                Session::Closed => return Ok(()),
-            };
+            self.write(now)?;
+            let mut reading = self.connection.reading(input);
+            let room = reading.room();
             let (room_len, len) = (room.len(), self.stream.read(room)?);
-            if len == 0 {
-                self.session.receive_eof();
-                return Ok(());
+            reading.received(now, len);
+            while let Some(next) = reading.next() {
+                match next {
+                    Next::Opening(mut request) => {
+                        request.accept(&Accept::new().any_subprotocol()).expect("there is no other field");
+                    }
+                    // Refused once the connection is closing: then nobody waits for an echo.
+                    Next::Data(message, mut reply) => drop(reply.send(message)),
+                    Next::Control(_) | Next::Closed(_) => {}
+                }
             }
-            let input = memory.buffer.filled_or(len, input);
-            self.session.receive(now, input, memory, |_| Ok(Accept::new().any_subprotocol()), echo);
             // Linux announces what comes after a read that has emptied the socket.
-            if cfg!(target_os = "linux") && len < room_len && !ended {
+            if len == 0 || cfg!(target_os = "linux") && len < room_len && !ended {
                 return Err(ErrorKind::WouldBlock.into());
             }
         }
         Err(ErrorKind::Interrupted.into())
     }
 
-    fn write(&mut self, memory: &mut Memory, now: Instant) -> io::Result<()> {
-        let Self { stream, session, .. } = self;
-        session.flush(now, memory, |pending| match pending {
+    fn write(&mut self, now: Instant) -> io::Result<()> {
+        let Self { stream, connection } = self;
+        connection.flush(now, |pending| match pending {
             Pending::Bytes(bytes) => stream.write(bytes),
             // A peer that is gone needs no farewell.
             Pending::Shutdown => Ok(stream.shutdown(Shutdown::Write).map_or(0, |()| 0)),

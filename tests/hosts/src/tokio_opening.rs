@@ -1,18 +1,19 @@
-//! The opening handshake of both roles over any stream of `tokio`.
+//! The opening handshake over any stream of `tokio`, for both sides.
 
 use std::io;
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    time::Instant,
+    time::{Instant, timeout_at},
 };
 use ws_proto::{
-    Client, Config, Entropy, EntropyError, Output, Server,
-    client::{Answer, Handshake, Request},
-    server::{self, Accept, Opening, OriginPolicy},
+    Client, Config, Connection, Entropy, EntropyError, Next, Pending, Server,
+    client::{Answer, Request},
+    connection::Opens,
+    server::{self, Accept, OriginPolicy, Reject},
 };
 
-use crate::tokio_websocket::{Reader, Writer, since, split, until};
+use crate::tokio_websocket::{Reader, Writer, since, split};
 
 /// The operating system's source of randomness.
 pub struct OsEntropy;
@@ -30,44 +31,25 @@ impl Entropy for OsEntropy {
 ///
 /// Those of the stream.
 pub async fn accept<'s, S: AsyncRead + AsyncWrite + Unpin>(
-    mut stream: S,
+    stream: S,
     config: &Config,
     origin: OriginPolicy<'_>,
     mut answer: impl FnMut(&server::Request<'_>) -> Result<Accept<'s>, u16>,
 ) -> io::Result<(Reader<Server, S>, Writer<Server, S>)> {
     let epoch = Instant::now();
-    let mut opening = Opening::new(config, origin, since(epoch));
-    // One deadline for all that is read and written.
-    let deadline = opening.poll_timeout();
-    let mut output = Output::new();
-    let mut input = vec![0; 4096];
-    loop {
-        let len = tokio::select! {
-            read = stream.read(&mut input) => match read? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                len => len,
-            },
-            () = until(epoch, deadline) => 0,
-        };
-        let opened = opening.receive(since(epoch), &input[..len], &mut output, &mut answer);
-        if let Some((endpoint, received)) = opened {
-            let (reader, writer) = split(stream, endpoint, output, received, epoch);
-            by(epoch, deadline, writer.flush()).await?;
-            return Ok((reader, writer));
+    let connection = Connection::accept(config, origin, since(epoch));
+    open(stream, connection, config, epoch, |next| match next {
+        Next::Opening(mut request) => {
+            let answered = match answer(&request) {
+                Ok(accept) => request.accept(&accept),
+                Err(status) => request.reject(&Reject::new(status)),
+            };
+            // An answer that cannot be sent is a fault of this server.
+            answered.or_else(|_| request.reject(&Reject::new(500))).map_err(io::Error::other)
         }
-    }
-}
-
-/// Returns the result of `writing`, or `TimedOut` if the deadline passes first.
-async fn by(
-    epoch: Instant,
-    deadline: Option<ws_proto::Instant>,
-    writing: impl Future<Output = io::Result<()>>,
-) -> io::Result<()> {
-    tokio::select! {
-        written = writing => written,
-        () = until(epoch, deadline) => Err(io::ErrorKind::TimedOut.into()),
-    }
+        _ => Ok(()),
+    })
+    .await
 }
 
 /// Opens a connection on `stream`.
@@ -76,35 +58,59 @@ async fn by(
 ///
 /// Those of the stream, a request that can't be sent, an answer that does not open the connection.
 pub async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
-    mut stream: S,
+    stream: S,
     config: &Config,
     request: Request<'_>,
 ) -> io::Result<(Reader<Client<OsEntropy>, S>, Writer<Client<OsEntropy>, S>)> {
     let epoch = Instant::now();
-    let mut nonce = [0; 16];
-    OsEntropy.fill(&mut nonce).map_err(io::Error::other)?;
-    let mut handshake = Handshake::new(request, nonce, since(epoch), config).map_err(io::Error::other)?;
-    let mut received = Vec::new();
-    handshake.write_request_to(&mut received);
-    by(epoch, handshake.poll_timeout(), stream.write_all(&received)).await?;
-    received.clear();
-    let len = loop {
-        if let Some(len) = handshake.poll_head(since(epoch), &received).map_err(io::Error::other)? {
-            break len;
+    let connection = Connection::connect(request, OsEntropy, config, since(epoch)).map_err(io::Error::other)?;
+    open(stream, connection, config, epoch, |next| match next {
+        Next::Opening(Answer::Refused(refusal)) => {
+            Err(io::Error::other(format!("refused with status {}", refusal.status())))
         }
-        tokio::select! {
-            read = stream.read_buf(&mut received) => if read? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            },
-            // Then the next look at the head fails.
-            () = until(epoch, handshake.poll_timeout()) => {}
+        Next::Closed(Err(failure)) => Err(io::Error::other(failure)),
+        _ => Ok(()),
+    })
+    .await
+}
+
+/// Reads and writes until the connection is open, or has been refused.
+async fn open<R: Opens, S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    mut connection: Connection<'_, R>,
+    config: &Config,
+    epoch: Instant,
+    mut on_next: impl FnMut(Next<'_, '_, R, ws_proto::Message<'_>, Vec<u8>>) -> io::Result<()>,
+) -> io::Result<(Reader<R, S>, Writer<R, S>)> {
+    // One deadline for all that is read and written.
+    let deadline = config.handshake_timeout.map(|timeout| epoch + timeout);
+    loop {
+        while let Some(Pending::Bytes(bytes)) = connection.pending() {
+            let written = by(deadline, stream.write(bytes)).await?;
+            connection.written(since(epoch), written);
         }
-    };
-    match handshake.answer(&received).map_err(io::Error::other)? {
-        Answer::Refused(refusal) => Err(io::Error::other(format!("refused with status {}", refusal.status()))),
-        Answer::Open(response) => {
-            let endpoint = response.open(Client::new(OsEntropy), config, since(epoch));
-            Ok(split(stream, endpoint, Output::new(), received.split_off(len), epoch))
+        if connection.endpoint().is_some() {
+            let Ok((buffer, outgoing)) = connection.split() else {
+                return Err(io::ErrorKind::NotConnected.into());
+            };
+            return Ok(split(stream, outgoing, buffer, epoch));
         }
+        match by(deadline, stream.read(connection.room())).await {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(len) => connection.received(since(epoch), len),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => connection.handle_timeout(since(epoch)),
+            Err(error) => return Err(error),
+        }
+        if let Some(next) = connection.next() {
+            on_next(next)?;
+        }
+    }
+}
+
+/// Returns the result of `operation`, or `TimedOut` if the deadline passes first.
+async fn by<T>(deadline: Option<Instant>, operation: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    match deadline {
+        Some(deadline) => timeout_at(deadline, operation).await?,
+        None => operation.await,
     }
 }

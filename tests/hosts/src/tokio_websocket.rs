@@ -5,7 +5,7 @@
 //! so somebody must.
 
 use std::{
-    future::{pending, poll_fn},
+    future::poll_fn,
     io,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -18,7 +18,9 @@ use tokio::{
     sync::Notify,
     time::{Instant, Sleep, sleep_until},
 };
-use ws_proto::{CloseCode, Endpoint, Event, Message, MessageBuffer, Output, Pending, Role, SendError, State};
+use ws_proto::{
+    CloseCode, Endpoint, Event, Message, MessageBuffer, Output, Pending, Role, SendError, connection::Outgoing,
+};
 
 /// With more output than this, the peer is not read from.
 const OUTPUT_MARK: usize = 64 * 1024;
@@ -40,35 +42,37 @@ pub struct Reader<R: Role, S> {
 pub struct Writer<R: Role, S>(Arc<Shared<R, S>>);
 
 struct Shared<R: Role, S> {
-    core: Mutex<Core<R>>,
+    outgoing: Mutex<Outgoing<R>>,
     sink: tokio::sync::Mutex<WriteHalf<S>>,
     /// The deadline has changed.
     rearm: Notify,
     epoch: Instant,
 }
 
-struct Core<R: Role> {
-    endpoint: Endpoint<R>,
-    output: Output,
-}
-
-/// The halves of a connection that is open: what is to be written first, and what has been received already.
-/// `epoch` is when the endpoint's time is zero.
+/// The halves of a connection that is open. `epoch` is when its time is zero.
 pub fn split<R: Role, S: AsyncRead + AsyncWrite>(
     stream: S,
-    endpoint: Endpoint<R>,
-    output: Output,
-    received: Vec<u8>,
+    outgoing: Outgoing<R>,
+    buffer: MessageBuffer<Vec<u8>>,
     epoch: Instant,
 ) -> (Reader<R, S>, Writer<R, S>) {
     let (source, sink) = tokio::io::split(stream);
-    let (core, sink) = (Mutex::new(Core { endpoint, output }), tokio::sync::Mutex::new(sink));
-    let shared = Arc::new(Shared { core, sink, rearm: Notify::new(), epoch });
-    let (buffer, timer) = (MessageBuffer::from(received), Box::pin(sleep_until(epoch)));
+    let (outgoing, sink) = (Mutex::new(outgoing), tokio::sync::Mutex::new(sink));
+    let shared = Arc::new(Shared { outgoing, sink, rearm: Notify::new(), epoch });
+    let timer = Box::pin(sleep_until(epoch));
     (
         Reader { shared: shared.clone(), source, buffer, now: since(epoch), timer, told: false },
         Writer(shared),
     )
+}
+
+/// The halves of a connection whose opening handshake an HTTP library has made. `epoch` is when the endpoint's time is zero.
+pub fn split_open<R: Role, S: AsyncRead + AsyncWrite>(
+    stream: S,
+    endpoint: Endpoint<R>,
+    epoch: Instant,
+) -> (Reader<R, S>, Writer<R, S>) {
+    split(stream, Outgoing::new(endpoint, Output::new()), MessageBuffer::default(), epoch)
 }
 
 impl<R: Role, S: AsyncRead + AsyncWrite> Reader<R, S> {
@@ -82,26 +86,23 @@ impl<R: Role, S: AsyncRead + AsyncWrite> Reader<R, S> {
     /// without a closing handshake.
     pub async fn read(&mut self) -> io::Result<Option<Message<'_>>> {
         loop {
-            let shared = &*self.shared;
             let (full, ended) = {
-                let Core { endpoint, output } = &mut *shared.core();
-                let full = output.len() >= OUTPUT_MARK;
+                let outgoing = &mut *self.shared.outgoing();
+                let full = outgoing.pending_len() >= OUTPUT_MARK;
                 if !full {
-                    let told = self.buffer.next(endpoint, self.now);
-                    output.drain(endpoint);
-                    match told {
+                    match outgoing.next(&mut self.buffer, self.now) {
                         Ok(Some(Event::Data(_))) => break,
-                        Ok(Some(_)) => continue,
+                        Ok(Some(Event::Control(_))) => continue,
                         // An error is told at the end; until then the peer gets to read what is wrong.
                         Ok(None) | Err(_) => {}
                     }
                 }
-                let drained = matches!(endpoint.state(), State::Closed(_));
-                (full, endpoint.closed().filter(|_| output.is_empty() && (drained || !self.told)))
+                let ended = outgoing.closed().filter(|_| outgoing.is_over() || !self.told);
+                (full, ended.map(|closed| (closed, outgoing.endpoint().failure())))
             };
-            if let Some(closed) = ended {
+            if let Some((closed, failure)) = ended {
                 self.told = true;
-                return match shared.core().endpoint.failure() {
+                return match failure {
                     Some(failure) => Err(io::Error::other(failure)),
                     None if closed.clean => Ok(None),
                     None => Err(io::Error::other(format!("no closing handshake: {:?}", closed.cause))),
@@ -132,38 +133,32 @@ impl<R: Role, S: AsyncRead + AsyncWrite> Reader<R, S> {
     /// Takes what the peer still sends after the end, so that it gets to read our last words: a stream that is dropped
     /// with input unread may take them back. Bounded by the timeouts of the endpoint.
     pub async fn drain(&mut self) {
-        let closed = |this: &Self| matches!(this.shared.core().endpoint.state(), State::Closed(_));
-        while !closed(self) && self.read().await.is_ok() {}
+        while !self.shared.outgoing().is_over() && self.read().await.is_ok() {}
     }
 
     /// The code and the reason of the peer's Close, once it has come.
     pub fn close_frame(&self) -> Option<(CloseCode, String)> {
-        self.shared.core().endpoint.close_frame().map(|(code, reason)| (code, reason.to_owned()))
+        self.shared.outgoing().endpoint().close_frame().map(|(code, reason)| (code, reason.to_owned()))
     }
 
     /// Waits for whatever comes first: input, room for output, or a deadline.
     async fn turn(&mut self, full: bool) -> io::Result<()> {
         let Self { shared, source, buffer, now, timer, .. } = self;
-        let (room, deadline, empty) = {
-            let Core { endpoint, output } = &mut *shared.core();
-            let deadline = [endpoint.poll_timeout(), output.poll_timeout()].into_iter().flatten().min();
+        let (room, deadline, empty, over) = {
+            let outgoing = &mut *shared.outgoing();
+            let deadline = outgoing.poll_timeout();
             // However much there is to read.
-            if output.is_overdue(*now) {
-                output.abandon();
-                // A frame may have been cut: anything after it would be taken for its payload.
-                endpoint.receive_eof();
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes our output too slowly"));
-            }
             if deadline.is_some_and(|deadline| deadline <= *now) {
-                output.handle_timeout(endpoint, *now);
+                if !outgoing.handle_timeout(*now) {
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes our output too slowly"));
+                }
                 // Whatever is due, the connection has been idle.
-                output.release();
                 buffer.release();
                 return Ok(());
             }
-            (buffer.unfilled(endpoint), deadline, output.is_empty())
+            (outgoing.room(buffer), deadline, outgoing.pending().is_none(), outgoing.is_over())
         };
-        let full = full || matches!(shared.core().endpoint.state(), State::Closed(_));
+        let full = full || over;
         if let Some(deadline) = deadline.map(|deadline| shared.epoch + Duration::from(deadline)) {
             // One that moves on is caught up with when the timer has run out.
             if timer.is_elapsed() || timer.deadline() > deadline {
@@ -173,11 +168,11 @@ impl<R: Role, S: AsyncRead + AsyncWrite> Reader<R, S> {
         // What needs no waiting comes first.
         tokio::select! {
             biased;
-            flushed = shared.flush(), if !empty => flushed.or_else(|error| shared.core().lost(error))?,
+            flushed = shared.flush(), if !empty => flushed.or_else(|error| lost(&mut shared.outgoing(), error))?,
             read = source.read(room), if !full => match read {
-                Ok(0) => shared.core().endpoint.receive_eof(),
+                Ok(0) => shared.outgoing().receive_eof(),
                 Ok(len) => buffer.filled(len),
-                Err(error) => shared.core().lost(error)?,
+                Err(error) => lost(&mut shared.outgoing(), error)?,
             },
             () = timer, if deadline.is_some() => {}
             () = shared.rearm.notified() => {}
@@ -194,8 +189,7 @@ impl<R: Role, S: AsyncWrite> Writer<R, S> {
     ///
     /// The connection is closing.
     pub fn queue(&self, message: Message<'_>) -> Result<(), SendError> {
-        let Core { endpoint, output } = &mut *self.0.core();
-        output.send(endpoint, message)
+        self.0.outgoing().send(message)
     }
 
     /// Sends a message. If the future is dropped the message may have been queued; it is never cut.
@@ -204,7 +198,7 @@ impl<R: Role, S: AsyncWrite> Writer<R, S> {
     ///
     /// The connection is closing, or the stream failed.
     pub async fn send(&self, message: Message<'_>) -> io::Result<()> {
-        if self.0.core().output.len() >= OUTPUT_MARK {
+        if self.0.outgoing().pending_len() >= OUTPUT_MARK {
             self.flush().await?;
         }
         self.queue(message).map_err(io::Error::other)?;
@@ -226,23 +220,20 @@ impl<R: Role, S: AsyncWrite> Writer<R, S> {
     ///
     /// The code can't be sent, or the connection is closing already.
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<(), SendError> {
-        let Core { endpoint, output } = &mut *self.0.core();
-        output.close(endpoint, since(self.0.epoch), code, reason)?;
+        self.0.outgoing().close(since(self.0.epoch), code, reason)?;
         self.0.rearm.notify_one();
         Ok(())
     }
 }
 
-impl<R: Role> Core<R> {
-    /// The stream has failed. After the peer's Close that is its end, however it comes: a reset, a stream error of HTTP/2.
-    fn lost(&mut self, error: io::Error) -> io::Result<()> {
-        if self.endpoint.close_frame().is_none() {
-            return Err(error);
-        }
-        self.output.abandon();
-        self.endpoint.receive_eof();
-        Ok(())
+/// The stream has failed. After the peer's Close that is its end, however it comes: a reset, a stream error of HTTP/2.
+fn lost<R: Role>(outgoing: &mut Outgoing<R>, error: io::Error) -> io::Result<()> {
+    if outgoing.endpoint().close_frame().is_none() {
+        return Err(error);
     }
+    outgoing.abandon();
+    outgoing.receive_eof();
+    Ok(())
 }
 
 impl<R: Role, S> Clone for Writer<R, S> {
@@ -252,8 +243,8 @@ impl<R: Role, S> Clone for Writer<R, S> {
 }
 
 impl<R: Role, S: AsyncWrite> Shared<R, S> {
-    fn core(&self) -> MutexGuard<'_, Core<R>> {
-        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    fn outgoing(&self) -> MutexGuard<'_, Outgoing<R>> {
+        self.outgoing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes all that waits.
@@ -261,20 +252,20 @@ impl<R: Role, S: AsyncWrite> Shared<R, S> {
         let mut sink = self.sink.lock().await;
         let mut sink = Pin::new(&mut *sink);
         poll_fn(|cx| {
-            let Core { endpoint, output } = &mut *self.core();
-            while let Some(pending) = output.pending() {
+            let outgoing = &mut *self.outgoing();
+            while let Some(pending) = outgoing.pending() {
                 match pending {
                     Pending::Bytes(bytes) => {
                         let polled = sink.as_mut().poll_write(cx, bytes);
                         let taken = if let Poll::Ready(Ok(len)) = polled { len } else { 0 };
                         // From an attempt that takes nothing on, the peer's time to take it counts.
-                        output.written(endpoint, since(self.epoch), taken);
+                        outgoing.written(since(self.epoch), taken);
                         ready!(polled)?;
                     }
                     Pending::Shutdown => {
                         // A peer that is gone needs no farewell.
                         let _ = ready!(sink.as_mut().poll_shutdown(cx));
-                        output.shut_down();
+                        outgoing.shut_down();
                     }
                 }
             }
@@ -287,12 +278,4 @@ impl<R: Role, S: AsyncWrite> Shared<R, S> {
 /// The endpoint's time, which is zero at `epoch`.
 pub(crate) fn since(epoch: Instant) -> ws_proto::Instant {
     epoch.elapsed().into()
-}
-
-/// Waits for the endpoint's `deadline`.
-pub(crate) async fn until(epoch: Instant, deadline: Option<ws_proto::Instant>) {
-    match deadline {
-        Some(at) => sleep_until(epoch + Duration::from(at)).await,
-        None => pending().await,
-    }
 }

@@ -7,10 +7,10 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{DuplexStream, duplex};
 use ws_hosts::{
     tokio_opening::{OsEntropy, accept},
-    tokio_websocket::{Reader, Writer, split},
+    tokio_websocket::{Reader, Writer, split_open},
 };
 use ws_proto::{
-    Client, CloseCode, Config, Entropy, HandshakeError, Instant, Message, Output,
+    Client, CloseCode, Config, Entropy, HandshakeError, Instant, Message,
     client::{self, HttpVersion, Offer},
     server::{Accept, OriginPolicy},
 };
@@ -44,7 +44,7 @@ async fn open(stream: DuplexStream) -> Result<(Halves, Option<&'static str>), An
     let subprotocol = acceptance.subprotocol();
     let stream = TokioIo::new(hyper::upgrade::on(response).await?);
     let now = tokio::time::Instant::now();
-    Ok((split(stream, endpoint, Output::new(), Vec::new(), now), subprotocol))
+    Ok((split_open(stream, endpoint, now), subprotocol))
 }
 
 /// Serves one connection that is answered like this, and echoes until the end.

@@ -18,10 +18,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use ws_hosts::{
     tokio_opening::{accept, connect},
-    tokio_websocket::{Reader, Writer, split},
+    tokio_websocket::{Reader, Writer, split_open},
 };
 use ws_proto::{
-    CloseCode, Config, Endpoint, Instant, Message, Negotiated, Output, Role, Server, client,
+    CloseCode, Config, Endpoint, Instant, Message, Negotiated, Role, Server, client,
     server::{Accept, OriginPolicy},
 };
 
@@ -31,7 +31,7 @@ type Halves = (Reader<Server, DuplexStream>, Writer<Server, DuplexStream>);
 fn server(capacity: usize) -> (Halves, DuplexStream) {
     let (ours, theirs) = duplex(capacity);
     let endpoint = Endpoint::new(Server, &Config::default(), Negotiated::default(), Instant::ZERO);
-    (split(ours, endpoint, Output::new(), Vec::new(), tokio::time::Instant::now()), theirs)
+    (split_open(ours, endpoint, tokio::time::Instant::now()), theirs)
 }
 
 /// A frame with a mask of zeros.

@@ -214,6 +214,22 @@ impl<S: Storage> MessageBuffer<S> {
         self.storage.bytes_mut().get_mut(self.unread.end..).unwrap_or_default()
     }
 
+    /// Copies bytes of the opening handshake to the storage, as many as it has room for; how many.
+    pub(super) fn keep_head(&mut self, bytes: &[u8]) -> usize {
+        let mut kept = 0;
+        while kept < bytes.len() {
+            let room = self.head_room();
+            let len = room.len().min(bytes.len() - kept);
+            if len == 0 {
+                break;
+            }
+            room.iter_mut().zip(bytes.iter().skip(kept)).for_each(|(to, from)| *to = *from);
+            self.filled(len);
+            kept += len;
+        }
+        kept
+    }
+
     /// Returns whether all of the storage is full, and it cannot grow.
     pub(super) fn is_full(&self) -> bool {
         self.unread.end >= self.storage.limit()

@@ -50,9 +50,32 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
     pub const fn reading<'r>(&'r mut self, buffer: &'r mut [u8]) -> Reading<'r, 'a, R, S> {
         Reading { connection: self, buffer, unread: 0..0 }
     }
+
+    /// Takes what the host has read by itself at `now`, to a buffer of its own: a kernel's choice of a group, a frame of HTTP/2.
+    /// Empty `bytes` are not the end of the transport.
+    ///
+    /// The opening handshake and the beginning of a message that `bytes` cuts move to the connection's own storage.
+    pub fn received_in<'r>(&'r mut self, now: Instant, bytes: &'r mut [u8]) -> Reading<'r, 'a, R, S> {
+        let memory = self.memory.get();
+        memory.now = now;
+        let len = bytes.len();
+        let mut reading = Reading { connection: self, buffer: bytes, unread: 0..len };
+        reading.keep_head();
+        reading
+    }
 }
 
 impl<'a, R: Opens, S: Allocation> Reading<'_, 'a, R, S> {
+    /// Before the connection is open all that comes is collected in its storage.
+    fn keep_head(&mut self) {
+        if let Phase::Opening(_) = self.connection.phase {
+            let memory = self.connection.memory.get();
+            let bytes = self.buffer.get(self.unread.clone()).unwrap_or_default();
+            let kept = memory.incoming.keep_head(bytes);
+            self.unread.start += kept;
+        }
+    }
+
     /// Returns the room for the next read: the buffer, or a place in the connection's own storage. It is not empty unless the
     /// buffer is, or the connection [is over](Connection::is_over).
     pub fn room(&mut self) -> &mut [u8] {

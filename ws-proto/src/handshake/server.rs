@@ -64,8 +64,6 @@
 mod answer;
 mod negotiate;
 mod offer;
-#[cfg(feature = "alloc")]
-mod opening;
 mod reject;
 
 use core::fmt;
@@ -87,8 +85,6 @@ pub use super::{
 pub use answer::{Accept, Subprotocol, Upgrade};
 pub use negotiate::{Acceptance, Offer, Rejection, negotiate, negotiate_extended_connect};
 use offer::{Facts, check_method};
-#[cfg(feature = "alloc")]
-pub use opening::Opening;
 #[cfg(feature = "alloc")]
 pub use reject::reject_to;
 pub use reject::{Reject, reject};

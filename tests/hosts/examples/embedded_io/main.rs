@@ -10,12 +10,13 @@
 
 mod board;
 
-use std::{io, net::TcpListener, ops::Range};
+use std::{io, net::TcpListener};
 
 use board::{Board, Desk};
 use ws_proto::{
-    Closed, Config, Endpoint, Event, HandshakeError, MessageBuffer, SendError, Server, State, Transmit,
-    server::{Accept, Handshake, Head, OriginPolicy},
+    Config, Connection, Next, Pending, SendError, Server,
+    connection::{Closed, Failure, Memory},
+    server::{Accept, OriginPolicy},
 };
 
 /// The longest head, and the longest part of a message; what it takes to send such a part, or to answer.
@@ -33,82 +34,49 @@ fn main() -> io::Result<()> {
     }
 }
 
-/// Accepts a connection and echoes until it ends.
-fn serve<B: Board>(board: &mut B, input: &mut [u8], output: &mut [u8]) -> Result<Closed, B::Error> {
+/// Accepts a connection and echoes until it is over; returns how it has ended.
+fn serve<B: Board>(
+    board: &mut B,
+    input: &mut [u8],
+    output: &mut [u8],
+) -> Result<Option<Result<Closed, Failure>>, B::Error> {
     let mut config = Config::default();
     config.max_message_len = u64::MAX;
-    let (mut endpoint, received) = open(board, &config, input, output)?;
-    let mut buffer = MessageBuffer::with_received(input, received);
-    loop {
-        let found = buffer.next_part(&mut endpoint, board.now());
-        while let Some(transmit) = endpoint.poll_transmit() {
-            match transmit {
-                Transmit::Control(frame) => board.write_all(frame.as_bytes())?,
-                Transmit::Shutdown => board.half_close()?,
-            }
+    let memory = Memory::fixed(input, output, &config);
+    let mut connection = Connection::accept_in(memory, &config, OriginPolicy::AllowAny, board.now());
+    let mut ended = None;
+    while !connection.is_over() {
+        let deadline = connection.poll_timeout();
+        match board.read_until(connection.room(), deadline)? {
+            Some(len) => connection.received(board.now(), len),
+            None => connection.handle_timeout(board.now()),
         }
-        match (found, endpoint.state()) {
-            (Ok(Some(Event::Data(()))), _) => {
-                if let Some(part) = buffer.take_part() {
-                    match endpoint.write_part(part.kind(), part.part(), part.as_bytes(), output) {
-                        Ok(len) => board.write_all(&output[..len])?,
-                        Err(SendError::Closing) => {} // nobody waits for an echo any more
+        while let Some(next) = connection.next_part() {
+            match next {
+                Next::Opening(mut request) => {
+                    request.accept(&Accept::new()).expect("the output has room for the answer");
+                }
+                Next::Data(part, mut reply) => {
+                    match reply.send_part(part.kind(), part.part(), part.as_bytes()) {
+                        Ok(()) | Err(SendError::Closing) => {} // then no peer waits for an echo
                         Err(error) => unreachable!("parts are echoed in order, in room enough: {error}"),
                     }
                 }
+                Next::Control(_) => {}
+                Next::Closed(end) => ended = Some(end),
             }
-            (Ok(Some(_)), _) => {}
-            (Ok(None) | Err(_), State::Closed(closed)) => return Ok(closed),
-            // An error has become a Close, and the peer may read that.
-            (Ok(None) | Err(_), _) => {
-                board.flush()?;
-                match board.read_until(buffer.unfilled(&endpoint), endpoint.poll_timeout())? {
-                    Some(0) => endpoint.receive_eof(),
-                    Some(len) => buffer.filled(len),
-                    None => endpoint.handle_timeout(board.now()),
-                }
-            }
+            flush(&mut connection, board)?;
         }
+        flush(&mut connection, board)?;
     }
+    Ok(ended)
 }
 
-/// Answers the request, and tells where in `input` the first frames are.
-fn open<B: Board>(
-    board: &mut B,
-    config: &Config,
-    input: &mut [u8],
-    output: &mut [u8],
-) -> Result<(Endpoint<Server>, Range<usize>), B::Error> {
-    let mut handshake = Handshake::new(board.now(), config);
-    let mut received = 0;
-    let head = loop {
-        let (head, room) = input.split_at_mut(received);
-        match handshake.poll_head(board.now(), head) {
-            Ok(None) if room.is_empty() => break Err(HandshakeError::HeadTooLong),
-            Ok(None) => match board.read_until(room, handshake.poll_timeout())? {
-                Some(0) => break Err(HandshakeError::Syntax),
-                // At the deadline the next look at the head fails.
-                read => received += read.unwrap_or_default(),
-            },
-            Ok(Some(len)) => break Ok(len),
-            Err(error) => break Err(error),
-        }
-    };
-    let request = head.and_then(|len| {
-        Ok((len, handshake.request(input, OriginPolicy::AllowAny).and_then(Head::into_request)?.upgrade()))
-    });
-    let (len, endpoint, first) = match request {
-        Ok((first, upgrade)) => {
-            let answer = upgrade.accept(&Accept::new(), config, board.now(), output);
-            let (len, endpoint) = answer.expect("the output has room for the answer");
-            (len, endpoint, first..received)
-        }
-        Err(error) => {
-            let len =
-                error.write_response(&input[..received], output).expect("the output has room for the answer");
-            (len, Endpoint::refused(config, board.now()), 0..0)
-        }
-    };
-    board.write_all(&output[..len])?;
-    Ok((endpoint, first))
+fn flush<B: Board>(connection: &mut Connection<'_, Server, &mut [u8]>, board: &mut B) -> Result<(), B::Error> {
+    let now = board.now();
+    connection.flush(now, |pending| match pending {
+        Pending::Bytes(bytes) => board.write_all(bytes).map(|()| bytes.len()),
+        Pending::Shutdown => board.half_close().map(|()| 0),
+    })?;
+    board.flush()
 }

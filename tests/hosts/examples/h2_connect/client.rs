@@ -14,12 +14,11 @@ use tokio::{
 };
 use ws_hosts::{
     tokio_opening::OsEntropy,
-    tokio_websocket::{Reader, Writer, split},
+    tokio_websocket::{Reader, Writer, split_open},
 };
 use ws_proto::{
     Client, CloseCode, Config, Instant,
     Message::{Binary, Text},
-    Output,
     client::{self, HttpVersion, Offer},
 };
 
@@ -85,5 +84,5 @@ async fn open(client: &SendRequest<Bytes>, url: &str) -> Result<Halves, AnyError
     let accepted = offer.check(HttpVersion::Other, status.as_u16(), || fields(response.headers()))?;
     let acceptance = accepted.ok_or_else(|| format!("refused with status {status}"))?;
     let endpoint = acceptance.open(Client::new(OsEntropy), &Config::default(), Instant::ZERO);
-    Ok(split(Tunnel::new(sender, response.into_body()), endpoint, Output::new(), Vec::new(), Epoch::now()))
+    Ok(split_open(Tunnel::new(sender, response.into_body()), endpoint, Epoch::now()))
 }

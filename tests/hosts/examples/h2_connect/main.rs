@@ -23,9 +23,9 @@ use h2::{
 use http::{Request, Response};
 use tokio::{net::TcpListener, time::Instant as Epoch};
 use tunnel::{Tunnel, fields};
-use ws_hosts::tokio_websocket::split;
+use ws_hosts::tokio_websocket::split_open;
 use ws_proto::{
-    Config, Instant, Output,
+    Config, Instant,
     server::{Accept, OriginPolicy, negotiate_extended_connect},
 };
 
@@ -80,7 +80,7 @@ async fn echo(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) ->
     let acceptance = offer.accept(&Accept::new().subprotocol(offer.select(&["echo"])))?;
     let sender = respond.send_response(response(acceptance.status(), acceptance.fields())?, false)?;
     let endpoint = acceptance.open(&Config::default(), Instant::ZERO);
-    let (reader, writer) = split(Tunnel::new(sender, receiver), endpoint, Output::new(), Vec::new(), Epoch::now());
+    let (reader, writer) = split_open(Tunnel::new(sender, receiver), endpoint, Epoch::now());
     // Refused once the connection is closing: then nobody waits for an echo.
     reader.read_to_end(|message| writer.queue(message).unwrap_or(())).await?;
     Ok("closed".to_owned())
