@@ -34,7 +34,7 @@ export class Endpoint {
   // The next message or control frame, { type, payload }, or { type: "closed", code }.
   async next() {
     for (;;) {
-      const type = FOUND[this.#wasm.next(this.#connection, now())];
+      const type = FOUND[this.#wasm.next(this.#connection)];
       const payload = this.#view(this.#wasm.payload(this.#connection)).slice();
       await this.#write();
       if (type !== undefined) return { type, payload };
@@ -71,7 +71,7 @@ export class Endpoint {
 
   async #write() {
     const output = this.#view(this.#wasm.output(this.#connection)).slice();
-    const last = this.#wasm.output_written(this.#connection);
+    const last = this.#wasm.output_written(this.#connection, now());
     if (output.length > 0) await this.#writer.write(output);
     if (last) await this.#writer.close();
   }
@@ -85,7 +85,7 @@ export class Endpoint {
     clearTimeout(timer);
     if (read === undefined) return this.#wasm.handle_timeout(this.#connection, now());
     this.#read = undefined;
-    if (read.done) this.#wasm.filled(this.#connection, 0);
+    if (read.done) this.#wasm.received(this.#connection, 0, now());
     else this.#unread = read.value;
   }
 
@@ -95,7 +95,7 @@ export class Endpoint {
     const length = Math.min(room.length, this.#unread.length);
     room.set(this.#unread.subarray(0, length));
     this.#unread = this.#unread.subarray(length);
-    this.#wasm.filled(this.#connection, length);
+    this.#wasm.received(this.#connection, length, now());
   }
 
   // Runs `use` with the address of a copy of `bytes`.

@@ -193,17 +193,12 @@ impl<R: Opens> Connection<'_, R> {
     }
 
     /// Splits an open connection into halves: what has been received, for the one that reads, and the rest, which all that
-    /// send share under a lock.
-    ///
-    /// # Errors
-    ///
-    /// The connection is not open; it is returned.
-    pub fn split(self) -> Result<(MessageBuffer<alloc::vec::Vec<u8>>, Outgoing<R>), Self> {
-        let Self { phase: Phase::Open(endpoint), memory } = self else {
-            return Err(self);
-        };
-        let memory = memory.map_or_else(|| Memory::new(&Config::new()), |memory| *memory);
-        Ok((memory.incoming, Outgoing::new(endpoint, memory.output)))
+    /// send share under a lock. `None` if the connection is not open, which drops it.
+    #[must_use]
+    pub fn split(self) -> Option<(MessageBuffer<alloc::vec::Vec<u8>>, Outgoing<R>)> {
+        let Phase::Open(endpoint) = self.phase else { return None };
+        let memory = self.memory.map_or_else(|| Memory::new(&Config::new()), |memory| *memory);
+        Some((memory.incoming, Outgoing::new(endpoint, memory.output)))
     }
 
     /// Lends the connection memory, unless it holds some: then `memory` is returned.
@@ -258,16 +253,19 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
     }
 
     /// Takes note of a read at `now`, of `len` bytes to [`room`](Self::room). 0 is the end of the transport, as a read of a
-    /// socket returns it.
+    /// socket returns it, unless there was no room.
     pub fn received(&mut self, now: Instant, len: usize) {
         let memory = self.memory.get();
         memory.now = now;
         if len > 0 {
-            memory.incoming.filled(len);
+            return memory.incoming.filled(len);
+        }
+        if self.room().is_empty() {
             return;
         }
         match &mut self.phase {
             Phase::Opening(_) => {
+                let memory = self.memory.get();
                 memory.ended = Some(Ok(Closed { clean: false, code: CloseCode::ABNORMAL, cause: Cause::Eof }));
                 self.phase = Phase::Over;
             }

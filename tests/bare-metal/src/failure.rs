@@ -13,26 +13,11 @@ impl Failure {
 #[cfg(any(feature = "client", feature = "server"))]
 mod from_protocol {
     use super::Failure;
-    use ws_proto::{HandshakeError, ReceiveError, SendError, handshake::WriteError};
-
-    impl From<HandshakeError> for Failure {
-        fn from(_: HandshakeError) -> Self {
-            Self(c"the opening handshake failed")
-        }
-    }
+    use ws_proto::{SendError, handshake::WriteError};
 
     impl From<WriteError> for Failure {
         fn from(_: WriteError) -> Self {
             Self(c"the opening handshake can't be written")
-        }
-    }
-
-    impl From<ReceiveError> for Failure {
-        fn from(error: ReceiveError) -> Self {
-            if error.is_peers_fault() {
-                return Self(c"the peer broke the protocol, or a message was over the limit");
-            }
-            Self(c"this side has no room for a message, or was misused")
         }
     }
 

@@ -1,13 +1,14 @@
 //! The server: its answers to a recorded client, byte by byte.
 
 use ws_proto::{
-    CloseCode, Config, Control, Event, MessageBuffer,
-    server::{Accept, Handshake, OriginPolicy, Request},
+    Config, Connection, Control, Next,
+    connection::Memory,
+    server::{Accept, OriginPolicy},
 };
 
 use crate::{
     board::{Channel, say, say_number},
-    connection::{Connection, now, read_head},
+    connection::{Device, now},
     failure::Failure,
 };
 
@@ -60,27 +61,28 @@ impl Channel for Recording {
 pub fn run(input: &mut [u8], output: &mut [u8]) -> Result<(), Failure> {
     let config = Config::default();
     let mut recording = Recording { received: RECEIVED, expected: SENT };
-    let mut handshake = Handshake::new(now(), &config);
-    let frames = read_head(&mut recording, input, |now, received| handshake.poll_head(now, received))?;
-    let request = Request::parse(input, OriginPolicy::SameHost)?.into_request()?;
-    let (len, endpoint) = request.upgrade().accept(&Accept::new(), &config, now(), output)?;
-    recording.write(output.get(..len).unwrap_or_default())?;
-    say(c"server: open, Endpoint<Server> takes ");
-    say_number(u32::try_from(size_of_val(&endpoint)).unwrap_or(u32::MAX));
+    let memory = Memory::fixed(input, output, &config);
+    let connection = Connection::accept_in(memory, &config, OriginPolicy::SameHost, now());
+    let mut device = Device { connection, channel: &mut recording };
+    device.expect(c"no request", |connection| match connection.next()? {
+        Next::Opening(mut request) => Some(request.accept(&Accept::new()).is_ok()),
+        _ => Some(false),
+    })?;
+    say(c"server: open, Connection<Server> takes ");
+    say_number(u32::try_from(size_of_val(&device.connection)).unwrap_or(u32::MAX));
     say(c" bytes\n");
 
-    let buffer = MessageBuffer::with_received(input, frames);
-    let mut device = Connection { endpoint, buffer, output, channel: &mut recording };
-    Failure::unless(device.next()? == Some(Event::Control(Control::Ping)), c"no Ping inside of the message")?;
+    device.expect(c"no Ping inside of the message", |connection| {
+        Some(matches!(connection.next()?, Next::Control(Control::Ping)))
+    })?;
     say(c"server: Pong to the Ping between two fragments\n");
-    Failure::unless(device.next()? == Some(Event::Data(())), c"not a message")?;
-    let message = device.buffer.message().ok_or(Failure(c"no message"))?;
-    let len = device.endpoint.write(message, device.output)?;
-    device.channel.write(device.output.get(..len).unwrap_or_default())?;
+    device.expect(c"not a message", |connection| match connection.next()? {
+        Next::Data(message, mut reply) => Some(reply.send(message).is_ok()),
+        _ => Some(false),
+    })?;
     say(c"server: echo of the fragments\n");
 
-    let closed = device.closed()?;
-    Failure::unless(closed.clean && closed.code == CloseCode::NORMAL, c"not closed cleanly with 1000")?;
+    device.expect_closed()?;
     Failure::unless(recording.expected.is_empty(), c"an answer is missing")?;
     say(c"server: closed cleanly with 1000\n");
     Ok(())

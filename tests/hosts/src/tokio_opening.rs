@@ -90,7 +90,7 @@ async fn open<R: Opens, S: AsyncRead + AsyncWrite + Unpin>(
             connection.written(since(epoch), written);
         }
         if connection.endpoint().is_some() {
-            let Ok((buffer, outgoing)) = connection.split() else {
+            let Some((buffer, outgoing)) = connection.split() else {
                 return Err(io::ErrorKind::NotConnected.into());
             };
             return Ok(split(stream, outgoing, buffer, epoch));

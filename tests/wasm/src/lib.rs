@@ -6,13 +6,37 @@
 
 extern crate alloc;
 
-mod connection;
-
 use alloc::{boxed::Box, vec, vec::Vec};
 use core::str;
 
-use connection::{Connection, Found};
-use ws_proto::{CloseCode, ControlFrame, EntropyError, Instant, MessageKind, Part, Pending};
+use ws_proto::{
+    Client, CloseCode, Config, Connection, Control, EntropyError, Instant, MessageKind, Next, Part, Pending,
+    client::{Answer, Request},
+};
+
+type Random = fn(&mut [u8]) -> Result<(), EntropyError>;
+
+/// A client from its request to its end.
+pub struct Peer {
+    connection: Connection<'static, Client<Random>>,
+    /// The payload of what [`next`] has found last; it stays where it is until the connection is used again.
+    payload: View,
+    /// The code that the connection was closed with, 1006 if that was not clean; 0 as long as it is not closed.
+    closed: u16,
+}
+
+/// What [`next`] has found.
+#[repr(u32)]
+pub enum Found {
+    Nothing,
+    Open,
+    Text,
+    Binary,
+    Ping,
+    Pong,
+    Close,
+    Failure,
+}
 
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
@@ -65,39 +89,63 @@ pub extern "C" fn bytes_free(_: Box<Bytes>) {}
 
 /// A client that asks `host` for its root; `None` if that is not a host.
 #[unsafe(no_mangle)]
-pub extern "C" fn connect(host: Box<Bytes>, now: f64) -> Option<Box<Connection>> {
+pub extern "C" fn connect(host: Box<Bytes>, now: f64) -> Option<Box<Peer>> {
     // Leaked, because the handshake borrows it; an instance of this module serves one connection.
     let host = str::from_utf8(host.0.leak()).ok()?;
-    Connection::new(host, random, instant(now)).map(Box::new)
+    let request = Request::new(host, "/");
+    let connection = Connection::connect(request, random as Random, &Config::default(), instant(now)).ok()?;
+    Some(Box::new(Peer { connection, payload: 0, closed: 0 }))
 }
 
 /// Where the next bytes from the server go.
 #[unsafe(no_mangle)]
-pub extern "C" fn room(connection: &mut Connection) -> View {
-    view(connection.room())
+pub extern "C" fn room(peer: &mut Peer) -> View {
+    view(peer.connection.room())
 }
 
 /// `len` bytes have been put into [`room`]; 0 is the end of the transport.
 #[unsafe(no_mangle)]
-pub extern "C" fn filled(connection: &mut Connection, len: usize) {
-    connection.filled(len);
+pub extern "C" fn received(peer: &mut Peer, len: usize, now: f64) {
+    peer.connection.received(instant(now), len);
 }
 
 /// What the bytes received so far hold next; the output may have grown after that.
 #[unsafe(no_mangle)]
-pub extern "C" fn next(connection: &mut Connection, now: f64) -> Found {
-    connection.next(instant(now))
+pub extern "C" fn next(peer: &mut Peer) -> Found {
+    peer.payload = view(&[]);
+    let found = match peer.connection.next() {
+        None => return Found::Nothing,
+        Some(Next::Opening(Answer::Open(_))) => Found::Open,
+        Some(Next::Data(message, _)) => {
+            peer.payload = view(message.as_bytes());
+            return if message.kind() == MessageKind::Text { Found::Text } else { Found::Binary };
+        }
+        Some(Next::Control(Control::Ping)) => Found::Ping,
+        Some(Next::Control(Control::Pong)) => Found::Pong,
+        Some(Next::Control(Control::Close)) => Found::Close,
+        Some(Next::Opening(Answer::Refused(_)) | Next::Closed(Err(_))) => {
+            peer.closed = CloseCode::ABNORMAL.get();
+            Found::Failure
+        }
+        Some(Next::Closed(Ok(closed))) => {
+            let code = if closed.clean { closed.code } else { CloseCode::ABNORMAL };
+            peer.closed = code.get();
+            return Found::Nothing;
+        }
+    };
+    peer.payload = view(peer.connection.control_payload());
+    found
 }
 
 /// The payload of what [`next`] has found last.
 #[unsafe(no_mangle)]
-pub extern "C" fn payload(connection: &Connection) -> View {
-    view(connection.payload())
+pub extern "C" fn payload(peer: &Peer) -> View {
+    peer.payload
 }
 
 /// A message, or a part of it: bit 0 of `part` is its beginning, bit 1 its end.
 #[unsafe(no_mangle)]
-pub extern "C" fn send(connection: &mut Connection, text: bool, part: u32, payload: &Bytes) -> bool {
+pub extern "C" fn send(peer: &mut Peer, text: bool, part: u32, payload: &Bytes) -> bool {
     let kind = if text { MessageKind::Text } else { MessageKind::Binary };
     let part = match part {
         0 => Part::Middle,
@@ -105,56 +153,52 @@ pub extern "C" fn send(connection: &mut Connection, text: bool, part: u32, paylo
         2 => Part::Last,
         _ => Part::Whole,
     };
-    connection.send(|endpoint, output| endpoint.write_part_to(kind, part, &payload.0, output.buffer()))
+    peer.connection.send_part(kind, part, &payload.0).is_ok()
 }
 
 #[unsafe(no_mangle)]
-pub extern "C" fn ping(connection: &mut Connection, payload: &Bytes) -> bool {
-    connection.send(|endpoint, output| {
-        let mut frame = [0; ControlFrame::MAX_LEN];
-        let len = endpoint.write_ping(&payload.0, &mut frame)?;
-        output.buffer().extend_from_slice(frame.get(..len).unwrap_or_default());
-        Ok(())
-    })
+pub extern "C" fn ping(peer: &mut Peer, payload: &Bytes) -> bool {
+    peer.connection.ping(&payload.0).is_ok()
 }
 
 #[unsafe(no_mangle)]
-pub extern "C" fn close(connection: &mut Connection, code: u16, now: f64) -> bool {
-    connection.send(|endpoint, output| output.close(endpoint, instant(now), CloseCode::new(code), ""))
+pub extern "C" fn close(peer: &mut Peer, code: u16, now: f64) -> bool {
+    peer.connection.close(instant(now), CloseCode::new(code), "").is_ok()
 }
 
 /// What is to be written to the transport; then call [`output_written`].
 #[unsafe(no_mangle)]
-pub extern "C" fn output(connection: &Connection) -> View {
-    match connection.output.pending() {
+pub extern "C" fn output(peer: &Peer) -> View {
+    match peer.connection.pending() {
         Some(Pending::Bytes(bytes)) => view(bytes),
         Some(Pending::Shutdown) | None => view(&[]),
     }
 }
 
-/// All of the output has been written; whether the transport is to be ended behind it.
+/// All of the output has been written; whether the transport is to be ended after it.
 #[unsafe(no_mangle)]
-pub extern "C" fn output_written(connection: &mut Connection) -> bool {
-    drop(connection.output.take_bytes());
-    let shutdown = !connection.output.is_empty();
-    connection.output.shut_down();
+pub extern "C" fn output_written(peer: &mut Peer, now: f64) -> bool {
+    let written = peer.connection.pending_len();
+    peer.connection.written(instant(now), written);
+    let shutdown = peer.connection.pending().is_some();
+    peer.connection.shut_down();
     shutdown
 }
 
 /// When to call [`handle_timeout`] at the latest; infinity for never.
 #[unsafe(no_mangle)]
-pub extern "C" fn timeout(connection: &Connection) -> f64 {
+pub extern "C" fn timeout(peer: &Peer) -> f64 {
     #[allow(clippy::cast_precision_loss)] // 2⁵³ ns are 104 days
-    connection.poll_timeout().map_or(f64::INFINITY, |timeout| timeout.as_nanos() as f64 / 1e6)
+    peer.connection.poll_timeout().map_or(f64::INFINITY, |timeout| timeout.as_nanos() as f64 / 1e6)
 }
 
 #[unsafe(no_mangle)]
-pub extern "C" fn handle_timeout(connection: &mut Connection, now: f64) {
-    connection.handle_timeout(instant(now));
+pub extern "C" fn handle_timeout(peer: &mut Peer, now: f64) {
+    peer.connection.handle_timeout(instant(now));
 }
 
 /// The code that the connection was closed with if that was done cleanly, 1006 if not; 0 as long as it is not closed.
 #[unsafe(no_mangle)]
-pub extern "C" fn closed(connection: &Connection) -> u16 {
-    connection.closed().map_or(0, CloseCode::get)
+pub extern "C" fn closed(peer: &Peer) -> u16 {
+    peer.closed
 }

@@ -29,6 +29,7 @@ use crate::{
 /// while let Some(_next) = connection.next() {}
 /// pool.take_back(&mut connection);
 /// ```
+#[allow(clippy::vec_box, reason = "memories move in and out of connections as boxes")]
 pub struct Pool {
     config: Config,
     #[cfg(feature = "deflate")]
