@@ -1,22 +1,11 @@
-use std::{vec, vec::Vec};
+use ws_proto::{
+    Client, Config, Control, Endpoint, Event, Fault, Instant, Message, MessageBuffer, Negotiated, ReceiveError,
+    ReceiveErrorKind, Role, Server, State, Storage, Transmit,
+};
 
 use super::{
     choices::{Choices, Keys},
     reference::{Reference, Told},
-};
-use crate::{
-    config::Config,
-    connection::MessageBuffer,
-    connection::Storage,
-    endpoint::Endpoint,
-    endpoint::Negotiated,
-    endpoint::State,
-    endpoint::Transmit,
-    error::{Fault, ReceiveError, ReceiveErrorKind},
-    event::{Control, Event},
-    message::Message,
-    role::{Client, Role, Server},
-    time::Instant,
 };
 
 const NOW: Instant = Instant::ZERO;
@@ -196,7 +185,7 @@ impl<R: Role> Connection<R> {
                         if !data.part().is_last() {
                             continue;
                         }
-                        Told::Message(data.kind(), core::mem::take(&mut message))
+                        Told::Message(data.kind(), std::mem::take(&mut message))
                     }
                     Ok(Some(Event::Control(control))) => self.control(control),
                     Ok(None) => break,
@@ -328,7 +317,7 @@ impl<R: Role> Connection<R> {
                             if !data.part().is_last() {
                                 continue;
                             }
-                            Told::Message(data.kind(), core::mem::take(&mut message))
+                            Told::Message(data.kind(), std::mem::take(&mut message))
                         }
                         Ok(Some(Event::Control(control))) => self.control(control),
                         Ok(None) => break,

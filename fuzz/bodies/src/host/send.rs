@@ -1,15 +1,8 @@
 //! What a host sends of its own accord, and whether it may.
 
-use std::{vec, vec::Vec};
+use ws_proto::{CloseCode, ControlFrame, Message, MessageKind, Part, Role, SendError, Side};
 
 use super::{super::reference::impossible_utf8, Host};
-use crate::{
-    close::CloseCode,
-    endpoint::ControlFrame,
-    error::SendError,
-    message::{Message, MessageKind, Part},
-    role::{Role, Side},
-};
 
 impl<R: Role> Host<R> {
     /// Compares what a call that sends has done with what it should.
@@ -40,7 +33,7 @@ impl<R: Role> Host<R> {
         };
         let mut out = vec![0xEE; text.len() + 14];
         let result = self.endpoint.write(message, &mut out).map(|len| &out[..len]);
-        self.check_sent(may, result, 0x80 | message.kind().opcode().bits(), message.as_bytes());
+        self.check_sent(may, result, 0x80 | opcode_of(message.kind()), message.as_bytes());
     }
 
     pub(super) fn send_part(&mut self, detail: u8) {
@@ -71,7 +64,7 @@ impl<R: Role> Host<R> {
         } else {
             assert_eq!((&out[..], &bytes[..]), (&[0xEE][..], payload), "a refused call has left a trace");
         }
-        let opcode = if part.is_first() { kind.opcode().bits() } else { 0 };
+        let opcode = if part.is_first() { opcode_of(kind) } else { 0 };
         let first = if part.is_last() { 0x80 | opcode } else { opcode };
         self.check_sent(may, result.as_deref().map_err(|error| *error), first, payload);
     }
@@ -115,5 +108,13 @@ impl<R: Role> Host<R> {
             self.ping = None;
         }
         self.check_sent(may, result.map(|len| &out[..len]), 0x88, &body);
+    }
+}
+
+/// The opcode of a message's first frame (RFC 6455 section 5.2).
+const fn opcode_of(kind: MessageKind) -> u8 {
+    match kind {
+        MessageKind::Text => 0x1,
+        MessageKind::Binary => 0x2,
     }
 }

@@ -2,20 +2,12 @@
 
 mod send;
 
-use std::{vec, vec::Vec};
+use ws_proto::{
+    Cause, CloseCode, Closed, Control, Endpoint, Event, Fault, Instant, MessageKind, Part, ReceiveError, Role,
+    Side, State, Transmit,
+};
 
 use super::reference::{Frame, Reference, Told};
-use crate::{
-    close::CloseCode,
-    endpoint::Endpoint,
-    endpoint::Transmit,
-    endpoint::{Cause, Closed, State},
-    error::{Fault, ReceiveError},
-    event::{Control, Event},
-    message::{MessageKind, Part},
-    role::{Role, Side},
-    time::Instant,
-};
 
 pub(super) struct Host<R: Role> {
     endpoint: Endpoint<R>,
@@ -114,7 +106,7 @@ impl<R: Role> Host<R> {
                     assert!(data.part().is_first() == self.parts.is_empty() || data.as_bytes().is_empty());
                     self.parts.extend(data.as_bytes());
                     if data.part().is_last() {
-                        self.told.push(Told::Message(data.kind(), core::mem::take(&mut self.parts)));
+                        self.told.push(Told::Message(data.kind(), std::mem::take(&mut self.parts)));
                     }
                 }
                 Event::Control(control) => self.told_control(control, was_open),

@@ -9,15 +9,14 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha1::{Digest as _, Sha1};
 
-use super::choices::{Choices, Keys};
-use crate::{
+use ws_proto::{
+    Client, Config, Instant,
     client::{self, Answer},
-    config::Config,
     handshake::{HandshakeError, MAX_INTERIM_RESPONSES},
-    role::Client,
     server::{self, Accept, Head, OriginPolicy},
-    time::Instant,
 };
+
+use super::choices::{Choices, Keys};
 
 const NOW: Instant = Instant::ZERO;
 const NONCE: [u8; 16] = *b"the sample nonce";
@@ -90,9 +89,9 @@ fn check_refusal(error: HandshakeError, wire: &[u8]) {
     let len = error.write_response(wire, &mut out).expect("enough for every refusal");
     let response = str(&out[..len]);
     let (head, body) = response.split_once("\r\n\r\n").expect("an end");
-    assert!(head.starts_with(&std::format!("HTTP/1.1 {} ", error.status())));
-    let text = std::format!("{error}\n");
-    assert!(head.ends_with(&std::format!("\r\nContent-Length: {}", text.len())));
+    assert!(head.starts_with(&format!("HTTP/1.1 {} ", error.status())));
+    let text = format!("{error}\n");
+    assert!(head.ends_with(&format!("\r\nContent-Length: {}", text.len())));
     let is_head = wire.strip_prefix(b"\r\n").unwrap_or(wire).starts_with(b"HEAD ");
     assert_eq!(body, if is_head { "" } else { &text });
     assert!(head.contains("\r\nConnection: close\r\n") || head.contains("\r\nConnection: Upgrade, close\r\n"));
@@ -199,7 +198,7 @@ fn check_accept(request: &server::Request<'_>, key: &str) {
     let answer = Accept::new().subprotocol(selected).headers(&[("Server", "fuzz")]);
     let mut out = [0; 512];
     let (len, endpoint) = request.upgrade().accept(&answer, &Config::new(), NOW, &mut out).expect("room");
-    assert_eq!(endpoint.state(), crate::State::Open);
+    assert_eq!(endpoint.state(), ws_proto::State::Open);
     let response = Lines::of(&out[..len]);
     assert_eq!(response.start, "HTTP/1.1 101 Switching Protocols");
     assert_eq!(response.one("upgrade"), b"websocket");
@@ -211,7 +210,7 @@ fn check_accept(request: &server::Request<'_>, key: &str) {
 
 /// Section 4.2.2, step by step.
 fn accept_key(key: &str) -> [u8; 28] {
-    let digest = Sha1::digest(std::format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
+    let digest = Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
     let mut accept = [0; 28];
     STANDARD.encode_slice(digest, &mut accept).expect("20 bytes are 28 characters");
     accept
@@ -272,11 +271,11 @@ pub fn response_head(data: &[u8]) {
         Ok(Answer::Open(response)) => {
             check_response(&response, &Lines::of(final_head));
             let endpoint = response.open(Client::new(Keys::new(0)), &config, NOW);
-            assert_eq!(endpoint.state(), crate::State::Open);
+            assert_eq!(endpoint.state(), ws_proto::State::Open);
         }
         Ok(Answer::Refused(refusal)) => {
             let lines = Lines::of(final_head);
-            let status = std::format!(" {}", refusal.status());
+            let status = format!(" {}", refusal.status());
             assert!(lines.start["HTTP/1.x".len()..].starts_with(&status));
             assert!((200..1000).contains(&refusal.status()));
             assert_eq!(refusal.headers().count(), lines.fields.len());

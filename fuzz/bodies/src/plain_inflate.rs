@@ -1,7 +1,5 @@
 //! DEFLATE (RFC 1951) bit by bit: what a compressed message comes to, found the slow way.
 
-use std::{vec, vec::Vec};
-
 /// Why there is no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wrong {

@@ -1,11 +1,6 @@
-use std::vec::Vec;
-
 use core::{ops::Range, time::Duration};
 
-use crate::{
-    config::Config,
-    role::{Entropy, EntropyError},
-};
+use ws_proto::{Config, Entropy, EntropyError};
 
 /// Bytes that decide what happens, used in turn and then from the first again.
 #[derive(Clone, Debug)]

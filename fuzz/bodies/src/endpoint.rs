@@ -1,13 +1,9 @@
+use ws_proto::{Client, Endpoint, Instant, Negotiated, Role, Server};
+
 use super::{
     choices::{Choices, Keys},
     host::Host,
     reference::Reference,
-};
-use crate::{
-    endpoint::Endpoint,
-    endpoint::Negotiated,
-    role::{Client, Role, Server},
-    time::Instant,
 };
 
 /// A server whose peer and whose host do anything at any time.

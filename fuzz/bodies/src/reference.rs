@@ -1,10 +1,6 @@
 //! A receiver that has all bytes at once and takes them one by one, from the text of RFC 6455.
 
-use std::{string::String, vec::Vec};
-
-use crate::{
-    close::CloseCode, config::Config, error::ReceiveErrorKind, frame::FrameError, message::MessageKind, role::Side,
-};
+use ws_proto::{CloseCode, Config, MessageKind, ReceiveErrorKind, Side, frame::FrameError};
 
 /// What an application learns.
 #[derive(Clone, Debug, PartialEq, Eq)]

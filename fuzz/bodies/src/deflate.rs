@@ -1,24 +1,14 @@
-use std::{boxed::Box, format, string::String, string::ToString, vec, vec::Vec};
+use ws_proto::{
+    Client, Config, Endpoint, Event, Fault, HandshakeError, Instant, Message, MessageBuffer, MessageKind,
+    Negotiated, Part, ReceiveErrorKind, Role, Server, Side, client,
+    deflate::{Deflater, INFLATER_BYTES, Inflater, Parameters, Settings, WindowBits},
+    server::{self, OriginPolicy},
+};
 
 use super::{
     choices::{Choices, Keys},
     plain_inflate::{Plain, Wrong},
     reference::Told,
-};
-use crate::{
-    client,
-    config::Config,
-    connection::MessageBuffer,
-    deflate::{Deflater, INFLATER_BYTES, Inflater, Parameters, Settings, WindowBits},
-    endpoint::Endpoint,
-    endpoint::Negotiated,
-    error::{Fault, ReceiveErrorKind},
-    event::Event,
-    handshake::HandshakeError,
-    message::{Message, MessageKind, Part},
-    role::{Client, Role, Server, Side},
-    server::{self, OriginPolicy},
-    time::Instant,
 };
 
 const NOW: Instant = Instant::ZERO;
@@ -380,6 +370,7 @@ impl Case {
 /// One way to receive, what it has told, and how much memory that took.
 struct Way {
     endpoint: Endpoint<Server>,
+    limit: usize,
     watch: Watch,
     held: isize,
     most: isize,
@@ -391,7 +382,8 @@ struct Way {
 impl Way {
     fn new(config: &Config, negotiated: Negotiated, watch: Watch) -> Self {
         let endpoint = Endpoint::new(Server, config, negotiated, NOW);
-        Self { endpoint, watch, held: 0, most: 0, told: Vec::new(), begun: Vec::new(), error: None }
+        let limit = usize::try_from(config.max_message_len).expect("small");
+        Self { endpoint, limit, watch, held: 0, most: 0, told: Vec::new(), begun: Vec::new(), error: None }
     }
 
     fn watched<X>(&mut self, work: impl FnOnce(&mut Endpoint<Server>) -> X) -> X {
@@ -532,7 +524,7 @@ impl Way {
         assert_eq!(part.is_first(), self.begun.is_empty() || payload.is_empty() && self.begun.is_empty());
         self.begun.extend(payload);
         if part.is_last() {
-            let message = core::mem::take(&mut self.begun);
+            let message = std::mem::take(&mut self.begun);
             assert!(kind == MessageKind::Binary || core::str::from_utf8(&message).is_ok());
             self.told.push(Told::Message(kind, message));
         }
@@ -541,7 +533,7 @@ impl Way {
     /// With an inflater of the host's, through room of any size.
     fn receive(mut self, pieces: &[&[u8]], choices: &mut Choices<'_>) -> Self {
         let mut inflater = Inflater::new();
-        let limit = usize::try_from(self.endpoint.inflate_limits().0).expect("small");
+        let limit = self.limit;
         let alone = self.endpoint.deflate().expect("agreed").no_context_takeover(Side::Client);
         let mut room = vec![0; 1 + usize::from(choices.take()) * 16];
         let mut message = Vec::new();
@@ -594,7 +586,7 @@ impl Way {
                     message.extend_from_slice(payload);
                 }
                 if result.is_ok() && part.is_last() {
-                    let message = core::mem::take(&mut message);
+                    let message = std::mem::take(&mut message);
                     if kind == MessageKind::Binary || core::str::from_utf8(&message).is_ok() {
                         self.told.push(Told::Message(kind, message));
                     } else {
@@ -793,7 +785,7 @@ fn take<R: Role>(
                     let data = buffer.take_part().expect("told");
                     begun.extend_from_slice(data.as_bytes());
                     if data.part().is_last() {
-                        told.push(Told::Message(data.kind(), core::mem::take(begun)));
+                        told.push(Told::Message(data.kind(), std::mem::take(begun)));
                     }
                 }
                 Some(_) => told.push(Told::Ping(vec![])),

@@ -1,21 +1,11 @@
-use std::{string::String, vec, vec::Vec};
+use ws_proto::{
+    Cause, Client, CloseCode, Closed, Config, Control, Endpoint, Event, Instant, Message, MessageKind, Negotiated,
+    Part, Prepared, Role, Server, State, Transmit,
+};
 
 use super::{
     choices::{Choices, Keys},
     reference::Told,
-};
-use crate::{
-    close::CloseCode,
-    config::Config,
-    endpoint::Endpoint,
-    endpoint::Negotiated,
-    endpoint::Prepared,
-    endpoint::Transmit,
-    endpoint::{Cause, Closed, State},
-    event::{Control, Event},
-    message::{Message, MessageKind, Part},
-    role::{Client, Role, Server},
-    time::Instant,
 };
 
 const NOW: Instant = Instant::ZERO;
@@ -178,7 +168,7 @@ fn receive<R: Role>(
                 Event::Data(data) => {
                     message.extend_from_slice(data.as_bytes());
                     if data.part().is_last() {
-                        told.push(Told::Message(data.kind(), core::mem::take(&mut message)));
+                        told.push(Told::Message(data.kind(), std::mem::take(&mut message)));
                     }
                 }
                 Event::Control(Control::Ping) => told.push(Told::Ping(endpoint.control_payload().to_vec())),
