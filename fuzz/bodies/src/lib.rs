@@ -10,8 +10,6 @@ mod deflate;
 mod endpoint;
 mod handshake;
 mod host;
-#[cfg(feature = "deflate")]
-mod plain_inflate;
 mod pure;
 mod reference;
 mod round_trip;
