@@ -3,7 +3,7 @@ use ws_proto::{
     Negotiated, ReceiveError, Role, Server, State, Storage, Trace, Transmit,
 };
 
-use crate::{Keys, TestClient, Told, wire};
+use crate::{Keys, TestClient, Told, read, wire};
 
 /// A host that obeys the one law and writes down what it is told.
 #[derive(Debug)]
@@ -142,7 +142,7 @@ impl<R: Role, T: Trace> Host<R, T> {
     /// The contract is broken.
     pub fn receive_buffered<S: Storage>(&mut self, buffer: &mut MessageBuffer<S>, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            bytes = self.read(buffer, bytes);
+            bytes = read(buffer, &self.endpoint, bytes);
             loop {
                 let found = buffer.next(&mut self.endpoint, self.now).map(|found| found.map(Owned::from));
                 if let (Ok(Some(Owned::Message(told))), message) = (&found, buffer.message()) {
@@ -164,7 +164,7 @@ impl<R: Role, T: Trace> Host<R, T> {
     /// The contract is broken.
     pub fn receive_in_parts<S: Storage>(&mut self, buffer: &mut MessageBuffer<S>, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            bytes = self.read(buffer, bytes);
+            bytes = read(buffer, &self.endpoint, bytes);
             loop {
                 match buffer.next_part(&mut self.endpoint, self.now) {
                     Ok(Some(Event::Data(()))) => {
@@ -184,16 +184,6 @@ impl<R: Role, T: Trace> Host<R, T> {
             }
             self.transmit();
         }
-    }
-
-    /// Reads as many of `bytes` as there is room for; the rest.
-    fn read<'b, S: Storage>(&self, buffer: &mut MessageBuffer<S>, bytes: &'b [u8]) -> &'b [u8] {
-        let room = buffer.unfilled(&self.endpoint);
-        assert!(!room.is_empty(), "there is room whenever everything has been taken");
-        let (read, rest) = bytes.split_at(room.len().min(bytes.len()));
-        room[..read.len()].copy_from_slice(read);
-        buffer.filled(read.len());
-        rest
     }
 
     /// Receives bytes through a [`MessageBuffer`] from a buffer that is shared among connections.

@@ -8,6 +8,7 @@ mod host;
 mod hostile;
 mod keys;
 mod pair;
+mod read;
 mod say;
 mod watchdog;
 mod wire;
@@ -21,6 +22,7 @@ pub use host::{Host, Outcome, bare_config, client, on_both, server};
 pub use hostile::hostile_inputs;
 pub use keys::{Keys, TestClient};
 pub use pair::Pair;
+pub use read::{read, read_beside};
 pub use say::{Say, Told, told_of};
 pub use watchdog::watch;
 pub use wire::{

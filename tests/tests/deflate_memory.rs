@@ -12,7 +12,7 @@ use ws_proto::{
     deflate::{Deflater, INFLATER_BYTES, Inflater, WindowBits},
 };
 use ws_tests::{
-    BINARY, Compressor, FIN, RSV1, bare_config, deflating_client, deflating_server, inflated, masked, noise,
+    BINARY, Compressor, FIN, RSV1, bare_config, deflating_client, deflating_server, inflated, masked, noise, read,
     symmetric,
 };
 
@@ -140,9 +140,7 @@ fn a_message_buffer_tells_what_it_holds() {
         // The history that is referred to is this host's own.
         compressor = Compressor::new(&settings);
         let ((), held, _) = growth(|| {
-            let room = buffer.unfilled(&host.endpoint);
-            room[..wire.len()].copy_from_slice(&wire);
-            buffer.filled(wire.len());
+            assert!(read(&mut buffer, &host.endpoint, &wire).is_empty());
             assert!(buffer.next(&mut host.endpoint, Instant::ZERO).unwrap().is_some());
         });
         is_honest(buffer.held_bytes(), held, &format!("buffer with a message of {len}"));
@@ -167,11 +165,7 @@ fn what_a_connection_takes_at_most_is_known_before() {
         let ((), _, most) = growth(|| {
             let mut rest = &wire[..];
             while !rest.is_empty() {
-                let room = buffer.unfilled(&host.endpoint);
-                let len = room.len().min(rest.len());
-                room[..len].copy_from_slice(&rest[..len]);
-                buffer.filled(len);
-                rest = &rest[len..];
+                rest = read(&mut buffer, &host.endpoint, rest);
                 if buffer.next(&mut host.endpoint, Instant::ZERO).unwrap().is_some() {
                     host.endpoint.write_deflated_to(buffer.message().unwrap(), &mut deflater, &mut out).unwrap();
                 }
@@ -220,11 +214,7 @@ fn a_bomb_ends_with_1009_and_takes_no_more_than_the_limit() {
                         let mut rest = &wire[..];
                         let mut found = Ok(false);
                         while !rest.is_empty() && found == Ok(false) {
-                            let room = buffer.unfilled(&host.endpoint);
-                            let len = room.len().min(rest.len());
-                            room[..len].copy_from_slice(&rest[..len]);
-                            buffer.filled(len);
-                            rest = &rest[len..];
+                            rest = read(&mut buffer, &host.endpoint, rest);
                             found = buffer.next(&mut host.endpoint, Instant::ZERO).map(|found| found.is_some());
                         }
                         found
@@ -264,11 +254,7 @@ fn a_bomb_can_be_had_in_pieces_of_64_kib() {
         for piece in wire.chunks(10_000) {
             let mut rest = piece;
             while !rest.is_empty() {
-                let room = buffer.unfilled(&host.endpoint);
-                let len = room.len().min(rest.len());
-                room[..len].copy_from_slice(&rest[..len]);
-                buffer.filled(len);
-                rest = &rest[len..];
+                rest = read(&mut buffer, &host.endpoint, rest);
                 loop {
                     match buffer.next_part(&mut host.endpoint, Instant::ZERO) {
                         Ok(Some(_)) => total += buffer.take_part().map_or(0, |part| part.as_bytes().len() as u64),

@@ -6,15 +6,13 @@ use ws_proto::{
 };
 use ws_tests::{
     BINARY, Compressor, FIN, Host, RSV1, TEXT, agreed, bare_config, deflating_client, deflating_server, inflated,
-    masked, noise,
+    masked, noise, read_beside,
 };
 
 use super::{COMPRESSED_BINARY, COMPRESSED_TEXT, CORRUPT, HELLO, HELLO_AGAIN, alone, came, takeover, text};
 
 fn read(host: &mut Host<Server>, buffer: &mut MessageBuffer<Vec<u8>>, bytes: &[u8]) {
-    let room = buffer.unfilled(&host.endpoint);
-    room[..bytes.len()].copy_from_slice(bytes);
-    buffer.filled(bytes.len());
+    assert!(ws_tests::read(buffer, &host.endpoint, bytes).is_empty());
 }
 
 fn internal<X>(found: Result<X, ws_proto::ReceiveError>) {
@@ -194,12 +192,9 @@ fn a_compressed_message_is_read_beside_a_shared_buffer_without_storage() {
         let mut shared = vec![0; shared_len];
         let (mut unread, mut reads, mut told) = (&wire[..], 0, Vec::new());
         while !unread.is_empty() {
-            let room = buffer.unfilled_or(&endpoint, &mut shared);
-            let len = room.len().min(unread.len());
-            room[..len].copy_from_slice(&unread[..len]);
-            unread = &unread[len..];
+            let (mut input, rest) = read_beside(&mut buffer, &endpoint, &mut shared, unread);
+            unread = rest;
             reads += 1;
-            let mut input = buffer.filled_or(len, &mut shared);
             while let Some(incoming) = buffer.next_in(&mut endpoint, Instant::ZERO, &mut input).unwrap() {
                 let Event::Data(message) = incoming else { panic!("{incoming:?}") };
                 told.extend_from_slice(message.as_bytes());
