@@ -2,6 +2,7 @@
 //!
 //! No part but [`watch`] reads a socket, a clock or a random source, so every test runs the same way every time.
 
+mod counting;
 mod deflate;
 mod head;
 mod host;
@@ -13,6 +14,7 @@ mod say;
 mod watchdog;
 mod wire;
 
+pub use counting::{Counting, allocations, growth};
 pub use deflate::{
     Compressor, RSV1, agreed, answer_to, deflating_client, deflating_server, inflated, is_alone, symmetric,
     understood,

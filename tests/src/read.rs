@@ -1,6 +1,6 @@
 use ws_proto::{Endpoint, MessageBuffer, Role, Storage, Trace};
 
-/// Reads the front of `bytes` to the storage of `buffer`, as much as there is room for; the rest.
+/// Reads the front of `bytes` to the storage of `buffer`, as much as there is room for, and returns the rest.
 ///
 /// # Panics
 ///
@@ -31,7 +31,7 @@ pub fn read_beside<'b, 's, R: Role, T: Trace, S: Storage>(
     (buffer.filled_or(read, shared), rest)
 }
 
-/// Copies as much as fits; how much that was, and the rest.
+/// Copies as much as fits; returns how much that was, and the rest.
 fn copy<'b>(bytes: &'b [u8], room: &mut [u8]) -> (usize, &'b [u8]) {
     assert!(!room.is_empty() || bytes.is_empty(), "there is room whenever everything has been taken");
     let (read, rest) = bytes.split_at(room.len().min(bytes.len()));

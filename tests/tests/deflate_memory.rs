@@ -1,71 +1,16 @@
 //! What compression holds: as much as it says, and of a bomb no more than the limit.
 
-#![allow(unsafe_code)]
-
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-};
-
 use ws_proto::{
     Config, Fault, Instant, Message, MessageBuffer, ReceiveErrorKind, Side,
     deflate::{Deflater, INFLATER_BYTES, Inflater, WindowBits},
 };
 use ws_tests::{
-    BINARY, Compressor, FIN, RSV1, bare_config, deflating_client, deflating_server, inflated, masked, noise, read,
-    symmetric,
+    BINARY, Compressor, Counting, FIN, RSV1, bare_config, deflating_client, deflating_server, growth, inflated,
+    masked, noise, read, symmetric,
 };
-
-thread_local! {
-    /// Bytes that are allocated now, and the most since somebody looked.
-    static HELD: Cell<[usize; 2]> = const { Cell::new([0; 2]) };
-}
-
-/// The system's allocator, counting bytes per thread.
-struct Counting;
-
-fn count(more: usize, less: usize) {
-    // A thread that ends has no count any more.
-    let _ = HELD.try_with(|held| {
-        let [now, most] = held.get();
-        // What another thread has allocated may be freed here.
-        let now = (now + more).saturating_sub(less);
-        held.set([now, most.max(now)]);
-    });
-}
-
-// SAFETY: every call is passed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size(), 0);
-        // SAFETY: the caller's promise is this function's own contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        count(0, layout.size());
-        // SAFETY: the caller's promise is this function's own contract.
-        unsafe { System.dealloc(memory, layout) }
-    }
-
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, len: usize) -> *mut u8 {
-        count(len, layout.size());
-        // SAFETY: the caller's promise is this function's own contract.
-        unsafe { System.realloc(memory, layout, len) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-/// By how much the heap has grown when `work` is done, and at most meanwhile; `keep` is what it has made.
-fn growth<X>(work: impl FnOnce() -> X) -> (X, usize, usize) {
-    let [before, _] = HELD.get();
-    HELD.set([before; 2]);
-    let made = work();
-    let [after, most] = HELD.get();
-    (made, after.saturating_sub(before), most - before)
-}
 
 /// `told` is no less than what is really there, and at most 15 % more.
 fn is_honest(told: usize, real: usize, what: &str) {
