@@ -9,8 +9,7 @@ mod sending;
 mod wire;
 
 use ws_proto::{
-    Config, Control, Data, Event, Fault, Message, MessageBuffer, MessageKind, Part, ReceiveErrorKind, Role,
-    SendError, Server,
+    Config, Data, Fault, Message, MessageBuffer, MessageKind, Part, ReceiveErrorKind, Role, SendError, Server,
     deflate::{Deflater, Inflater, Settings},
 };
 use ws_tests::{
@@ -140,27 +139,10 @@ impl Inflating {
     }
 
     fn receive<R: Role>(&mut self, host: &mut Host<R>, piece: &[u8]) {
-        let mut bytes = piece.to_vec();
-        let mut input = &mut bytes[..];
-        while host.error.is_none() {
-            let result = match host.endpoint.receive(host.now, &mut input) {
-                Ok(Some(Event::Data(data))) => self.data(&data).map(|told| host.told.extend(told)),
-                Ok(Some(Event::Control(Control::Ping))) => {
-                    host.told.push(Told::Ping(host.endpoint.control_payload().into()));
-                    Ok(())
-                }
-                Ok(Some(other)) => panic!("{other:?}"),
-                Ok(None) => break,
-                Err(error) => {
-                    host.error = Some(error);
-                    break;
-                }
-            };
-            if let Err(fault) = result {
-                host.error = Some(host.endpoint.fail(host.now, fault));
-            }
-            host.transmit();
-        }
+        host.receive_with(piece, |host, data| {
+            host.told.extend(self.data(data)?);
+            Ok(())
+        });
     }
 
     fn data(&mut self, data: &Data<'_>) -> Result<Option<Told>, Fault> {
@@ -228,7 +210,7 @@ impl Sending {
 
     fn hears(&mut self, wire: &[u8], message: Message<'_>) -> (u8, Vec<u8>) {
         self.far.receive_buffered(&mut self.buffer, wire);
-        assert_eq!(came(&self.far), (vec![Told::message(message.kind(), message.as_bytes().into())], None));
+        assert_eq!(came(&self.far), (vec![Told::from(message)], None));
         self.far.told.clear();
         let mut frames = ws_tests::parse(wire);
         let frame = frames.pop().expect("a frame");
