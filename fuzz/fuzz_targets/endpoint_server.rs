@@ -2,4 +2,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|data: &[u8]| ws_proto::fuzz::endpoint_server(data));
+fuzz_target!(|data: &[u8]| ws_fuzz_bodies::endpoint_server(data));

@@ -7,7 +7,7 @@ use std::{
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|data: &[u8]| ws_proto::fuzz::inflate_watched(data, watch));
+fuzz_target!(|data: &[u8]| ws_fuzz_bodies::inflate_watched(data, watch));
 
 thread_local! {
     /// Bytes that are allocated now, and the most since somebody looked.

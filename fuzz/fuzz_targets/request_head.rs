@@ -2,4 +2,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|data: &[u8]| ws_proto::fuzz::request_head(data));
+fuzz_target!(|data: &[u8]| ws_fuzz_bodies::request_head(data));

@@ -1,9 +1,9 @@
 use ws_proto::{
-    Client, Closed, Config, Control, Data, Endpoint, Event, Instant, Message, MessageBuffer, MessageKind,
+    Client, Closed, Config, Control, Data, Endpoint, Event, Fault, Instant, MessageBuffer, MessageKind,
     Negotiated, ReceiveError, Role, Server, State, Storage, Trace, Transmit,
 };
 
-use crate::{Keys, TestClient, Told, wire};
+use crate::{Keys, TestClient, Told, read, wire};
 
 /// A host that obeys the one law and writes down what it is told.
 #[derive(Debug)]
@@ -108,6 +108,18 @@ impl<R: Role, T: Trace> Host<R, T> {
     ///
     /// The contract is broken.
     pub fn receive(&mut self, bytes: &[u8]) {
+        self.receive_with(bytes, |host, data| {
+            host.data(data);
+            Ok(())
+        });
+    }
+
+    /// Receives bytes as [`receive`](Self::receive) does, where `take` does what a host does with payload.
+    ///
+    /// # Panics
+    ///
+    /// The contract is broken.
+    pub fn receive_with(&mut self, bytes: &[u8], mut take: impl FnMut(&mut Self, &Data<'_>) -> Result<(), Fault>) {
         let mut bytes = bytes.to_vec();
         let mut input = &mut bytes[..];
         loop {
@@ -118,11 +130,12 @@ impl<R: Role, T: Trace> Host<R, T> {
                         input.as_ptr().cast(),
                         "payload ends at the rest"
                     );
-                    self.data(&data);
+                    if let Err(fault) = take(self, &data) {
+                        let error = self.endpoint.fail(self.now, fault);
+                        self.fail(error);
+                    }
                 }
-                Ok(Some(Event::Control(Control::Ping))) => self.ping(),
-                Ok(Some(Event::Control(Control::Pong))) => self.pong(),
-                Ok(Some(Event::Control(Control::Close))) => self.close(),
+                Ok(Some(Event::Control(control))) => self.control(control),
                 Ok(None) => break,
                 Err(error) => {
                     self.fail(error);
@@ -142,10 +155,12 @@ impl<R: Role, T: Trace> Host<R, T> {
     /// The contract is broken.
     pub fn receive_buffered<S: Storage>(&mut self, buffer: &mut MessageBuffer<S>, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            bytes = self.read(buffer, bytes);
+            bytes = read(buffer, &self.endpoint, bytes);
             loop {
-                let found = buffer.next(&mut self.endpoint, self.now).map(|found| found.map(Owned::from));
-                if let (Ok(Some(Owned::Message(told))), message) = (&found, buffer.message()) {
+                let found = buffer
+                    .next(&mut self.endpoint, self.now)
+                    .map(|found| found.map(|event| event.map(Told::from)));
+                if let (Ok(Some(Event::Data(told))), message) = (&found, buffer.message()) {
                     let again = message.map(|message| Told::message(message.kind(), message.as_bytes().into()));
                     assert_eq!(again.as_ref(), Some(told), "the message can be asked for again");
                 }
@@ -164,16 +179,14 @@ impl<R: Role, T: Trace> Host<R, T> {
     /// The contract is broken.
     pub fn receive_in_parts<S: Storage>(&mut self, buffer: &mut MessageBuffer<S>, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            bytes = self.read(buffer, bytes);
+            bytes = read(buffer, &self.endpoint, bytes);
             loop {
                 match buffer.next_part(&mut self.endpoint, self.now) {
                     Ok(Some(Event::Data(()))) => {
                         self.data(&buffer.take_part().expect("a part was told"));
                         assert!(buffer.take_part().is_none(), "a part is taken once");
                     }
-                    Ok(Some(Event::Control(Control::Ping))) => self.ping(),
-                    Ok(Some(Event::Control(Control::Pong))) => self.pong(),
-                    Ok(Some(Event::Control(Control::Close))) => self.close(),
+                    Ok(Some(Event::Control(control))) => self.control(control),
                     Ok(None) => break,
                     Err(error) => {
                         self.fail(error);
@@ -186,16 +199,6 @@ impl<R: Role, T: Trace> Host<R, T> {
         }
     }
 
-    /// Reads as many of `bytes` as there is room for; the rest.
-    fn read<'b, S: Storage>(&self, buffer: &mut MessageBuffer<S>, bytes: &'b [u8]) -> &'b [u8] {
-        let room = buffer.unfilled(&self.endpoint);
-        assert!(!room.is_empty(), "there is room whenever everything has been taken");
-        let (read, rest) = bytes.split_at(room.len().min(bytes.len()));
-        room[..read.len()].copy_from_slice(read);
-        buffer.filled(read.len());
-        rest
-    }
-
     /// Receives bytes through a [`MessageBuffer`] from a buffer that is shared among connections.
     ///
     /// # Panics
@@ -206,7 +209,7 @@ impl<R: Role, T: Trace> Host<R, T> {
         let mut input = &mut bytes[..];
         loop {
             let found = buffer.next_in(&mut self.endpoint, self.now, &mut input);
-            if !self.incoming(found.map(|found| found.map(Owned::from))) {
+            if !self.incoming(found.map(|found| found.map(|event| event.map(Told::from)))) {
                 break;
             }
         }
@@ -214,13 +217,11 @@ impl<R: Role, T: Trace> Host<R, T> {
     }
 
     /// Whether there may be more.
-    fn incoming(&mut self, found: Result<Option<Owned>, ReceiveError>) -> bool {
+    fn incoming(&mut self, found: Result<Option<Event<Told>>, ReceiveError>) -> bool {
         let go_on = matches!(found, Ok(Some(_)));
         match found {
-            Ok(Some(Owned::Message(told))) => self.told.push(told),
-            Ok(Some(Owned::Ping)) => self.ping(),
-            Ok(Some(Owned::Pong)) => self.pong(),
-            Ok(Some(Owned::Close)) => self.close(),
+            Ok(Some(Event::Data(told))) => self.told.push(told),
+            Ok(Some(Event::Control(control))) => self.control(control),
             Ok(None) => {}
             Err(error) => self.fail(error),
         }
@@ -242,17 +243,16 @@ impl<R: Role, T: Trace> Host<R, T> {
         }
     }
 
-    fn ping(&mut self) {
-        self.told.push(Told::Ping(self.endpoint.control_payload().into()));
-    }
-
-    fn pong(&mut self) {
-        self.told.push(Told::Pong(self.endpoint.control_payload().into()));
-    }
-
-    fn close(&mut self) {
-        let (code, reason) = self.endpoint.close_frame().expect("a Close was told");
-        self.told.push(Told::Close(code.get(), reason.into()));
+    fn control(&mut self, control: Control) {
+        let payload = self.endpoint.control_payload().into();
+        self.told.push(match control {
+            Control::Ping => Told::Ping(payload),
+            Control::Pong => Told::Pong(payload),
+            Control::Close => {
+                let (code, reason) = self.endpoint.close_frame().expect("a Close was told");
+                Told::Close(code.get(), reason.into())
+            }
+        });
     }
 
     fn fail(&mut self, error: ReceiveError) {
@@ -336,25 +336,6 @@ impl<R: Role, T: Trace> Host<R, T> {
             output: self.output.clone(),
             shutdowns: self.shutdowns,
             state: self.endpoint.state(),
-        }
-    }
-}
-
-/// An [`Event`] that has let go of the buffer.
-enum Owned {
-    Message(Told),
-    Ping,
-    Pong,
-    Close,
-}
-
-impl From<Event<Message<'_>>> for Owned {
-    fn from(incoming: Event<Message<'_>>) -> Self {
-        match incoming {
-            Event::Data(message) => Self::Message(Told::message(message.kind(), message.as_bytes().into())),
-            Event::Control(Control::Ping) => Self::Ping,
-            Event::Control(Control::Pong) => Self::Pong,
-            Event::Control(Control::Close) => Self::Close,
         }
     }
 }

@@ -2,16 +2,19 @@
 //!
 //! No part but [`watch`] reads a socket, a clock or a random source, so every test runs the same way every time.
 
+mod counting;
 mod deflate;
 mod head;
 mod host;
 mod hostile;
 mod keys;
 mod pair;
+mod read;
 mod say;
 mod watchdog;
 mod wire;
 
+pub use counting::{Counting, allocations, growth};
 pub use deflate::{
     Compressor, RSV1, agreed, answer_to, deflating_client, deflating_server, inflated, is_alone, symmetric,
     understood,
@@ -21,6 +24,7 @@ pub use host::{Host, Outcome, bare_config, client, on_both, server};
 pub use hostile::hostile_inputs;
 pub use keys::{Keys, TestClient};
 pub use pair::Pair;
+pub use read::{read, read_beside};
 pub use say::{Say, Told, told_of};
 pub use watchdog::watch;
 pub use wire::{

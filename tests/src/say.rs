@@ -1,4 +1,4 @@
-use ws_proto::{CloseCode, MessageKind, Part, Role, SendError, Trace};
+use ws_proto::{CloseCode, Message, MessageKind, Part, Role, SendError, Trace};
 
 use crate::Host;
 
@@ -42,6 +42,12 @@ impl Told {
             MessageKind::Text => Self::Text(String::from_utf8(payload).expect("a text that was told is UTF-8")),
             MessageKind::Binary => Self::Binary(payload),
         }
+    }
+}
+
+impl From<Message<'_>> for Told {
+    fn from(message: Message<'_>) -> Self {
+        Self::message(message.kind(), message.as_bytes().into())
     }
 }
 

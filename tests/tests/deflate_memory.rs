@@ -1,71 +1,16 @@
 //! What compression holds: as much as it says, and of a bomb no more than the limit.
 
-#![allow(unsafe_code)]
-
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-};
-
 use ws_proto::{
     Config, Fault, Instant, Message, MessageBuffer, ReceiveErrorKind, Side,
     deflate::{Deflater, INFLATER_BYTES, Inflater, WindowBits},
 };
 use ws_tests::{
-    BINARY, Compressor, FIN, RSV1, bare_config, deflating_client, deflating_server, inflated, masked, noise,
-    symmetric,
+    BINARY, Compressor, Counting, FIN, RSV1, bare_config, deflating_client, deflating_server, growth, inflated,
+    masked, noise, read, symmetric,
 };
-
-thread_local! {
-    /// Bytes that are allocated now, and the most since somebody looked.
-    static HELD: Cell<[usize; 2]> = const { Cell::new([0; 2]) };
-}
-
-/// The system's allocator, counting bytes per thread.
-struct Counting;
-
-fn count(more: usize, less: usize) {
-    // A thread that ends has no count any more.
-    let _ = HELD.try_with(|held| {
-        let [now, most] = held.get();
-        // What another thread has allocated may be freed here.
-        let now = (now + more).saturating_sub(less);
-        held.set([now, most.max(now)]);
-    });
-}
-
-// SAFETY: every call is passed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size(), 0);
-        // SAFETY: the caller's promise is this function's own contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        count(0, layout.size());
-        // SAFETY: the caller's promise is this function's own contract.
-        unsafe { System.dealloc(memory, layout) }
-    }
-
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, len: usize) -> *mut u8 {
-        count(len, layout.size());
-        // SAFETY: the caller's promise is this function's own contract.
-        unsafe { System.realloc(memory, layout, len) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-/// By how much the heap has grown when `work` is done, and at most meanwhile; `keep` is what it has made.
-fn growth<X>(work: impl FnOnce() -> X) -> (X, usize, usize) {
-    let [before, _] = HELD.get();
-    HELD.set([before; 2]);
-    let made = work();
-    let [after, most] = HELD.get();
-    (made, after.saturating_sub(before), most - before)
-}
 
 /// `told` is no less than what is really there, and at most 15 % more.
 fn is_honest(told: usize, real: usize, what: &str) {
@@ -140,9 +85,7 @@ fn a_message_buffer_tells_what_it_holds() {
         // The history that is referred to is this host's own.
         compressor = Compressor::new(&settings);
         let ((), held, _) = growth(|| {
-            let room = buffer.unfilled(&host.endpoint);
-            room[..wire.len()].copy_from_slice(&wire);
-            buffer.filled(wire.len());
+            assert!(read(&mut buffer, &host.endpoint, &wire).is_empty());
             assert!(buffer.next(&mut host.endpoint, Instant::ZERO).unwrap().is_some());
         });
         is_honest(buffer.held_bytes(), held, &format!("buffer with a message of {len}"));
@@ -167,11 +110,7 @@ fn what_a_connection_takes_at_most_is_known_before() {
         let ((), _, most) = growth(|| {
             let mut rest = &wire[..];
             while !rest.is_empty() {
-                let room = buffer.unfilled(&host.endpoint);
-                let len = room.len().min(rest.len());
-                room[..len].copy_from_slice(&rest[..len]);
-                buffer.filled(len);
-                rest = &rest[len..];
+                rest = read(&mut buffer, &host.endpoint, rest);
                 if buffer.next(&mut host.endpoint, Instant::ZERO).unwrap().is_some() {
                     host.endpoint.write_deflated_to(buffer.message().unwrap(), &mut deflater, &mut out).unwrap();
                 }
@@ -220,11 +159,7 @@ fn a_bomb_ends_with_1009_and_takes_no_more_than_the_limit() {
                         let mut rest = &wire[..];
                         let mut found = Ok(false);
                         while !rest.is_empty() && found == Ok(false) {
-                            let room = buffer.unfilled(&host.endpoint);
-                            let len = room.len().min(rest.len());
-                            room[..len].copy_from_slice(&rest[..len]);
-                            buffer.filled(len);
-                            rest = &rest[len..];
+                            rest = read(&mut buffer, &host.endpoint, rest);
                             found = buffer.next(&mut host.endpoint, Instant::ZERO).map(|found| found.is_some());
                         }
                         found
@@ -264,11 +199,7 @@ fn a_bomb_can_be_had_in_pieces_of_64_kib() {
         for piece in wire.chunks(10_000) {
             let mut rest = piece;
             while !rest.is_empty() {
-                let room = buffer.unfilled(&host.endpoint);
-                let len = room.len().min(rest.len());
-                room[..len].copy_from_slice(&rest[..len]);
-                buffer.filled(len);
-                rest = &rest[len..];
+                rest = read(&mut buffer, &host.endpoint, rest);
                 loop {
                     match buffer.next_part(&mut host.endpoint, Instant::ZERO) {
                         Ok(Some(_)) => total += buffer.take_part().map_or(0, |part| part.as_bytes().len() as u64),

@@ -10,7 +10,9 @@ use ws_proto::{
     deflate::{Deflater, Settings},
     server::{self, Accept, Opening, OriginPolicy},
 };
-use ws_tests::{BINARY, CONTINUATION, FIN, PING, TEXT, TestClient, frame, masked, noise, two_way_splits};
+use ws_tests::{
+    BINARY, CONTINUATION, FIN, PING, TEXT, TestClient, frame, masked, noise, read, read_beside, two_way_splits,
+};
 
 const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
@@ -299,8 +301,7 @@ fn read_at(
     let incoming = if shared {
         buffer.next_in(endpoint, now, &mut &mut bytes[..])
     } else {
-        buffer.unfilled(endpoint)[..bytes.len()].copy_from_slice(&bytes);
-        buffer.filled(bytes.len());
+        assert!(read(buffer, endpoint, &bytes).is_empty());
         buffer.next(endpoint, now)
     };
     incoming.map(|incoming| match incoming {
@@ -394,11 +395,8 @@ fn fixed_storage_holds_messages_of_its_own_length_however_they_are_read() {
         let mut found = Vec::new();
         for mut piece in [&message[..cut], &message[cut..], end] {
             while !piece.is_empty() {
-                let room = buffer.unfilled_or(&endpoint, &mut shared);
-                let len = room.len().min(piece.len());
-                room[..len].copy_from_slice(&piece[..len]);
-                piece = &piece[len..];
-                let mut input = buffer.filled_or(len, &mut shared);
+                let (mut input, rest) = read_beside(&mut buffer, &endpoint, &mut shared, piece);
+                piece = rest;
                 if let Some(Event::Data(message)) =
                     buffer.next_in(&mut endpoint, Instant::ZERO, &mut input).unwrap()
                 {
@@ -438,8 +436,7 @@ fn state_behind(reads: &[&[u8]], how: Option<bool>, storage_len: usize) -> State
             None => while let Ok(Some(_)) = endpoint.receive(Instant::ZERO, &mut input) {},
             Some(true) => while let Ok(Some(_)) = buffer.next_in(&mut endpoint, Instant::ZERO, &mut input) {},
             Some(false) => {
-                buffer.unfilled(&endpoint)[..input.len()].copy_from_slice(input);
-                buffer.filled(input.len());
+                assert!(ws_tests::read(&mut buffer, &endpoint, input).is_empty());
                 while let Ok(Some(_)) = buffer.next(&mut endpoint, Instant::ZERO) {}
             }
         }
@@ -486,11 +483,8 @@ fn what_a_big_message_took_is_given_back_although_every_read_cuts_one() {
     let (first, rest) = wire.split_at((1 << 20) + 14 + 9_000);
     for mut read in [first].into_iter().chain(rest.chunks_exact(small.len())) {
         while !read.is_empty() {
-            let room = buffer.unfilled_or(&endpoint, &mut shared);
-            let len = room.len().min(read.len());
-            room[..len].copy_from_slice(&read[..len]);
-            read = &read[len..];
-            let mut input = buffer.filled_or(len, &mut shared);
+            let (mut input, rest) = read_beside(&mut buffer, &endpoint, &mut shared, read);
+            read = rest;
             while buffer.next_in(&mut endpoint, Instant::ZERO, &mut input).unwrap().is_some() {}
         }
     }

@@ -1,48 +1,13 @@
 //! An endpoint holds no heap: a counting allocator watches it take every hostile input.
 
-#![allow(unsafe_code)]
-
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-};
-
 use ws_proto::{
     Client, Config, Endpoint, Event, Fault, Instant, MessageBuffer, MessageKind, Negotiated, Part, Role, Server,
     Side, Transmit,
 };
-use ws_tests::{Keys, hostile_inputs};
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-/// The system's allocator, counting per thread.
-struct Counting;
-
-// SAFETY: every call is passed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promise is this function's own contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is this function's own contract.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
+use ws_tests::{Counting, Keys, allocations, hostile_inputs};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-/// How many allocations `work` makes.
-fn allocations(work: impl FnOnce()) -> usize {
-    let before = ALLOCATIONS.get();
-    work();
-    ALLOCATIONS.get() - before
-}
 
 /// Receives `input` in pieces, and does everything else that an endpoint can be asked to.
 fn exercise<R: Role>(mut endpoint: Endpoint<R>, input: &mut [u8], piece: usize) {

@@ -85,9 +85,6 @@ extern crate std;
 #[cfg(feature = "deflate")]
 pub mod deflate;
 pub mod frame;
-#[cfg(all(feature = "alloc", any(test, fuzzing)))]
-#[doc(hidden)]
-pub mod fuzz;
 #[cfg(doc)]
 pub mod guide;
 pub mod handshake;

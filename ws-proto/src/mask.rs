@@ -253,12 +253,14 @@ mod tests {
 
     #[test]
     fn moving_down_masks_what_is_moved() {
-        for gap in 0..70 {
-            for len in [0, 1, 7, 8, 63, 64, 65, 200] {
+        for gap in (0..70).chain([255]) {
+            for len in [0, 1, 7, 8, 63, 64, 65, 200, 4_097] {
                 let mut bytes = vec![0xEE; 3 + gap];
                 bytes.extend(payload(len));
+                bytes.push(0xEE);
                 Mask::new(KEY).apply_move(&mut bytes, 3 + gap, 3, len);
                 assert_eq!(bytes[3..3 + len], oracle(&payload(len)));
+                assert_eq!((&bytes[..3], bytes.last()), (&[0xEE; 3][..], Some(&0xEE)), "no more than that");
             }
         }
     }

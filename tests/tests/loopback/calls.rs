@@ -418,19 +418,17 @@ fn state_and_close_frame_follow_the_connection_to_its_end() {
     check(server, client);
 }
 
-// K-order
-#[test]
-fn rest_of_a_write_that_timed_out_goes_before_what_a_clone_has_queued_meanwhile() {
+/// Has a thread send `first`, of which the peer takes `taken` bytes before the write times out, while a clone queues a text.
+fn time_out_beside_a_clone(first: &[u8], taken: usize) {
     let script = Script::new();
-    script.take(100);
+    script.take(taken as u64);
     let mut config = Config::new();
     config.write_timeout = Some(4 * SHORT);
     let (_reader, mut writer) = script.server(&config).split();
     let mut other = writer.clone();
-    let first = noise(1_000);
     let sent = thread::scope(|scope| {
-        let sending = scope.spawn(|| writer.send(first.as_slice()));
-        while script.written().len() < 100 {
+        let sending = scope.spawn(|| writer.send(first));
+        while script.written().len() < taken {
             thread::yield_now();
         }
         // The thread that writes is stuck now.
@@ -440,32 +438,20 @@ fn rest_of_a_write_that_timed_out_goes_before_what_a_clone_has_queued_meanwhile(
     assert!(is_timeout(sent));
     script.take(u64::MAX);
     other.flush().unwrap();
-    assert_eq!(data(&script.frames()), [(FIN | BINARY, &first[..]), (FIN | TEXT, &b"second"[..])]);
+    assert_eq!(data(&script.frames()), [(FIN | BINARY, first), (FIN | TEXT, b"second")]);
+}
+
+// K-order
+#[test]
+fn rest_of_a_write_that_timed_out_goes_before_what_a_clone_has_queued_meanwhile() {
+    time_out_beside_a_clone(&noise(1_000), 100);
 }
 
 // K-order
 #[test]
 fn rest_of_a_big_payload_that_timed_out_goes_before_what_a_clone_has_queued_meanwhile() {
-    let script = Script::new();
-    script.take(20_000);
-    let mut config = Config::new();
-    config.write_timeout = Some(4 * SHORT);
-    let (_reader, mut writer) = script.server(&config).split();
-    let mut other = writer.clone();
     // From 16 KiB on it is written from where it lies.
-    let first = noise(50_000);
-    let sent = thread::scope(|scope| {
-        let sending = scope.spawn(|| writer.send(first.as_slice()));
-        while script.written().len() < 20_000 {
-            thread::yield_now();
-        }
-        other.queue("second").unwrap();
-        sending.join().unwrap()
-    });
-    assert!(is_timeout(sent));
-    script.take(u64::MAX);
-    other.flush().unwrap();
-    assert_eq!(data(&script.frames()), [(FIN | BINARY, &first[..]), (FIN | TEXT, &b"second"[..])]);
+    time_out_beside_a_clone(&noise(50_000), 20_000);
 }
 
 // K-full

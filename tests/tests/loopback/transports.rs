@@ -264,19 +264,35 @@ fn connection_from_a_handshake_made_elsewhere_begins_with_what_was_read() {
     assert!(matches!(ws.read(), Err(ws_std::Error::Unclean(_))));
 }
 
-/// Takes all that is written, but only when it is told to.
-#[derive(Clone, Default)]
-struct Moody {
-    written: Arc<Mutex<Vec<u8>>>,
-    refuses: Arc<AtomicBool>,
-}
+/// Has nothing to read, and writes as the function does.
+pub(crate) struct Writing<F>(pub(crate) F);
 
-impl Transport for Moody {
+impl<F> Transport for Writing<F>
+where
+    F: Fn(&[IoSlice<'_>], Option<Instant>) -> io::Result<usize> + Send + Sync,
+{
     fn read(&self, _: &mut [u8], _: Option<Instant>) -> io::Result<usize> {
         Ok(0)
     }
 
-    fn write(&self, slices: &[IoSlice<'_>], _: Option<Instant>) -> io::Result<usize> {
+    fn write(&self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> io::Result<usize> {
+        (self.0)(slices, deadline)
+    }
+
+    fn shutdown(&self, _: Shutdown) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Takes all that is written, unless it refuses.
+#[derive(Default)]
+struct Moody {
+    written: Mutex<Vec<u8>>,
+    refuses: AtomicBool,
+}
+
+impl Moody {
+    fn take(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         if self.refuses.load(Ordering::Relaxed) {
             return Err(io::ErrorKind::TimedOut.into());
         }
@@ -285,26 +301,25 @@ impl Transport for Moody {
         slices.iter().for_each(|slice| written.extend_from_slice(slice));
         Ok(written.len() - before)
     }
-
-    fn shutdown(&self, _: Shutdown) -> io::Result<()> {
-        Ok(())
-    }
 }
 
-fn moody() -> (Moody, WebSocket<Server, Moody>) {
-    let transport = Moody::default();
-    (transport.clone(), WebSocket::from_handshake(Server, transport, Vec::new(), &Config::default()))
+/// A peer, and a server's connection to it.
+fn moody() -> (Arc<Moody>, WebSocket<Server, impl Transport>) {
+    let peer = Arc::new(Moody::default());
+    let taking = Arc::clone(&peer);
+    let transport = Writing(move |slices: &[IoSlice<'_>], _| taking.take(slices));
+    (peer, WebSocket::from_handshake(Server, transport, Vec::new(), &Config::default()))
 }
 
 #[test]
 fn a_message_written_on_after_timeouts_arrives_once() {
     let message = noise(300_000);
-    let (transport, mut socket) = moody();
+    let (peer, mut socket) = moody();
     let mut writer = socket.message_writer(MessageKind::Binary);
     let (mut at, mut timeouts) = (0, 0);
     while at < message.len() {
         // Each second call finds the peer stuck.
-        transport.refuses.fetch_xor(true, Ordering::Relaxed);
+        peer.refuses.fetch_xor(true, Ordering::Relaxed);
         match writer.write(&message[at..]) {
             Ok(len) => {
                 assert_ne!(len, 0);
@@ -316,10 +331,10 @@ fn a_message_written_on_after_timeouts_arrives_once() {
             }
         }
     }
-    transport.refuses.store(false, Ordering::Relaxed);
+    peer.refuses.store(false, Ordering::Relaxed);
     writer.finish().unwrap();
     assert!(timeouts > 0);
-    let frames = parse(&transport.written.lock().unwrap());
+    let frames = parse(&peer.written.lock().unwrap());
     let payloads: Vec<u8> = frames.iter().flat_map(|frame| frame.payload.clone()).collect();
     assert!(payloads == message, "{} bytes arrived", payloads.len());
 }

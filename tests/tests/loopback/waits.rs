@@ -1,16 +1,19 @@
 //! Every wait ends: at a deadline, whoever waits, in whatever call, over whatever transport.
 
-use core::time::Duration;
+use core::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 use std::{
     io::{self, IoSlice, Read, Write},
-    net::{Shutdown, TcpStream},
+    net::TcpStream,
     sync::{Arc, Mutex, mpsc},
     thread,
     time::Instant,
 };
 
 use ws_std::{
-    Acceptor, Blocking, Cause, CloseCode, Config, Connector, Error, Message, State, Transport, WebSocket,
+    Acceptor, Blocking, Cause, CloseCode, Config, Connector, Error, Message, State, WebSocket,
     proto::{HandshakeError, SendError},
     role::Server,
 };
@@ -20,6 +23,7 @@ use crate::{
     PATIENCE, SHORT, is_timeout,
     peer::{Peer, REQUEST, code},
     tcp_pair,
+    transports::Writing,
 };
 
 /// Long enough for any machine; a test that needs it has failed.
@@ -96,35 +100,21 @@ fn peer_that_takes_a_little_now_and_then_is_too_slow() {
     assert!(sending.join().unwrap());
 }
 
-/// Takes some bytes at first and then no more, and notes the deadlines that it is given.
-#[derive(Clone, Default)]
-struct Stuck(Arc<Mutex<Vec<Option<Instant>>>>);
-
-impl Transport for Stuck {
-    fn read(&self, _: &mut [u8], _: Option<Instant>) -> io::Result<usize> {
-        Ok(0)
-    }
-
-    fn write(&self, _: &[IoSlice<'_>], deadline: Option<Instant>) -> io::Result<usize> {
-        let mut deadlines = self.0.lock().unwrap();
-        deadlines.push(deadline);
-        if deadlines.len() < 3 { Ok(1_000) } else { Err(io::ErrorKind::TimedOut.into()) }
-    }
-
-    fn shutdown(&self, _: Shutdown) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn peer_that_takes_nothing_more_is_given_the_write_timeout_once() {
     let mut config = Config::new();
     config.write_timeout = Some(Duration::from_secs(7));
-    let stuck = Stuck::default();
-    let mut ws = WebSocket::from_handshake(Server, stuck.clone(), Vec::new(), &config);
+    let given = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&given);
+    let stuck = Writing(move |_: &[IoSlice<'_>], deadline| {
+        let mut deadlines = noted.lock().unwrap();
+        deadlines.push(deadline);
+        if deadlines.len() < 3 { Ok(1_000) } else { Err(io::ErrorKind::TimedOut.into()) }
+    });
+    let mut ws = WebSocket::from_handshake(Server, stuck, Vec::new(), &config);
     assert!(is_timeout(ws.send(noise(50_000).as_slice())));
     let after = Instant::now();
-    let deadlines = stuck.0.lock().unwrap();
+    let deadlines: Vec<Option<Instant>> = given.lock().unwrap().clone();
     // The first try does not wait; what follows does, until 7 s after the last bytes went.
     assert!(deadlines[0].unwrap() <= after);
     let last = deadlines[2].unwrap();
@@ -132,37 +122,24 @@ fn peer_that_takes_nothing_more_is_given_the_write_timeout_once() {
     assert_eq!(deadlines.len(), 3);
 }
 
-/// Takes nothing, and waits as long as it may.
-#[derive(Clone, Default)]
-struct Mute(Arc<Mutex<usize>>);
-
-impl Transport for Mute {
-    fn read(&self, _: &mut [u8], _: Option<Instant>) -> io::Result<usize> {
-        Ok(0)
-    }
-
-    fn write(&self, _: &[IoSlice<'_>], deadline: Option<Instant>) -> io::Result<usize> {
-        *self.0.lock().unwrap() += 1;
-        thread::sleep(deadline.unwrap().saturating_duration_since(Instant::now()));
-        Err(io::ErrorKind::TimedOut.into())
-    }
-
-    fn shutdown(&self, _: Shutdown) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn write_that_waits_is_tried_again_now_and_then() {
     let mut config = Config::new();
     config.write_timeout = Some(Duration::from_millis(2_500));
-    let mute = Mute::default();
-    let mut ws = WebSocket::from_handshake(Server, mute.clone(), Vec::new(), &config);
+    let tries = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&tries);
+    // Takes nothing, and waits as long as it may.
+    let mute = Writing(move |_: &[IoSlice<'_>], deadline: Option<Instant>| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        thread::sleep(deadline.unwrap().saturating_duration_since(Instant::now()));
+        Err(io::ErrorKind::TimedOut.into())
+    });
+    let mut ws = WebSocket::from_handshake(Server, mute, Vec::new(), &config);
     let started = Instant::now();
     assert!(is_timeout(ws.send("nobody listens")));
     assert!(started.elapsed() >= Duration::from_millis(2_500));
     // At once, and at least after each second.
-    assert!(*mute.0.lock().unwrap() >= 4);
+    assert!(tries.load(Ordering::Relaxed) >= 4);
 }
 
 #[test]
