@@ -3,8 +3,8 @@
 use std::hint::black_box;
 
 use ws_proto::{
-    Client, Config, Endpoint, Entropy, EntropyError, Event, Instant, Memory, Message, MessageBuffer, Negotiated,
-    Pending, Server, Session, Side, client,
+    Client, Config, Connection, Endpoint, Entropy, EntropyError, Event, Instant, Message, MessageBuffer,
+    Negotiated, Next, Pending, Server, Side, client,
     frame::Frame,
     mask::{Mask, MaskingKey},
     server,
@@ -267,55 +267,50 @@ impl Open for Opener {
     }
 }
 
-/// A server's session that sends back what it receives.
+/// A server's connection that sends back what it receives, as in an event loop.
 pub struct Echo {
     transport: Transport,
-    session: Session<'static>,
-    memory: Memory,
+    connection: Connection<'static, Server>,
     buffer: Vec<u8>,
 }
 
 impl Echo {
-    /// An open session on `transport`.
+    /// An open connection on `transport`.
     pub fn new(transport: Transport) -> Self {
-        let mut session = Session::new(&config(), server::OriginPolicy::SameHost, Instant::ZERO);
-        let mut memory = Memory::default();
-        session.receive(
-            Instant::ZERO,
-            &mut REQUEST.to_vec(),
-            &mut memory,
-            |_| Ok(server::Accept::new()),
-            |_, _| {},
-        );
-        memory.output.take_bytes();
-        Self { transport, session, memory, buffer: vec![0; 64 << 10] }
+        let mut connection = Connection::accept(&config(), server::OriginPolicy::SameHost, Instant::ZERO);
+        let mut request = REQUEST.to_vec();
+        let mut reading = connection.received_in(Instant::ZERO, &mut request);
+        if let Some(Next::Opening(mut request)) = reading.next() {
+            request.accept(&server::Accept::new()).expect("there is no other field");
+        }
+        drop(reading);
+        let len = connection.pending_len();
+        connection.written(Instant::ZERO, len);
+        Self { transport, connection, buffer: vec![0; 64 << 10] }
     }
 
     /// Reads all of the input once more and echoes it.
     pub fn echo(&mut self) {
-        let Self { transport, session, memory, buffer } = self;
+        let Self { transport, connection, buffer } = self;
         transport.rewind();
         transport.clear_output();
         loop {
-            let Session::Open(endpoint) = &*session else { return };
-            let len = transport.receive(memory.buffer.unfilled_or(endpoint, buffer));
+            let mut reading = connection.reading(buffer);
+            let len = transport.receive(reading.room());
             if len == 0 {
                 return;
             }
-            let input = memory.buffer.filled_or(len, buffer);
-            session.receive(
-                Instant::ZERO,
-                input,
-                memory,
-                |_| Err(500),
-                |message, mut reply| {
-                    let _ = reply.queue(message);
-                },
-            );
-            if let Some(Pending::Bytes(bytes)) = memory.output.pending() {
+            reading.received(Instant::ZERO, len);
+            while let Some(next) = reading.next() {
+                if let Next::Data(message, mut reply) = next {
+                    let _ = reply.send(message);
+                }
+            }
+            drop(reading);
+            if let Some(Pending::Bytes(bytes)) = connection.pending() {
                 transport.send(bytes);
                 let len = bytes.len();
-                session.written(Instant::ZERO, len, memory);
+                connection.written(Instant::ZERO, len);
             }
         }
     }
