@@ -301,11 +301,10 @@ impl Echo {
                 return;
             }
             reading.received(Instant::ZERO, len);
-            while let Some(next) = reading.next() {
-                if let Next::Data(message, mut reply) = next {
-                    let _ = reply.send(message);
-                }
-            }
+            let other = reading.each_message(|message, reply| {
+                let _ = reply.send(message);
+            });
+            assert!(other.is_none(), "there are only messages");
             drop(reading);
             if let Some(Pending::Bytes(bytes)) = connection.pending() {
                 transport.send(bytes);

@@ -275,7 +275,7 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
     }
 
     /// Returns the next thing that has happened; `None` if more must be read, or a deadline pass. Call it until then.
-    #[inline]
+    #[inline(always)]
     #[allow(clippy::should_implement_trait, reason = "what it returns borrows the connection")]
     pub fn next(&mut self) -> Option<Next<'_, 'a, R, Message<'_>, S>> {
         if !matches!(self.phase, Phase::Open(_)) {
@@ -547,6 +547,8 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
 }
 
 /// Queues what a control frame calls for.
+#[cold]
+#[inline(never)]
 fn told<'c, 'a, R: Opens, P, S: Allocation>(
     endpoint: &mut Endpoint<R>,
     output: &mut Output<S::Queue>,
@@ -557,6 +559,8 @@ fn told<'c, 'a, R: Opens, P, S: Allocation>(
 }
 
 /// Queues what is owed when all that was read has been taken; returns the end once, when it is certain.
+#[cold]
+#[inline(never)]
 fn end<'c, 'a, R: Opens, P, S: Allocation>(
     endpoint: &mut Endpoint<R>,
     output: &mut Output<S::Queue>,

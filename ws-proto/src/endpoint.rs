@@ -407,7 +407,10 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     ///
     /// As [`send`](Self::send), and [`SendError::BufferTooSmall`]. Nothing has changed then.
     pub fn write(&mut self, message: Message<'_>, out: &mut [u8]) -> Result<usize, SendError> {
-        self.encode(message, |header, payload| encode_frame(header, payload, out))
+        let (sender, header) = self.admit_message(message)?;
+        let len = encode_frame(&header, message.as_bytes(), out)?;
+        self.commit(sender, &header);
+        Ok(len)
     }
 
     /// Writes part of a message as one frame to `out`; see [`write`](Self::write).
@@ -422,7 +425,10 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         payload: &[u8],
         out: &mut [u8],
     ) -> Result<usize, SendError> {
-        self.encode_part(kind, part, payload, |header| encode_frame(header, payload, out))
+        let (sender, header) = self.admit_part(kind, part, payload)?;
+        let len = encode_frame(&header, payload, out)?;
+        self.commit(sender, &header);
+        Ok(len)
     }
 
     /// Appends a whole message as one frame to `out`; see [`write`](Self::write).
@@ -433,10 +439,10 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     #[cfg(feature = "alloc")]
     #[inline(always)]
     pub fn write_to(&mut self, message: Message<'_>, out: &mut alloc::vec::Vec<u8>) -> Result<(), SendError> {
-        self.encode(message, |header, payload| {
-            crate::frame::append_frame(header, payload, out);
-            Ok(())
-        })
+        let (sender, header) = self.admit_message(message)?;
+        crate::frame::append_frame(&header, message.as_bytes(), out);
+        self.commit(sender, &header);
+        Ok(())
     }
 
     /// Appends part of a message as one frame to `out`; see [`write_part`](Self::write_part).
@@ -452,47 +458,23 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         payload: &[u8],
         out: &mut alloc::vec::Vec<u8>,
     ) -> Result<(), SendError> {
-        self.encode_part(kind, part, payload, |header| {
-            crate::frame::append_frame(header, payload, out);
-            Ok(())
-        })
-    }
-
-    /// Admits a whole message and has `encode` put its frame where it goes; on an error nothing has changed.
-    #[inline(always)]
-    pub(crate) fn encode<X>(
-        &mut self,
-        message: Message<'_>,
-        encode: impl FnOnce(&FrameHeader, &[u8]) -> Result<X, SendError>,
-    ) -> Result<X, SendError> {
-        let (sender, header) = self.admit_message(message)?;
-        let encoded = encode(&header, message.as_bytes())?;
-        self.commit(sender, &header);
-        Ok(encoded)
-    }
-
-    /// Admits part of a message and has `encode` put its frame where it goes; on an error nothing has changed.
-    pub(crate) fn encode_part<X>(
-        &mut self,
-        kind: MessageKind,
-        part: Part,
-        payload: &[u8],
-        encode: impl FnOnce(&FrameHeader) -> Result<X, SendError>,
-    ) -> Result<X, SendError> {
         let (sender, header) = self.admit_part(kind, part, payload)?;
-        let encoded = encode(&header)?;
+        crate::frame::append_frame(&header, payload, out);
         self.commit(sender, &header);
-        Ok(encoded)
+        Ok(())
     }
 
+    /// Whether a whole message may be sent now: the header of its frame, and the state to [commit](Self::commit) to once that is
+    /// encoded.
     #[inline]
-    fn admit_message(&mut self, message: Message<'_>) -> Result<(Sender, FrameHeader), SendError> {
+    pub(crate) fn admit_message(&mut self, message: Message<'_>) -> Result<(Sender, FrameHeader), SendError> {
         self.check_between_messages()?;
         let header = self.data_header(message.kind().opcode(), Part::Whole, message.as_bytes().len())?;
         Ok((Sender::after_message(), header))
     }
 
-    fn admit_part(
+    /// [`admit_message`](Self::admit_message) of a part.
+    pub(crate) fn admit_part(
         &mut self,
         kind: MessageKind,
         part: Part,
@@ -509,8 +491,9 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         Ok(FrameHeader { fin: part.is_last(), ..header(opcode, masking_key, len) })
     }
 
+    /// The frame that was admitted has been encoded.
     #[inline]
-    fn commit(&mut self, sender: Sender, header: &FrameHeader) {
+    pub(crate) fn commit(&mut self, sender: Sender, header: &FrameHeader) {
         self.sender = sender;
         self.trace.frame_sent(header);
     }

@@ -101,14 +101,10 @@ impl Peer {
         let now = self.now();
         let Some(mut bytes) = bytes else { return self.connection.received(now, 0) };
         let mut reading = self.connection.received_in(now, &mut bytes);
-        while let Some(next) = reading.next() {
-            match next {
-                Next::Opening(mut request) => {
-                    request.accept(&Accept::new().any_subprotocol()).expect("there is no other field");
-                }
-                // Refused once the connection is closing: then nobody waits for an echo.
-                Next::Data(message, mut reply) => drop(reply.send(message)),
-                Next::Control(_) | Next::Closed(_) => {}
+        // Refused once the connection is closing: then nobody waits for an echo.
+        while let Some(next) = reading.each_message(|message, reply| drop(reply.send(message))) {
+            if let Next::Opening(mut request) = next {
+                request.accept(&Accept::new().any_subprotocol()).expect("there is no other field");
             }
         }
     }

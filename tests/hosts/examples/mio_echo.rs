@@ -134,14 +134,10 @@ impl Peer {
             let room = reading.room();
             let (room_len, len) = (room.len(), self.stream.read(room)?);
             reading.received(now, len);
-            while let Some(next) = reading.next() {
-                match next {
-                    Next::Opening(mut request) => {
-                        request.accept(&Accept::new().any_subprotocol()).expect("there is no other field");
-                    }
-                    // Refused once the connection is closing: then nobody waits for an echo.
-                    Next::Data(message, mut reply) => drop(reply.send(message)),
-                    Next::Control(_) | Next::Closed(_) => {}
+            // Refused once the connection is closing: then nobody waits for an echo.
+            while let Some(next) = reading.each_message(|message, reply| drop(reply.send(message))) {
+                if let Next::Opening(mut request) = next {
+                    request.accept(&Accept::new().any_subprotocol()).expect("there is no other field");
                 }
             }
             // Linux announces what comes after a read that has emptied the socket.

@@ -207,7 +207,10 @@ impl<Q: Queue> Output<Q> {
         message: Message<'_>,
     ) -> Result<(), SendError> {
         self.drain(endpoint);
-        endpoint.encode(message, |header, payload| self.queue.append_frame(header, payload))
+        let (sender, header) = endpoint.admit_message(message)?;
+        self.queue.append_frame(&header, message.as_bytes())?;
+        endpoint.commit(sender, &header);
+        Ok(())
     }
 
     /// Queues a whole message, compressed if that has been agreed on and makes it shorter, behind what `endpoint` owes.
@@ -242,7 +245,10 @@ impl<Q: Queue> Output<Q> {
         payload: &[u8],
     ) -> Result<(), SendError> {
         self.drain(endpoint);
-        endpoint.encode_part(kind, part, payload, |header| self.queue.append_frame(header, payload))
+        let (sender, header) = endpoint.admit_part(kind, part, payload)?;
+        self.queue.append_frame(&header, payload)?;
+        endpoint.commit(sender, &header);
+        Ok(())
     }
 
     /// Queues a Ping of the application's own, behind what `endpoint` owes.

@@ -73,7 +73,15 @@ impl Clock {
     /// Bytes have arrived on an open connection. A host that reads late tells an earlier time than that of our Ping.
     #[inline]
     pub(crate) fn heard(&mut self, now: Instant) {
-        self.heard = self.awaiting.map_or(now, |ping| now.max(ping));
+        self.heard = now;
+        if self.awaiting.is_some() {
+            self.heard_late();
+        }
+    }
+
+    #[cold]
+    fn heard_late(&mut self) {
+        self.heard = self.heard.max(self.awaiting.unwrap_or(self.heard));
     }
 
     /// A whole message has arrived on an open connection.

@@ -51,6 +51,23 @@ impl<S: Storage> MessageBuffer<S> {
         found
     }
 
+    /// Takes a whole message that lies at the start of `input`, if nothing else comes first; otherwise nothing has changed.
+    #[inline(always)]
+    pub(in super::super) fn next_whole_in<'b, R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        input: &mut &'b mut [u8],
+    ) -> Option<Message<'b>> {
+        if !self.clear {
+            return None;
+        }
+        let whole = endpoint.whole_message(now, input)?;
+        let (taken, rest) = core::mem::take(input).split_at_mut(whole.at.end);
+        *input = rest;
+        Some(whole.message(taken))
+    }
+
     /// Whether nothing that has been told or received is left.
     const fn is_clear(&self) -> bool {
         self.told.is_none() && self.message.is_none() && self.unread.start >= self.unread.end && !self.has_pieces()
@@ -60,7 +77,7 @@ impl<S: Storage> MessageBuffer<S> {
     /// that in registers. Cold, so that this loop is laid out for the other way.
     #[cold]
     #[inline(never)]
-    fn next_in_slowly<'s, 'b: 's, R: Role, T: Trace>(
+    pub(in super::super) fn next_in_slowly<'s, 'b: 's, R: Role, T: Trace>(
         &'s mut self,
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
