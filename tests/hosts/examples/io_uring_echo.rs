@@ -102,7 +102,7 @@ impl Peer {
         let Some(mut bytes) = bytes else { return self.connection.received(now, 0) };
         let mut reading = self.connection.received_in(now, &mut bytes);
         // Refused once the connection is closing: then nobody waits for an echo.
-        while let Some(next) = reading.each_message(|message, reply| drop(reply.send(message))) {
+        while let Some(next) = reading.each_message(|message, reply| _ = reply.send(message)) {
             if let Next::Opening(mut request) = next {
                 request.accept(&Accept::new().any_subprotocol()).expect("there is no other field");
             }

@@ -135,7 +135,7 @@ impl Peer {
             let (room_len, len) = (room.len(), self.stream.read(room)?);
             reading.received(now, len);
             // Refused once the connection is closing: then nobody waits for an echo.
-            while let Some(next) = reading.each_message(|message, reply| drop(reply.send(message))) {
+            while let Some(next) = reading.each_message(|message, reply| _ = reply.send(message)) {
                 if let Next::Opening(mut request) = next {
                     request.accept(&Accept::new().any_subprotocol()).expect("there is no other field");
                 }
