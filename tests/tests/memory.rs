@@ -1,20 +1,19 @@
-//! Unfinished business in every state: a `MessageBuffer`, an `Output` and a `Session` against models of them.
+//! Unfinished business in every state: a `MessageBuffer` and an `Output` against models of them, a connection and its memory.
 
 use core::time::Duration;
 
 use proptest::{collection::vec, prelude::*};
 use ws_proto::{
-    Cause, CloseCode, Config, Control, Endpoint, Event, Instant, Memory, Message, MessageBuffer, Negotiated,
-    Output, Pending, Server, Session, State,
-    server::{Accept, OriginPolicy},
+    Cause, CloseCode, Config, Connection, Control, Endpoint, Event, Instant, Message, MessageBuffer, Negotiated,
+    Next, Output, Pending, Server, State,
 };
-use ws_tests::{BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, RawFrame, TEXT, frame, masked, noise, parse};
+use ws_tests::{
+    BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, RawFrame, TEXT, echo, frame, masked, noise, opened, parse,
+    take_pending,
+};
 
 /// The most that a buffer may keep while nothing is unfinished.
 const KEPT: usize = 16 * 1024;
-
-const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
 fn at(seconds: u64) -> Instant {
     Instant::from_millis(1_000 * seconds)
@@ -369,190 +368,147 @@ fn an_output_releases_what_it_has_grown_by_and_keeps_what_waits() {
 
 // K-lent
 #[test]
-fn memory_whose_output_is_lent_is_not_empty() {
-    let mut memory = Memory::default();
-    let mut session = open(&Config::default(), &mut memory);
-    receive(&mut session, at(0), &mut memory, &masked(FIN | TEXT, b"echo"));
-    let lent = memory.output.lend_bytes(at(0));
-    assert!(!memory.is_empty(), "another session's output would be put back here");
-    session.put_back(at(0), lent, 3, &mut memory);
-    let lent = memory.output.lend_bytes(at(0));
+fn memory_whose_output_is_lent_is_not_given_back() {
+    let mut connection = opened(&Config::default());
+    echo(&mut connection, at(0), &masked(FIN | TEXT, b"echo"));
+    let lent = connection.lend_output(at(0));
+    assert!(connection.detach().is_none(), "another connection's output would be put back there");
+    connection.put_back(at(0), lent, 3);
+    let lent = connection.lend_output(at(0));
     assert_eq!(lent, frame(FIN | TEXT, b"echo")[3..]);
-    session.put_back(at(0), lent, 3, &mut memory);
-    assert!(memory.is_empty());
+    connection.put_back(at(0), lent, 3);
+    assert!(connection.detach().is_some_and(|memory| memory.is_empty()));
 }
 
 // K-lent
 #[test]
 fn output_that_was_lent_when_it_was_abandoned_does_not_come_back() {
-    let mut memory = Memory::default();
-    let mut session = open(&Config::default(), &mut memory);
-    receive(&mut session, at(0), &mut memory, &masked(FIN | TEXT, b"echo"));
-    let lent = memory.output.lend_bytes(at(0));
-    session.handle_timeout(at(30), &mut memory);
-    assert!(session.is_over(&memory));
-    session.put_back(at(31), lent, 3, &mut memory);
-    assert!(session.is_over(&memory) && memory.is_empty());
-    assert_eq!(session.poll_timeout(&memory), None);
+    let mut connection = opened(&Config::default());
+    echo(&mut connection, at(0), &masked(FIN | TEXT, b"echo"));
+    let lent = connection.lend_output(at(0));
+    connection.handle_timeout(at(30));
+    assert!(connection.is_over());
+    connection.put_back(at(31), lent, 3);
+    assert!(connection.is_over() && connection.pending().is_none());
+    assert_eq!(connection.poll_timeout(), None);
+    assert!(connection.detach().is_none(), "the end is not told");
+    assert!(matches!(connection.next(), Some(Next::Closed(Err(_)))));
+    assert!(connection.detach().is_some());
 }
 
-/// A session that has answered its request.
-fn open(config: &Config, memory: &mut Memory) -> Session<'static> {
-    let mut session = Session::new(config, OriginPolicy::SameHost, Instant::ZERO);
-    receive(&mut session, at(0), memory, REQUEST);
-    memory.output.take_bytes();
-    assert!(matches!(session, Session::Open(_)) && memory.is_empty());
-    session
+/// Runs the timers of `connection` at `now`, and has the transport take all output; what that was.
+fn run(connection: &mut Connection<'_, Server>, now: Instant) -> Vec<u8> {
+    connection.handle_timeout(now);
+    take_pending(connection, now).0
 }
 
-/// Gives `session` what has been received, and echoes messages.
-fn receive(session: &mut Session<'_>, now: Instant, memory: &mut Memory, bytes: &[u8]) {
-    let mut bytes = bytes.to_vec();
-    session.receive(
-        now,
-        &mut bytes,
-        memory,
-        |_| Ok(Accept::new()),
-        |message, mut reply| {
-            let _ = reply.queue(message);
-        },
-    );
+fn state(connection: &Connection<'_, Server>) -> Option<State> {
+    connection.endpoint().map(Endpoint::state)
 }
 
-/// Runs the timers of `session` at `now`, and has the transport take all output; what that was.
-fn run(session: &mut Session<'_>, now: Instant, memory: &mut Memory) -> Vec<u8> {
-    session.handle_timeout(now, memory);
-    let mut sent = Vec::new();
-    while let Some(pending) = memory.output.pending() {
-        match pending {
-            Pending::Bytes(bytes) => {
-                let len = bytes.len();
-                sent.extend_from_slice(bytes);
-                session.written(now, len, memory);
-            }
-            Pending::Shutdown => memory.output.shut_down(),
-        }
-    }
-    sent
-}
-
-// K-session
+// K-connection
 #[test]
-fn a_session_pings_a_silent_peer_and_gives_it_up() {
-    let mut memory = Memory::default();
-    let mut session = open(&Config::default(), &mut memory);
+fn a_connection_pings_a_silent_peer_and_gives_it_up() {
+    let mut connection = opened(&Config::default());
     // Each deadline is followed to the millisecond.
-    assert_eq!(session.poll_timeout(&memory), Some(at(20)));
-    assert_eq!(run(&mut session, Instant::from_millis(19_999), &mut memory), b"");
-    assert_eq!(run(&mut session, at(20), &mut memory), frame(PING, b""));
-    assert_eq!(session.poll_timeout(&memory), Some(at(40)));
-    receive(&mut session, at(39), &mut memory, &masked(PONG, b""));
-    assert_eq!(run(&mut session, at(40), &mut memory), b"");
-    assert_eq!(session.poll_timeout(&memory), Some(at(59)));
-    assert_eq!(run(&mut session, at(59), &mut memory), frame(PING, b""));
-    assert_eq!(run(&mut session, Instant::from_millis(78_999), &mut memory), b"");
-    let sent = parse(&run(&mut session, at(79), &mut memory));
+    assert_eq!(connection.poll_timeout(), Some(at(20)));
+    assert_eq!(run(&mut connection, Instant::from_millis(19_999)), b"");
+    assert_eq!(run(&mut connection, at(20)), frame(PING, b""));
+    assert_eq!(connection.poll_timeout(), Some(at(40)));
+    echo(&mut connection, at(39), &masked(PONG, b""));
+    assert_eq!(run(&mut connection, at(40)), b"");
+    assert_eq!(connection.poll_timeout(), Some(at(59)));
+    assert_eq!(run(&mut connection, at(59)), frame(PING, b""));
+    assert_eq!(run(&mut connection, Instant::from_millis(78_999)), b"");
+    let sent = parse(&run(&mut connection, at(79)));
     assert_eq!(code(&sent[0]), 1_011);
-    assert_eq!(session.poll_timeout(&memory), Some(at(80)));
-    run(&mut session, at(80), &mut memory);
-    assert!(session.is_over(&memory));
+    assert_eq!(connection.poll_timeout(), Some(at(80)));
+    run(&mut connection, at(80));
+    assert!(connection.is_over());
 }
 
-// K-session
+// K-connection
 #[test]
-fn a_session_whose_clock_jumps_past_keepalive_pings_first() {
-    let mut memory = Memory::default();
-    let mut session = open(&Config::default(), &mut memory);
+fn a_connection_whose_clock_jumps_past_keepalive_pings_first() {
+    let mut connection = opened(&Config::default());
     // The host was suspended: the peer is asked before it is given up.
-    assert_eq!(run(&mut session, at(1_000), &mut memory), frame(PING, b""));
-    assert_eq!(session.poll_timeout(&memory), Some(at(1_020)));
-    receive(&mut session, at(1_001), &mut memory, &masked(FIN | TEXT, b"here"));
-    assert_eq!(run(&mut session, at(1_020), &mut memory), frame(FIN | TEXT, b"here"));
-    assert_eq!(session.poll_timeout(&memory), Some(at(1_021)));
+    assert_eq!(run(&mut connection, at(1_000)), frame(PING, b""));
+    assert_eq!(connection.poll_timeout(), Some(at(1_020)));
+    echo(&mut connection, at(1_001), &masked(FIN | TEXT, b"here"));
+    assert_eq!(run(&mut connection, at(1_020)), frame(FIN | TEXT, b"here"));
+    assert_eq!(connection.poll_timeout(), Some(at(1_021)));
 }
 
-// K-session
+// K-connection
 #[test]
-fn a_session_waits_for_a_pong_from_when_its_ping_has_left() {
-    let mut memory = Memory::default();
-    let mut session = open(&Config::default(), &mut memory);
-    receive(&mut session, at(0), &mut memory, &masked(FIN | BINARY, &noise(100_000)));
-    session.written(at(0), 0, &mut memory);
-    session.handle_timeout(at(20), &mut memory);
+fn a_connection_waits_for_a_pong_from_when_its_ping_has_left() {
+    let mut connection = opened(&Config::default());
+    echo(&mut connection, at(0), &masked(FIN | BINARY, &noise(100_000)));
+    connection.written(at(0), 0);
+    connection.handle_timeout(at(20));
     // The peer takes a third every 20 s, and can answer the Ping only after that.
     for second in [20, 40, 60] {
-        session.handle_timeout(at(second), &mut memory);
-        assert!(matches!(session, Session::Open(_)), "{second}");
-        let third = memory.output.len().min(33_339);
-        session.written(at(second + 2), third, &mut memory);
+        connection.handle_timeout(at(second));
+        assert_eq!(state(&connection), Some(State::Open), "{second}");
+        let third = connection.pending_len().min(33_339);
+        connection.written(at(second + 2), third);
     }
-    assert!(memory.output.is_empty());
-    assert_eq!(session.poll_timeout(&memory), Some(at(82)));
-    let sent = parse(&run(&mut session, at(82), &mut memory));
+    assert!(connection.pending().is_none());
+    assert_eq!(connection.poll_timeout(), Some(at(82)));
+    let sent = parse(&run(&mut connection, at(82)));
     assert_eq!(code(&sent[0]), 1_011);
 }
 
-// K-session
+// K-connection
 #[test]
-fn a_session_looks_at_the_earliest_of_its_deadlines() {
+fn a_connection_looks_at_the_earliest_of_its_deadlines() {
     let mut config = Config::new();
     config.idle_timeout = Some(Duration::from_secs(15));
     config.write_timeout = Some(Duration::from_secs(5));
-    let mut memory = Memory::new(&config);
-    let mut session = open(&config, &mut memory);
-    assert_eq!(session.poll_timeout(&memory), Some(at(15)));
-    receive(&mut session, at(10), &mut memory, &masked(FIN | TEXT, b"echo"));
+    let mut connection = opened(&config);
+    assert_eq!(connection.poll_timeout(), Some(at(15)));
+    echo(&mut connection, at(10), &masked(FIN | TEXT, b"echo"));
     // Keepalive at 30, idle at 25, and the echo has to be taken.
-    session.written(at(10), 0, &mut memory);
-    assert_eq!(session.poll_timeout(&memory), Some(at(15)));
-    assert_eq!(run(&mut session, at(11), &mut memory), frame(FIN | TEXT, b"echo"));
-    assert_eq!(session.poll_timeout(&memory), Some(at(25)));
+    connection.written(at(10), 0);
+    assert_eq!(connection.poll_timeout(), Some(at(15)));
+    assert_eq!(run(&mut connection, at(11)), frame(FIN | TEXT, b"echo"));
+    assert_eq!(connection.poll_timeout(), Some(at(25)));
     // The echo was data too: it is noticed when the timeout passes.
-    assert_eq!(run(&mut session, at(25), &mut memory), b"");
-    assert_eq!(session.poll_timeout(&memory), Some(at(30)));
-    receive(&mut session, at(26), &mut memory, &masked(PONG, b""));
-    assert_eq!(session.poll_timeout(&memory), Some(at(40)));
-    let sent = parse(&run(&mut session, at(40), &mut memory));
+    assert_eq!(run(&mut connection, at(25)), b"");
+    assert_eq!(connection.poll_timeout(), Some(at(30)));
+    echo(&mut connection, at(26), &masked(PONG, b""));
+    assert_eq!(connection.poll_timeout(), Some(at(40)));
+    let sent = parse(&run(&mut connection, at(40)));
     assert_eq!(code(&sent[0]), 1_001);
 }
 
-// K-session
+// K-connection
 #[test]
-fn a_session_whose_peer_closes_is_over_when_the_end_has_been_seen_and_all_is_written() {
-    let mut memory = Memory::default();
-    let mut session = open(&Config::default(), &mut memory);
-    receive(&mut session, at(0), &mut memory, &masked(CLOSE, b"\x03\xE8"));
-    session.receive_eof();
-    session.handle_timeout(at(0), &mut memory);
-    assert!(matches!(session, Session::Closed));
-    assert!(!session.is_over(&memory), "the Close is not written");
-    assert_eq!(run(&mut session, at(0), &mut memory), frame(CLOSE, b"\x03\xE8"));
-    assert!(session.is_over(&memory));
-    session.receive_eof();
-    assert_eq!(session.poll_timeout(&memory), None);
-    assert_eq!(format!("{session:?}"), "Closed");
+fn a_connection_whose_peer_closes_is_over_when_the_end_has_been_seen_and_all_is_written() {
+    let mut connection = opened(&Config::default());
+    echo(&mut connection, at(0), &masked(CLOSE, b"\x03\xE8"));
+    connection.received(at(0), 0);
+    connection.handle_timeout(at(0));
+    assert!(matches!(state(&connection), Some(State::Closed(_))));
+    assert!(!connection.is_over(), "the Close is not written");
+    assert_eq!(take_pending(&mut connection, at(0)), (frame(CLOSE, b"\x03\xE8"), true));
+    assert!(connection.is_over());
+    connection.received(at(0), 0);
+    assert_eq!(connection.poll_timeout(), None);
 }
 
-// K-session
+// K-connection
 #[test]
-fn a_session_tells_and_sends_through_its_endpoint() {
-    let mut memory = Memory::default();
-    let mut session = open(&Config::default(), &mut memory);
-    assert!(format!("{session:?}").starts_with("Open("));
+fn a_connection_replies_through_its_endpoint() {
+    let mut connection = opened(&Config::default());
     let mut bytes = masked(FIN | TEXT, b"close");
-    session.receive(
-        at(0),
-        &mut bytes,
-        &mut memory,
-        |_| Err(500),
-        |_, mut reply| {
-            assert!(format!("{reply:?}").starts_with("Reply"));
-            assert_eq!(reply.endpoint().state(), State::Open);
-        },
-    );
-    let Session::Open(mut endpoint) = session else { panic!("{session:?}") };
-    endpoint.receive_eof();
-    assert_eq!(endpoint.closed().unwrap().cause, Cause::Eof);
+    let mut reading = connection.received_in(at(0), &mut bytes);
+    let Some(Next::Data(message, mut reply)) = reading.next() else { panic!("no message") };
+    assert_eq!((message.as_bytes(), reply.endpoint().state()), (&b"close"[..], State::Open));
+    drop(reading);
+    connection.received(at(0), 0);
+    let next = connection.next();
+    assert!(matches!(next, Some(Next::Closed(Ok(closed))) if closed.cause == Cause::Eof), "{next:?}");
 }
 
 // K-limits

@@ -5,13 +5,15 @@ use core::fmt::Debug;
 use ws_proto::{
     Client, CloseCode, Config, ControlFrame, Endpoint, EntropyError, Fault, HandshakeError, Instant, Message,
     MessageBuffer, MessageKind, Negotiated, Output, Part, Prepared, SendError, Server, Transmit, client,
+    connection::{Failure, Memory},
     deflate::{Deflater, Inflater, Settings, WindowBits},
     frame::Frame,
     handshake::{SingleField, WriteError},
+    host::Pool,
     mask::MaskingKey,
     server::{self, OriginPolicy},
 };
-use ws_tests::{FIN, PING, TEXT, answer_to, masked};
+use ws_tests::{FIN, PING, REQUEST, TEXT, accepting, answer_to, echo, masked, opened};
 
 /// Texts start in lower case, end without a full stop and name the section of an RFC.
 fn check(text: &str) {
@@ -52,6 +54,7 @@ fn every_fault_and_every_refusal_to_send_says_what_it_is() {
         SendError::ControlTooLong,
         SendError::InvalidCloseCode,
         SendError::NotNegotiated,
+        SendError::NotOpen,
         SendError::Entropy,
     ]);
     check(&EntropyError.to_string());
@@ -158,6 +161,30 @@ fn debug_output_of_the_opening_handshake_shows_no_values() {
     let handshake =
         client::Handshake::new(client::Request::new("a", "/"), [7; 16], Instant::ZERO, &Config::new()).unwrap();
     assert!(format!("{handshake:?}").starts_with("Handshake"));
-    let opening = server::Opening::new(&Config::new(), OriginPolicy::SameHost, Instant::ZERO);
-    assert!(format!("{opening:?}").starts_with("Opening"));
+}
+
+#[test]
+fn debug_output_of_a_connection_shows_no_payload() {
+    let mut connection = opened(&Config::new());
+    echo(&mut connection, Instant::ZERO, &masked(FIN | TEXT, b"secret"));
+    starts_with(&connection, "Connection { side: Server, state: Some(Open)");
+    starts_with(&connection.reading(&mut []), "Reading { connection: Connection");
+    starts_with(&connection.sender().unwrap(), "Reply { output: Output { len: 8");
+    let (memory, pool) = (Memory::new(&Config::new()), Pool::new(&Config::new()));
+    starts_with(&memory, "Memory { held_bytes: 0, is_empty: true");
+    starts_with(&pool, "Pool { free: 0");
+    let (_, outgoing) = connection.split().unwrap();
+    starts_with(&outgoing, "Outgoing { endpoint: Endpoint");
+    let mut connection = accepting(&Config::new());
+    starts_with(&connection, "Connection { side: Server, state: None");
+    let mut request = REQUEST.to_vec();
+    let mut reading = connection.received_in(Instant::ZERO, &mut request);
+    let next = reading.next().unwrap();
+    starts_with(&next, "Opening(");
+}
+
+#[test]
+fn every_failure_of_a_connection_says_what_it_is() {
+    all_different(&[Failure::Handshake(HandshakeError::Timeout), Failure::Refused(404), Failure::WriteTimeout]);
+    assert!(Failure::Refused(404).to_string().contains("404"));
 }

@@ -487,6 +487,7 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
             return;
         }
         let memory = self.memory.get();
+        memory.now = now;
         if memory.output.is_overdue(now) {
             memory.output.abandon();
             memory.ended = Some(Err(Failure::WriteTimeout));

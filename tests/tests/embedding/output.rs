@@ -1,0 +1,79 @@
+//! Output that is written piece by piece.
+
+use ws_proto::{CloseCode, Config, Endpoint, Instant, Message, Negotiated, Output, Pending, SendError, Server};
+use ws_tests::{BINARY, FIN, PING, frame, masked, noise};
+
+#[test]
+fn output_keeps_its_order_however_little_the_transport_takes() {
+    let mut endpoint = Endpoint::new(Server, &Config::default(), Negotiated::default(), Instant::ZERO);
+    let mut output = Output::new();
+    output.send(&mut endpoint, Message::Text("one")).unwrap();
+    output.written(&mut endpoint, Instant::ZERO, 2);
+    let mut ping = masked(PING, b"p");
+    endpoint.receive(Instant::ZERO, &mut &mut ping[..]).unwrap();
+    // The Pong that is owed comes first.
+    output.send(&mut endpoint, Message::Binary(b"two")).unwrap();
+    output.close(&mut endpoint, Instant::ZERO, CloseCode::NORMAL, "bye").unwrap();
+    assert_eq!(output.close(&mut endpoint, Instant::ZERO, CloseCode::NORMAL, ""), Err(SendError::Closing));
+    let mut reply = masked(0x88, &[0x03, 0xE8]);
+    endpoint.receive(Instant::ZERO, &mut &mut reply[..]).unwrap();
+    output.drain(&mut endpoint);
+    let expected =
+        [b"one", &frame(0x8A, b"p")[..], &frame(FIN | BINARY, b"two"), &frame(0x88, b"\x03\xE8bye")].concat();
+    assert_eq!(output.len(), expected.len());
+    let mut bytes: Vec<u8> = Vec::new();
+    while let Some(Pending::Bytes(more)) = output.pending() {
+        bytes.extend(&more[..1]);
+        output.written(&mut endpoint, Instant::ZERO, 1);
+    }
+    assert_eq!(bytes, expected);
+    assert_eq!(output.pending(), Some(Pending::Shutdown));
+    output.shut_down();
+    assert!(output.is_empty());
+}
+
+#[test]
+fn output_can_be_taken_whole_wherever_the_last_write_stopped() {
+    let mut endpoint = Endpoint::refused(&Config::default(), Instant::ZERO);
+    let mut output = Output::new();
+    output.drain(&mut endpoint);
+    output.buffer().extend(b"abcdef");
+    output.written(&mut endpoint, Instant::ZERO, 2);
+    assert_eq!(output.take_bytes(), b"cdef");
+    output.buffer().extend(b"xyz");
+    assert_eq!(output.pending(), Some(Pending::Bytes(b"xyz")));
+    assert_eq!(output.take_bytes(), b"xyz");
+    assert_eq!(output.take_bytes(), b"");
+    assert_eq!(output.pending(), Some(Pending::Shutdown));
+}
+
+#[test]
+fn output_gives_back_what_a_big_message_took() {
+    let mut endpoint = Endpoint::new(Server, &Config::default(), Negotiated::default(), Instant::ZERO);
+    let mut output = Output::new();
+    output.send(&mut endpoint, Message::Binary(&noise(1 << 20))).unwrap();
+    let len = output.len();
+    output.written(&mut endpoint, Instant::ZERO, len - 1);
+    assert!(output.buffer().capacity() > 1 << 20);
+    output.written(&mut endpoint, Instant::ZERO, 1);
+    assert!(output.is_empty());
+    assert!(output.buffer().capacity() <= 64 * 1024);
+}
+
+#[test]
+fn lent_output_goes_on_where_the_transport_stopped() {
+    let mut endpoint = Endpoint::new(Server, &Config::default(), Negotiated::default(), Instant::ZERO);
+    let mut config = Config::default();
+    config.min_write_rate = 0;
+    let mut output = Output::with_config(&config);
+    output.buffer().extend(b"abcdef");
+    let at = |seconds: u64| Instant::from_millis(1000 * seconds);
+    let lent = output.lend_bytes(at(1));
+    assert_eq!((output.is_empty(), output.poll_timeout()), (true, Some(at(31))));
+    output.buffer().extend(b"xyz");
+    output.put_back(&mut endpoint, at(2), lent, 4);
+    assert_eq!((output.pending(), output.poll_timeout()), (Some(Pending::Bytes(b"efxyz")), Some(at(32))));
+    let lent = output.lend_bytes(at(3));
+    output.put_back(&mut endpoint, at(4), lent, 5);
+    assert_eq!((output.is_empty(), output.poll_timeout()), (true, None));
+}
