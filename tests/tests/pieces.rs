@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use proptest::{collection::vec, prelude::*};
 use ws_proto::{
-    Cause, Client, CloseCode, Config, Endpoint, Fault, Instant, Message, MessageKind, Negotiated, OpenFrame,
-    Output, Part, Prepared, Role, SendError, Server, State, frame::FrameHeader,
+    Cause, Client, CloseCode, Config, Connection, Endpoint, Event, Fault, FixedQueue, Instant, Message,
+    MessageKind, Negotiated, OpenFrame, Output, Part, Pending, Prepared, Role, SendError, Server, State,
+    frame::FrameHeader,
 };
 use ws_tests::{
-    BINARY, CLOSE, FIN, Host, Keys, PING, PONG, Pair, Say, TEXT, Told, bare_config, client, close_of, on_both,
-    server,
+    BINARY, CLOSE, FIN, Host, Keys, PING, PONG, Pair, Say, TEXT, TestClient, Told, bare_config, client, close_of,
+    masked, on_both, server,
 };
 
 use MessageKind::{Binary, Text};
@@ -331,22 +332,105 @@ fn the_end_of_the_transport_ends_a_frame() {
 
 #[test]
 fn an_output_hands_out_what_waited_for_a_frame() {
-    let mut host = client(&bare_config());
+    let Host { mut endpoint, now, .. } = client(&bare_config());
     let mut output = Output::new();
-    let mut frame = {
-        let mut out = [0; FrameHeader::MAX_LEN];
-        let (len, frame) = host.endpoint.begin_frame(Binary, Whole, 3, &mut out).unwrap();
-        output.buffer().extend(&out[..len]);
-        frame
-    };
-    let mut ping = host.peer_frame(PING, b"?");
-    host.endpoint.receive(host.now, &mut &mut ping[..]).unwrap();
-    output.drain(&mut host.endpoint);
-    let mut piece = *b"abc";
-    host.endpoint.send_piece(host.now, &mut frame, &mut piece).unwrap();
-    output.buffer().extend(piece);
-    output.drain(&mut host.endpoint);
+    let mut frame = output.begin_frame(&mut endpoint, Binary, Whole, 3).unwrap();
+    let mut ping = ws_tests::frame(PING, b"?");
+    endpoint.receive(now, &mut &mut ping[..]).unwrap();
+    output.drain(&mut endpoint);
+    output.send_piece(&mut endpoint, now, &mut frame, b"ab").unwrap();
+    let waiting = output.len();
+    let too_long = output.send_piece(&mut endpoint, now, &mut frame, b"cd");
+    assert_eq!((too_long, output.len()), (Err(SendError::PayloadTooLong), waiting));
+    output.send_piece(&mut endpoint, now, &mut frame, b"c").unwrap();
     assert_eq!(decoded(&output.take_bytes()), [(FIN | BINARY, b"abc".to_vec()), (PONG, b"?".to_vec())]);
+}
+
+#[test]
+fn an_output_of_fixed_length_takes_the_pieces_that_fit() {
+    let Host { mut endpoint, now, .. } = server(&bare_config());
+    let mut room = [0; 20];
+    let mut output = Output::on(FixedQueue::new(&mut room), &bare_config());
+    let mut frame = output.begin_frame(&mut endpoint, Binary, Whole, 30).unwrap();
+    assert_eq!(output.len(), 2);
+    let full = output.send_piece(&mut endpoint, now, &mut frame, &[7; 19]);
+    assert_eq!((full, frame.remaining()), (Err(SendError::BufferTooSmall { needed: 19 }), 30));
+    output.send_piece(&mut endpoint, now, &mut frame, &[7; 18]).unwrap();
+    output.written(&mut endpoint, now, 20);
+    output.send_piece(&mut endpoint, now, &mut frame, &[7; 12]).unwrap();
+    assert_eq!((output.len(), frame.remaining()), (12, 0));
+}
+
+#[test]
+fn a_connection_sends_a_frame_in_pieces() {
+    let Host { endpoint, now, .. } = server(&bare_config());
+    let mut connection = Connection::open(endpoint, Vec::new(), &bare_config());
+    let mut frame = connection.sender().unwrap().begin_frame(Text, Whole, 3).unwrap();
+    assert_eq!(connection.send("x"), Err(SendError::FrameInProgress));
+    assert_eq!(connection.close(now, CloseCode::NORMAL, ""), Err(SendError::FrameInProgress));
+    for piece in ["a", "bc"] {
+        connection.sender().unwrap().send_piece(now, &mut frame, piece.as_bytes()).unwrap();
+    }
+    connection.close(now, CloseCode::NORMAL, "").unwrap();
+    assert_eq!(connection.pending(), Some(Pending::Bytes(b"\x81\x03abc\x88\x02\x03\xE8")));
+}
+
+/// A proxy's two endpoints, the one that clients see and the one that is a client of the server after it.
+struct Proxy {
+    near: Host<Server>,
+    far: Host<TestClient>,
+    output: Output,
+    frame: Option<OpenFrame>,
+}
+
+impl Proxy {
+    /// Passes on what has come, frame by frame.
+    fn receive(&mut self, bytes: &[u8]) {
+        let (now, far) = (self.near.now, &mut self.far.endpoint);
+        let mut bytes = bytes.to_vec();
+        let mut input = &mut bytes[..];
+        while let Some(Event::Data(data)) = self.near.endpoint.receive(now, &mut input).unwrap() {
+            let remaining = self.near.endpoint.payload_remaining();
+            let frame = self.frame.get_or_insert_with(|| {
+                let ends = data.part().is_last() || self.near.endpoint.is_in_last_frame();
+                let part = match (data.part().is_first(), ends) {
+                    (true, true) => Whole,
+                    (true, false) => First,
+                    (false, false) => Middle,
+                    (false, true) => Last,
+                };
+                let len = data.as_bytes().len() as u64 + remaining;
+                self.output.begin_frame(far, data.kind(), part, len).unwrap()
+            });
+            self.output.send_piece(far, now, frame, data.as_bytes()).unwrap();
+            assert_eq!(frame.remaining(), remaining);
+            self.frame.take_if(|frame| frame.remaining() == 0);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_proxy_passes_frames_on_as_they_are(
+        messages in vec(vec(vec(any::<u8>(), 1..300), 1..4), 1..5),
+        reads in lens(),
+    ) {
+        let mut frames = Vec::new();
+        for message in messages {
+            let last = message.len() - 1;
+            for (at, payload) in message.into_iter().enumerate() {
+                let opcode = if at == 0 { BINARY } else { 0 };
+                frames.push((if at == last { FIN | opcode } else { opcode }, payload));
+            }
+        }
+        let wire: Vec<u8> = frames.iter().flat_map(|(first, payload)| masked(*first, payload)).collect();
+        let (near, far) = (server(&bare_config()), client(&bare_config()));
+        let mut proxy = Proxy { near, far, output: Output::new(), frame: None };
+        for read in pieces(&wire, &reads) {
+            proxy.receive(read);
+        }
+        assert_eq!(decoded(&proxy.output.take_bytes()), frames);
+    }
 }
 
 /// A connection that is not in a frame takes no pieces of another's.

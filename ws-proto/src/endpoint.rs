@@ -380,6 +380,16 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         if self.closing.is_receiving() { self.receiver.payload_remaining() } else { 0 }
     }
 
+    /// Returns whether the message ends with the data frame at hand, of which [`payload_remaining`](Self::payload_remaining) is
+    /// still to come; `false` between frames.
+    ///
+    /// A proxy that passes frames on as they are needs it when a frame's first payload has arrived: see
+    /// [`begin_frame`](Self::begin_frame).
+    #[must_use]
+    pub const fn is_in_last_frame(&self) -> bool {
+        self.closing.is_receiving() && self.receiver.is_in_last_frame()
+    }
+
     /// Frames part of a message in place: a client masks `payload`, a server leaves it as it is.
     ///
     /// The frame borrows the payload; write both its [`slices`](Frame::slices) in this order. Once this
