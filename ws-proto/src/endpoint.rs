@@ -6,6 +6,7 @@ mod control;
 mod deflated;
 mod limits;
 mod negotiated;
+mod pieces;
 mod prepared;
 pub(crate) mod receive;
 mod send;
@@ -15,6 +16,7 @@ mod trace;
 pub use closing::{Cause, Closed, State};
 pub use control::{ControlFrame, Transmit};
 pub use negotiated::Negotiated;
+pub use pieces::OpenFrame;
 pub use prepared::Prepared;
 pub use trace::Trace;
 
@@ -26,7 +28,7 @@ use self::{
     limits::Limits,
     receive::{DataStep, Receiver, ToCome, Whole},
     send::Sender,
-    timer::{Clock, Due, Timeouts},
+    timer::{Clock, Due, Timeouts, Traffic},
 };
 use crate::{
     close::{self, CloseCode},
@@ -340,7 +342,12 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     /// Before the peer's Close this ends the connection uncleanly. On a transport that has no end, such as a serial
     /// line, call it when the peer's Close has come and all output is written, or leave it to the timeouts.
     pub fn receive_eof(&mut self) {
-        self.transition(|this| this.closing.eof());
+        self.transition(|this| {
+            this.closing.eof();
+            if this.sender.is_in_frame() {
+                this.closing.break_off();
+            }
+        });
     }
 
     /// The payload of the control frame that [`receive`](Self::receive) told last, until it is called again; of a
@@ -371,6 +378,16 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     #[must_use]
     pub const fn payload_remaining(&self) -> u64 {
         if self.closing.is_receiving() { self.receiver.payload_remaining() } else { 0 }
+    }
+
+    /// Returns whether the message ends with the data frame at hand, of which [`payload_remaining`](Self::payload_remaining) is
+    /// still to come; `false` between frames.
+    ///
+    /// A proxy that passes frames on as they are needs it when a frame's first payload has arrived: see
+    /// [`begin_frame`](Self::begin_frame).
+    #[must_use]
+    pub const fn is_in_last_frame(&self) -> bool {
+        self.closing.is_receiving() && self.receiver.is_in_last_frame()
     }
 
     /// Frames part of a message in place: a client masks `payload`, a server leaves it as it is.
@@ -513,7 +530,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     #[inline]
     fn check_between_messages(&self) -> Result<(), SendError> {
         self.check_open()?;
-        if self.sender.is_between_messages() { Ok(()) } else { Err(SendError::MessageInProgress) }
+        if self.sender.is_between_messages() { Ok(()) } else { Err(self.sender.unfinished()) }
     }
 
     /// Writes a Ping of the application's own to `out`, which needs `payload.len() + 6` bytes; returns its
@@ -572,6 +589,9 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     }
 
     fn write_control(&mut self, opcode: Opcode, payload: &[u8], out: &mut [u8]) -> Result<usize, SendError> {
+        if self.sender.is_in_frame() {
+            return Err(SendError::FrameInProgress);
+        }
         if payload.len() > MAX_CONTROL_LEN {
             return Err(SendError::ControlTooLong);
         }
@@ -596,7 +616,8 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
 
     /// What the protocol owes the peer next: Pong, keepalive Ping, Close, and at last the end of the transport.
     ///
-    /// Call it after every event until it gives `None`, and queue what it gives behind earlier output.
+    /// Call it after every event until it gives `None`, and queue what it gives behind earlier output. It gives `None` too while
+    /// the payload of a frame follows in [pieces](Self::begin_frame): drain it when the frame is complete.
     #[inline]
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         // After nearly every event: an open connection owes at most a Pong and a Ping.
@@ -608,6 +629,9 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
 
     #[inline(never)]
     fn transmit_owed(&mut self) -> Option<Transmit> {
+        if self.sender.is_in_frame() && !self.closing.is_closed() {
+            return None;
+        }
         let (role, trace) = (&mut self.role, &mut self.trace);
         let sent = if let Some(payload) = self.receiver.control_mut().take_pong() {
             transmit(role, trace, Opcode::Pong, payload)
@@ -662,7 +686,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.state() {
-            State::Open => self.clock.deadline(&self.timeouts, self.is_timing()),
+            State::Open => self.clock.deadline(&self.timeouts, self.traffic()),
             State::Closing => self.clock.awaited(self.end_timeout()),
             State::Closed(_) => None,
         }
@@ -683,16 +707,21 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         }
     }
 
-    /// How long the wait may take that a closing connection is in: for the peer's Close or for the host's answer to it, or for the
-    /// end of the transport.
+    /// How long the wait may take that a closing connection is in: for the peer's Close, for the host's answer to it or the rest
+    /// of its frame, or for the end of the transport.
     fn end_timeout(&self) -> Option<Millis> {
-        let awaits_close = self.closing.is_receiving() || self.closing.is_left_to_host();
+        let awaits_close =
+            self.closing.is_receiving() || self.closing.is_left_to_host() || self.sender.is_in_frame();
         if awaits_close { self.timeouts.close } else { self.timeouts.linger }
     }
 
+    const fn traffic(&self) -> Traffic {
+        Traffic { is_timing: self.is_timing(), is_in_frame: self.sender.is_in_frame() }
+    }
+
     fn open_timeout(&mut self, now: Instant) {
-        let timing = self.is_timing();
-        match self.clock.expire(&self.timeouts, timing, now, || self.sender.take_activity()) {
+        let traffic = self.traffic();
+        match self.clock.expire(&self.timeouts, traffic, now, || self.sender.take_activity()) {
             Due::Nothing => {}
             Due::Ping => self.ping_owed = true,
             Due::PongOverdue => self.end_by_failure(now, Cause::PongTimeout),

@@ -241,6 +241,12 @@ pub enum SendError {
     MessageInProgress,
     /// No message is in progress: begin one with [`Part::First`](crate::Part::First).
     NoMessage,
+    /// A frame is in progress, which [`begin_frame`](crate::Endpoint::begin_frame) began: complete it first.
+    FrameInProgress,
+    /// The endpoint is in no frame whose payload follows in pieces.
+    NoFrame,
+    /// The payload is longer than a frame can be, or a piece longer than what is left of its frame.
+    PayloadTooLong,
     /// The message in progress is of the other kind, or compressed where this part is not, or the other way round.
     KindMismatch,
     /// The text is not UTF-8, or its last part ends inside a code point.
@@ -269,6 +275,9 @@ impl fmt::Display for SendError {
                 "a message is in progress, end it with its last part first (RFC 6455 section 5.4)"
             }
             Self::NoMessage => "no message is in progress, begin with its first part (RFC 6455 section 5.4)",
+            Self::FrameInProgress => "a frame is in progress, complete its payload first (RFC 6455 section 5.2)",
+            Self::NoFrame => "no frame is in progress, begin one first (RFC 6455 section 5.2)",
+            Self::PayloadTooLong => "payload is longer than the frame can be (RFC 6455 section 5.2)",
             Self::KindMismatch => "message in progress is of the other kind (RFC 6455 section 5.4)",
             Self::InvalidUtf8 => "text is not UTF-8 (RFC 6455 section 5.6)",
             Self::BufferTooSmall { needed } => {

@@ -108,7 +108,9 @@ pub use config::{CloseReply, Config};
 pub use connection::{
     Connection, FixedQueue, MessageBuffer, Next, Output, Pending, Retention, Storage, WriteDeadline,
 };
-pub use endpoint::{Cause, Closed, ControlFrame, Endpoint, Negotiated, Prepared, State, Trace, Transmit};
+pub use endpoint::{
+    Cause, Closed, ControlFrame, Endpoint, Negotiated, OpenFrame, Prepared, State, Trace, Transmit,
+};
 pub use error::{Fault, ReceiveError, ReceiveErrorKind, SendError};
 pub use event::{Control, Event};
 pub use handshake::{HandshakeError, client, server};

@@ -1,6 +1,6 @@
 use core::{ops::Range, time::Duration};
 
-use ws_proto::{Config, Entropy, EntropyError};
+use ws_proto::{CloseReply, Config, Entropy, EntropyError};
 
 /// Bytes that decide what happens, used in turn and then from the first again.
 #[derive(Clone, Debug)]
@@ -55,6 +55,7 @@ impl<'d> Choices<'d> {
         config.max_frame_len = (limits & 4 != 0).then_some(config.max_message_len / 2);
         config.max_fragments = (limits & 8 != 0).then_some(3);
         config.max_empty_fragments = if limits & 16 != 0 { 2 } else { 64 };
+        config.close_reply = if limits & 32 != 0 { CloseReply::ByHost } else { CloseReply::Echo };
         config.idle_timeout = (timeouts & 1 != 0).then_some(Duration::from_secs(50));
         let off = |bit: u8| timeouts & bit != 0;
         for (bit, timeout) in [

@@ -147,6 +147,15 @@ impl<R: Role> Host<R> {
         self.endpoint.state() == State::Open
     }
 
+    /// Whether the peer's Close may still be the host's to answer; how long it is, depends on time and input.
+    fn may_answer(&self) -> bool {
+        let is_answered = self.sent.last().is_some_and(|frame| frame.opcode() == 8);
+        matches!(self.told.last(), Some(Told::Close(..)))
+            && self.endpoint.state() == State::Closing
+            && self.error.is_none()
+            && !is_answered
+    }
+
     /// Does what ends the connection other than by the peer's frames or by our Close.
     fn disturb<X>(&mut self, act: impl FnOnce(&mut Self) -> X) -> X {
         let before = self.endpoint.state();
@@ -212,7 +221,9 @@ impl<R: Role> Host<R> {
             Fault::PolicyViolation,
             Fault::Internal,
         ][usize::from(detail % 6)];
+        let had_failed = self.endpoint.failure().is_some();
         let error = self.disturb(|this| this.endpoint.fail(this.now, fault));
+        self.disturbed |= !had_failed && self.endpoint.failure().is_some();
         if let Some(failure) = self.endpoint.failure() {
             assert_eq!(failure, error);
             assert_eq!(*self.error.get_or_insert(error), error, "another error than before");

@@ -1,10 +1,10 @@
 //! The peer's Close, left to the host to answer.
 
 use ws_proto::{
-    Cause, CloseCode, CloseReply, Closed, Instant, MessageKind, Output, Part, Pending, Role, SendError, Side,
-    State,
+    Cause, CloseCode, CloseReply, Closed, Connection, Control, Instant, MessageKind, Next, Output, Part, Pending,
+    Role, SendError, Side, State,
 };
-use ws_tests::{BINARY, CLOSE, FIN, Host, Say, Told, on_both, server};
+use ws_tests::{BINARY, CLOSE, FIN, Host, Say, Told, masked, on_both, server};
 
 use super::{body, replying};
 
@@ -82,6 +82,20 @@ fn an_answer_of_the_hosts_is_queued_with_the_shutdown_that_follows_it() {
     assert_eq!(output.pending(), Some(Pending::Bytes(b"\x88\x02\x03\xE8")));
     output.written(&mut host.endpoint, host.now, 4);
     assert_eq!(output.pending(), Some(Pending::Shutdown));
+}
+
+#[test]
+fn a_connection_leaves_the_answer_to_its_host() {
+    let config = replying(CloseReply::ByHost);
+    let close = masked(CLOSE, &body(1001, "going"));
+    let mut connection = Connection::open(server(&config).endpoint, close, &config);
+    assert!(matches!(connection.next(), Some(Next::Control(Control::Close))));
+    assert_eq!(connection.close_frame(), Some((CloseCode::GOING_AWAY, "going")));
+    assert!(connection.next().is_none() && connection.pending().is_none());
+    connection.close(Instant::ZERO, CloseCode::new(4000), "me too").unwrap();
+    assert_eq!(connection.pending(), Some(Pending::Bytes(b"\x88\x08\x0F\xA0me too")));
+    let Some(Next::Closed(Ok(closed))) = connection.next() else { panic!("no end") };
+    assert_eq!((closed.clean, closed.code, closed.cause), (true, CloseCode::GOING_AWAY, Cause::Peer));
 }
 
 #[test]

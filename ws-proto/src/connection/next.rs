@@ -3,7 +3,7 @@ use core::fmt;
 use super::{failure::Failure, memory::Allocation, opening::Opens, output::Output};
 use crate::{
     close::CloseCode,
-    endpoint::{Closed, Endpoint},
+    endpoint::{Closed, Endpoint, OpenFrame},
     error::SendError,
     event::Control,
     message::{Message, MessageKind, Part},
@@ -19,7 +19,8 @@ pub enum Next<'c, 'a: 'c, R: Opens + 'c, P, S: Allocation + 'c> {
     Opening(R::Opening<'c, 'a, S>),
     /// Payload, and the way to reply.
     Data(P, Reply<'c, R, S>),
-    /// A control frame. A Ping and a Close have been answered.
+    /// A control frame. A Ping has been answered, and so has a Close unless [`close_reply`](crate::Config::close_reply) leaves
+    /// that to the host.
     Control(Control),
     /// The connection has ended: told once, as soon as that is certain. Output may still have to be written, and the
     /// transport be drained until [`is_over`](super::Connection::is_over).
@@ -62,6 +63,28 @@ impl<R: Opens, S: Allocation> Reply<'_, R, S> {
         self.output.send_part(self.endpoint, kind, part, payload)
     }
 
+    /// Queues the header of a frame of `len` bytes of payload, which is a whole message or part of one. The payload
+    /// follows by [`send_piece`](Self::send_piece); until it is complete nothing else can be sent, and Pongs and Close wait.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_part`](Self::send_part), [`SendError::FrameInProgress`] before the last frame is complete, and
+    /// [`SendError::PayloadTooLong`] for 2^63 bytes and more.
+    pub fn begin_frame(&mut self, kind: MessageKind, part: Part, len: u64) -> Result<OpenFrame, SendError> {
+        self.output.begin_frame(self.endpoint, kind, part, len)
+    }
+
+    /// Queues the next piece of a frame's payload, at `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::PayloadTooLong`] for more than what [remains](OpenFrame::remaining); [`SendError::InvalidUtf8`];
+    /// [`SendError::BufferTooSmall`] if a queue of fixed length has no room; [`SendError::NoFrame`] if the frame is another
+    /// connection's; [`SendError::Closing`] if the connection has ended. Nothing has been queued then.
+    pub fn send_piece(&mut self, now: Instant, frame: &mut OpenFrame, piece: &[u8]) -> Result<(), SendError> {
+        self.output.send_piece(self.endpoint, now, frame, piece)
+    }
+
     /// Queues a Ping; the answer is a [`Control::Pong`].
     ///
     /// # Errors
@@ -71,7 +94,7 @@ impl<R: Opens, S: Allocation> Reply<'_, R, S> {
         self.output.ping(self.endpoint, payload)
     }
 
-    /// Queues our Close at `now` and begins the closing handshake.
+    /// Queues our Close at `now`, which begins the closing handshake or answers the peer's Close if that was left to the host.
     ///
     /// # Errors
     ///

@@ -11,8 +11,9 @@ use super::{queue::Queue, retention::Retention, write_deadline::WriteDeadline};
 use crate::{
     close::CloseCode,
     config::Config,
-    endpoint::{ControlFrame, Endpoint, Trace, Transmit},
+    endpoint::{ControlFrame, Endpoint, OpenFrame, Trace, Transmit},
     error::SendError,
+    frame::FrameHeader,
     handshake::WriteError,
     message::{Message, MessageKind, Part},
     role::Role,
@@ -248,6 +249,44 @@ impl<Q: Queue> Output<Q> {
         let (sender, header) = endpoint.admit_part(kind, part, payload)?;
         self.queue.append_frame(&header, payload)?;
         endpoint.commit(sender, &header);
+        Ok(())
+    }
+
+    /// Queues the header of a frame of `len` bytes of payload, after what `endpoint` owes. The payload follows by
+    /// [`send_piece`](Self::send_piece).
+    ///
+    /// # Errors
+    ///
+    /// As [`Endpoint::begin_frame`].
+    pub fn begin_frame<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        kind: MessageKind,
+        part: Part,
+        len: u64,
+    ) -> Result<OpenFrame, SendError> {
+        self.drain(endpoint);
+        let mut header = [0; FrameHeader::MAX_LEN];
+        self.check_room(header.len())?;
+        let (header_len, frame) = endpoint.begin_frame(kind, part, len, &mut header)?;
+        self.queue.append(header.get(..header_len).unwrap_or_default());
+        Ok(frame)
+    }
+
+    /// Queues the next piece of a frame's payload, and after its last one what has waited for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Endpoint::write_piece`].
+    pub fn send_piece<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        frame: &mut OpenFrame,
+        piece: &[u8],
+    ) -> Result<(), SendError> {
+        self.queue.append_with(piece.len(), |out| endpoint.write_piece(now, frame, piece, out))?;
+        self.drain(endpoint);
         Ok(())
     }
 

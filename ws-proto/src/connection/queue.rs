@@ -24,6 +24,14 @@ pub trait Queue: sealed::Sealed {
     #[doc(hidden)]
     fn append_frame(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), SendError>;
 
+    /// Appends `len` bytes, which `write` writes; nothing has changed on an error.
+    #[doc(hidden)]
+    fn append_with(
+        &mut self,
+        len: usize,
+        write: impl FnOnce(&mut [u8]) -> Result<usize, SendError>,
+    ) -> Result<(), SendError>;
+
     /// Appends a head of the opening handshake, which `write` writes and returns the length of.
     #[doc(hidden)]
     fn append_head<X>(
@@ -102,6 +110,15 @@ impl Queue for FixedQueue<'_> {
         Ok(())
     }
 
+    fn append_with(
+        &mut self,
+        _len: usize,
+        write: impl FnOnce(&mut [u8]) -> Result<usize, SendError>,
+    ) -> Result<(), SendError> {
+        self.len += write(self.free())?;
+        Ok(())
+    }
+
     fn append_head<X>(
         &mut self,
         mut write: impl FnMut(&mut [u8]) -> Result<(usize, X), WriteError>,
@@ -149,6 +166,18 @@ impl Queue for alloc::vec::Vec<u8> {
     fn append_frame(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), SendError> {
         crate::frame::append_frame(header, payload, self);
         Ok(())
+    }
+
+    fn append_with(
+        &mut self,
+        len: usize,
+        write: impl FnOnce(&mut [u8]) -> Result<usize, SendError>,
+    ) -> Result<(), SendError> {
+        let start = self.len();
+        self.resize(start + len, 0);
+        let written = write(self.get_mut(start..).unwrap_or_default());
+        self.truncate(start + written.unwrap_or_default());
+        written.map(drop)
     }
 
     fn append_head<X>(

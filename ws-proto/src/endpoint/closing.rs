@@ -168,6 +168,10 @@ impl Closing {
         self.stage == Stage::Open
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.stage == Stage::Closed
+    }
+
     /// Whether the peer's frames are still delivered.
     pub(crate) const fn is_receiving(&self) -> bool {
         matches!(self.stage, Stage::Open | Stage::AwaitingClose)
@@ -252,6 +256,13 @@ impl Closing {
         } else {
             self.drain_left = 0;
             self.settle();
+        }
+    }
+
+    /// The peer has ended the transport, and our Close can't follow because a frame of ours is cut.
+    pub(crate) fn break_off(&mut self) {
+        if !self.is_closed() {
+            self.end();
         }
     }
 

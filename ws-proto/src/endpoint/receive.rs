@@ -210,6 +210,11 @@ impl Receiver {
         }
     }
 
+    /// Whether the message ends with the data frame at hand.
+    pub(crate) const fn is_in_last_frame(&self) -> bool {
+        matches!(self.phase, Phase::Data { fin: true, .. })
+    }
+
     /// What more may come than RFC 6455 has.
     #[cfg(feature = "deflate")]
     pub(crate) const fn negotiated(&self) -> Negotiated {

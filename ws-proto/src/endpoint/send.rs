@@ -12,19 +12,41 @@ use crate::{
 pub(crate) struct Sender {
     in_progress: Option<Content>,
     text: Validator,
+    /// Whether a frame has begun whose payload follows in pieces; then a message is in progress until its last frame ends.
+    in_frame: bool,
     /// Whether anything has been sent since somebody looked.
     active: bool,
 }
 
+/// What ends with a piece of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ends {
+    Nothing,
+    /// The frame, but not the message.
+    Frame,
+    Message,
+}
+
 impl Sender {
-    /// Whether a message has begun and not ended.
+    /// Whether no message has begun without having ended.
     pub(crate) const fn is_between_messages(&self) -> bool {
         self.in_progress.is_none()
     }
 
     /// The sender as it will be after a whole message.
     pub(crate) const fn after_message() -> Self {
-        Self { in_progress: None, text: Validator::new(), active: true }
+        Self { in_progress: None, text: Validator::new(), in_frame: false, active: true }
+    }
+
+    /// Whether the payload of a frame follows in pieces: nothing else may be sent then.
+    pub(crate) const fn is_in_frame(&self) -> bool {
+        self.in_frame
+    }
+
+    /// The reason why no message may begin now that one is in progress.
+    #[cold]
+    pub(crate) const fn unfinished(&self) -> SendError {
+        if self.in_frame { SendError::FrameInProgress } else { SendError::MessageInProgress }
     }
 
     /// Whether anything has been sent since the last call.
@@ -37,21 +59,50 @@ impl Sender {
     /// `payload` is what the application gave, compressed or not.
     /// Returning the next state instead of entering it lets the caller fail later without a trace.
     pub(crate) fn admit(&self, content: Content, part: Part, payload: &[u8]) -> Result<(Self, Opcode), SendError> {
-        let opcode = match (self.in_progress, part.is_first()) {
-            (None, true) => content.kind().opcode(),
-            (None, false) => return Err(SendError::NoMessage),
-            (Some(_), true) => return Err(SendError::MessageInProgress),
-            (Some(begun), false) if begun != content => return Err(SendError::KindMismatch),
-            (Some(_), false) => Opcode::Continuation,
-        };
+        let opcode = self.opcode(content, part)?;
+        let ends = if part.is_last() { Ends::Message } else { Ends::Frame };
+        Ok((self.after(content, ends, payload)?, opcode))
+    }
+
+    /// The sender as it will be when a frame of `len` bytes has begun, if it may begin now, and the opcode of the frame.
+    pub(crate) fn begin_frame(&self, content: Content, part: Part, len: u64) -> Result<(Self, Opcode), SendError> {
+        if len == 0 {
+            return self.admit(content, part, &[]);
+        }
+        let opcode = self.opcode(content, part)?;
+        Ok((Self { in_progress: Some(content), in_frame: true, active: true, ..*self }, opcode))
+    }
+
+    /// The sender as it will be after this piece of the frame in progress.
+    pub(crate) fn admit_piece(&self, ends: Ends, piece: &[u8]) -> Result<Self, SendError> {
+        match self.in_progress {
+            Some(content) if self.in_frame => self.after(content, ends, piece),
+            _ => Err(SendError::NoFrame),
+        }
+    }
+
+    /// The opcode of the frame that carries this part, if the part may be sent now.
+    fn opcode(&self, content: Content, part: Part) -> Result<Opcode, SendError> {
+        match (self.in_progress, part.is_first()) {
+            _ if self.in_frame => Err(SendError::FrameInProgress),
+            (None, true) => Ok(content.kind().opcode()),
+            (None, false) => Err(SendError::NoMessage),
+            (Some(_), true) => Err(SendError::MessageInProgress),
+            (Some(begun), false) if begun != content => Err(SendError::KindMismatch),
+            (Some(_), false) => Ok(Opcode::Continuation),
+        }
+    }
+
+    /// The sender as it will be after `payload`, with which something may end.
+    fn after(&self, content: Content, ends: Ends, payload: &[u8]) -> Result<Self, SendError> {
         let mut text = self.text;
         if content.kind() == MessageKind::Text {
             text.update(payload)?;
-            if part.is_last() && !text.is_complete() {
+            if ends == Ends::Message && !text.is_complete() {
                 return Err(SendError::InvalidUtf8);
             }
         }
-        let in_progress = if part.is_last() { None } else { Some(content) };
-        Ok((Self { in_progress, text, active: true }, opcode))
+        let in_progress = if ends == Ends::Message { None } else { Some(content) };
+        Ok(Self { in_progress, text, in_frame: ends == Ends::Nothing, active: true })
     }
 }

@@ -55,6 +55,15 @@ pub(crate) struct Clock {
     awaiting: Option<Instant>,
 }
 
+/// The frames in progress on an open connection, on which its deadlines depend.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Traffic {
+    /// A message arrives that has a deadline.
+    pub(crate) is_timing: bool,
+    /// The payload of a frame of ours follows in pieces, so that no Ping can be sent.
+    pub(crate) is_in_frame: bool,
+}
+
 /// What is due on an open connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
@@ -128,33 +137,37 @@ impl Clock {
         self.awaiting.filter(|ping| self.heard < *ping)
     }
 
-    /// The earliest deadline of an open connection, on which a message with a deadline arrives, or not.
-    pub(crate) fn deadline(&self, timeouts: &Timeouts, timing: bool) -> Option<Instant> {
-        match (self.activity_at(timeouts, timing), self.liveness_at(timeouts)) {
+    /// The earliest deadline of an open connection.
+    pub(crate) fn deadline(&self, timeouts: &Timeouts, traffic: Traffic) -> Option<Instant> {
+        match (self.activity_at(timeouts, traffic), self.liveness_at(timeouts, traffic)) {
             (Some(activity), Some(liveness)) => Some(activity.min(liveness)),
             (activity, liveness) => activity.or(liveness),
         }
     }
 
     /// When the message that arrives must be complete, or without one that is timed, a data frame must pass.
-    fn activity_at(&self, timeouts: &Timeouts, timing: bool) -> Option<Instant> {
-        after(self.active, if timing { timeouts.message } else { timeouts.idle })
+    fn activity_at(&self, timeouts: &Timeouts, traffic: Traffic) -> Option<Instant> {
+        after(self.active, if traffic.is_timing { timeouts.message } else { timeouts.idle })
     }
 
-    fn liveness_at(&self, timeouts: &Timeouts) -> Option<Instant> {
+    fn liveness_at(&self, timeouts: &Timeouts, traffic: Traffic) -> Option<Instant> {
         match self.unanswered() {
             Some(ping) => after(ping, timeouts.pong),
-            None => after(self.heard, timeouts.keepalive),
+            None => self.ping_at(timeouts, traffic),
         }
+    }
+
+    fn ping_at(&self, timeouts: &Timeouts, traffic: Traffic) -> Option<Instant> {
+        if traffic.is_in_frame { None } else { after(self.heard, timeouts.keepalive) }
     }
 
     /// Moves an open connection past the deadlines that `now` has reached; the gravest is returned.
     ///
-    /// `timing`: a message with a deadline arrives. `sent` tells, once, whether data was sent since it was last asked: sending is not told the time.
+    /// `sent` tells, once, whether data was sent since it was last asked: sending is not told the time.
     pub(crate) fn expire(
         &mut self,
         timeouts: &Timeouts,
-        timing: bool,
+        traffic: Traffic,
         now: Instant,
         sent: impl FnOnce() -> bool,
     ) -> Due {
@@ -163,8 +176,8 @@ impl Clock {
         if reached(unanswered.and_then(|ping| after(ping, timeouts.pong))) {
             return Due::PongOverdue;
         }
-        if reached(self.activity_at(timeouts, timing)) {
-            if timing {
+        if reached(self.activity_at(timeouts, traffic)) {
+            if traffic.is_timing {
                 return Due::MessageOverdue;
             }
             if !sent() {
@@ -172,7 +185,7 @@ impl Clock {
             }
             self.active = now;
         }
-        if unanswered.is_none() && reached(after(self.heard, timeouts.keepalive)) {
+        if unanswered.is_none() && reached(self.ping_at(timeouts, traffic)) {
             self.awaiting = Some(now);
             if timeouts.pong.is_none() {
                 // The answer has no deadline: the next Ping is an interval away.

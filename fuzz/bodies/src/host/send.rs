@@ -44,7 +44,8 @@ impl<R: Role> Host<R> {
         text.extend(payload);
         let invalid = kind == MessageKind::Text
             && (impossible_utf8(&text).is_some() || (part.is_last() && core::str::from_utf8(&text).is_err()));
-        let may = match (self.is_open(), &self.sending) {
+        let may_end = self.sending.is_some() && !part.is_first() && self.may_answer();
+        let may = match (self.is_open() || may_end, &self.sending) {
             (false, _) => Err(SendError::Closing),
             (true, None) if !part.is_first() => Err(SendError::NoMessage),
             (true, Some(_)) if part.is_first() => Err(SendError::MessageInProgress),
@@ -66,6 +67,8 @@ impl<R: Role> Host<R> {
         }
         let opcode = if part.is_first() { opcode_of(kind) } else { 0 };
         let first = if part.is_last() { 0x80 | opcode } else { opcode };
+        // It was not left to the host, or not any more.
+        let may = if may_end && result == Err(SendError::Closing) { Err(SendError::Closing) } else { may };
         self.check_sent(may, result.as_deref().map_err(|error| *error), first, payload);
     }
 
@@ -92,7 +95,8 @@ impl<R: Role> Host<R> {
             1010 => R::SIDE == Side::Client,
             code => [1000, 1001, 1005, 3000, 4999].contains(&code),
         };
-        let may = match (legal, self.is_open()) {
+        let may_answer = self.may_answer();
+        let may = match (legal, self.is_open() || may_answer) {
             (false, _) => Err(SendError::InvalidCloseCode),
             (true, false) => Err(SendError::Closing),
             (true, true) => Ok(()),
@@ -107,6 +111,8 @@ impl<R: Role> Host<R> {
         if result.is_ok() {
             self.ping = None;
         }
+        // It was not left to the host, or not any more.
+        let may = if may_answer && result == Err(SendError::Closing) { Err(SendError::Closing) } else { may };
         self.check_sent(may, result.map(|len| &out[..len]), 0x88, &body);
     }
 }
