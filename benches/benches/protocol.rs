@@ -5,7 +5,8 @@ use std::{hint::black_box, time::Duration};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ws_benches::{Content, client_frames};
 use ws_proto::{
-    Client, Config, Endpoint, EntropyError, Event, Instant, Message, MessageBuffer, Negotiated, Server,
+    Client, Config, Endpoint, EntropyError, Event, Instant, Message, MessageBuffer, Server,
+    endpoint::Negotiated,
     mask::{Mask, MaskingKey},
     server,
 };

@@ -3,8 +3,8 @@
 use std::hint::black_box;
 
 use ws_proto::{
-    Side,
     frame::{FrameHeader, Opcode},
+    role::Side,
     server::{Head, OriginPolicy, Request},
 };
 

@@ -1,8 +1,9 @@
 //! The group `deflate`: a server that echoes compressed messages, what it takes, sends and holds.
 
 use ws_proto::{
-    Client, Config, Endpoint, Event, Instant, Message, MessageBuffer, Negotiated, Server,
+    Client, Config, Endpoint, Event, Instant, Message, MessageBuffer, Server,
     deflate::{Deflater, Inflater, Parameters, Settings},
+    endpoint::Negotiated,
     frame::{FrameHeader, Rsv},
     server,
 };

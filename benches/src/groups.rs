@@ -1,6 +1,6 @@
 //! The workloads, and who takes part in which.
 
-use ws_proto::Side;
+use ws_proto::role::Side;
 
 use crate::{
     Content, client_frames,

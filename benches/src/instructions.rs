@@ -1,6 +1,6 @@
 //! Workloads of our own crate whose instructions callgrind counts: unlike times, they do not move.
 
-use ws_proto::Side;
+use ws_proto::role::Side;
 
 use crate::{
     Content, client_frames,

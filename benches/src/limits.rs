@@ -15,7 +15,7 @@ mod safe;
 
 use std::hint::black_box;
 
-use ws_proto::Side;
+use ws_proto::role::Side;
 
 use crate::{
     Content,

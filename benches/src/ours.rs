@@ -3,10 +3,12 @@
 use std::hint::black_box;
 
 use ws_proto::{
-    Client, Config, Connection, Endpoint, Entropy, EntropyError, Event, Instant, Message, MessageBuffer,
-    Negotiated, Next, Pending, Server, Side, client,
+    Client, Config, Connection, Endpoint, Entropy, EntropyError, Event, Instant, Message, MessageBuffer, Next,
+    Pending, Server, client,
+    endpoint::Negotiated,
     frame::Frame,
     mask::{Mask, MaskingKey},
+    role::Side,
     server,
     utf8::Validator,
 };

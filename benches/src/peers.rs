@@ -1,6 +1,6 @@
 //! The other crates, each behind a feature of its own.
 
-use ws_proto::Side;
+use ws_proto::role::Side;
 
 use crate::{
     deflate::Echoes,

@@ -1,7 +1,9 @@
 use ws_proto::{
-    Client, Config, Endpoint, Fault, Instant, MessageKind, Negotiated, Part, Role, SendError, Server, Side,
-    client,
+    Client, Config, Endpoint, Instant, MessageKind, Part, SendError, Server, client,
     deflate::{Deflater, Inflater, Parameters, Settings, WindowBits},
+    endpoint::Negotiated,
+    error::Fault,
+    role::{Role, Side},
     server::{self, OriginPolicy},
 };
 

@@ -1,6 +1,11 @@
 use ws_proto::{
-    Client, Closed, Config, Control, Data, Endpoint, Event, Fault, Instant, MessageBuffer, MessageKind,
-    Negotiated, ReceiveError, Role, Server, State, Storage, Trace, Transmit,
+    Client, Closed, Config, Control, Endpoint, Event, Instant, MessageBuffer, MessageKind, ReceiveError, Server,
+    State, Transmit,
+    connection::Storage,
+    endpoint::{Negotiated, Trace},
+    error::Fault,
+    message::Data,
+    role::Role,
 };
 
 use crate::{Keys, TestClient, Told, read, wire};

@@ -1,4 +1,4 @@
-use ws_proto::Side;
+use ws_proto::role::Side;
 
 use crate::{
     noise,

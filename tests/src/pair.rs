@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use ws_proto::{Client, Config, Endpoint, Instant, Negotiated, Role, Server, State};
+use ws_proto::{Client, Config, Endpoint, Instant, Server, State, endpoint::Negotiated, role::Role};
 
 use crate::{Host, Keys, TestClient};
 

@@ -1,4 +1,4 @@
-use ws_proto::{Endpoint, MessageBuffer, Role, Storage, Trace};
+use ws_proto::{Endpoint, MessageBuffer, connection::Storage, endpoint::Trace, role::Role};
 
 /// Reads the front of `bytes` to the storage of `buffer`, as much as there is room for, and returns the rest.
 ///

@@ -1,4 +1,4 @@
-use ws_proto::{CloseCode, Message, MessageKind, Part, Role, SendError, Trace};
+use ws_proto::{CloseCode, Message, MessageKind, Part, SendError, endpoint::Trace, role::Role};
 
 use crate::Host;
 

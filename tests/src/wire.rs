@@ -1,4 +1,7 @@
-use ws_proto::{Fault, ReceiveErrorKind, Side};
+use ws_proto::{
+    error::{Fault, ReceiveErrorKind},
+    role::Side,
+};
 
 /// The bit that ends a message.
 pub const FIN: u8 = 0x80;

@@ -1,8 +1,10 @@
 //! What compression holds: as much as it says, and of a bomb no more than the limit.
 
 use ws_proto::{
-    Config, Fault, Instant, Message, MessageBuffer, ReceiveErrorKind, Side,
+    Config, Instant, Message, MessageBuffer,
     deflate::{Deflater, INFLATER_BYTES, Inflater, WindowBits},
+    error::{Fault, ReceiveErrorKind},
+    role::Side,
 };
 use ws_tests::{
     BINARY, Compressor, Counting, FIN, RSV1, bare_config, deflating_client, deflating_server, growth, inflated,

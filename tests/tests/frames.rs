@@ -1,8 +1,10 @@
 //! One table of what is said and its bytes, run through every way to produce and to take them.
 
 use ws_proto::{
-    Data, MessageBuffer, MessageKind, Part, Role, Side,
+    MessageBuffer, MessageKind, Part,
     frame::{Decoder, FrameHeader, Opcode, Rsv},
+    message::Data,
+    role::{Role, Side},
 };
 use ws_tests::{
     BINARY, CLOSE, CONTINUATION, FIN, Host, KEY, PING, PONG, Say, TEXT, bare_config, client, frame, header,
@@ -135,7 +137,7 @@ fn check_pieces<R: Role>(row: &Row, host: impl Fn() -> Host<R>, pieces: &[&[u8]]
     }
 }
 
-fn through_buffer<R: Role, S: ws_proto::Storage>(
+fn through_buffer<R: Role, S: ws_proto::connection::Storage>(
     mut host: Host<R>,
     mut buffer: MessageBuffer<S>,
     pieces: &[&[u8]],
@@ -146,7 +148,7 @@ fn through_buffer<R: Role, S: ws_proto::Storage>(
     host
 }
 
-fn through_shared<R: Role, S: ws_proto::Storage>(
+fn through_shared<R: Role, S: ws_proto::connection::Storage>(
     mut host: Host<R>,
     mut buffer: MessageBuffer<S>,
     pieces: &[&[u8]],

@@ -1,8 +1,10 @@
 //! An endpoint holds no heap: a counting allocator watches it take every hostile input.
 
 use ws_proto::{
-    Client, Config, Endpoint, Event, Fault, Instant, MessageBuffer, MessageKind, Negotiated, Part, Role, Server,
-    Side, Transmit,
+    Client, Config, Endpoint, Event, Instant, MessageBuffer, MessageKind, Part, Server, Transmit,
+    endpoint::Negotiated,
+    error::Fault,
+    role::{Role, Side},
 };
 use ws_tests::{Counting, Keys, allocations, hostile_inputs};
 

@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use cpu_time::ThreadTime;
-use ws_proto::{Config, Fault, MessageBuffer, ReceiveErrorKind, Retention, Role, Storage};
+use ws_proto::{
+    Config, MessageBuffer,
+    connection::{Retention, Storage},
+    error::{Fault, ReceiveErrorKind},
+    role::Role,
+};
 use ws_tests::{
     BINARY, CLOSE, CONTINUATION, FIN, Host, KEY, PING, TEXT, Told, bare_config, client, close_of, from_peer,
     header, masked, noise, on_both, parse, server,
@@ -22,7 +27,7 @@ fn limited(change: impl FnOnce(&mut Config)) -> Config {
 
 /// A header as the peer of `R` sends it.
 fn peer_header<R: Role>(first: u8, len: u64) -> Vec<u8> {
-    header(first, len, (R::SIDE == ws_proto::Side::Server).then_some(KEY))
+    header(first, len, (R::SIDE == ws_proto::role::Side::Server).then_some(KEY))
 }
 
 /// Receives `before`, then a header without its payload, byte by byte: refused by its last byte at the latest.
@@ -165,12 +170,12 @@ fn announces<R: Role>(mut host: Host<R>, len: u64) {
     let mut own = [0; 200];
     let mut shared = MessageBuffer::new(&mut own[..]);
     let endpoint = match R::SIDE {
-        ws_proto::Side::Server => {
+        ws_proto::role::Side::Server => {
             let mut host = server(&limited(|config| config.max_message_len = u64::MAX));
             host.receive_shared(&mut shared, &masked_header(len));
             host.error
         }
-        ws_proto::Side::Client => {
+        ws_proto::role::Side::Client => {
             let mut host = client(&limited(|config| config.max_message_len = u64::MAX));
             host.receive_shared(&mut shared, &header(BINARY, len, None));
             host.error

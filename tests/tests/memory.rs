@@ -4,8 +4,8 @@ use core::time::Duration;
 
 use proptest::{collection::vec, prelude::*};
 use ws_proto::{
-    Cause, CloseCode, Config, Connection, Control, Endpoint, Event, Instant, Message, MessageBuffer, Negotiated,
-    Next, Output, Pending, Server, State,
+    Cause, CloseCode, Config, Connection, Control, Endpoint, Event, Instant, Message, MessageBuffer, Next,
+    Pending, Server, State, connection::Output, endpoint::Negotiated,
 };
 use ws_tests::{
     BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, RawFrame, TEXT, echo, frame, masked, noise, opened, parse,

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use proptest::{collection::vec, prelude::*};
 use ws_proto::{
-    Cause, Client, CloseCode, Config, Connection, Endpoint, Event, Fault, FixedQueue, Instant, Message,
-    MessageKind, Negotiated, OpenFrame, Output, Part, Pending, Prepared, Role, SendError, Server, State,
+    Cause, Client, CloseCode, Config, Connection, Endpoint, Event, Instant, Message, MessageKind, Part, Pending,
+    SendError, Server, State,
+    connection::{FixedQueue, Output},
+    endpoint::{Negotiated, OpenFrame, Prepared},
+    error::Fault,
     frame::FrameHeader,
+    role::Role,
 };
 use ws_tests::{
     BINARY, CLOSE, FIN, Host, Keys, PING, PONG, Pair, Say, TEXT, TestClient, Told, bare_config, client, close_of,
@@ -189,7 +193,7 @@ fn frames_begin_only_where_parts_may_come() {
         refused(&mut host, Text, First, 1, SendError::MessageInProgress);
         refused(&mut host, Binary, Last, 1, SendError::KindMismatch);
         refused(&mut host, Text, Last, 0, SendError::InvalidUtf8);
-        let len = 6 - if R::SIDE == ws_proto::Side::Server { 4 } else { 0 };
+        let len = 6 - if R::SIDE == ws_proto::role::Side::Server { 4 } else { 0 };
         let small = host.endpoint.begin_frame(Text, Last, 1, &mut [0; 1]).map(drop);
         assert_eq!(small, Err(SendError::BufferTooSmall { needed: len }));
         let mut frame = begin(&mut host, Text, Last, 1).unwrap();
@@ -282,7 +286,7 @@ fn the_answer_to_a_close_waits_for_the_end_of_a_frame() {
         host.now = Instant::from_millis(9_000);
         add(&mut host, &mut frame, b"ab").unwrap();
         assert_eq!(decoded(&host.output), [(BINARY, b"ab".to_vec()), (CLOSE, b"\x03\xE8".to_vec())]);
-        let linger = if R::SIDE == ws_proto::Side::Server { 1_000 } else { 5_000 };
+        let linger = if R::SIDE == ws_proto::role::Side::Server { 1_000 } else { 5_000 };
         assert_eq!(host.endpoint.poll_timeout(), Some(Instant::from_millis(9_000 + linger)));
         host.receive_eof();
         assert_eq!((host.closed().clean, host.closed().cause, host.shutdowns), (true, Cause::Peer, 1));

@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use proptest::{collection::vec, prelude::*, sample::Index};
-use ws_proto::{Config, Deadlines, Fault, Instant, MessageBuffer, MessageKind, Part, Role, Side};
+use ws_proto::{
+    Config, Instant, MessageBuffer, MessageKind, Part,
+    error::Fault,
+    host::Deadlines,
+    role::{Role, Side},
+};
 use ws_tests::{
     BINARY, CLOSE, CONTINUATION, FIN, Host, Outcome, PING, PONG, Pair, Say, TEXT, bare_config, client, from_peer,
     hostile_inputs, noise, server, told_of, two_way_splits,

@@ -1,6 +1,10 @@
 //! Each `ReceiveErrorKind`, the Close that the peer is sent, and the section that the text names.
 
-use ws_proto::{Fault, ReceiveErrorKind, Role, frame::FrameError};
+use ws_proto::{
+    error::{Fault, ReceiveErrorKind},
+    frame::FrameError,
+    role::Role,
+};
 use ws_tests::{
     BINARY, CLOSE, CONTINUATION, FIN, Host, PING, PONG, TEXT, bare_config, client, code_of, noise, on_both, server,
 };

@@ -3,12 +3,14 @@
 use core::fmt::Debug;
 
 use ws_proto::{
-    Client, CloseCode, Config, ControlFrame, Endpoint, EntropyError, Fault, HandshakeError, Instant, Message,
-    MessageBuffer, MessageKind, Negotiated, Output, Part, Prepared, SendError, Server, Transmit, client,
-    connection::{Failure, Memory},
+    Client, CloseCode, Config, Endpoint, EntropyError, Instant, Message, MessageBuffer, MessageKind, Part,
+    SendError, Server, Transmit, client,
+    connection::{Failure, Memory, Output},
     deflate::{Deflater, Inflater, Settings, WindowBits},
+    endpoint::{ControlFrame, Negotiated, Prepared},
+    error::Fault,
     frame::Frame,
-    handshake::{SingleField, WriteError},
+    handshake::{HandshakeError, SingleField, WriteError},
     host::Pool,
     mask::MaskingKey,
     server::{self, OriginPolicy},

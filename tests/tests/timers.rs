@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use ws_proto::{Cause, CloseCode, Closed, Config, Fault, Instant, Message, Output, Role, Server, Side, State};
+use ws_proto::{
+    Cause, CloseCode, Closed, Config, Instant, Message, Server, State,
+    connection::Output,
+    error::Fault,
+    role::{Role, Side},
+};
 use ws_tests::{BINARY, CLOSE, FIN, Host, PING, PONG, Pair, Say, TEXT, bare_config, on_both, server};
 
 const SECOND: u64 = 1000;

@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use ws_proto::{
-    Client, Config, Endpoint, Fault, Instant, MessageBuffer, MessageKind, Negotiated, Output, Part, Prepared,
-    ReceiveError, Role, Server, State, Trace, frame::FrameHeader,
+    Client, Config, Endpoint, Instant, MessageBuffer, MessageKind, Part, ReceiveError, Server, State,
+    connection::Output,
+    endpoint::{Negotiated, Prepared, Trace},
+    error::Fault,
+    frame::FrameHeader,
+    role::Role,
 };
 use ws_tests::{
     BINARY, CLOSE, CONTINUATION, FIN, Host, Keys, PING, PONG, Say, TEXT, TestClient, bare_config, masked,

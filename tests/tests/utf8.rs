@@ -1,6 +1,6 @@
 //! Text fails at the first byte that cannot be UTF-8, wherever frames and reads are cut.
 
-use ws_proto::{MessageBuffer, ReceiveErrorKind, Role, utf8::Validator};
+use ws_proto::{MessageBuffer, error::ReceiveErrorKind, role::Role, utf8::Validator};
 use ws_tests::{
     CONTINUATION, FIN, Host, PING, TEXT, Told, bare_config, client, frame, from_peer, header, masked, on_both,
     server, two_way_splits,

@@ -68,7 +68,7 @@ pub struct Config {
     /// How the peer's Close is answered if it comes before ours. By default the endpoint answers at once.
     pub close_reply: CloseReply,
     /// How long the transport may take none of the output that waits for it. 30 s: a mobile network that has lost
-    /// its signal may come back. Observed by what writes: `Output`, [`WriteDeadline`](crate::WriteDeadline), drivers.
+    /// its signal may come back. Observed by what writes: `Output`, [`WriteDeadline`](crate::connection::WriteDeadline), drivers.
     pub write_timeout: Option<Duration>,
     /// The rate, in bytes per second, that a peer has to take output at: what waits must be gone within
     /// `write_timeout` plus its length over this rate. 1,024: slower than any network in use, fast enough that a

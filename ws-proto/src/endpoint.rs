@@ -558,7 +558,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     }
 
     /// Writes our Close to `out` (131 bytes always suffice) and starts the closing handshake, or answers the peer's Close if
-    /// that was left to the host ([`CloseReply::ByHost`](crate::CloseReply::ByHost)); returns its length.
+    /// that was left to the host ([`CloseReply::ByHost`](crate::config::CloseReply::ByHost)); returns its length.
     ///
     /// A reason longer than 123 bytes is cut at a character boundary. [`CloseCode::NO_STATUS`] makes a Close
     /// without code and reason. What the peer still sends is delivered until its Close arrives.

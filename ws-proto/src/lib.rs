@@ -82,42 +82,36 @@ extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod close;
+pub mod config;
+pub mod connection;
 #[cfg(feature = "deflate")]
 pub mod deflate;
+pub mod endpoint;
+pub mod error;
 pub mod frame;
 #[cfg(doc)]
 pub mod guide;
 pub mod handshake;
-pub mod mask;
-pub mod utf8;
-
-mod close;
-mod config;
-pub mod connection;
-mod endpoint;
-mod error;
-mod event;
 #[cfg(feature = "alloc")]
 pub mod host;
-mod message;
-mod role;
+pub mod mask;
+pub mod message;
+pub mod role;
+pub mod utf8;
+
+mod event;
 mod time;
 
-pub use close::{CloseCode, MAX_REASON_LEN};
-pub use config::{CloseReply, Config};
-pub use connection::{
-    Connection, FixedQueue, MessageBuffer, Next, Output, Pending, Retention, Storage, WriteDeadline,
-};
-pub use endpoint::{
-    Cause, Closed, ControlFrame, Endpoint, Negotiated, OpenFrame, Prepared, State, Trace, Transmit,
-};
-pub use error::{Fault, ReceiveError, ReceiveErrorKind, SendError};
+pub use close::CloseCode;
+pub use config::Config;
+pub use connection::{Connection, MessageBuffer, Next, Pending};
+pub use endpoint::{Cause, Closed, Endpoint, State, Transmit};
+pub use error::{ReceiveError, SendError};
 pub use event::{Control, Event};
-pub use handshake::{HandshakeError, client, server};
-#[cfg(feature = "alloc")]
-pub use host::Deadlines;
-pub use message::{Data, Message, MessageKind, Part};
-pub use role::{Client, Entropy, EntropyError, Role, Server, Side};
+pub use handshake::{client, server};
+pub use message::{Message, MessageKind, Part};
+pub use role::{Client, Entropy, EntropyError, Server};
 pub use time::Instant;
 
 /// The program in the README compiles and does what it says.

@@ -2,8 +2,7 @@ use core::{convert::Infallible, fmt, time::Duration};
 use std::{io, sync::Arc};
 
 use ws_proto::{
-    HandshakeError,
-    handshake::WriteError,
+    handshake::{HandshakeError, WriteError},
     server::{Handshake, Head as Parsed, OriginMismatch, OriginPolicy, PlainRequest, Request},
 };
 

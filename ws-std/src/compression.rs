@@ -57,7 +57,7 @@ pub(crate) struct Compression {
 impl Compression {
     /// What `endpoint` needs, from `pool`.
     #[cfg(feature = "deflate")]
-    pub(crate) fn new<R: ws_proto::Role>(endpoint: &Endpoint<R>, pool: Option<&Arc<Pool>>) -> Self {
+    pub(crate) fn new<R: ws_proto::role::Role>(endpoint: &Endpoint<R>, pool: Option<&Arc<Pool>>) -> Self {
         Self { pool: pool.filter(|_| endpoint.deflate().is_some()).cloned(), ..Self::default() }
     }
 
@@ -78,7 +78,7 @@ impl Compression {
 
     /// Appends a message to `out`, compressed if that is on and worth it.
     #[inline(always)]
-    pub(crate) fn write<R: ws_proto::Role>(
+    pub(crate) fn write<R: ws_proto::role::Role>(
         &mut self,
         endpoint: &mut Endpoint<R>,
         message: Message<'_>,
@@ -93,7 +93,7 @@ impl Compression {
 
     #[cfg(feature = "deflate")]
     #[inline(never)]
-    fn write_deflated<R: ws_proto::Role>(
+    fn write_deflated<R: ws_proto::role::Role>(
         &mut self,
         endpoint: &mut Endpoint<R>,
         message: Message<'_>,
@@ -103,7 +103,7 @@ impl Compression {
     }
 
     /// Appends part of a message to `out`, compressed if that is on.
-    pub(crate) fn write_part<R: ws_proto::Role>(
+    pub(crate) fn write_part<R: ws_proto::role::Role>(
         &mut self,
         endpoint: &mut Endpoint<R>,
         kind: MessageKind,
@@ -184,7 +184,7 @@ impl Compression {
 
 #[cfg(all(test, feature = "deflate"))]
 mod tests {
-    use ws_proto::{Config, Instant, Negotiated, Server, deflate::Inflater, server};
+    use ws_proto::{Config, Instant, Server, deflate::Inflater, endpoint::Negotiated, server};
 
     use super::*;
 

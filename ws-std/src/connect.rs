@@ -7,9 +7,9 @@ use std::{io, net::TcpStream, time::Instant};
 
 use url::{Position, Url};
 use ws_proto::{
-    Entropy, HandshakeError,
+    Entropy,
     client::{Answer, Handshake, Refusal, Request, Response},
-    handshake::WriteError,
+    handshake::{HandshakeError, WriteError},
 };
 
 #[cfg(feature = "deflate")]

@@ -4,8 +4,8 @@ use core::{fmt, mem, time::Duration};
 use std::{io, net::SocketAddr, sync::Arc, thread};
 
 use ws_proto::{
-    Endpoint, HandshakeError,
-    handshake::{Fields, WriteError},
+    Endpoint,
+    handshake::{Fields, HandshakeError, WriteError},
     server::{Accept, Handshake, Head as Parsed, OriginPolicy, PlainRequest, Request, Subprotocol},
 };
 

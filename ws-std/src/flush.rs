@@ -3,7 +3,7 @@
 //! One thread writes at a time. Whoever queues bytes while another thread writes leaves them to the writer, which takes all there is
 //! before it stops: the order of encoding is the order on the wire.
 //!
-//! - A writing half ([`flush`]) writes until nothing is left, or the peer has been too slow: the [`WriteDeadline`](ws_proto::WriteDeadline) of the
+//! - A writing half ([`flush`]) writes until nothing is left, or the peer has been too slow: the [`WriteDeadline`](ws_proto::connection::WriteDeadline) of the
 //!   connection has passed.
 //! - The reading half ([`flush_before_read`]) writes for a moment, then reads, and tries again later. Were both sides' readers stuck in a write,
 //!   neither would ever be released.
@@ -14,7 +14,7 @@
 use core::time::Duration;
 use std::{io, net::Shutdown, time::Instant};
 
-use ws_proto::{CloseCode, Message, MessageKind, Part, Prepared, SendError, Server, State};
+use ws_proto::{CloseCode, Message, MessageKind, Part, SendError, Server, State, endpoint::Prepared};
 
 use crate::{
     error::{Error, Result},

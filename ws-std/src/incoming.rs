@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::{io, time::Instant};
 
-use ws_proto::{CloseCode, Closed, Data, Event, Message, MessageBuffer, ReceiveError};
+use ws_proto::{CloseCode, Closed, Event, Message, MessageBuffer, ReceiveError, message::Data};
 
 use crate::{
     compression::Compression,

@@ -97,7 +97,8 @@ pub use websocket::{Received, ReceivedPart, Reply, WebSocket};
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate;
 pub use ws_proto::{
-    self as proto, Cause, CloseCode, Closed, Config, Control, Event, Message, MessageKind, Part, Prepared, State,
+    self as proto, Cause, CloseCode, Closed, Config, Control, Event, Message, MessageKind, Part, State,
+    endpoint::Prepared,
 };
 
 use role::{Client, Role};

@@ -14,7 +14,7 @@ use std::{
     time::Instant,
 };
 
-use ws_proto::{Config, Endpoint, Side, State};
+use ws_proto::{Config, Endpoint, State, role::Side};
 
 use crate::{
     clock::Clock, compression::Compression, flush::flush_before_read, output::Core, role::Role,
@@ -263,7 +263,7 @@ fn linger<L: Link>(link: &mut L) {
     while link.core().is_lingering() {
         let Ok(pause) = flush_before_read(link) else { return };
         let now = Instant::now();
-        let patient = <L::Role as ws_proto::Role>::SIDE == Side::Server || pause.is_some();
+        let patient = <L::Role as ws_proto::role::Role>::SIDE == Side::Server || pause.is_some();
         let timeout = link.core().endpoint.poll_timeout().and_then(|at| clock.to_system(at));
         // Dropping a connection never takes for ever, whatever the application has chosen for its reads.
         let timeout = timeout.or_else(|| now.checked_add(LINGER));

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::{io, net::Shutdown, time::Instant};
 
-use ws_proto::HandshakeError;
+use ws_proto::handshake::HandshakeError;
 
 use crate::{
     clock::Clock,

@@ -4,8 +4,9 @@ use core::time::Duration;
 use std::io;
 
 use ws_proto::{
-    CloseCode, Closed, Config, ControlFrame, Endpoint, Instant, Message, Retention, SendError, State, Transmit,
-    WriteDeadline,
+    CloseCode, Closed, Config, Endpoint, Instant, Message, SendError, State, Transmit,
+    connection::{Retention, WriteDeadline},
+    endpoint::ControlFrame,
 };
 
 use crate::{

@@ -9,7 +9,7 @@ use crate::OsEntropy;
 pub type Client = ws_proto::Client<OsEntropy>;
 
 /// A role as this crate drives it.
-pub trait Role: ws_proto::Role + Send + Sized {
+pub trait Role: ws_proto::role::Role + Send + Sized {
     /// Frames a message where it lies, if this side needs not mask it.
     #[doc(hidden)]
     fn send_shared<'p>(

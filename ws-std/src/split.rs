@@ -1,7 +1,9 @@
 use core::fmt;
 use std::{io, sync::Arc, time::Duration};
 
-use ws_proto::{CloseCode, Closed, Data, Event, Message, MessageKind, Part, Prepared, SendError, Server};
+use ws_proto::{
+    CloseCode, Closed, Event, Message, MessageKind, Part, SendError, Server, endpoint::Prepared, message::Data,
+};
 
 use crate::{
     Role,

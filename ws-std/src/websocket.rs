@@ -2,8 +2,8 @@ use core::{fmt, time::Duration};
 use std::sync::Arc;
 
 use ws_proto::{
-    CloseCode, Closed, Config, Data, Endpoint, Event, Message, MessageBuffer, MessageKind, Part, Prepared, Server,
-    State,
+    CloseCode, Closed, Config, Endpoint, Event, Message, MessageBuffer, MessageKind, Part, Server, State,
+    endpoint::Prepared, message::Data,
 };
 
 use crate::{
@@ -98,7 +98,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     /// for a peer that takes none of our bytes.
     pub fn from_handshake(role: R, transport: T, received: Vec<u8>, config: &Config) -> Self {
         let clock = Clock::new();
-        let endpoint = Endpoint::new(role, config, ws_proto::Negotiated::default(), clock.now());
+        let endpoint = Endpoint::new(role, config, ws_proto::endpoint::Negotiated::default(), clock.now());
         let buffer = MessageBuffer::from(received);
         Self::new(endpoint, Compression::default(), transport, buffer, clock, config)
     }

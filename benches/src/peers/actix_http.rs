@@ -3,7 +3,7 @@
 use actix_codec::{Decoder, Encoder};
 use actix_http::ws::{Codec, Frame, Message};
 use bytes::{Bytes, BytesMut};
-use ws_proto::Side;
+use ws_proto::role::Side;
 
 use super::{LONGEST, READ_LEN};
 use crate::{

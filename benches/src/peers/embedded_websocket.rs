@@ -1,5 +1,5 @@
 use embedded_websocket::{WebSocketSendMessageType, WebSocketServer, WebSocketState};
-use ws_proto::Side;
+use ws_proto::role::Side;
 
 use super::{LONGEST, READ_LEN};
 use crate::{

@@ -1,5 +1,5 @@
 use fastwebsockets::{FragmentCollector, Frame, OpCode, Payload, Role, WebSocket};
-use ws_proto::Side;
+use ws_proto::role::Side;
 
 use crate::{
     contender::{Decode, Encode, Masking},

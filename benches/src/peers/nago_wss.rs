@@ -6,7 +6,7 @@ use nago_wss::proto::{
     mask,
     opcode::OpCode,
 };
-use ws_proto::Side;
+use ws_proto::role::Side;
 
 use super::{LONGEST, READ_LEN};
 use crate::{

@@ -1,6 +1,6 @@
 use bytes::BytesMut;
 use ratchet_rs::{Message, NoExt, PayloadType, Role, WebSocket, WebSocketConfig};
-use ws_proto::Side;
+use ws_proto::role::Side;
 
 use super::LONGEST;
 use crate::{

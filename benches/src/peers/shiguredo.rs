@@ -2,7 +2,7 @@ use shiguredo_websocket::{
     ClientConnectionOptions, ConnectionEvent, ConnectionOutput, RandomSource, ServerConnectionOptions, Timestamp,
     WebSocketClientConnection, WebSocketServerConnection,
 };
-use ws_proto::Side;
+use ws_proto::role::Side;
 
 use super::LONGEST;
 use crate::{

@@ -8,7 +8,7 @@ use sockudo_ws::{
     protocol::{CompressedProtocol, Protocol},
     utf8::Utf8Stream,
 };
-use ws_proto::Side;
+use ws_proto::role::Side;
 
 use super::{LONGEST, READ_LEN};
 use crate::{

@@ -5,7 +5,7 @@ use soketto::{
     connection::Builder,
     handshake::{Client, Server, ServerResponse, server::Response},
 };
-use ws_proto::Side;
+use ws_proto::role::Side;
 
 use crate::{
     contender::{Decode, Encode, HOST, Handshake, Masking, Open, TARGET},

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
 use tokio_websockets::{ClientBuilder, Limits, Message, ServerBuilder, WebSocketStream};
-use ws_proto::Side;
+use ws_proto::role::Side;
 
 use crate::{
     contender::{Decode, Encode, Handshake, Open, URL},

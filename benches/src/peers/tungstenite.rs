@@ -1,6 +1,6 @@
 use bytes::Bytes;
 use tungstenite::{Message, WebSocket, protocol::Role};
-use ws_proto::Side;
+use ws_proto::role::Side;
 
 use crate::{
     contender::{Decode, Encode, Handshake, Open, URL},

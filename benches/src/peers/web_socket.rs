@@ -1,5 +1,5 @@
 use web_socket::{Event, WebSocket};
-use ws_proto::Side;
+use ws_proto::role::Side;
 
 use crate::{
     contender::{Decode, Encode},

@@ -1,5 +1,5 @@
 use websocket_sans_io::{FrameInfo, Opcode, WebsocketFrameDecoder, WebsocketFrameEncoder, WebsocketFrameEvent};
-use ws_proto::Side;
+use ws_proto::role::Side;
 
 use super::READ_LEN;
 use crate::{

@@ -1,5 +1,5 @@
 use ws_framer::{WsFrame, WsRxFramer, WsTxFramer};
-use ws_proto::Side;
+use ws_proto::role::Side;
 
 use crate::{
     contender::{Decode, Encode},

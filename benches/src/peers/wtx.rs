@@ -3,7 +3,7 @@ use std::{
     io::{Read, Write},
 };
 
-use ws_proto::Side;
+use ws_proto::role::Side;
 use wtx::{
     collection::Vector,
     misc::UriRef,

@@ -1,6 +1,6 @@
 use bytes::Bytes;
 use futures::SinkExt;
-use ws_proto::Side;
+use ws_proto::role::Side;
 use yawc::{CompressionLevel, Options, Role, WebSocket, frame::Frame, mask};
 
 use super::LONGEST;

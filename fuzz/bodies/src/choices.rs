@@ -1,6 +1,6 @@
 use core::{ops::Range, time::Duration};
 
-use ws_proto::{CloseReply, Config, Entropy, EntropyError};
+use ws_proto::{Config, Entropy, EntropyError, config::CloseReply};
 
 /// Bytes that decide what happens, used in turn and then from the first again.
 #[derive(Clone, Debug)]

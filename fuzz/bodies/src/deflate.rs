@@ -10,8 +10,9 @@ pub use negotiation::deflate_negotiation;
 pub use round_trip::deflate_round_trip;
 
 use ws_proto::{
-    Instant, Message, Negotiated,
+    Instant, Message,
     deflate::{Parameters, Settings, WindowBits},
+    endpoint::Negotiated,
     server::{self, OriginPolicy},
 };
 

@@ -1,4 +1,4 @@
-use ws_proto::{Client, Endpoint, Instant, Negotiated, Role, Server};
+use ws_proto::{Client, Endpoint, Instant, Server, endpoint::Negotiated, role::Role};
 
 use super::{
     choices::{Choices, Keys},

@@ -3,8 +3,9 @@
 mod send;
 
 use ws_proto::{
-    Cause, CloseCode, Closed, Control, Endpoint, Event, Fault, Instant, MessageKind, Part, ReceiveError, Role,
-    Side, State, Transmit,
+    Cause, CloseCode, Closed, Control, Endpoint, Event, Instant, MessageKind, Part, ReceiveError, State, Transmit,
+    error::Fault,
+    role::{Role, Side},
 };
 
 use super::reference::{Frame, Reference, Told};

@@ -1,6 +1,6 @@
 //! A receiver that has all bytes at once and takes them one by one, from the text of RFC 6455.
 
-use ws_proto::{CloseCode, Config, MessageKind, ReceiveErrorKind, Side, frame::FrameError};
+use ws_proto::{CloseCode, Config, MessageKind, error::ReceiveErrorKind, frame::FrameError, role::Side};
 
 /// What an application learns.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 use ws_proto::{
-    Cause, Client, CloseCode, Closed, Config, Control, Endpoint, Event, Instant, Message, MessageKind, Negotiated,
-    Part, Prepared, Role, Server, State, Transmit,
+    Cause, Client, CloseCode, Closed, Config, Control, Endpoint, Event, Instant, Message, MessageKind, Part,
+    Server, State, Transmit,
+    endpoint::{Negotiated, Prepared},
+    role::Role,
 };
 
 use super::{

@@ -1,6 +1,10 @@
 use ws_proto::{
-    Client, Config, Control, Endpoint, Event, Fault, Instant, Message, MessageBuffer, Negotiated, ReceiveError,
-    ReceiveErrorKind, Role, Server, State, Storage, Transmit,
+    Client, Config, Control, Endpoint, Event, Instant, Message, MessageBuffer, ReceiveError, Server, State,
+    Transmit,
+    connection::Storage,
+    endpoint::Negotiated,
+    error::{Fault, ReceiveErrorKind},
+    role::Role,
 };
 
 use super::{

@@ -19,7 +19,9 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 use ws_proto::{
-    CloseCode, Endpoint, Event, Message, MessageBuffer, Output, Pending, Role, SendError, connection::Outgoing,
+    CloseCode, Endpoint, Event, Message, MessageBuffer, Pending, SendError,
+    connection::{Outgoing, Output},
+    role::Role,
 };
 
 /// With more output than this, the peer is not read from.

@@ -10,8 +10,9 @@ use ws_hosts::{
     tokio_websocket::{Reader, Writer, split_open},
 };
 use ws_proto::{
-    Client, CloseCode, Config, Entropy, HandshakeError, Instant, Message,
+    Client, CloseCode, Config, Entropy, Instant, Message,
     client::{self, HttpVersion, Offer},
+    handshake::HandshakeError,
     server::{Accept, OriginPolicy},
 };
 

@@ -21,7 +21,9 @@ use ws_hosts::{
     tokio_websocket::{Reader, Writer, split_open},
 };
 use ws_proto::{
-    CloseCode, Config, Endpoint, Instant, Message, Negotiated, Role, Server, client,
+    CloseCode, Config, Endpoint, Instant, Message, Server, client,
+    endpoint::Negotiated,
+    role::Role,
     server::{Accept, OriginPolicy},
 };
 

@@ -1,8 +1,10 @@
 //! The peer's Close, left to the host to answer.
 
 use ws_proto::{
-    Cause, CloseCode, CloseReply, Closed, Connection, Control, Instant, MessageKind, Next, Output, Part, Pending,
-    Role, SendError, Side, State,
+    Cause, CloseCode, Closed, Connection, Control, Instant, MessageKind, Next, Part, Pending, SendError, State,
+    config::CloseReply,
+    connection::Output,
+    role::{Role, Side},
 };
 use ws_tests::{BINARY, CLOSE, FIN, Host, Say, Told, masked, on_both, server};
 

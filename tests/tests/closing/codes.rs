@@ -1,6 +1,11 @@
 //! Codes and reasons of a Close (RFC 6455 section 7.4).
 
-use ws_proto::{Cause, CloseCode, Closed, MAX_REASON_LEN, ReceiveErrorKind, Role, SendError, Side, State};
+use ws_proto::{
+    Cause, CloseCode, Closed, SendError, State,
+    close::MAX_REASON_LEN,
+    error::ReceiveErrorKind,
+    role::{Role, Side},
+};
 use ws_tests::{CLOSE, Host, Pair, Say, Told, on_both};
 
 use super::{body, config};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ws_proto::{Cause, CloseCode, Closed, Config, Control, Event, Instant, Role, Server, State, Transmit};
+use ws_proto::{Cause, CloseCode, Closed, Config, Control, Event, Instant, Server, State, Transmit, role::Role};
 use ws_tests::{CLOSE, FIN, Host, PING, PONG, Say, TEXT, TestClient, Told, masked, on_both, server};
 
 use super::{body, config};
@@ -184,7 +184,8 @@ fn a_client_without_keys_ends_without_a_close_and_shuts_down_once() {
 
 fn failing_client() -> Host<TestClient> {
     let role = ws_proto::Client::new(ws_tests::Keys::Failing(0));
-    let endpoint = ws_proto::Endpoint::new(role, &config(), ws_proto::Negotiated::default(), Instant::ZERO);
+    let endpoint =
+        ws_proto::Endpoint::new(role, &config(), ws_proto::endpoint::Negotiated::default(), Instant::ZERO);
     Host::new(endpoint)
 }
 

@@ -6,7 +6,7 @@ mod failures;
 mod order;
 mod table;
 
-use ws_proto::{CloseReply, Config};
+use ws_proto::{Config, config::CloseReply};
 
 /// The default configuration without keepalive: the only deadlines are those of closing.
 fn config() -> Config {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ws_proto::{Cause, CloseCode, Closed, Control, Event, MessageKind, Part, Role, SendError, State};
+use ws_proto::{Cause, CloseCode, Closed, Control, Event, MessageKind, Part, SendError, State, role::Role};
 use ws_tests::{CLOSE, FIN, Host, PING, Pair, Say, TEXT, Told, client, masked, on_both, server};
 
 use super::{body, config};

@@ -1,6 +1,11 @@
 //! Every order of events of a length, by a model of the closing table.
 
-use ws_proto::{Cause, CloseCode, CloseReply, Closed, Fault, Role, SendError, Side, State};
+use ws_proto::{
+    Cause, CloseCode, Closed, SendError, State,
+    config::CloseReply,
+    error::Fault,
+    role::{Role, Side},
+};
 use ws_tests::{BINARY, CLOSE, FIN, Host, PING, PONG, Say, from_peer, on_both};
 
 use super::{body, replying};

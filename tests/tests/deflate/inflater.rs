@@ -1,8 +1,9 @@
 //! One inflater serves one way of receiving at a time, and many connections.
 
 use ws_proto::{
-    Config, Endpoint, Event, Fault, Instant, Message, MessageBuffer, MessageKind, ReceiveErrorKind, Server,
+    Config, Endpoint, Event, Instant, Message, MessageBuffer, MessageKind, Server,
     deflate::{Deflater, Inflater},
+    error::{Fault, ReceiveErrorKind},
 };
 use ws_tests::{
     BINARY, Compressor, FIN, Host, RSV1, TEXT, agreed, bare_config, deflating_client, deflating_server, inflated,

@@ -2,7 +2,11 @@
 
 use core::num::NonZeroU32;
 
-use ws_proto::{CloseCode, Fault, MessageBuffer, MessageKind, ReceiveErrorKind, deflate::InflateLimits};
+use ws_proto::{
+    CloseCode, MessageBuffer, MessageKind,
+    deflate::InflateLimits,
+    error::{Fault, ReceiveErrorKind},
+};
 use ws_tests::{BINARY, Compressor, FIN, RSV1, TEXT, Told, bare_config, deflating_server, masked, noise};
 
 use super::{COMPRESSED_BINARY, HELLO, TOO_BIG, alone, came, error, limited, received, takeover, told};

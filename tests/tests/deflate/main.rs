@@ -9,8 +9,11 @@ mod sending;
 mod wire;
 
 use ws_proto::{
-    Config, Data, Fault, Message, MessageBuffer, MessageKind, Part, ReceiveErrorKind, Role, SendError, Server,
+    Config, Message, MessageBuffer, MessageKind, Part, SendError, Server,
     deflate::{Deflater, Inflater, Settings},
+    error::{Fault, ReceiveErrorKind},
+    message::Data,
+    role::Role,
 };
 use ws_tests::{
     BINARY, FIN, Host, RSV1, TEXT, TestClient, Told, bare_config, close_of, deflating_client, deflating_server,

@@ -1,9 +1,12 @@
 //! Negotiation of the parameters (RFC 7692 section 7.1).
 
 use ws_proto::{
-    Endpoint, HandshakeError, Instant, MessageBuffer, Negotiated, Side,
+    Endpoint, Instant, MessageBuffer,
     client::{HttpVersion, Offer},
     deflate::{Deflater, Settings},
+    endpoint::Negotiated,
+    handshake::HandshakeError,
+    role::Side,
     server::{Accept, OriginPolicy, negotiate_extended_connect},
 };
 use ws_tests::{Compressor, Host, Told, agreed, answer_to, bare_config, noise, symmetric, understood};

@@ -2,8 +2,9 @@
 
 use proptest::{collection::vec, prelude::*, sample::Index};
 use ws_proto::{
-    Config, Endpoint, Instant, Message, MessageBuffer, MessageKind, Part, Role, Server,
+    Config, Endpoint, Instant, Message, MessageBuffer, MessageKind, Part, Server,
     deflate::{Deflater, Settings, WindowBits},
+    role::Role,
 };
 use ws_tests::{
     Compressor, FIN, Host, PING, RSV1, TEXT, Told, agreed, bare_config, deflating_server, masked, noise,

@@ -1,8 +1,10 @@
 //! Sending whole messages compressed (RFC 7692 section 7.2.1).
 
 use ws_proto::{
-    Endpoint, Instant, Message, MessageBuffer, MessageKind, Negotiated, Part, Prepared, SendError, Side,
+    Endpoint, Instant, Message, MessageBuffer, MessageKind, Part, SendError,
     deflate::{Deflater, Inflater, Settings, WindowBits},
+    endpoint::{Negotiated, Prepared},
+    role::Side,
 };
 use ws_tests::{
     BINARY, Compressor, FIN, Host, TEXT, Told, agreed, answer_to, bare_config, deflating_client, deflating_server,

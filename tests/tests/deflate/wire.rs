@@ -1,6 +1,6 @@
 //! The wire: reserved bits, fragments, blocks, and text (RFC 7692 sections 6 and 7.2).
 
-use ws_proto::{CloseCode, MessageBuffer, MessageKind, ReceiveErrorKind, Role};
+use ws_proto::{CloseCode, MessageBuffer, MessageKind, error::ReceiveErrorKind, role::Role};
 use ws_tests::{
     BINARY, CLOSE, CONTINUATION, Compressor, FIN, Host, PING, PONG, RSV1, TEXT, Told, bare_config, close_of,
     deflating_client, deflating_server, masked, on_both, two_way_splits,

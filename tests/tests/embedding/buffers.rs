@@ -1,8 +1,10 @@
 //! Messages in storage of a connection's own, and in a buffer that many connections share.
 
 use ws_proto::{
-    Cause, Config, Endpoint, Event, Fault, Instant, MessageBuffer, Negotiated, ReceiveError, ReceiveErrorKind,
-    Server, State, Storage,
+    Cause, Config, Endpoint, Event, Instant, MessageBuffer, ReceiveError, Server, State,
+    connection::Storage,
+    endpoint::Negotiated,
+    error::{Fault, ReceiveErrorKind},
 };
 use ws_tests::{BINARY, CONTINUATION, FIN, PING, TEXT, masked, noise, read, read_beside};
 

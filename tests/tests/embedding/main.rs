@@ -7,9 +7,10 @@ mod opening;
 mod output;
 
 use ws_proto::{
-    Connection, Endpoint, HandshakeError, Message, MessageBuffer, Negotiated, Output, Prepared, ReceiveError,
-    SendError, Server, client,
-    connection::{Memory, Outgoing},
+    Connection, Endpoint, Message, MessageBuffer, ReceiveError, SendError, Server, client,
+    connection::{Memory, Outgoing, Output},
+    endpoint::{Negotiated, Prepared},
+    handshake::HandshakeError,
     host::Pool,
     server,
 };

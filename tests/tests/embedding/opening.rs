@@ -3,9 +3,9 @@
 use core::time::Duration;
 
 use ws_proto::{
-    Cause, CloseCode, Config, Connection, Endpoint, HandshakeError, Instant, Message, Next, Output, SendError,
-    Server, State,
-    connection::Failure,
+    Cause, CloseCode, Config, Connection, Endpoint, Instant, Message, Next, SendError, Server, State,
+    connection::{Failure, Output},
+    handshake::HandshakeError,
     server::{Accept, Request},
 };
 use ws_tests::{FIN, REQUEST, TEXT, accepting, answer, masked, take_pending, two_way_splits};

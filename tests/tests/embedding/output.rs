@@ -1,6 +1,9 @@
 //! Output that is written piece by piece.
 
-use ws_proto::{CloseCode, Config, Endpoint, Instant, Message, Negotiated, Output, Pending, SendError, Server};
+use ws_proto::{
+    CloseCode, Config, Endpoint, Instant, Message, Pending, SendError, Server, connection::Output,
+    endpoint::Negotiated,
+};
 use ws_tests::{BINARY, FIN, PING, frame, masked, noise};
 
 #[test]

@@ -2,9 +2,9 @@
 
 use proptest::{collection::vec, prelude::*, sample};
 use ws_proto::{
-    Config, HandshakeError as E, Instant,
+    Config, Instant,
     client::{Answer, Handshake, Request},
-    handshake::MAX_INTERIM_RESPONSES,
+    handshake::{HandshakeError as E, MAX_INTERIM_RESPONSES},
 };
 use ws_tests::Edit::{Add, AddBytes, Before, Start};
 

@@ -8,9 +8,9 @@ mod request;
 mod tables;
 
 use ws_proto::{
-    Client, Config, EntropyError, HandshakeError, Instant, State,
+    Client, Config, EntropyError, Instant, State,
     client::{Answer, Handshake, Request},
-    handshake::WriteError,
+    handshake::{HandshakeError, WriteError},
 };
 use ws_tests::{Edit, edited_head};
 

@@ -1,9 +1,10 @@
 //! Offers and answers as fields, for a client whose HTTP stack writes and parses them.
 
 use ws_proto::{
-    Client, Config, EntropyError, HandshakeError as E, Instant, Negotiated, State,
+    Client, Config, EntropyError, Instant, State,
     client::{HttpVersion, Offer, Request},
-    handshake::WriteError,
+    endpoint::Negotiated,
+    handshake::{HandshakeError as E, WriteError},
 };
 use ws_tests::Edit::Before;
 

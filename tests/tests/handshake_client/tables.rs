@@ -1,9 +1,6 @@
 //! Answers, and what the client makes of each.
 
-use ws_proto::{
-    HandshakeError as E,
-    handshake::{LooksLike, SingleField},
-};
+use ws_proto::handshake::{HandshakeError as E, LooksLike, SingleField};
 use ws_tests::Edit::{self, Add, AddBytes, Before, Set, Start, Without};
 
 use super::Verdict::{self, Failed, Open, Refused};

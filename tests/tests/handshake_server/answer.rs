@@ -1,8 +1,8 @@
 //! Answers that accept or refuse.
 
 use ws_proto::{
-    Config, HandshakeError, Instant,
-    handshake::{LooksLike, SingleField, WriteError},
+    Config, Instant,
+    handshake::{HandshakeError, LooksLike, SingleField, WriteError},
     server::{self, Accept, OriginPolicy, Reject, Request},
 };
 use ws_tests::Edit::{Add, Set, Start};

@@ -1,8 +1,8 @@
 //! Negotiation for an HTTP library, which has the fields of a request and writes the answer.
 
 use ws_proto::{
-    Config, HandshakeError, Instant, State,
-    handshake::WriteError,
+    Config, Instant, State,
+    handshake::{HandshakeError, WriteError},
     server::{self, Accept, HttpVersion, OriginPolicy},
 };
 

@@ -3,7 +3,8 @@
 use core::time::Duration;
 
 use ws_proto::{
-    Config, HandshakeError, Instant,
+    Config, Instant,
+    handshake::HandshakeError,
     server::{Handshake, Head, OriginPolicy},
 };
 

@@ -10,7 +10,8 @@ mod request;
 mod tables;
 
 use ws_proto::{
-    Config, HandshakeError, Instant, State,
+    Config, Instant, State,
+    handshake::HandshakeError,
     server::{Accept, Handshake, Head, OriginPolicy, Request, Upgrade},
 };
 use ws_tests::{Edit, edited_head};

@@ -2,8 +2,7 @@
 
 use proptest::{collection::vec, prelude::*, sample};
 use ws_proto::{
-    HandshakeError,
-    handshake::SingleField,
+    handshake::{HandshakeError, SingleField},
     server::{Head, OriginPolicy, Request},
 };
 use ws_tests::Edit::{Add, AddBytes, Start};

@@ -5,7 +5,10 @@ use std::{io, thread};
 use ws_std::{
     AcceptError, Acceptor, Answer, Cause, CloseCode, Closed, Config, ConnectError, Connector, Error,
     proto::{
-        Endpoint, EntropyError, Fault, HandshakeError, Instant, Negotiated, SendError, handshake::WriteError,
+        Endpoint, EntropyError, Instant, SendError,
+        endpoint::Negotiated,
+        error::Fault,
+        handshake::{HandshakeError, WriteError},
     },
     role,
 };

@@ -9,7 +9,7 @@ use std::{
 use ws_std::{
     AcceptError, Acceptor, Answer, CloseCode, Config, ConnectError, Connector, Message, Page, Socket, connect,
     proto::{
-        HandshakeError,
+        handshake::HandshakeError,
         handshake::LooksLike,
         server::{OriginPolicy, Request},
     },

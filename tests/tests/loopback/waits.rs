@@ -14,7 +14,7 @@ use std::{
 
 use ws_std::{
     Acceptor, Blocking, Cause, CloseCode, Config, Connector, Error, Message, State, WebSocket,
-    proto::{HandshakeError, SendError},
+    proto::{SendError, handshake::HandshakeError},
     role::Server,
 };
 use ws_tests::{CLOSE, FIN, PING, PONG, TEXT, frame, masked, noise};

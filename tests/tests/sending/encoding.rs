@@ -4,7 +4,9 @@ use ws_proto::{
     Message,
     MessageKind::{Binary, Text},
     Part::{First, Last, Whole},
-    Prepared, Role, SendError, Server,
+    SendError, Server,
+    endpoint::Prepared,
+    role::Role,
 };
 use ws_tests::{
     CLOSE, CONTINUATION, FIN, Host, Keys, PING, PONG, Say, TEXT, bare_config, client, noise, on_both, server,

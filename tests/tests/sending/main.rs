@@ -4,7 +4,7 @@ mod encoding;
 mod pongs;
 mod refusals;
 
-use ws_proto::{Client, Endpoint, Instant, MessageKind, Negotiated, Part::First, Role};
+use ws_proto::{Client, Endpoint, Instant, MessageKind, Part::First, endpoint::Negotiated, role::Role};
 use ws_tests::{Host, Keys, Say, TestClient, bare_config};
 
 fn begin<R: Role>(host: &mut Host<R>, kind: MessageKind) {

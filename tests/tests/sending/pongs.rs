@@ -1,6 +1,6 @@
 //! Pongs that the endpoint owes.
 
-use ws_proto::{Control, Event, Role};
+use ws_proto::{Control, Event, role::Role};
 use ws_tests::{Host, PING, PONG, TEXT, bare_config, noise, on_both};
 
 // R5.5.2-1 R5.5.3-1

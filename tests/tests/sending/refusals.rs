@@ -4,7 +4,8 @@ use ws_proto::{
     CloseCode, Instant, Message,
     MessageKind::{self, Binary, Text},
     Part::{self, First, Last, Middle, Whole},
-    Role, SendError,
+    SendError,
+    role::Role,
 };
 use ws_tests::{BINARY, CLOSE, CONTINUATION, FIN, Host, Keys, PING, Say, TEXT, bare_config, noise, on_both};
 

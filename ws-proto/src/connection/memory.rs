@@ -35,7 +35,7 @@ pub type DefaultStorage = &'static mut [u8];
 
 impl<'m> Memory<&'m mut [u8]> {
     /// Creates memory of fixed length: `input` holds the opening handshake's head, or a message, or a part of one at a
-    /// time; `output` what the transport has not taken, [`ControlFrame::MAX_LEN`](crate::ControlFrame::MAX_LEN) bytes at
+    /// time; `output` what the transport has not taken, [`ControlFrame::MAX_LEN`](crate::endpoint::ControlFrame::MAX_LEN) bytes at
     /// least.
     #[must_use]
     pub fn fixed(input: &'m mut [u8], output: &'m mut [u8], config: &Config) -> Self {

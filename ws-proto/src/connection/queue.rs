@@ -76,7 +76,7 @@ pub struct FixedQueue<'q> {
 }
 
 impl<'q> FixedQueue<'q> {
-    /// Creates an empty queue in `room`. [`ControlFrame::MAX_LEN`](crate::ControlFrame::MAX_LEN) bytes are the least that
+    /// Creates an empty queue in `room`. [`ControlFrame::MAX_LEN`](crate::endpoint::ControlFrame::MAX_LEN) bytes are the least that
     /// it can do with.
     pub const fn new(room: &'q mut [u8]) -> Self {
         Self { room, len: 0 }

@@ -1,7 +1,10 @@
 use core::fmt;
 use std::{io, net::SocketAddr};
 
-use ws_proto::{EntropyError, HandshakeError, handshake::WriteError};
+use ws_proto::{
+    EntropyError,
+    handshake::{HandshakeError, WriteError},
+};
 
 use super::Refused;
 

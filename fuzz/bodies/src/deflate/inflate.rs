@@ -1,8 +1,11 @@
 //! Compressed messages of any bytes, against a plain inflater.
 
 use ws_proto::{
-    Config, Endpoint, Event, Fault, MessageBuffer, MessageKind, Negotiated, Part, ReceiveErrorKind, Server, Side,
+    Config, Endpoint, Event, MessageBuffer, MessageKind, Part, Server,
     deflate::{INFLATER_BYTES, Inflater, Settings},
+    endpoint::Negotiated,
+    error::{Fault, ReceiveErrorKind},
+    role::Side,
 };
 
 use super::{

@@ -1,8 +1,11 @@
 //! What an offer is answered, and which answers are understood (RFC 7692 section 7.1).
 
 use ws_proto::{
-    HandshakeError, Negotiated, Side, client,
+    client,
     deflate::{Settings, WindowBits},
+    endpoint::Negotiated,
+    handshake::HandshakeError,
+    role::Side,
     server::{self, OriginPolicy},
 };
 

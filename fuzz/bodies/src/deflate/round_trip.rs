@@ -1,8 +1,9 @@
 //! What one side compresses, the other is told.
 
 use ws_proto::{
-    Client, Config, Endpoint, Event, Message, MessageBuffer, MessageKind, Part, Role, Server, Side,
+    Client, Config, Endpoint, Event, Message, MessageBuffer, MessageKind, Part, Server,
     deflate::{Deflater, Inflater, Settings},
+    role::{Role, Side},
 };
 
 use super::{NOW, agreed, owned, settings, window_bits};

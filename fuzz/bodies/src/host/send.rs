@@ -1,6 +1,10 @@
 //! What a host sends of its own accord, and whether it may.
 
-use ws_proto::{CloseCode, ControlFrame, Message, MessageKind, Part, Role, SendError, Side};
+use ws_proto::{
+    CloseCode, Message, MessageKind, Part, SendError,
+    endpoint::ControlFrame,
+    role::{Role, Side},
+};
 
 use super::{super::reference::impossible_utf8, Host};
 
