@@ -7,21 +7,25 @@
 //!
 //! | entry | for | what it is |
 //! |---|---|---|
+//! | [`Connection`] | nearly every host, on a heap or without | one object from the first byte of the opening handshake to the last of the close, with its buffers |
+//! | [`host`] (feature `alloc`) | event loops with very many connections | memory that is lent for the time of a read, and the deadlines of all |
+//! | [`Endpoint`], [`server`], [`client`] | hosts with buffers of their own | the rules of an open connection and of the opening handshake: no buffer, no heap, 256 bytes |
 //! | [`frame`], [`mask`], [`utf8`] | codecs, proxies, tests | pure functions and small states |
-//! | [`server`], [`client`] | the opening handshake | incremental, over HTTP/1.1 or another HTTP stack's fields |
-//! | [`Endpoint`] | hosts that stream messages in parts | the rules of an open connection: no buffer, no heap, 256 bytes |
-//! | [`MessageBuffer`] | hosts that take whole messages | storage beside an `Endpoint`, assembled where it was read to |
-//! | `Session`, `Deadlines` (feature `alloc`) | event loops with very many connections | memory lent for the time of a read |
+//!
+//! A host's loop: read to [`room`](Connection::room), take what [`next`](Connection::next) returns, write what is
+//! [`pending`](Connection::pending), wait no longer than [`poll_timeout`](Connection::poll_timeout). [`Connection`] shows it as a
+//! program.
 //!
 //! # The one law
 //!
-//! Every host obeys it:
+//! A host of an [`Endpoint`] obeys it ([`Connection`] does so by itself):
 //!
 //! > After every event, drain [`poll_transmit`](Endpoint::poll_transmit) into your output. When the input is used up,
 //! > write. Before you wait, arm [`poll_timeout`](Endpoint::poll_timeout).
 //!
 //! ```
-//! use ws_proto::{Config, Endpoint, Event, Instant, Negotiated, ReceiveError, Server, Transmit};
+//! use ws_proto::{Config, Endpoint, Event, Instant, ReceiveError, Server, Transmit};
+//! use ws_proto::endpoint::Negotiated;
 //!
 //! /// Echoes the parts of messages that one read has brought. Write `output` next, also after an error.
 //! fn on_bytes(
@@ -68,7 +72,7 @@
 //! |---|---|
 //! | `std` (default) | implies `alloc`; asks the processor what `simdutf8` and [`mask`] may use |
 //! | `simdutf8` (default) | validation of text at SIMD speed |
-//! | `alloc` | `Vec<u8>` as storage of a [`MessageBuffer`], `Endpoint::write_to` and its like, `Output`, `server::Opening`, `Session`, `Deadlines` |
+//! | `alloc` | `Vec<u8>` as memory of a [`Connection`], `Endpoint::write_to` and its like, the module `host` |
 //! | `deflate` | permessage-deflate: the module `deflate`; implies `std` as long as zlib-rs does |
 //! | `avx512` | masks payloads of 512 bytes and more in vectors of 64, where the processor has them; implies `std`, needs Rust 1.89 |
 //!

@@ -28,7 +28,8 @@ use crate::{
 /// the host drops the transport then.
 ///
 /// ```
-/// use ws_proto::{Endpoint, Instant, Output, Pending, Server};
+/// use ws_proto::{Endpoint, Instant, Pending, Server};
+/// use ws_proto::connection::Output;
 /// use std::io::{self, Write};
 ///
 /// /// Writes until nothing is left, or the socket takes no more for now.

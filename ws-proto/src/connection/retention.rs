@@ -7,7 +7,7 @@
 /// the buffer is kept until there have been several small uses in a row, or the host finds the connection idle.
 ///
 /// ```
-/// use ws_proto::Retention;
+/// use ws_proto::connection::Retention;
 ///
 /// let mut retention = Retention::new();
 /// assert_eq!(retention.kept(1 << 20, 4096), 4096);

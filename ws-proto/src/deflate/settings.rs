@@ -8,7 +8,7 @@ use core::{fmt, num::NonZeroU32};
 /// let mut settings = Settings::small();
 /// settings.threshold = 512;
 /// settings.server_max_window_bits = WindowBits::new(11).unwrap();
-/// assert!(settings.deflater_bytes(ws_proto::Side::Server) < 200 * 1024);
+/// assert!(settings.deflater_bytes(ws_proto::role::Side::Server) < 200 * 1024);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

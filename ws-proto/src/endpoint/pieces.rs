@@ -55,7 +55,8 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     /// Pongs and Close included. A frame without payload is complete at once.
     ///
     /// ```
-    /// use ws_proto::{Config, Endpoint, Instant, MessageKind, Negotiated, Part, Server};
+    /// use ws_proto::{Config, Endpoint, Instant, MessageKind, Part, Server};
+    /// use ws_proto::endpoint::Negotiated;
     ///
     /// let mut endpoint = Endpoint::new(Server, &Config::default(), Negotiated::default(), Instant::ZERO);
     /// let mut out = vec![0; 14];

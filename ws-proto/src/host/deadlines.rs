@@ -14,7 +14,8 @@ use crate::time::Instant;
 ///
 /// ```
 /// use core::time::Duration;
-/// use ws_proto::{Deadlines, Instant};
+/// use ws_proto::Instant;
+/// use ws_proto::host::Deadlines;
 ///
 /// let mut deadlines = Deadlines::new();
 /// deadlines.arm(7, Some(Instant::from_millis(10)));

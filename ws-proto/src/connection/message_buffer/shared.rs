@@ -184,7 +184,8 @@ impl<S: Storage> MessageBuffer<S> {
     /// the frame at hand is big or would fill `shared`, room for it where its message lies. Never empty if `shared` is not.
     ///
     /// ```
-    /// # use ws_proto::{Config, Endpoint, Instant, MessageBuffer, Negotiated, Server};
+    /// # use ws_proto::{Config, Endpoint, Instant, MessageBuffer, Server};
+    /// # use ws_proto::endpoint::Negotiated;
     /// # use std::io::Read;
     /// # fn read(mut socket: impl Read, now: Instant, endpoint: &mut Endpoint<Server>,
     /// #     buffer: &mut MessageBuffer<Vec<u8>>, shared: &mut [u8]) -> Result<(), Box<dyn std::error::Error>> {
