@@ -38,6 +38,7 @@ use crate::{
     frame::{Frame, FrameHeader, MAX_CONTROL_LEN, Opcode, encode_frame, header},
     mask::Mask,
     message::{Content, Data, Message, MessageKind, Part},
+    part::{part_mut, to_usize},
     role::{EntropyError, Role, Server, Side},
     time::Instant,
     utf8::Validator,
@@ -112,7 +113,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
                     None => return Ok(None),
                     Some(Event::Data(step)) => (step.content, step.part, step.at, unread.start),
                     Some(Event::Control(control)) => {
-                        *input = buffer.get_mut(unread).unwrap_or_default();
+                        *input = part_mut(buffer, unread);
                         return Ok(Some(Event::Control(control)));
                     }
                 }
@@ -120,7 +121,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         };
         let (taken, rest) = buffer.split_at_mut(end);
         *input = rest;
-        let payload = taken.get_mut(at).unwrap_or_default();
+        let payload = part_mut(taken, at);
         // SAFETY: the receiver has taken exactly this payload, if its content is text, through its validator, and for a
         // whole text it did so from a new one to a complete one.
         #[allow(unsafe_code)]
@@ -189,7 +190,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         if !self.closing.is_receiving() {
             return Ok(None);
         }
-        let remaining = usize::try_from(self.payload_remaining()).unwrap_or(usize::MAX);
+        let remaining = to_usize(self.payload_remaining());
         let was_timing = self.is_timing();
         match self.receiver.go_on(kind, text, from, payload) {
             Ok(Some(gone)) => {

@@ -100,6 +100,7 @@ mod event;
 #[cfg(feature = "alloc")]
 pub mod host;
 mod message;
+mod part;
 mod role;
 mod time;
 

@@ -20,6 +20,7 @@ use crate::{
     event::{Control, Event},
     frame::FrameHeader,
     message::{Content, Data, Message, MessageKind, Part},
+    part::{part, part_mut, to_usize},
     role::Role,
     time::Instant,
     utf8::Validator,
@@ -99,7 +100,7 @@ impl Whole {
     /// The message in `buffer`, which it was received in or its parts were put together in.
     #[inline]
     fn message<'m>(&self, buffer: &'m [u8]) -> Message<'m> {
-        let payload = buffer.get(self.at.clone()).unwrap_or_default();
+        let payload = part(buffer, self.at.clone());
         // SAFETY: either the receiver has taken this payload as a whole text, or `Assembly::add` and `go_on` have taken these
         // parts one behind the other, each validated from the state that the one before it ended in, the first from a new
         // one; the receiver ends a text only where that state is complete.
@@ -192,7 +193,7 @@ impl<S: Storage> MessageBuffer<S> {
     /// Within a big frame it ends where the frame does, so that the next message begins at the start of
     /// the storage again.
     pub fn unfilled<R: Role, T: Trace>(&mut self, endpoint: &Endpoint<R, T>) -> &mut [u8] {
-        let remaining = usize::try_from(endpoint.payload_remaining()).unwrap_or(usize::MAX);
+        let remaining = to_usize(endpoint.payload_remaining());
         self.room(remaining, if remaining < SMALLEST_READ { usize::MAX } else { remaining })
     }
 
@@ -200,9 +201,9 @@ impl<S: Storage> MessageBuffer<S> {
     fn room(&mut self, remaining: usize, most: usize) -> &mut [u8] {
         self.forget_told();
         self.make_room(remaining);
-        let room = self.storage.bytes_mut().get_mut(self.unread.end..).unwrap_or_default();
+        let room = part_mut(self.storage.bytes_mut(), self.unread.end..);
         let len = room.len().min(most);
-        room.get_mut(..len).unwrap_or_default()
+        part_mut(room, ..len)
     }
 
     /// Returns the room for more of the opening handshake's head, which grows as that arrives.
@@ -211,7 +212,7 @@ impl<S: Storage> MessageBuffer<S> {
         if self.unread.end == len {
             self.storage.grow(len.saturating_mul(2).max(SMALLEST_READ).min(self.storage.limit()));
         }
-        self.storage.bytes_mut().get_mut(self.unread.end..).unwrap_or_default()
+        part_mut(self.storage.bytes_mut(), self.unread.end..)
     }
 
     /// Copies bytes of the opening handshake to the storage, as many as it has room for; how many.
@@ -239,7 +240,7 @@ impl<S: Storage> MessageBuffer<S> {
     /// is taken of it.
     pub(super) fn head(&mut self) -> (&[u8], &mut usize) {
         self.clear = false;
-        let unread = self.storage.bytes().get(self.unread.clone()).unwrap_or_default();
+        let unread = part(self.storage.bytes(), self.unread.clone());
         (unread, &mut self.unread.start)
     }
 
@@ -266,7 +267,7 @@ impl<S: Storage> MessageBuffer<S> {
     /// What has been read and not been received yet.
     #[must_use]
     pub fn unread(&self) -> &[u8] {
-        self.storage.bytes().get(self.unread.clone()).unwrap_or_default()
+        part(self.storage.bytes(), self.unread.clone())
     }
 
     /// Whether nothing is unfinished: there is neither part of a message nor anything that has been read and not
@@ -363,9 +364,9 @@ impl<S: Storage> MessageBuffer<S> {
                     return Ok(Some(Event::Control(control)));
                 }
                 #[cfg(feature = "deflate")]
-                Event::Data(part) if part.content.is_compressed() => {
-                    let payload = self.storage.bytes().get(part.at.clone()).unwrap_or_default();
-                    match inflated::inflate(&mut self.inflater, self.inflate_limits, endpoint, &part, payload) {
+                Event::Data(step) if step.content.is_compressed() => {
+                    let payload = part(self.storage.bytes(), step.at.clone());
+                    match inflated::inflate(&mut self.inflater, self.inflate_limits, endpoint, &step, payload) {
                         Ok(true) => {
                             self.told = Some(Told::Inflated);
                             return Ok(self.message().map(Event::Data));
@@ -425,7 +426,7 @@ impl<S: Storage> MessageBuffer<S> {
         let Some(message) = self.message.as_mut().filter(|begun| begun.at.end == self.unread.start) else {
             return Ok(None);
         };
-        let payload = self.storage.bytes_mut().get_mut(self.unread.clone()).unwrap_or_default();
+        let payload = part_mut(self.storage.bytes_mut(), self.unread.clone());
         let (len, to_come) = match endpoint.go_on(now, message.kind, &mut message.text, from, payload) {
             Ok(Some(gone)) => gone,
             Ok(None) => return Ok(None),
@@ -594,7 +595,7 @@ impl<S: Storage> MessageBuffer<S> {
         let held = self.message.as_ref().map_or(0, |message| message.at.len());
         // What is inflated does not stay in the storage.
         let remaining = if endpoint.is_receiving_compressed() { 0 } else { endpoint.payload_remaining() };
-        let remaining = usize::try_from(remaining).unwrap_or(usize::MAX).max(spare);
+        let remaining = to_usize(remaining).max(spare);
         if held.saturating_add(remaining) <= self.storage.limit() {
             return Ok(());
         }
@@ -656,7 +657,7 @@ impl<S: Storage> MessageBuffer<S> {
         fault: Fault,
     ) -> ReceiveError {
         let error = endpoint.fail(now, fault);
-        let mut unread = self.storage.bytes_mut().get_mut(self.unread.clone()).unwrap_or_default();
+        let mut unread = part_mut(self.storage.bytes_mut(), self.unread.clone());
         let _ = endpoint.receive(now, &mut unread);
         self.give_up(error)
     }

@@ -16,6 +16,7 @@ use crate::{
     frame::FrameHeader,
     handshake::WriteError,
     message::{Message, MessageKind, Part},
+    part::part,
     role::Role,
     time::Instant,
 };
@@ -304,7 +305,7 @@ impl<Q: Queue> Output<Q> {
         let mut frame = [0; ControlFrame::MAX_LEN];
         self.check_room(ControlFrame::MAX_LEN)?;
         let len = endpoint.write_ping(payload, &mut frame)?;
-        self.queue.append(frame.get(..len).unwrap_or_default());
+        self.queue.append(part(&frame, ..len));
         Ok(())
     }
 
@@ -336,7 +337,7 @@ impl<Q: Queue> Output<Q> {
         let mut frame = [0; ControlFrame::MAX_LEN];
         self.check_room(ControlFrame::MAX_LEN)?;
         let len = endpoint.write_close(now, code, reason, &mut frame)?;
-        self.queue.append(frame.get(..len).unwrap_or_default());
+        self.queue.append(part(&frame, ..len));
         self.awaited = self.waiting();
         // A server that has answered the peer's Close ends the transport next.
         self.drain(endpoint);

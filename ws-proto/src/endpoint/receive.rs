@@ -12,6 +12,7 @@ use crate::{
     frame::{CommonHeader, Continuation, Decoder, FrameHeader, Opcode, Rsv},
     mask::{Mask, MaskingKey},
     message::{Content, MessageKind, Part},
+    part::{narrow, part, part_mut, to_u64, to_usize},
     role::{Role, Side},
     utf8::{self, InvalidUtf8, Validator},
 };
@@ -99,7 +100,7 @@ impl Texts {
 
     /// Where on the wire the byte is that lies at `at`, or the end of them all, and where its fragment ends.
     fn offsets(&self, at: usize) -> (u64, u64) {
-        let ends = self.ends.get(..self.len).unwrap_or_default();
+        let ends = part(&self.ends, ..self.len);
         let end = ends.iter().find(|(end, _)| at < *end).or(ends.last());
         end.map_or((0, 0), |&(end, offset)| (offset.saturating_sub(to_u64(end - at)), offset))
     }
@@ -285,7 +286,7 @@ impl Receiver {
                     None
                 }
                 Phase::Header(decoder) => {
-                    let input = buffer.get(unread.clone()).unwrap_or_default();
+                    let input = part(buffer, unread.clone());
                     let Some((header, len)) = decoder.decode(input).map_err(ReceiveErrorKind::Frame)? else {
                         unread.start = unread.end;
                         return Ok(None);
@@ -319,7 +320,7 @@ impl Receiver {
         if header.opcode.is_control() {
             let mask = header.masking_key.map(Mask::new);
             // At most 125.
-            let len = u8::try_from(header.payload_len).unwrap_or_default();
+            let len = narrow(header.payload_len);
             let kept = self.control.begin(header.opcode);
             self.phase = Phase::Control { mask, opcode: header.opcode, len, remaining: len, kept };
         } else {
@@ -415,11 +416,11 @@ impl Receiver {
         }
         if !texts.is_empty() {
             // Together they are validated in less time than one by one.
-            let text = buffer.get_mut(at.clone()).unwrap_or_default();
+            let text = part_mut(buffer, at.clone());
             if let Err(fault) = take_text(None, None, text, last, &mut self.text) {
                 let (fault, end) = texts.offsets(at.start + fault);
                 // The fragments behind the wrong one are left to be discarded.
-                let behind = usize::try_from(self.offset.saturating_sub(end)).unwrap_or_default();
+                let behind = narrow(self.offset.saturating_sub(end));
                 unread.start = unread.start.saturating_sub(behind);
                 self.offset = fault;
                 return Err(ReceiveErrorKind::InvalidUtf8);
@@ -460,7 +461,7 @@ impl Receiver {
         if self.text != text || !self.message.is_some_and(goes_on) {
             return 0;
         }
-        usize::try_from(self.payload_remaining()).unwrap_or(usize::MAX)
+        to_usize(self.payload_remaining())
     }
 
     /// Takes what `payload` holds of the data frame at hand, if that belongs to a message of `kind` whose text so far has led
@@ -479,7 +480,7 @@ impl Receiver {
         let Some((mask, len, last)) = self.phase.take_data(payload.len()) else {
             return Ok(None);
         };
-        let payload = payload.get_mut(..len).unwrap_or_default();
+        let payload = part_mut(payload, ..len);
         if let Err(behind) = take_at(Content::of(kind), mask, from, payload, last, &mut self.text) {
             return Err(self.invalid_text(behind));
         }
@@ -554,9 +555,9 @@ impl Receiver {
             return Ok(None);
         };
         let len = usize::from(*remaining).min(unread.len());
-        let payload = buffer.get(unread.start..unread.start + len).unwrap_or_default();
+        let payload = part(buffer, unread.start..unread.start + len);
         unread.start += len;
-        *remaining -= u8::try_from(len).unwrap_or_default();
+        *remaining -= narrow::<_, u8>(len);
         if *kept {
             self.control.extend(payload, mask);
         }
@@ -604,11 +605,6 @@ fn check_close(body: &[u8]) -> Result<(), ReceiveErrorKind> {
     }
 }
 
-/// The length of a slice as the wire counts; no target has a usize of more than 64 bits.
-fn to_u64(len: usize) -> u64 {
-    u64::try_from(len).unwrap_or(u64::MAX)
-}
-
 /// Unmasks `buffer[from]`, moved to `to`.
 #[inline(always)]
 fn unmask_to(mask: Option<&mut Mask>, buffer: &mut [u8], from: Range<usize>, to: usize) {
@@ -638,7 +634,7 @@ fn take_payload(
         // What has been moved is unmasked.
         unmask_to(mask.take(), buffer, from, to);
     }
-    let payload = buffer.get_mut(to..to + len).unwrap_or_default();
+    let payload = part_mut(buffer, to..to + len);
     take_at(content, mask, None, payload, last, text)
 }
 
@@ -748,7 +744,7 @@ fn unmask_text(
     for (index, piece) in payload.chunks_mut(PIECE).enumerate() {
         let ascii = match from {
             None => mask.apply_ascii(piece),
-            Some(from) => mask.apply_copy_ascii(from.get(index * PIECE..).unwrap_or_default(), piece),
+            Some(from) => mask.apply_copy_ascii(part(from, index * PIECE..), piece),
         };
         if result.is_ok() && !(ascii && text.is_complete()) {
             result = text.update(piece).map_err(|error| error.behind(index * PIECE));

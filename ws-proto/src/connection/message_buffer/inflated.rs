@@ -12,6 +12,7 @@ use crate::{
     error::{Fault, ReceiveError},
     event::Event,
     message::MessageKind,
+    part::part,
     role::Role,
     time::Instant,
 };
@@ -46,7 +47,7 @@ impl<S: Storage> MessageBuffer<S> {
         now: Instant,
     ) -> Result<Option<Event<()>>, ReceiveError> {
         while let Some((at, last)) = self.deflated.take() {
-            let mut payload = self.storage.bytes().get(at.clone()).unwrap_or_default();
+            let mut payload = part(self.storage.bytes(), at.clone());
             let found = match &mut self.inflater {
                 Some(inflater) => inflater.next_piece(&mut payload, last),
                 None => Err(Fault::Internal),

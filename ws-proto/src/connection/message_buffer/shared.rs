@@ -15,6 +15,7 @@ use crate::{
     error::{Fault, ReceiveError},
     event::{Control, Event},
     message::Message,
+    part::{part, part_mut, to_usize},
     role::Role,
     time::Instant,
 };
@@ -139,9 +140,9 @@ impl<S: Storage> MessageBuffer<S> {
                     return self.check_room(endpoint, now, 0).map(|()| None);
                 }
                 #[cfg(feature = "deflate")]
-                Some(Event::Data(part)) if part.content.is_compressed() => {
-                    let payload = buffer.get(part.at.clone()).unwrap_or_default();
-                    inflate(&mut self.inflater, self.inflate_limits, endpoint, &part, payload)
+                Some(Event::Data(step)) if step.content.is_compressed() => {
+                    let payload = part(buffer, step.at.clone());
+                    inflate(&mut self.inflater, self.inflate_limits, endpoint, &step, payload)
                         .map(|whole| whole.then_some(Found::Inflated))
                 }
                 Some(Event::Data(part)) if self.message.is_some() => self.append(part, buffer),
@@ -200,7 +201,7 @@ impl<S: Storage> MessageBuffer<S> {
         endpoint: &Endpoint<R, T>,
         shared: &'a mut [u8],
     ) -> &'a mut [u8] {
-        let remaining = usize::try_from(endpoint.payload_remaining()).unwrap_or(usize::MAX);
+        let remaining = to_usize(endpoint.payload_remaining());
         // Less would be a system call for little, where `shared` may take what follows as well. And what is inflated does not
         // stay in the storage.
         let big = remaining > 0 && remaining >= DIRECT_READ.min(shared.len());
@@ -216,7 +217,7 @@ impl<S: Storage> MessageBuffer<S> {
             return &mut [];
         }
         let len = len.min(shared.len());
-        shared.get_mut(..len).unwrap_or_default()
+        part_mut(shared, ..len)
     }
 
     /// [`begin`](Self::begin) where the read is a shared input.
@@ -232,8 +233,8 @@ impl<S: Storage> MessageBuffer<S> {
         let Some((kind, header_len)) = endpoint.begin_message(input) else {
             return Ok(());
         };
-        *input = core::mem::take(input).get_mut(header_len..).unwrap_or_default();
-        self.give_back(usize::try_from(endpoint.payload_remaining()).unwrap_or(usize::MAX));
+        *input = part_mut(core::mem::take(input), header_len..);
+        self.give_back(to_usize(endpoint.payload_remaining()));
         self.begin_at(0, kind, endpoint, now)
     }
 
@@ -285,7 +286,7 @@ impl<S: Storage> MessageBuffer<S> {
             return Ok(());
         };
         self.give_back(message.at.len());
-        match self.copy_behind(input.get(message.at.clone()).unwrap_or_default()) {
+        match self.copy_behind(part(input, message.at.clone())) {
             Ok(at) => {
                 self.unread = at.end..at.end;
                 self.message = Some(Assembly { at, ..message });
@@ -306,10 +307,10 @@ impl<S: Storage> MessageBuffer<S> {
     }
 
     /// Adds a part that lies in a shared input to the message in the storage.
-    fn append(&mut self, part: DataStep, input: &[u8]) -> Result<Option<Found>, Fault> {
-        let at = self.copy_behind(input.get(part.at.clone()).unwrap_or_default())?;
+    fn append(&mut self, step: DataStep, input: &[u8]) -> Result<Option<Found>, Fault> {
+        let at = self.copy_behind(part(input, step.at.clone()))?;
         self.unread = at.end..at.end;
-        let whole = Assembly::add(&mut self.message, DataStep { at, ..part })?;
+        let whole = Assembly::add(&mut self.message, DataStep { at, ..step })?;
         Ok(whole.map(Found::InStorage))
     }
 
