@@ -123,10 +123,11 @@ impl Mask {
         chosen::fill(self.key, payload, out);
     }
 
-    /// Masks the next `len` bytes at `buffer[from..]` while moving them to `buffer[to..]`, where `to ≤ from`.
+    /// Masks the next bytes, all but the first `distance` of `window`, while moving them to its start.
     #[inline]
-    pub(crate) fn apply_move(&mut self, buffer: &mut [u8], from: usize, to: usize, len: usize) {
-        chosen::apply_move(self.key, part_mut(buffer, to..from + len), from - to);
+    pub(crate) fn apply_move(&mut self, window: &mut [u8], distance: usize) {
+        let len = window.len().saturating_sub(distance);
+        chosen::apply_move(self.key, window, distance);
         self.advance(len);
     }
 
@@ -253,7 +254,7 @@ mod tests {
                 let mut bytes = vec![0xEE; 3 + gap];
                 bytes.extend(payload(len));
                 bytes.push(0xEE);
-                Mask::new(KEY).apply_move(&mut bytes, 3 + gap, 3, len);
+                Mask::new(KEY).apply_move(&mut bytes[3..3 + gap + len], gap);
                 assert_eq!(bytes[3..3 + len], oracle(&payload(len)));
                 assert_eq!((&bytes[..3], bytes.last()), (&[0xEE; 3][..], Some(&0xEE)), "no more than that");
             }

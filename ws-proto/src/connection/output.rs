@@ -270,7 +270,7 @@ impl<Q: Queue> Output<Q> {
         let mut header = [0; FrameHeader::MAX_LEN];
         self.check_room(header.len())?;
         let (header_len, frame) = endpoint.begin_frame(kind, part, len, &mut header)?;
-        self.queue.append(header.get(..header_len).unwrap_or_default());
+        self.queue.append(crate::part::part(&header, ..header_len));
         Ok(frame)
     }
 

@@ -176,7 +176,7 @@ impl Queue for alloc::vec::Vec<u8> {
     ) -> Result<(), SendError> {
         let start = self.len();
         self.resize(start + len, 0);
-        let written = write(self.get_mut(start..).unwrap_or_default());
+        let written = write(part_mut(self, start..));
         self.truncate(start + written.unwrap_or_default());
         written.map(drop)
     }

@@ -77,7 +77,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
             return self.write_part_to(kind, part, payload, out);
         };
         self.check_part(part)?;
-        let (sender, opcode) = self.sender.admit(Content::Compressed(kind), part, payload)?;
+        let (sender, opcode) = self.sender.admit(Content::compressed(kind), part, payload)?;
         let mut header = self.data_header(opcode, part, 0)?;
         if part.is_first() {
             header = compressed(header);
