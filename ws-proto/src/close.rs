@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::{frame::MAX_CONTROL_LEN, utf8};
+use crate::{frame::MAX_CONTROL_LEN, part::sure, utf8};
 
 /// Why a connection ends (RFC 6455 section 7.4).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,7 +89,7 @@ pub(crate) fn cut_reason(reason: &str) -> &str {
     while !reason.is_char_boundary(len) {
         len -= 1;
     }
-    reason.get(..len).unwrap_or_default()
+    sure(reason.get(..len))
 }
 
 /// The code and the reason in the body of a Close frame; [`NO_STATUS`](CloseCode::NO_STATUS) for an empty one.

@@ -1,5 +1,6 @@
 //! A connection from the first byte of its opening handshake to the last of its close, for both roles, with its buffers.
 
+mod assembly;
 mod failure;
 mod memory;
 mod message_buffer;
@@ -10,6 +11,7 @@ mod output;
 mod queue;
 mod reading;
 mod retention;
+mod room;
 mod storage;
 mod write_deadline;
 

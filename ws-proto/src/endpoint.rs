@@ -4,14 +4,17 @@ mod closing;
 mod control;
 #[cfg(feature = "deflate")]
 mod deflated;
+pub(crate) mod fragments;
 mod limits;
 mod negotiated;
+pub(crate) mod payload;
 mod pieces;
 mod prepared;
 pub(crate) mod receive;
 mod send;
 mod timer;
 mod trace;
+pub(crate) mod whole;
 
 pub use closing::{Cause, Closed, State};
 pub use control::{ControlFrame, Transmit};
@@ -25,10 +28,13 @@ use core::{fmt, ops::Range};
 use self::{
     closing::{Closing, Owed},
     control::CloseBody,
+    fragments::Gather,
     limits::Limits,
-    receive::{DataStep, Receiver, ToCome, Whole},
+    payload::Run,
+    receive::{Receiver, Taken},
     send::Sender,
     timer::{Clock, Due, Timeouts, Traffic},
+    whole::Whole,
 };
 use crate::{
     close::{self, CloseCode},
@@ -38,6 +44,7 @@ use crate::{
     frame::{Frame, FrameHeader, MAX_CONTROL_LEN, Opcode, encode_frame, header},
     mask::Mask,
     message::{Content, Data, Message, MessageKind, Part},
+    part::{part_mut, to_usize},
     role::{EntropyError, Role, Server, Side},
     time::Instant,
     utf8::Validator,
@@ -104,46 +111,53 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         input: &mut &'b mut [u8],
     ) -> Result<Option<Event<Data<'b>>>, ReceiveError> {
         let buffer = core::mem::take(input);
-        let (content, part, at, end) = match self.whole_message(now, buffer) {
-            Some(Whole { kind, at }) => (Content::of(kind), Part::Whole, at.clone(), at.end),
+        let (content, part, at) = match self.whole_message(now, buffer) {
+            Some(Whole { kind, at }) => (Content::of(kind), Part::Whole, at),
             None => {
-                let mut unread = 0..buffer.len();
-                match self.advance_slowly(now, buffer, &mut unread, None)? {
+                let mut at = 0..0;
+                match self.receive_slowly(now, buffer, &mut at)? {
                     None => return Ok(None),
-                    Some(Event::Data(step)) => (step.content, step.part, step.at, unread.start),
                     Some(Event::Control(control)) => {
-                        *input = buffer.get_mut(unread).unwrap_or_default();
+                        *input = part_mut(buffer, at.end..);
                         return Ok(Some(Event::Control(control)));
                     }
+                    Some(Event::Data(taken)) => (taken.content, taken.part(), at),
                 }
             }
         };
-        let (taken, rest) = buffer.split_at_mut(end);
+        let (taken, rest) = buffer.split_at_mut(at.end);
         *input = rest;
-        let payload = taken.get_mut(at).unwrap_or_default();
-        // SAFETY: the receiver has taken exactly this payload, if its content is text, through its validator, and for a
-        // whole text it did so from a new one to a complete one.
+        let payload = part_mut(taken, at.start..);
+        // SAFETY: if it is text, the receiver has taken exactly this payload through its validator, a whole text from a new one
+        // to a complete one.
         #[allow(unsafe_code)]
         let data = unsafe { Data::new(content, part, payload) };
         Ok(Some(Event::Data(data)))
     }
 
-    /// [`receive`](Self::receive) on offsets: takes `buffer[unread]`, moves payload to `gather_to` if given.
-    #[inline]
-    pub(crate) fn advance(
+    /// [`receive`](Self::receive), whatever comes: where payload lies in `buffer` becomes `at`, after which the rest begins.
+    fn receive_slowly(
         &mut self,
         now: Instant,
         buffer: &mut [u8],
-        unread: &mut Range<usize>,
-        gather_to: Option<usize>,
-    ) -> Result<Option<Event<DataStep>>, ReceiveError> {
-        let whole = buffer.get_mut(unread.clone()).and_then(|input| self.whole_message(now, input));
-        let Some(whole) = whole else {
-            return self.advance_slowly(now, buffer, unread, gather_to);
-        };
-        let step = DataStep::whole(&whole, unread.start);
-        unread.start += whole.at.end;
-        Ok(Some(Event::Data(step)))
+        at: &mut Range<usize>,
+    ) -> Result<Option<Event<Taken>>, ReceiveError> {
+        let mut rest = &*buffer;
+        let next = self.next(now, &mut rest);
+        let left = rest.len();
+        let start = buffer.len() - left;
+        *at = start..start;
+        match next? {
+            None => Ok(None),
+            Some(Event::Control(control)) => Ok(Some(Event::Control(control))),
+            Some(Event::Data(len)) => {
+                at.end += len.min(left);
+                match self.take_part(now, part_mut(buffer, at.clone())) {
+                    Ok(taken) => Ok(Some(Event::Data(taken))),
+                    Err(_) => self.discard(buffer.len() - at.end).map(|()| None),
+                }
+            }
+        }
     }
 
     /// Takes a whole message that lies at the start of `input`; `None`, and nothing has changed, if anything else comes.
@@ -157,92 +171,122 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         Some(whole)
     }
 
-    /// Takes the header of a whole message that lies only partly at the start of `input`: what kind it is, and where its
-    /// payload begins, for [`go_on`](Self::go_on). `None`, and nothing has changed, if anything else comes.
-    pub(crate) fn begin_message(&mut self, input: &[u8]) -> Option<(MessageKind, usize)> {
-        if !self.closing.is_open() {
-            return None;
-        }
-        self.receiver.begin_message::<R>(input, &mut self.trace)
-    }
-
-    /// How many bytes [`go_on`](Self::go_on) can take at most.
-    pub(crate) fn going_on(&self, kind: MessageKind, text: Validator) -> usize {
-        if !self.closing.is_receiving() {
-            return 0;
-        }
-        self.receiver.going_on(kind, text)
-    }
-
-    /// Takes what `payload` holds of the data frame at hand, if that belongs to a message of `kind` whose text so far has
-    /// led to `text`: how many bytes, and what is still to come. `None`, and nothing has changed, if anything else is to be
-    /// done.
-    #[inline]
-    pub(crate) fn go_on(
-        &mut self,
-        now: Instant,
-        kind: MessageKind,
-        text: &mut Validator,
-        from: Option<&[u8]>,
-        payload: &mut [u8],
-    ) -> Result<Option<(usize, ToCome)>, ReceiveError> {
-        if !self.closing.is_receiving() {
+    /// Takes fragments that lie whole where they were read to, and returns whether the message ends with them; `None`, and
+    /// nothing has changed, if anything else comes. After an error the caller [discards](Self::discard) what is unread.
+    #[inline(always)]
+    pub(crate) fn fragments(&mut self, now: Instant, gather: Gather<'_>) -> Result<Option<bool>, ReceiveError> {
+        if !self.receiver.is_between_fragments() || !self.closing.is_receiving() {
             return Ok(None);
         }
-        let remaining = usize::try_from(self.payload_remaining()).unwrap_or(usize::MAX);
+        self.fragments_there(now, gather)
+    }
+
+    #[inline(never)]
+    fn fragments_there(&mut self, now: Instant, gather: Gather<'_>) -> Result<Option<bool>, ReceiveError> {
         let was_timing = self.is_timing();
-        match self.receiver.go_on(kind, text, from, payload) {
-            Ok(Some(gone)) => {
-                if self.closing.is_open() {
-                    self.clock.heard(now);
-                }
-                self.data_received(was_timing);
-                Ok(Some(gone))
-            }
+        match self.receiver.fragments::<R>(gather, &mut self.trace) {
             Ok(None) => Ok(None),
-            Err(kind) => {
-                // What follows the frame is discarded.
-                let mut unread = remaining.min(payload.len())..payload.len();
-                self.fail_receiving(now, kind, &mut unread).map(|_| None)
+            Ok(found) => {
+                self.heard(now);
+                self.data_received(was_timing);
+                Ok(found)
             }
+            Err(kind) => Err(self.fail_with(now, kind)),
         }
     }
 
-    /// [`advance`](Self::advance) over whatever comes.
-    pub(crate) fn advance_slowly(
-        &mut self,
-        now: Instant,
-        buffer: &mut [u8],
-        unread: &mut Range<usize>,
-        gather_to: Option<usize>,
-    ) -> Result<Option<Event<DataStep>>, ReceiveError> {
-        if Range::is_empty(unread) && self.failure.is_none() {
+    /// Takes headers and control frames from the front of `input`, up to payload for [`take`](Self::take), whose length is
+    /// returned, or something to tell; `None` when all is taken.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive); all of `input` is taken.
+    #[inline(always)]
+    pub(crate) fn next(&mut self, now: Instant, input: &mut &[u8]) -> Result<Option<Event<usize>>, ReceiveError> {
+        let remaining = self.payload_remaining();
+        if remaining > 0 && !input.is_empty() {
+            self.heard(now);
+            return Ok(Some(Event::Data(to_usize(remaining))));
+        }
+        Ok(self.next_frame(now, input)?.map(|next| next.map(to_usize)))
+    }
+
+    /// [`next`](Self::next) where no payload is to come first.
+    #[inline(never)]
+    fn next_frame(&mut self, now: Instant, input: &mut &[u8]) -> Result<Option<Event<u64>>, ReceiveError> {
+        if input.is_empty() && self.failure.is_none() {
             return Ok(None);
         }
         if !self.closing.is_receiving() {
-            return self.discard(unread);
+            return self.discard(core::mem::take(input).len()).map(|()| None);
         }
-        if self.closing.is_open() {
-            self.clock.heard(now);
-        }
+        self.heard(now);
         let was_timing = self.is_timing();
-        match self.receiver.step::<R>(buffer, unread, gather_to, &mut self.trace) {
-            Ok(step) => {
-                match step {
-                    Some(Event::Data(_)) => self.data_received(was_timing),
-                    // An empty fragment may have begun a message.
-                    None if was_timing != self.is_timing() => self.clock.data_received(),
+        match self.receiver.next::<R>(input, &mut self.trace) {
+            Ok(next) => {
+                // A message has begun.
+                if was_timing != self.is_timing() {
+                    self.clock.data_received();
+                }
+                match next {
                     // After our Close no frame of ours follows, so that a Ping stays unanswered (§5.5.1).
                     Some(Event::Control(Control::Ping)) if self.closing.is_open() => {
                         self.receiver.control_mut().owe_pong();
                     }
                     Some(Event::Control(Control::Pong)) => self.pong_received(now),
                     Some(Event::Control(Control::Close)) => self.close_received(now),
-                    Some(Event::Control(Control::Ping)) | None => {}
+                    Some(Event::Control(Control::Ping) | Event::Data(_)) | None => {}
                 }
-                Ok(step)
+                Ok(next)
             }
-            Err(kind) => self.fail_receiving(now, kind, unread),
+            Err(kind) => {
+                self.fail_with(now, kind);
+                self.discard(core::mem::take(input).len()).map(|()| None)
+            }
+        }
+    }
+
+    /// Takes payload that [`next`](Self::next) has told; after an error the caller [discards](Self::discard) what follows it.
+    #[inline(always)]
+    pub(crate) fn take(
+        &mut self,
+        now: Instant,
+        run: Run<'_>,
+        text: &mut Validator,
+    ) -> Result<Taken, ReceiveError> {
+        let was_timing = self.is_timing();
+        let taken = self.receiver.take(run, text);
+        self.after_taking(now, was_timing, taken)
+    }
+
+    /// [`take`](Self::take) of a message that is told in parts as they come.
+    pub(crate) fn take_part(&mut self, now: Instant, payload: &mut [u8]) -> Result<Taken, ReceiveError> {
+        let was_timing = self.is_timing();
+        let taken = self.receiver.take_part(Run::Stay(payload));
+        self.after_taking(now, was_timing, taken)
+    }
+
+    #[inline(always)]
+    fn after_taking(
+        &mut self,
+        now: Instant,
+        was_timing: bool,
+        taken: Result<Taken, ReceiveErrorKind>,
+    ) -> Result<Taken, ReceiveError> {
+        match taken {
+            Ok(taken) => {
+                self.data_received(was_timing);
+                Ok(taken)
+            }
+            Err(kind) => Err(self.fail_with(now, kind)),
+        }
+    }
+
+    /// Takes note of bytes on a connection that may be open.
+    #[inline(always)]
+    fn heard(&mut self, now: Instant) {
+        if self.closing.is_open() {
+            self.clock.heard(now);
         }
     }
 
@@ -275,30 +319,24 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         self.clock.wait(now);
     }
 
+    /// Counts input that is not delivered against the bound on draining.
+    ///
+    /// # Errors
+    ///
+    /// The one that the connection has failed with, if it has.
     #[cold]
-    fn fail_receiving(
-        &mut self,
-        now: Instant,
-        kind: ReceiveErrorKind,
-        unread: &mut Range<usize>,
-    ) -> Result<Option<Event<DataStep>>, ReceiveError> {
-        self.fail_with(now, kind);
-        self.discard(unread)
-    }
-
-    /// Counts input that nobody will see against the bound on draining.
-    #[cold]
-    fn discard(&mut self, unread: &mut Range<usize>) -> Result<Option<Event<DataStep>>, ReceiveError> {
-        let len = unread.len();
-        unread.start = unread.end;
+    pub(crate) fn discard(&mut self, len: usize) -> Result<(), ReceiveError> {
         self.transition(|this| this.closing.discard(len));
-        self.failure().map_or(Ok(None), Err)
+        self.failure().map_or(Ok(()), Err)
     }
 
-    fn fail_with(&mut self, now: Instant, kind: ReceiveErrorKind) {
+    #[cold]
+    fn fail_with(&mut self, now: Instant, kind: ReceiveErrorKind) -> ReceiveError {
         self.failure = Some(kind);
-        self.trace.failed(&self.error(kind));
+        let error = self.error(kind);
+        self.trace.failed(&error);
         self.end_by_failure(now, Cause::Failure);
+        error
     }
 
     const fn error(&self, kind: ReceiveErrorKind) -> ReceiveError {
@@ -609,7 +647,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     pub fn fail(&mut self, now: Instant, fault: Fault) -> ReceiveError {
         if self.closing.is_receiving() || self.closing.is_left_to_host() {
             self.receiver.stop();
-            self.fail_with(now, ReceiveErrorKind::Fault(fault));
+            return self.fail_with(now, ReceiveErrorKind::Fault(fault));
         }
         self.error(self.failure.unwrap_or(ReceiveErrorKind::Fault(fault)))
     }

@@ -105,6 +105,7 @@ pub mod role;
 pub mod utf8;
 
 mod event;
+mod part;
 mod time;
 
 pub use close::CloseCode;

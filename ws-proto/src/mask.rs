@@ -23,6 +23,8 @@ use core::fmt;
 #[cfg(feature = "alloc")]
 use core::mem::MaybeUninit;
 
+use crate::part::{part, part_mut};
+
 #[cfg(not(any(
     all(target_arch = "x86_64", target_feature = "sse2"),
     all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"),
@@ -100,10 +102,7 @@ impl Mask {
     #[inline]
     pub fn apply_copy(&mut self, payload: &[u8], out: &mut [u8]) -> usize {
         let len = payload.len().min(out.len());
-        let (Some(payload), Some(out)) = (payload.get(..len), out.get_mut(..len)) else {
-            return 0;
-        };
-        chosen::apply_copy::<false>(self.key, payload, out);
+        chosen::apply_copy::<false>(self.key, part(payload, ..len), part_mut(out, ..len));
         self.advance(len);
         len
     }
@@ -111,9 +110,7 @@ impl Mask {
     /// [`apply_copy`](Self::apply_copy) of as many bytes as `out` has; whether what has become of that is ASCII.
     #[inline(always)]
     pub(crate) fn apply_copy_ascii(&mut self, payload: &[u8], out: &mut [u8]) -> bool {
-        let Some(payload) = payload.get(..out.len()) else {
-            return false;
-        };
+        let payload = part(payload, ..out.len());
         let ascii = chosen::apply_copy::<true>(self.key, payload, out);
         self.advance(payload.len());
         ascii
@@ -126,12 +123,11 @@ impl Mask {
         chosen::fill(self.key, payload, out);
     }
 
-    /// Masks the next `len` bytes at `buffer[from..]` while moving them to `buffer[to..]`, where `to ≤ from`.
+    /// Masks the next bytes, all but the first `distance` of `window`, while moving them to its start.
     #[inline]
-    pub(crate) fn apply_move(&mut self, buffer: &mut [u8], from: usize, to: usize, len: usize) {
-        if let Some(window) = buffer.get_mut(to..from.saturating_add(len)) {
-            chosen::apply_move(self.key, window, from - to);
-        }
+    pub(crate) fn apply_move(&mut self, window: &mut [u8], distance: usize) {
+        let len = window.len().saturating_sub(distance);
+        chosen::apply_move(self.key, window, distance);
         self.advance(len);
     }
 
@@ -258,7 +254,7 @@ mod tests {
                 let mut bytes = vec![0xEE; 3 + gap];
                 bytes.extend(payload(len));
                 bytes.push(0xEE);
-                Mask::new(KEY).apply_move(&mut bytes, 3 + gap, 3, len);
+                Mask::new(KEY).apply_move(&mut bytes[3..3 + gap + len], gap);
                 assert_eq!(bytes[3..3 + len], oracle(&payload(len)));
                 assert_eq!((&bytes[..3], bytes.last()), (&[0xEE; 3][..], Some(&0xEE)), "no more than that");
             }

@@ -70,8 +70,9 @@ pub(crate) enum Content {
     /// The message itself.
     Text,
     Binary,
-    /// What a compressor has made of it.
-    Compressed(MessageKind),
+    /// A compressed text or binary message.
+    CompressedText,
+    CompressedBinary,
 }
 
 impl Content {
@@ -82,15 +83,22 @@ impl Content {
         }
     }
 
+    pub(crate) const fn compressed(kind: MessageKind) -> Self {
+        match kind {
+            MessageKind::Text => Self::CompressedText,
+            MessageKind::Binary => Self::CompressedBinary,
+        }
+    }
+
     pub(crate) const fn kind(self) -> MessageKind {
         match self {
-            Self::Text | Self::Compressed(MessageKind::Text) => MessageKind::Text,
-            Self::Binary | Self::Compressed(MessageKind::Binary) => MessageKind::Binary,
+            Self::Text | Self::CompressedText => MessageKind::Text,
+            Self::Binary | Self::CompressedBinary => MessageKind::Binary,
         }
     }
 
     pub(crate) const fn is_compressed(self) -> bool {
-        matches!(self, Self::Compressed(_))
+        matches!(self, Self::CompressedText | Self::CompressedBinary)
     }
 }
 

@@ -7,6 +7,8 @@
 
 use core::fmt;
 
+use crate::part::part;
+
 /// Checks that bytes arriving in any pieces are UTF-8, failing at the first byte that can't be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Validator {
@@ -137,7 +139,7 @@ impl Validator {
             return Ok(());
         }
         let done = if bytes.len() > SHORT { self.take_whole(bytes) } else { 0 };
-        let rest = bytes.get(done..).unwrap_or_default();
+        let rest = part(bytes, done..);
         if rest.is_empty() {
             return Ok(());
         }
@@ -155,12 +157,12 @@ impl Validator {
         let mut begun = 0;
         if !self.is_complete() {
             begun = bytes.iter().take(3).take_while(|byte| matches!(byte, 0x80..=0xBF)).count();
-            if self.expected.after(bytes.get(..begun).unwrap_or_default()) != Expected::CodePoint {
+            if self.expected.after(part(bytes, ..begun)) != Expected::CodePoint {
                 return 0;
             }
             self.expected = Expected::CodePoint;
         }
-        let whole = bytes.get(begun..bytes.len() - unfinished_len(bytes)).unwrap_or_default();
+        let whole = part(bytes, begun..bytes.len() - unfinished_len(bytes));
         begun + valid_up_to(whole).map_or_else(|valid| valid, |()| whole.len())
     }
 
@@ -235,7 +237,7 @@ pub(crate) fn to_str(bytes: &[u8]) -> Result<&str, InvalidUtf8> {
         Ok(()) => Ok(unsafe { core::str::from_utf8_unchecked(bytes) }),
         Err(valid) => {
             let mut rest = Validator::new();
-            let at = rest.update(bytes.get(valid..).unwrap_or_default()).err().map(|error| error.position);
+            let at = rest.update(part(bytes, valid..)).err().map(|error| error.position);
             Err(InvalidUtf8 { position: at.map_or(bytes.len(), |at| valid + at) })
         }
     }

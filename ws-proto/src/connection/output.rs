@@ -16,6 +16,7 @@ use crate::{
     frame::FrameHeader,
     handshake::WriteError,
     message::{Message, MessageKind, Part},
+    part::part,
     role::Role,
     time::Instant,
 };
@@ -270,7 +271,7 @@ impl<Q: Queue> Output<Q> {
         let mut header = [0; FrameHeader::MAX_LEN];
         self.check_room(header.len())?;
         let (header_len, frame) = endpoint.begin_frame(kind, part, len, &mut header)?;
-        self.queue.append(header.get(..header_len).unwrap_or_default());
+        self.queue.append(crate::part::part(&header, ..header_len));
         Ok(frame)
     }
 
@@ -305,7 +306,7 @@ impl<Q: Queue> Output<Q> {
         let mut frame = [0; ControlFrame::MAX_LEN];
         self.check_room(ControlFrame::MAX_LEN)?;
         let len = endpoint.write_ping(payload, &mut frame)?;
-        self.queue.append(frame.get(..len).unwrap_or_default());
+        self.queue.append(part(&frame, ..len));
         Ok(())
     }
 
@@ -337,7 +338,7 @@ impl<Q: Queue> Output<Q> {
         let mut frame = [0; ControlFrame::MAX_LEN];
         self.check_room(ControlFrame::MAX_LEN)?;
         let len = endpoint.write_close(now, code, reason, &mut frame)?;
-        self.queue.append(frame.get(..len).unwrap_or_default());
+        self.queue.append(part(&frame, ..len));
         self.awaited = self.waiting();
         // A server that has answered the peer's Close ends the transport next.
         self.drain(endpoint);

@@ -4,6 +4,7 @@ use crate::{
     error::SendError,
     frame::{FrameHeader, encode_frame},
     handshake::WriteError,
+    part::{part, part_mut},
 };
 
 /// Where an [`Output`](super::Output) keeps its bytes: `Vec<u8>` with `alloc`, or [`FixedQueue`].
@@ -83,13 +84,13 @@ impl<'q> FixedQueue<'q> {
     }
 
     fn free(&mut self) -> &mut [u8] {
-        self.room.get_mut(self.len..).unwrap_or_default()
+        part_mut(self.room, self.len..)
     }
 }
 
 impl Queue for FixedQueue<'_> {
     fn bytes(&self) -> &[u8] {
-        self.room.get(..self.len).unwrap_or_default()
+        part(self.room, ..self.len)
     }
 
     fn has_room(&self, len: usize) -> bool {
@@ -175,7 +176,7 @@ impl Queue for alloc::vec::Vec<u8> {
     ) -> Result<(), SendError> {
         let start = self.len();
         self.resize(start + len, 0);
-        let written = write(self.get_mut(start..).unwrap_or_default());
+        let written = write(part_mut(self, start..));
         self.truncate(start + written.unwrap_or_default());
         written.map(drop)
     }

@@ -14,6 +14,7 @@ use crate::{
     endpoint::Endpoint,
     event::{Control, Event},
     message::Message,
+    part::part_mut,
     time::Instant,
 };
 
@@ -68,7 +69,7 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
         if let Phase::Opening(_) = self.phase {
             // Before the connection is open all that comes is collected.
             let kept = memory.incoming.keep_head(input);
-            input = input.get_mut(kept..).unwrap_or_default();
+            input = part_mut(input, kept..);
         }
         Reading { connection: self, input, is_read: true }
     }

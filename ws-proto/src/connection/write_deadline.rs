@@ -4,6 +4,7 @@ use core::{num::NonZeroU32, time::Duration};
 
 use crate::{
     config::{Config, Millis},
+    part::to_u64,
     time::Instant,
 };
 
@@ -96,7 +97,7 @@ impl WriteDeadline {
     /// `start` and as long as `len` bytes take at the minimum rate; `None` without one.
     fn after(&self, start: Instant, len: usize) -> Option<Instant> {
         let rate = u64::from(self.rate?.get());
-        let len = u64::try_from(len).unwrap_or(u64::MAX);
+        let len = to_u64(len);
         Some(start.saturating_add(Duration::from_millis(len.saturating_mul(1_000) / rate)))
     }
 }

@@ -7,7 +7,10 @@ use alloc::vec::Vec;
 use zlib_rs::{Deflate, DeflateConfig, DeflateError, DeflateFlush, Status};
 
 use super::{Settings, WindowBits};
-use crate::role::Side;
+use crate::{
+    part::{narrow, part, part_mut, to_usize},
+    role::Side,
+};
 
 /// What a compressor ends a flush with, and a sender cuts off.
 const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
@@ -99,8 +102,8 @@ impl Deflater {
             let len = out.len();
             out.resize(len + PIECE, 0);
             // It has room and a valid state, so that it can't fail.
-            let (taken, made, _) = step(state, payload, out.get_mut(len..).unwrap_or_default());
-            payload = payload.get(taken..).unwrap_or_default();
+            let (taken, made, _) = step(state, payload, part_mut(out, len..));
+            payload = part(payload, taken..);
             out.truncate(len + made);
             if made < PIECE {
                 break;
@@ -140,7 +143,7 @@ impl Deflater {
 fn step(state: &mut Deflate, payload: &[u8], out: &mut [u8]) -> (usize, usize, Result<Status, DeflateError>) {
     let before = (state.total_in(), state.total_out());
     let status = state.compress(payload, out, DeflateFlush::SyncFlush);
-    let moved = |after: u64, before: u64| usize::try_from(after - before).unwrap_or_default();
+    let moved = |after: u64, before: u64| narrow(after - before);
     (moved(state.total_in(), before.0), moved(state.total_out(), before.1), status)
 }
 
@@ -165,7 +168,7 @@ impl Settings {
     /// the host's.
     #[must_use]
     pub fn connection_bytes(&self, side: Side, config: &crate::Config) -> usize {
-        let message = usize::try_from(config.max_message_len).unwrap_or(usize::MAX).saturating_add(1);
+        let message = to_usize(config.max_message_len).saturating_add(1);
         // The bytes that it is inflated from are read to a buffer of at most 64 KiB.
         (self.deflater_bytes(side) + super::INFLATER_BYTES + 64 * 1024).saturating_add(message)
     }

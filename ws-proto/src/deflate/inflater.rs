@@ -10,6 +10,7 @@ use super::InflateLimits;
 use crate::{
     error::Fault,
     message::{Content, Data, Message, MessageKind, Part},
+    part::{narrow, part, part_mut, to_u64, to_usize},
     utf8::Validator,
 };
 
@@ -167,7 +168,7 @@ impl Inflater {
     pub fn inflate(&mut self, input: &mut &[u8], output: &mut [u8]) -> Result<usize, Fault> {
         let mut len = 0;
         while len < output.len() {
-            let room = output.get_mut(len..).unwrap_or_default();
+            let room = part_mut(output, len..);
             let (taken, made, status) = self.step(input, room, InflateFlush::NoFlush)?;
             self.ended &= taken == 0;
             len += made;
@@ -225,9 +226,9 @@ impl Inflater {
         let before = (state.total_in(), state.total_out());
         let status = state.decompress(input, output, flush).map_err(|_| Fault::InvalidPayload)?;
         self.has_history = true;
-        let moved = |after: u64, before: u64| usize::try_from(after - before).unwrap_or_default();
+        let moved = |after: u64, before: u64| narrow(after - before);
         let taken = moved(state.total_in(), before.0);
-        *input = input.get(taken..).unwrap_or_default();
+        *input = part(input, taken..);
         Ok((taken, moved(state.total_out(), before.1), status))
     }
 
@@ -303,7 +304,7 @@ impl Inflater {
 
     /// More room for the message: twice as much, but no more than shows that it is too big.
     fn grow(&mut self) {
-        let most = usize::try_from(self.progress.limit).unwrap_or(usize::MAX).saturating_add(1);
+        let most = to_usize(self.progress.limit).saturating_add(1);
         let len = (self.len + SMALLEST_PIECE).max(self.len.saturating_mul(2)).min(most);
         self.message.reserve_exact(len.saturating_sub(self.len));
         self.message.resize(len, 0);
@@ -312,15 +313,15 @@ impl Inflater {
     /// Inflates to the room behind the message, at most a piece; whether there may be more.
     fn fill(&mut self, payload: &mut &[u8]) -> Result<bool, Fault> {
         let Progress { kind, limit, total, .. } = self.progress;
-        let left = usize::try_from(limit - total).unwrap_or(usize::MAX).saturating_add(1);
+        let left = to_usize(limit - total).saturating_add(1);
         let end = self.message.len().min(self.len + left.min(PIECE));
         // Taken for the moment of the call.
         let mut message = core::mem::take(&mut self.message);
-        let room = message.get_mut(self.len..end).unwrap_or_default();
+        let room = part_mut(&mut message, self.len..end);
         let before = payload.len();
         let result = self.inflate(payload, room).and_then(|made| {
             if kind == MessageKind::Text {
-                let text = room.get(..made).unwrap_or_default();
+                let text = part(room, ..made);
                 self.progress.text.update(text).map_err(|_| Fault::InvalidPayload)?;
             }
             Ok((made, made == room.len()))
@@ -328,8 +329,8 @@ impl Inflater {
         self.message = message;
         let (made, more) = result?;
         self.len += made;
-        self.progress.taken += u64::try_from(before - payload.len()).unwrap_or(u64::MAX);
-        self.progress.total += u64::try_from(made).unwrap_or(u64::MAX);
+        self.progress.taken += to_u64(before - payload.len());
+        self.progress.total += to_u64(made);
         self.progress.check()?;
         Ok(more)
     }
@@ -348,7 +349,7 @@ impl Inflater {
         if self.held != Held::Message {
             return None;
         }
-        let payload = self.message.get(..self.len).unwrap_or_default();
+        let payload = part(&self.message, ..self.len);
         // SAFETY: a message is held: `message[..len]` is what `fill` has appended since `begin_message`, each piece validated
         // from the state that the one before it ended in, and `add` has found that state complete. Whatever changes these
         // bytes ends that.
@@ -361,7 +362,7 @@ impl Inflater {
         let Held::Piece(part) = core::mem::replace(&mut self.held, Held::Nothing) else {
             return None;
         };
-        let payload = self.message.get_mut(..self.len).unwrap_or_default();
+        let payload = part_mut(&mut self.message, ..self.len);
         // SAFETY: as of `message`, if the piece is the whole of a text; a part need not be valid by itself.
         #[allow(unsafe_code)]
         Some(unsafe { Data::new(Content::of(self.progress.kind), part, payload) })

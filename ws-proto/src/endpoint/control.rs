@@ -6,6 +6,7 @@ use crate::{
     close::CloseCode,
     frame::{MAX_CONTROL_LEN, Opcode, encode_frame, header},
     mask::{Mask, MaskingKey},
+    part::{narrow, part, part_mut, sure},
 };
 
 /// What [`poll_transmit`](crate::Endpoint::poll_transmit) asks the host to do.
@@ -33,8 +34,8 @@ impl ControlFrame {
         let mut bytes = [0; Self::MAX_LEN];
         let header = header(opcode, masking_key, payload.len());
         // At most 131.
-        let len = encode_frame(&header, payload, &mut bytes).unwrap_or_default();
-        let len = u8::try_from(len).unwrap_or_default();
+        let len = sure(encode_frame(&header, payload, &mut bytes).ok());
+        let len = narrow(len);
         Self { bytes, len }
     }
 
@@ -47,7 +48,7 @@ impl ControlFrame {
     /// The bytes for the wire.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+        part(&self.bytes, ..usize::from(self.len))
     }
 }
 
@@ -84,7 +85,7 @@ impl CloseBody {
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
+        part(&self.bytes, ..self.len)
     }
 }
 
@@ -134,14 +135,12 @@ impl ControlSlot {
     pub(crate) fn extend(&mut self, payload: &[u8], mask: &mut Option<Mask>) {
         let start = usize::from(self.len);
         let end = start + payload.len();
-        let Some(free) = self.bytes.get_mut(start..end) else {
-            return;
-        };
+        let free = part_mut(&mut self.bytes, start..end);
         free.copy_from_slice(payload);
         if let Some(mask) = mask {
             mask.apply(free);
         }
-        self.len = u8::try_from(end).unwrap_or_default();
+        self.len = narrow(end);
     }
 
     /// The frame whose payload is kept is complete.
@@ -188,6 +187,6 @@ impl ControlSlot {
     }
 
     fn bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+        part(&self.bytes, ..usize::from(self.len))
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     frame::{EncodedHeader, FrameHeader, append_frame, compressed},
     mask::Mask,
     message::{Content, Message, MessageKind, Part},
+    part::{part_mut, to_u64},
     role::{Role, Server, Side},
 };
 
@@ -40,20 +41,18 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         // Behind the longest header that it can have; a shorter payload may have a shorter one.
         let at = start + EncodedHeader::new(&plain).as_bytes().len();
         out.resize(at + Deflater::room(payload.len()), 0);
-        let Some(len) = deflater.compress_whole(payload, bits, out.get_mut(at..).unwrap_or_default()) else {
+        let Some(len) = deflater.compress_whole(payload, bits, part_mut(out, at..)) else {
             out.truncate(start);
             append_frame(&plain, payload, out);
             self.commit(sender, &plain);
             return Ok(());
         };
-        let header = compressed(FrameHeader { payload_len: u64::try_from(len).unwrap_or(u64::MAX), ..plain });
+        let header = compressed(FrameHeader { payload_len: to_u64(len), ..plain });
         let encoded = EncodedHeader::new(&header);
         let payload_at = start + encoded.as_bytes().len();
         out.copy_within(at..at + len, payload_at);
         out.truncate(payload_at + len);
-        if let Some(room) = out.get_mut(start..payload_at) {
-            room.copy_from_slice(encoded.as_bytes());
-        }
+        part_mut(out, start..payload_at).copy_from_slice(encoded.as_bytes());
         mask_behind(&header, out, payload_at);
         self.commit(sender, &header);
         self.end_deflated(deflater);
@@ -78,7 +77,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
             return self.write_part_to(kind, part, payload, out);
         };
         self.check_part(part)?;
-        let (sender, opcode) = self.sender.admit(Content::Compressed(kind), part, payload)?;
+        let (sender, opcode) = self.sender.admit(Content::compressed(kind), part, payload)?;
         let mut header = self.data_header(opcode, part, 0)?;
         if part.is_first() {
             header = compressed(header);
@@ -88,7 +87,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         out.resize(start + room, 0);
         deflater.compress_part(payload, bits, part.is_last(), out);
         let len = out.len() - start - room;
-        header.payload_len = u64::try_from(len).unwrap_or(u64::MAX);
+        header.payload_len = to_u64(len);
         let encoded = EncodedHeader::new(&header);
         out.splice(start..start + room, encoded.as_bytes().iter().copied());
         mask_behind(&header, out, start + encoded.as_bytes().len());
@@ -134,6 +133,6 @@ impl<T: Trace> Endpoint<Server, T> {
 /// Masks what is behind `at` if the frame is masked.
 fn mask_behind(header: &FrameHeader, out: &mut [u8], at: usize) {
     if let Some(key) = header.masking_key {
-        Mask::new(key).apply(out.get_mut(at..).unwrap_or_default());
+        Mask::new(key).apply(part_mut(out, at..));
     }
 }

@@ -42,19 +42,9 @@ pub trait Trace {
     fn failed(&mut self, error: &ReceiveError) {
         let _ = error;
     }
-
-    /// Whether nobody minds being told of frames together, some of them behind a fault.
-    #[doc(hidden)]
-    fn is_silent(&self) -> bool {
-        false
-    }
 }
 
-impl Trace for () {
-    fn is_silent(&self) -> bool {
-        true
-    }
-}
+impl Trace for () {}
 
 impl<T: Trace + ?Sized> Trace for &mut T {
     fn frame_received(&mut self, header: &FrameHeader) {
@@ -75,9 +65,5 @@ impl<T: Trace + ?Sized> Trace for &mut T {
 
     fn failed(&mut self, error: &ReceiveError) {
         (**self).failed(error);
-    }
-
-    fn is_silent(&self) -> bool {
-        (**self).is_silent()
     }
 }

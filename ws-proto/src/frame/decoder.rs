@@ -1,4 +1,5 @@
 use super::{FrameError, FrameHeader};
+use crate::part::{narrow, part};
 
 /// Decodes a frame header from bytes that arrive in any pieces.
 ///
@@ -48,9 +49,9 @@ impl Decoder {
             *slot = *byte;
             end += 1;
         }
-        let Some((header, len)) = FrameHeader::decode(self.bytes.get(..end).unwrap_or_default())? else {
+        let Some((header, len)) = FrameHeader::decode(part(&self.bytes, ..end))? else {
             // An undecided header has at most 13 bytes.
-            self.len = u8::try_from(end).unwrap_or_default();
+            self.len = narrow(end);
             return Ok(None);
         };
         self.len = 0;

@@ -6,6 +6,7 @@ use super::{FrameHeader, Opcode, Rsv};
 use crate::{
     error::SendError,
     mask::{Mask, MaskingKey},
+    part::{narrow, part, to_u64},
 };
 
 /// A frame ready for the wire: its header, and its payload where the caller has it.
@@ -51,12 +52,12 @@ impl EncodedHeader {
     pub(crate) fn new(header: &FrameHeader) -> Self {
         let mut bytes = [0; FrameHeader::MAX_LEN];
         // At most 14.
-        let len = u8::try_from(header.encode(&mut bytes)).unwrap_or_default();
+        let len = narrow(header.encode(&mut bytes));
         Self { bytes, len }
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+        part(&self.bytes, ..usize::from(self.len))
     }
 
     /// What is left of this header and `payload` behind it after `written` bytes.
@@ -71,7 +72,7 @@ impl EncodedHeader {
 #[inline]
 pub(crate) fn header(opcode: Opcode, masking_key: Option<MaskingKey>, payload_len: usize) -> FrameHeader {
     // No target has a usize of more than 64 bits.
-    let payload_len = u64::try_from(payload_len).unwrap_or(u64::MAX);
+    let payload_len = to_u64(payload_len);
     FrameHeader { fin: true, rsv: Rsv::NONE, opcode, masking_key, payload_len }
 }
 
@@ -109,6 +110,7 @@ pub(crate) fn append_frame(header: &FrameHeader, payload: &[u8], out: &mut alloc
     let ([first, second], header_len) = header.to_words();
     out.reserve(2 * size_of::<u64>() + payload.len());
     let room = out.spare_capacity_mut();
+    debug_assert!(room.len() >= 2 * size_of::<u64>() + payload.len());
     // Whole words: their length is known, so that each is a store and not a call.
     let Some((to_first, to_second)) = room.split_first_chunk_mut() else { return };
     *to_first = first.to_le_bytes().map(MaybeUninit::new);

@@ -1,7 +1,7 @@
 use core::fmt;
 
 use super::Opcode;
-use crate::{mask::MaskingKey, message::MessageKind};
+use crate::{mask::MaskingKey, message::MessageKind, part::to_u64};
 
 const FIN: u8 = 0b1000_0000;
 const MASKED: u8 = 0b1000_0000;
@@ -273,7 +273,7 @@ impl<K: FirstByte> From<&CommonHeader<K>> for FrameHeader {
             rsv: Rsv::NONE,
             opcode: header.kind.opcode(),
             masking_key: (header.len > 4).then_some(header.masking_key),
-            payload_len: u64::try_from(header.payload_len).unwrap_or(u64::MAX),
+            payload_len: to_u64(header.payload_len),
         }
     }
 }

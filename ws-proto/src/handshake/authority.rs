@@ -3,6 +3,7 @@
 use core::net::Ipv6Addr;
 
 use super::field::ByteSet;
+use crate::part::sure;
 
 /// `uri-host [ ":" port ]`, as Host, targets and origins have it.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +62,7 @@ impl Authority<'_> {
     pub(super) fn is_domain(&self) -> bool {
         let Host::Name(name) = self.host else { return false };
         // To browsers, a host that ends in a number is an IPv4 address or invalid.
-        let last = without_root(name).as_bytes().rsplit(|&byte| byte == b'.').next().unwrap_or_default();
+        let last = sure(without_root(name).as_bytes().rsplit(|&byte| byte == b'.').next());
         !last.is_empty() && !last.iter().all(u8::is_ascii_digit)
     }
 }

@@ -62,7 +62,7 @@ mod value;
 use core::fmt;
 
 use super::{HandshakeError, MAX_INTERIM_RESPONSES, WriteError, head::Message, progress::Progress, write::Writer};
-use crate::{config::Config, time::Instant};
+use crate::{config::Config, part::part, time::Instant};
 
 pub use super::head::HttpVersion;
 pub use answer::{Answer, Refusal, Response};
@@ -166,7 +166,7 @@ impl<'a> Handshake<'a> {
     /// [`HandshakeError::Syntax`] as long as no head has been found.
     pub fn answer<'h>(&self, received: &'h [u8]) -> Result<Answer<'h, 'a>, HandshakeError> {
         let found = self.progress.finder.head(received)?;
-        answer::parse(found.get(self.start..).unwrap_or_default(), &self.offer)
+        answer::parse(part(found, self.start..), &self.offer)
     }
 }
 

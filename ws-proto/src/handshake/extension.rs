@@ -3,7 +3,7 @@
 use core::{fmt, iter::FusedIterator, str};
 
 use super::field::is_token_byte;
-use crate::utf8::to_str;
+use crate::{part::sure, utf8::to_str};
 
 /// An extension that a field names, with its parameters.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl PartialEq<&str> for Value<'_> {
 
 impl fmt::Debug for Value<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(str::from_utf8(self.quoted).unwrap_or_default())
+        f.write_str(sure(str::from_utf8(self.quoted).ok()))
     }
 }
 

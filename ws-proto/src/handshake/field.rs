@@ -3,6 +3,7 @@
 use core::{fmt, iter::FusedIterator, str};
 
 use super::error::{HandshakeError, SingleField};
+use crate::part::part;
 
 /// The field lines of a head in their order, each with its name and its value without outer white space.
 ///
@@ -50,7 +51,7 @@ impl fmt::Debug for Fields<'_> {
 /// The first line, without its end, and what follows it. A CR stands nowhere else in a head.
 fn split_line(bytes: &[u8]) -> (&[u8], &[u8]) {
     let end = bytes.iter().position(|&byte| byte == b'\r').unwrap_or(bytes.len());
-    (bytes.get(..end).unwrap_or_default(), bytes.get(end + 2..).unwrap_or_default())
+    (part(bytes, ..end), bytes.get(end + 2..).unwrap_or_default())
 }
 
 /// `value` without white space around it; only SP and HTAB count (RFC 9110 section 5.6.3).

@@ -6,8 +6,10 @@ use super::{
     Fields, HandshakeError, MAX_FIELDS, MAX_TARGET_LEN,
     foreign::{self, Start},
 };
-use crate::config::Config;
-
+use crate::{
+    config::Config,
+    part::{narrow, part, sure},
+};
 /// What a head begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Message {
@@ -111,6 +113,7 @@ impl HeadFinder {
             if self.scanned >= most {
                 return Err(HandshakeError::HeadTooLong);
             }
+            // A host may call with fewer bytes than it had before.
             let rest = received.get(self.scanned..received.len().min(most)).unwrap_or_default();
             let Some(&byte) = rest.first() else {
                 return Ok(None);
@@ -226,11 +229,11 @@ fn visible_run(bytes: &[u8]) -> usize {
         let stops = stops(u64::from_le_bytes(word));
         if stops != 0 {
             // At most 7 more.
-            return run + usize::try_from(stops.trailing_zeros() / 8).unwrap_or_default();
+            return run + narrow::<_, usize>(stops.trailing_zeros() / 8);
         }
         run += 8;
     }
-    let rest = bytes.get(run..).unwrap_or_default();
+    let rest = part(bytes, run..);
     run + rest.iter().position(|&byte| is_stop(byte)).unwrap_or(rest.len())
 }
 
@@ -306,7 +309,7 @@ fn version_error(version: Option<&[u8]>) -> HandshakeError {
 
 /// The parts of a start line; the third may hold spaces.
 fn start_line(head: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
+    let line = sure(head.split(|&byte| byte == b'\r').next());
     line.splitn(3, |&byte| byte == b' ')
 }
 

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use super::{Fields, field::trim, target::Target};
+use crate::part::sure;
 
 /// The page and the host of a request that was refused with [`HandshakeError::Origin`](super::HandshakeError::Origin).
 ///
@@ -28,7 +29,7 @@ impl<'h> OriginMismatch<'h> {
     #[must_use]
     pub fn of_head(received: &'h [u8]) -> Self {
         let head = received.strip_prefix(b"\r\n").unwrap_or(received);
-        let mut line = head.split(|&byte| byte == b'\r').next().unwrap_or_default().split(|&byte| byte == b' ');
+        let mut line = sure(head.split(|&byte| byte == b'\r').next()).split(|&byte| byte == b' ');
         let target = line.nth(1).and_then(|target| core::str::from_utf8(target).ok());
         let authority = target.and_then(|target| Target::parse("GET", target).ok()?.authority);
         Self::of_fields(authority.map(|authority| authority.text), Fields::of_head(head))

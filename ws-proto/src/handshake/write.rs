@@ -4,6 +4,7 @@ use super::{
     WriteError,
     field::{is_token, is_value_byte, is_websocket_name},
 };
+use crate::part::{narrow, part};
 
 /// Appends to the caller's buffer and counts on when it is full.
 pub(super) struct Writer<'o> {
@@ -37,14 +38,14 @@ impl<'o> Writer<'o> {
         let mut rest = number;
         let mut len = 0;
         for digit in digits.iter_mut().rev() {
-            *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+            *digit = b'0' + narrow::<_, u8>(rest % 10);
             rest /= 10;
             len += 1;
             if rest == 0 {
                 break;
             }
         }
-        self.put(digits.get(digits.len() - len..).unwrap_or_default());
+        self.put(part(&digits, digits.len() - len..));
     }
 
     /// A field whose value is what `value` displays.
@@ -87,7 +88,7 @@ pub(crate) fn append<X>(
     let start = out.len();
     out.resize(start + USUAL, 0);
     loop {
-        match write(out.get_mut(start..).unwrap_or_default()) {
+        match write(crate::part::part_mut(out, start..)) {
             Ok((len, result)) => {
                 out.truncate(start + len);
                 return Ok(result);

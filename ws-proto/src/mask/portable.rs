@@ -6,6 +6,8 @@
 #[cfg(feature = "alloc")]
 use core::mem::MaybeUninit;
 
+use crate::part::sure;
+
 /// Bytes per step: a multiple of 4, so that the phase is the same at each.
 const STEP: usize = 64;
 
@@ -38,7 +40,7 @@ const fn twice(key: u32) -> u64 {
 fn load<const W: usize>(bytes: &[u8]) -> [u64; W] {
     let mut words = [0; W];
     for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(8)) {
-        *word = u64::from_le_bytes(bytes.first_chunk().copied().unwrap_or_default());
+        *word = u64::from_le_bytes(sure(bytes.first_chunk().copied()));
     }
     words
 }
@@ -66,6 +68,7 @@ fn union<const W: usize>(words: [u64; W]) -> u64 {
 #[inline(always)]
 fn two_steps<const N: usize, const W: usize>(key: u32, payload: &mut [u8]) -> bool {
     let len = payload.len();
+    debug_assert!((N..=2 * N).contains(&len));
     let (Some(first), Some(last)) = (payload.first_chunk::<N>(), payload.last_chunk::<N>()) else {
         return true;
     };
@@ -84,6 +87,7 @@ fn two_steps<const N: usize, const W: usize>(key: u32, payload: &mut [u8]) -> bo
 #[inline(always)]
 fn two_halves(key: u32, payload: &mut [u8]) -> bool {
     let len = payload.len();
+    debug_assert!((4..=8).contains(&len));
     let (Some(first), Some(last)) = (payload.first_chunk().copied(), payload.last_chunk().copied()) else {
         return true;
     };
@@ -130,6 +134,7 @@ fn apply_short(key: [u8; 4], payload: &mut [u8]) -> bool {
 fn apply_long(key: [u8; 4], payload: &mut [u8]) -> bool {
     let key = word(key);
     let len = payload.len();
+    debug_assert!(len >= STEP);
     let Some(last) = payload.last_chunk::<STEP>() else {
         return true;
     };
@@ -195,7 +200,7 @@ pub(super) fn apply_move(key: [u8; 4], window: &mut [u8], distance: usize) {
         done += STEP;
     }
     for (i, key) in (done..len).zip(key.into_iter().cycle()) {
-        let byte = window.get(distance + i).copied().unwrap_or_default();
+        let byte = sure(window.get(distance + i).copied());
         if let Some(to) = window.get_mut(i) {
             *to = byte ^ key;
         }

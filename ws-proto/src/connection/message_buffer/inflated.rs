@@ -1,17 +1,16 @@
 //! Compressed messages, which are inflated beside the storage.
 
 use alloc::boxed::Box;
+use core::ops::Range;
 
-use super::{MessageBuffer, Told};
+use super::MessageBuffer;
 use crate::{
     connection::storage::Storage,
     deflate::{InflateLimits, Inflater, Use},
-    endpoint::Endpoint,
-    endpoint::Trace,
-    endpoint::receive::DataStep,
+    endpoint::{Endpoint, Trace, receive::Taken},
     error::{Fault, ReceiveError},
-    event::Event,
-    message::MessageKind,
+    message::{Data, Message, MessageKind},
+    part::part,
     role::Role,
     time::Instant,
 };
@@ -22,72 +21,155 @@ impl<S: Storage> MessageBuffer<S> {
     /// For hosts that keep a pool of inflaters.
     pub fn set_inflater(&mut self, inflater: Box<Inflater>) {
         self.forget_told();
-        self.inflater = Some(inflater);
+        self.inflated.inflater = Some(inflater);
     }
 
     /// Sets what a compressed message may become, from the next one on.
     pub const fn set_inflate_limits(&mut self, limits: InflateLimits) {
-        self.inflate_limits = limits;
+        self.inflated.limits = limits;
     }
 
     /// Takes the inflater out, unless it remembers what the next message needs.
     pub fn take_inflater(&mut self) -> Option<Box<Inflater>> {
         self.forget_told();
-        let mut inflater = self.inflater.take_if(|inflater| inflater.is_idle())?;
+        let mut inflater = self.inflated.inflater.take_if(|inflater| inflater.is_idle())?;
         // The next connection need not see what this one has received.
         inflater.release();
         Some(inflater)
     }
+}
 
-    /// Inflates the next piece of the part at hand, if there is one.
+/// The inflater of a connection, and what it has told.
+pub(super) struct Inflated {
+    inflater: Option<Box<Inflater>>,
+    limits: InflateLimits,
+    told: Option<Told>,
+    /// Where a part lies in the storage that is being inflated piece by piece, and whether it is the last.
+    pieces: Option<(Range<usize>, bool)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Message,
+    Piece,
+}
+
+impl Inflated {
+    pub(super) const fn new() -> Self {
+        Self { inflater: None, limits: InflateLimits::new(), told: None, pieces: None }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.inflater.as_ref().is_none_or(|inflater| inflater.is_idle())
+    }
+
+    pub(super) fn held_bytes(&self) -> usize {
+        self.inflater.as_ref().map_or(0, |inflater| inflater.held_bytes())
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self { limits: self.limits, ..Self::new() };
+    }
+
+    /// Adds a compressed part to the message; whether that is complete.
+    ///
+    /// # Errors
+    ///
+    /// What was compressed is not valid, or too long.
+    pub(super) fn add<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        taken: Taken,
+        payload: &[u8],
+    ) -> Result<bool, ReceiveError> {
+        if taken.first {
+            self.begin(endpoint, taken.content.kind(), Use::Whole);
+        }
+        let added = match &mut self.inflater {
+            Some(inflater) => inflater.add(payload, taken.last),
+            None => Err(Fault::Internal),
+        };
+        added.map_err(|fault| endpoint.fail(now, fault))?;
+        self.told = taken.last.then_some(Told::Message);
+        Ok(taken.last)
+    }
+
+    /// Adds the part at `at` in the storage, to be told piece by piece.
+    pub(super) fn add_pieces<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &Endpoint<R, T>,
+        taken: Taken,
+        at: Range<usize>,
+    ) {
+        if taken.first {
+            self.begin(endpoint, taken.content.kind(), Use::Pieces);
+        }
+        self.pieces = Some((at, taken.last));
+    }
+
+    fn begin<R: Role, T: Trace>(&mut self, endpoint: &Endpoint<R, T>, kind: MessageKind, purpose: Use) {
+        let inflater = self.inflater.get_or_insert_default();
+        inflater.begin_message(kind, purpose, self.limits, endpoint.inflate_limits());
+    }
+
+    /// Whether part of a message has not been told.
+    #[inline(always)]
+    pub(super) const fn has_pieces(&self) -> bool {
+        self.pieces.is_some()
+    }
+
+    /// Inflates the next piece of the part at hand; whether there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`add`](Self::add).
     pub(super) fn next_piece<R: Role, T: Trace>(
         &mut self,
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
-    ) -> Result<Option<Event<()>>, ReceiveError> {
-        while let Some((at, last)) = self.deflated.take() {
-            let mut payload = self.storage.bytes().get(at.clone()).unwrap_or_default();
+        storage: &[u8],
+    ) -> Result<bool, ReceiveError> {
+        while let Some((at, last)) = self.pieces.take() {
+            let mut payload = part(storage, at.clone());
             let found = match &mut self.inflater {
                 Some(inflater) => inflater.next_piece(&mut payload, last),
                 None => Err(Fault::Internal),
             };
-            let (told, more) = match found {
-                Ok(found) => found,
-                Err(fault) => return Err(self.fail(endpoint, now, fault)),
-            };
+            let (told, more) = found.map_err(|fault| endpoint.fail(now, fault))?;
             if more {
-                self.deflated = Some((at.end - payload.len()..at.end, last));
+                self.pieces = Some((at.end - payload.len()..at.end, last));
             }
             if told {
-                self.told = Some(Told::InflatedPart);
-                return Ok(Some(Event::Data(())));
+                self.told = Some(Told::Piece);
+                return Ok(true);
             }
         }
-        Ok(None)
+        Ok(false)
     }
-}
 
-pub(super) fn begin<R: Role, T: Trace>(
-    slot: &mut Option<Box<Inflater>>,
-    limits: InflateLimits,
-    endpoint: &Endpoint<R, T>,
-    kind: MessageKind,
-    purpose: Use,
-) {
-    slot.get_or_insert_default().begin_message(kind, purpose, limits, endpoint.inflate_limits());
-}
-
-/// Adds a compressed part to the message in the inflater; whether that is complete.
-pub(super) fn inflate<R: Role, T: Trace>(
-    slot: &mut Option<Box<Inflater>>,
-    limits: InflateLimits,
-    endpoint: &Endpoint<R, T>,
-    step: &DataStep,
-    payload: &[u8],
-) -> Result<bool, Fault> {
-    if step.part.is_first() {
-        begin(slot, limits, endpoint, step.content.kind(), Use::Whole);
+    /// The message that was told last.
+    pub(super) fn message(&self) -> Option<Message<'_>> {
+        let inflater = self.inflater.as_ref().filter(|_| self.told == Some(Told::Message))?;
+        inflater.message()
     }
-    slot.as_mut().ok_or(Fault::Internal)?.add(payload, step.part.is_last())?;
-    Ok(step.part.is_last())
+
+    /// The piece that was told last, once.
+    pub(super) fn piece(&mut self) -> Option<Data<'_>> {
+        self.told.take_if(|told| *told == Told::Piece)?;
+        self.inflater.as_mut()?.piece()
+    }
+
+    #[inline(always)]
+    pub(super) const fn has_told(&self) -> bool {
+        self.told.is_some()
+    }
+
+    /// Forgets what was told last: it has been seen.
+    #[inline(always)]
+    pub(super) fn forget_told(&mut self) {
+        if self.told.take() == Some(Told::Message) {
+            self.inflater.iter_mut().for_each(|inflater| inflater.release());
+        }
+    }
 }

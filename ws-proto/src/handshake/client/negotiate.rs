@@ -17,6 +17,7 @@ use super::{
 use crate::{
     config::Config,
     endpoint::{Endpoint, Negotiated},
+    part::sure,
     role::{Client, Entropy},
     time::Instant,
     utf8::to_str,
@@ -154,7 +155,7 @@ impl<'a> Offer<'a> {
             [
                 ("Upgrade", "upgrade", text("websocket")),
                 ("Connection", "connection", text("Upgrade")),
-                ("Sec-WebSocket-Key", "sec-websocket-key", text(to_str(key).unwrap_or_default())),
+                ("Sec-WebSocket-Key", "sec-websocket-key", text(sure(to_str(key).ok()))),
             ]
         });
         let version = ("Sec-WebSocket-Version", "sec-websocket-version", text("13"));

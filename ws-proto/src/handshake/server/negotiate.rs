@@ -13,7 +13,14 @@ use super::{
     offer::{self, Facts, check_method, parse_authority},
     reject::{Connection, fixed_fields},
 };
-use crate::{config::Config, endpoint::Endpoint, endpoint::Negotiated, role::Server, time::Instant};
+use crate::{
+    config::Config,
+    endpoint::Endpoint,
+    endpoint::Negotiated,
+    part::{part, sure},
+    role::Server,
+    time::Instant,
+};
 
 /// The offer of a client: its subprotocols and extensions, and the page that asks.
 ///
@@ -105,7 +112,7 @@ impl<'a> Acceptance<'a> {
     /// HTTP/2 asks.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
         let upgrade = self.upgrade.as_ref().map(|upgrade| {
-            let accept_key = str::from_utf8(upgrade.accept_key()).unwrap_or_default();
+            let accept_key = sure(str::from_utf8(upgrade.accept_key()).ok());
             [("upgrade", "websocket"), ("connection", "Upgrade"), ("sec-websocket-accept", accept_key)]
         });
         let subprotocol = self.answer.subprotocol.map(|chosen| ("sec-websocket-protocol", chosen.as_str()));
@@ -142,13 +149,12 @@ impl<const N: usize> Text<N> {
         let mut writer = Writer::new(&mut bytes);
         // Counting on when it is full, it takes everything.
         let _ = fmt::write(&mut writer, value);
-        let len = writer.finish();
-        debug_assert!(len.is_ok(), "{value} has more bytes");
-        Self { bytes, len: len.unwrap_or_default() }
+        let len = sure(writer.finish().ok());
+        Self { bytes, len }
     }
 
     fn as_str(&self) -> &str {
-        self.bytes.get(..self.len).and_then(|text| str::from_utf8(text).ok()).unwrap_or_default()
+        sure(str::from_utf8(part(&self.bytes, ..self.len)).ok())
     }
 }
 

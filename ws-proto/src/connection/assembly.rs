@@ -1,0 +1,656 @@
+//! Whole messages, put together where they lie.
+//!
+//! # Theory of operation
+//!
+//! An [`Assembly`] is a buffer that bytes are read to, and at most one message that is being put together in it:
+//!
+//! ```text
+//! 0            message.start   message.end      unread.start    unread.end      len
+//! | taken before | payload of the message | a gap | read, not looked at | room to read to |
+//! ```
+//!
+//! The endpoint says what comes next in the unread bytes: a control frame, or payload of so many bytes. Payload is then taken
+//! in one pass that unmasks, moves and validates it, and there are three ways for it to go:
+//!
+//! - It *stays* where it was read to. The payload of a frame that is cut by a read is taken as far as it has come; the next
+//!   read goes to the place right after it, so that the rest lies where it belongs. There is no gap, and a message of one
+//!   frame is never moved, however many reads it takes.
+//! - It moves *down*. Between fragments there are headers (and control frames may be); each fragment after the first moves
+//!   down over them, to the end of the message.
+//! - It goes *across* to another assembly. A host may read for many connections into one buffer; that is then an assembly
+//!   without memory of its own, which lives for the time of a read, and the connection's is its *home*. A message that begins
+//!   and ends within the read stays in it. One that the end of the read cuts goes on at home: if its frame is cut, its payload
+//!   goes home at once; if it is cut between fragments, what has been put together is copied there at the end of the read.
+//!   From then on its payload goes across until it is complete.
+//!
+//! So the same code serves a connection that reads to its own storage (an assembly without a home) and one that reads to a
+//! shared buffer.
+//!
+//! Whole continuations are put together by an accelerator, many in one call; and a whole message in one frame does not get
+//! here at all: `MessageBuffer` asks the endpoint for one first.
+//!
+//! Room: a frame that does not fit the limit of the storage fails as soon as its header has been read. Otherwise the storage
+//! grows with what arrives, never with what is announced. When all is taken, the policy ([`Room`]) says what is kept.
+//!
+//! Text: the validator at the end of the message belongs to the assembly, not to the endpoint, so that a message which is
+//! handed out as text depends on nothing but the code of this file and the contract of [`Endpoint::take`].
+
+use core::ops::Range;
+
+use super::{
+    room::{Moment, Room, SMALLEST_READ},
+    storage::Storage,
+};
+use crate::{
+    endpoint::{Endpoint, Trace, fragments::Gather, payload::Run, receive::Taken, whole::Whole},
+    error::{Fault, ReceiveError},
+    event::Event,
+    message::{Content, Data, Message, MessageKind},
+    part::{part, part_mut},
+    role::Role,
+    time::Instant,
+    utf8::Validator,
+};
+
+/// A buffer that bytes are read to, and the message that is put together in it.
+///
+/// Invariant: `message.at.start <= message.at.end <= unread.start <= unread.end <= storage.bytes().len()`.
+#[derive(Debug)]
+pub(super) struct Assembly<S> {
+    storage: S,
+    /// The message in progress, if any of it lies here.
+    message: Option<Begun>,
+    /// The bytes that have been read and not been taken.
+    unread: Range<usize>,
+    told: Option<Told>,
+    room: Room,
+}
+
+/// The beginning of a message: all parts of it so far.
+#[derive(Clone, Debug)]
+struct Begun {
+    kind: MessageKind,
+    at: Range<usize>,
+    /// The state of the text at the end, to which all bytes have been taken through the validator; a new one for binary.
+    text: Validator,
+}
+
+/// Payload found in what was read.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// A message or part of one, which [`Assembly::message`] or [`Assembly::take_part`] lends.
+    Here,
+    /// A message, which the home of this assembly lends.
+    Home,
+    /// Payload of a compressed message, here.
+    #[cfg(feature = "deflate")]
+    Compressed(Taken, Range<usize>),
+}
+
+/// Something to lend, in bytes that have not been lent or read to since it was found.
+#[derive(Debug)]
+enum Told {
+    Message(Whole),
+    Part(Taken, Range<usize>),
+}
+
+/// The message at `whole` in `buffer`, which is unchanged since it was found there.
+#[inline]
+fn lend<'m>(whole: &Whole, buffer: &'m [u8]) -> Message<'m> {
+    let payload = part(buffer, whole.at.clone());
+    // SAFETY: this function is private, and its callers have a `Whole` of this buffer from one of two places. The endpoint makes
+    // one of a message that it has checked as a whole. And `Begun::take` makes one when the last part of a message has been
+    // taken: each part was taken through the validator of the one before it, the first through a new one, and the endpoint
+    // takes the last part of a text only if that validator is complete then. The parts lie one after the other, in `at`. What
+    // writes to the buffer again ends `told` first.
+    #[allow(unsafe_code)]
+    unsafe {
+        Message::new_validated(whole.kind, payload)
+    }
+}
+
+impl Begun {
+    /// Takes a run of payload that goes to `at`, and adds it to `message`, which ends there; the message, if it is complete.
+    #[inline(always)]
+    fn take<R: Role, T: Trace>(
+        message: &mut Option<Self>,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        run: Run<'_>,
+        at: Range<usize>,
+    ) -> Result<Option<Whole>, ReceiveError> {
+        let mut new = Validator::new();
+        let text = message.as_mut().map_or(&mut new, |begun| &mut begun.text);
+        let Taken { content, first, last } = endpoint.take(now, run, text)?;
+        let kind = content.kind();
+        let start = match message {
+            None if first => at.start,
+            Some(begun) if !first && content == Content::of(begun.kind) => {
+                debug_assert!(begun.at.end == at.start, "parts follow one another");
+                begun.at.end = at.end;
+                begun.at.start
+            }
+            _ => return Err(endpoint.fail(now, FOREIGN)),
+        };
+        if last {
+            *message = None;
+            return Ok(Some(Whole { kind, at: start..at.end }));
+        }
+        if first {
+            *message = Some(Self { kind, at, text: new });
+        }
+        Ok(None)
+    }
+}
+
+/// Other parts of the message went elsewhere: the host mixes endpoints, or this with [`Endpoint::receive`].
+const FOREIGN: Fault = Fault::Internal;
+
+impl<S: Storage> Assembly<S> {
+    /// The assembly on `storage`, in which `unread` has been read.
+    pub(super) const fn new(storage: S, unread: Range<usize>) -> Self {
+        Self { storage, message: None, unread, told: None, room: Room::new() }
+    }
+
+    pub(super) const fn room_mut(&mut self) -> &mut Room {
+        &mut self.room
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.storage.bytes()
+    }
+
+    pub(super) fn unread(&self) -> &[u8] {
+        part(self.bytes(), self.unread.clone())
+    }
+
+    #[inline(always)]
+    pub(super) const fn has_message(&self) -> bool {
+        self.message.is_some()
+    }
+
+    #[inline(always)]
+    pub(super) const fn has_unread(&self) -> bool {
+        self.unread.start < self.unread.end
+    }
+
+    /// Whether neither part of a message nor anything unread is here.
+    #[inline(always)]
+    pub(super) const fn is_empty(&self) -> bool {
+        self.message.is_none() && !self.has_unread()
+    }
+
+    pub(super) fn into_parts(self) -> (S, Range<usize>) {
+        (self.storage, self.unread)
+    }
+
+    /// Takes a whole message in one frame, if that is what comes next and lies here whole; where it does.
+    #[inline(always)]
+    fn whole_message<R: Role, T: Trace>(&mut self, endpoint: &mut Endpoint<R, T>, now: Instant) -> Option<Whole> {
+        let start = self.unread.start;
+        let input = part_mut(self.storage.bytes_mut(), self.unread.clone());
+        let Whole { kind, at } = endpoint.whole_message(now, input)?;
+        let at = start + at.start..start + at.end;
+        self.unread.start = at.end;
+        Some(Whole { kind, at })
+    }
+
+    /// Takes a whole message in one frame, if that is what comes next and lies here whole; whether it is.
+    #[inline(always)]
+    pub(super) fn next_whole<R: Role, T: Trace>(&mut self, endpoint: &mut Endpoint<R, T>, now: Instant) -> bool {
+        self.told = None;
+        if self.has_message() {
+            return false;
+        }
+        let Some(whole) = self.whole_message(endpoint, now) else {
+            return false;
+        };
+        self.told = Some(Told::Message(whole));
+        true
+    }
+
+    /// The message that has been found last, if nothing has been done here since.
+    #[inline(always)]
+    pub(super) fn message(&self) -> Option<Message<'_>> {
+        match &self.told {
+            Some(Told::Message(whole)) => Some(lend(whole, self.storage.bytes())),
+            Some(Told::Part(..)) | None => None,
+        }
+    }
+
+    /// [`message`](Self::message), once.
+    #[inline(always)]
+    pub(super) fn take_message(&mut self) -> Option<Message<'_>> {
+        match self.told.take() {
+            Some(Told::Message(whole)) => Some(lend(&whole, self.storage.bytes())),
+            Some(Told::Part(..)) | None => None,
+        }
+    }
+
+    /// The part that [`next_part`](Self::next_part) has found last, if nothing has been done here since.
+    pub(super) fn take_part(&mut self) -> Option<Data<'_>> {
+        let Some(Told::Part(taken, at)) = self.told.take() else {
+            return None;
+        };
+        let payload = part_mut(self.storage.bytes_mut(), at);
+        // SAFETY: the endpoint has taken this part through its validator, a whole text from a new one to a complete one, and
+        // what writes to the storage again ends `told` first.
+        #[allow(unsafe_code)]
+        Some(unsafe { Data::new(taken.content, taken.part(), payload) })
+    }
+
+    /// Forgets what has been told.
+    #[inline(always)]
+    pub(super) fn forget_told(&mut self) {
+        self.told = None;
+    }
+
+    /// Takes what is unread up to something that is found, `None` if more must be read. A message that the end of what was
+    /// read cuts goes on at `home` if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Endpoint::receive`], and of a message too long for the storage. The caller discards what is unread.
+    #[inline(always)]
+    pub(super) fn advance<R: Role, T: Trace, H: Storage>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        mut home: Option<&mut Assembly<H>>,
+    ) -> Result<Option<Event<Found>>, ReceiveError> {
+        self.told = None;
+        if let Some(home) = &mut home {
+            home.told = None;
+        }
+        loop {
+            if let Some(last) = self.gather(endpoint, now)? {
+                if last {
+                    return Ok(Some(Event::Data(Found::Here)));
+                }
+                continue;
+            }
+            let announced = match self.next(endpoint, now)? {
+                None => return Ok(None),
+                Some(Event::Control(control)) => return Ok(Some(Event::Control(control))),
+                Some(Event::Data(announced)) => announced,
+            };
+            if let Some(found) = self.take_payload(endpoint, now, announced, home.as_deref_mut())? {
+                return Ok(Some(Event::Data(found)));
+            }
+            if !self.has_unread() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Has the endpoint look at what is unread.
+    #[inline(always)]
+    fn next<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+    ) -> Result<Option<Event<usize>>, ReceiveError> {
+        let mut input = part(self.storage.bytes(), self.unread.clone());
+        let next = endpoint.next(now, &mut input);
+        self.unread.start = self.unread.end - input.len();
+        next
+    }
+
+    /// Takes whole fragments, if these come next, and returns whether the message ends with them.
+    #[inline(always)]
+    fn gather<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+    ) -> Result<Option<bool>, ReceiveError> {
+        let Some(Begun { kind, at, text }) = &mut self.message else {
+            return Ok(None);
+        };
+        let kind = *kind;
+        let (buffer, unread) = (self.storage.bytes_mut(), &mut self.unread);
+        let Some(last) = endpoint.fragments(now, Gather { buffer, unread, kind, end: &mut at.end, text })? else {
+            return Ok(None);
+        };
+        if last {
+            self.told = Some(Told::Message(Whole { kind, at: at.clone() }));
+            self.message = None;
+        }
+        Ok(Some(last))
+    }
+
+    /// Takes what has been read of a frame's payload to where it belongs.
+    #[inline(always)]
+    fn take_payload<R: Role, T: Trace, H: Storage>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        announced: usize,
+        home: Option<&mut Assembly<H>>,
+    ) -> Result<Option<Found>, ReceiveError> {
+        let len = announced.min(self.unread.end - self.unread.start);
+        let from = self.unread.start..self.unread.start + len;
+        #[cfg(feature = "deflate")]
+        if !self.has_message() && endpoint.is_receiving_compressed() {
+            // It is inflated elsewhere, and takes no room here.
+            self.unread.start = from.end;
+            let taken = endpoint.take_part(now, part_mut(self.storage.bytes_mut(), from.clone()))?;
+            return Ok(Some(Found::Compressed(taken, from)));
+        }
+        let is_cut = len < announced;
+        if let Some(home) = home {
+            if is_cut {
+                self.go_home(endpoint, now, home)?;
+            }
+            if is_cut || home.has_message() {
+                home.prepare(endpoint, now, announced, len)?;
+                self.unread.start = from.end;
+                let is_whole = home.take_across(endpoint, now, part(self.storage.bytes(), from))?;
+                return Ok(is_whole.then_some(Found::Home));
+            }
+        } else if is_cut && !self.has_message() {
+            self.check_room(endpoint, now, announced)?;
+        }
+        self.unread.start = from.end;
+        let to = self.message.as_ref().map_or(from.start, |message| message.at.end);
+        let run = Run::within(self.storage.bytes_mut(), from, to);
+        let Some(whole) = Begun::take(&mut self.message, endpoint, now, run, to..to + len)? else {
+            return Ok(None);
+        };
+        self.told = Some(Told::Message(whole));
+        Ok(Some(Found::Here))
+    }
+
+    /// Sees to room for the first `len` of `announced` bytes of a frame, right after the message in progress.
+    #[inline(always)]
+    fn prepare<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        announced: usize,
+        len: usize,
+    ) -> Result<(), ReceiveError> {
+        if !self.has_message() {
+            self.check_room(endpoint, now, announced)?;
+            self.fit(Moment::Begins(announced));
+        }
+        self.room_after_message(len).map_err(|fault| endpoint.fail(now, fault))
+    }
+
+    /// Takes payload from another buffer to the room after the message in progress, which has been made; whether the message
+    /// is complete.
+    #[inline(always)]
+    fn take_across<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        from: &[u8],
+    ) -> Result<bool, ReceiveError> {
+        let start = self.message_end();
+        let at = start..start + from.len();
+        self.unread = at.end..at.end;
+        let run = Run::Across { from, to: part_mut(self.storage.bytes_mut(), at.clone()) };
+        let Some(whole) = Begun::take(&mut self.message, endpoint, now, run, at)? else {
+            return Ok(false);
+        };
+        self.told = Some(Told::Message(whole));
+        Ok(true)
+    }
+
+    /// Moves the message in progress, if there is one, from here to `home`, where there is none.
+    #[inline(always)]
+    pub(super) fn go_home<R: Role, T: Trace, H: Storage>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        home: &mut Assembly<H>,
+    ) -> Result<(), ReceiveError> {
+        match self.message.take() {
+            None => Ok(()),
+            Some(message) => home.move_in(endpoint, now, message, self.storage.bytes()),
+        }
+    }
+
+    /// Copies the message in progress at `message.at` in `bytes` to here, where there is none.
+    #[inline(never)]
+    fn move_in<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        message: Begun,
+        bytes: &[u8],
+    ) -> Result<(), ReceiveError> {
+        let Begun { kind, at, text } = message;
+        let to = 0..at.len();
+        self.prepare(endpoint, now, to.end, to.end)?;
+        part_mut(self.storage.bytes_mut(), to.clone()).copy_from_slice(part(bytes, at));
+        self.unread = to.end..to.end;
+        self.message = Some(Begun { kind, at: to, text });
+        Ok(())
+    }
+
+    /// Takes the next part of a message that is told as it comes, or what else is found; `None` if more must be read.
+    ///
+    /// # Errors
+    ///
+    /// As [`advance`](Self::advance).
+    pub(super) fn next_part<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+    ) -> Result<Option<Event<Found>>, ReceiveError> {
+        self.told = None;
+        if let Some(Whole { kind, at }) = self.whole_message(endpoint, now) {
+            self.told = Some(Told::Part(Taken { content: Content::of(kind), first: true, last: true }, at));
+            return Ok(Some(Event::Data(Found::Here)));
+        }
+        let announced = match self.next(endpoint, now)? {
+            None => return Ok(None),
+            Some(Event::Control(control)) => return Ok(Some(Event::Control(control))),
+            Some(Event::Data(announced)) => announced,
+        };
+        let at = self.unread.start..self.unread.start + announced.min(self.unread.len());
+        self.unread.start = at.end;
+        let taken = endpoint.take_part(now, part_mut(self.storage.bytes_mut(), at.clone()))?;
+        #[cfg(feature = "deflate")]
+        if taken.content.is_compressed() {
+            return Ok(Some(Event::Data(Found::Compressed(taken, at))));
+        }
+        self.told = Some(Told::Part(taken, at));
+        Ok(Some(Event::Data(Found::Here)))
+    }
+
+    /// Ends the message in progress, of which nothing more comes.
+    pub(super) fn forget_message(&mut self) {
+        self.message = None;
+    }
+
+    /// Copies bytes that have been read elsewhere to here, where nothing is unread.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::StorageFull`].
+    pub(super) fn keep_unread(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.room_after_message(bytes.len())?;
+        let start = self.message_end();
+        self.unread = start..start + bytes.len();
+        part_mut(self.storage.bytes_mut(), self.unread.clone()).copy_from_slice(bytes);
+        Ok(())
+    }
+
+    /// At most `most` bytes of room for a read, where `remaining` bytes of a frame are to come, or whatever comes next.
+    pub(super) fn unfilled(&mut self, remaining: usize, most: usize) -> &mut [u8] {
+        self.told = None;
+        self.make_room(remaining);
+        let room = part_mut(self.storage.bytes_mut(), self.unread.end..);
+        let len = room.len().min(most);
+        part_mut(room, ..len)
+    }
+
+    /// The room for more of a head of the opening handshake, which grows as that arrives.
+    pub(super) fn head_room(&mut self) -> &mut [u8] {
+        self.told = None;
+        let len = self.storage.bytes().len();
+        if self.unread.end == len {
+            self.storage.grow(len.saturating_mul(2).max(SMALLEST_READ).min(self.storage.limit()));
+        }
+        part_mut(self.storage.bytes_mut(), self.unread.end..)
+    }
+
+    /// What has been read of a head, and where in the storage it begins, which the caller moves on by what is taken of it.
+    pub(super) fn head(&mut self) -> (&[u8], &mut usize) {
+        (part(self.storage.bytes(), self.unread.clone()), &mut self.unread.start)
+    }
+
+    /// Whether all of the storage is full, and it cannot grow.
+    pub(super) fn is_full(&self) -> bool {
+        self.unread.end >= self.storage.limit()
+    }
+
+    /// Takes note that the first `len` bytes of the room have been read to.
+    pub(super) fn filled(&mut self, len: usize) {
+        let room = part(self.storage.bytes(), self.unread.end..).len();
+        self.unread.end += len.min(room);
+        self.room.read(len, room);
+    }
+
+    /// Takes note that all that was read to the storage has been taken: what follows is read right after the message in progress.
+    pub(super) fn rewind(&mut self) {
+        let (finished, start) = match &self.message {
+            None => (self.unread.end, 0),
+            Some(message) => (message.at.start, message.at.end),
+        };
+        self.unread = start..start;
+        if self.has_message() && self.room.is_settled(finished) {
+            return;
+        }
+        self.fit(Moment::Taken { finished, in_message: self.has_message() });
+    }
+
+    /// Takes note that all that was read elsewhere has been taken.
+    pub(super) fn rewind_shared(&mut self) {
+        if self.message.is_none() {
+            self.unread = 0..0;
+            self.fit(Moment::Unused);
+        }
+    }
+
+    /// Drops all that is here, and gives back its memory.
+    pub(super) fn clear(&mut self) {
+        self.told = None;
+        self.message = None;
+        self.unread = 0..0;
+        self.fit(Moment::Idle);
+    }
+
+    /// Has the storage as long as the policy says.
+    fn fit(&mut self, moment: Moment) {
+        let held = self.storage.bytes().len();
+        let len = self.room.len(held, moment);
+        if len < held {
+            self.storage.shrink(len);
+        } else if len > held {
+            self.storage.grow(len);
+        }
+    }
+
+    /// Fails unless the message in progress fits the storage with `more` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::StorageFull`].
+    #[inline(always)]
+    pub(super) fn check_room<R: Role, T: Trace>(
+        &self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        more: usize,
+    ) -> Result<(), ReceiveError> {
+        let held = self.message.as_ref().map_or(0, |message| message.at.len());
+        if held.saturating_add(more) <= self.storage.limit() {
+            return Ok(());
+        }
+        Err(endpoint.fail(now, Fault::StorageFull))
+    }
+
+    /// Sees to room after `unread`, for `remaining` bytes of a frame or for whatever comes next.
+    fn make_room(&mut self, remaining: usize) {
+        if self.storage.bytes().len() < SMALLEST_READ {
+            self.storage.grow(SMALLEST_READ.min(self.storage.limit()));
+        }
+        let len = self.storage.bytes().len();
+        let room = part(self.storage.bytes(), self.unread.end..).len();
+        // An eighth of the storage left is a read of its own only if it completes the frame.
+        if self.message.is_none() || room > len / 8 || (remaining > 0 && remaining <= room) {
+            return;
+        }
+        self.compact();
+        if self.unread.end > len / 2 {
+            // Exactly for the frame if that is a good step, else double: each byte is moved O(1) times.
+            let frame_end = self.unread.end.saturating_add(remaining);
+            let doubled = self.unread.end.saturating_mul(2);
+            let grown = if (len + len / 4..doubled).contains(&frame_end) { frame_end } else { doubled };
+            self.storage.grow(grown.min(self.storage.limit()));
+        }
+    }
+
+    #[inline(always)]
+    fn message_end(&self) -> usize {
+        self.message.as_ref().map_or(0, |message| message.at.end)
+    }
+
+    /// Sees to room for `len` bytes right after the message in progress.
+    #[inline(always)]
+    fn room_after_message(&mut self, len: usize) -> Result<(), Fault> {
+        if self.message_end().saturating_add(len) <= self.storage.bytes().len() {
+            return Ok(());
+        }
+        self.compact();
+        let end = self.message_end().saturating_add(len);
+        let held = self.storage.bytes().len();
+        if held < end && !self.storage.grow(end.max(held.saturating_mul(2).min(self.storage.limit()))) {
+            return Err(Fault::StorageFull);
+        }
+        Ok(())
+    }
+
+    /// Moves the message in progress to the start of the storage, if nothing is unread.
+    fn compact(&mut self) {
+        let Some(message) = self.message.as_mut().filter(|message| message.at.start > 0) else {
+            return;
+        };
+        if self.unread.start < self.unread.end {
+            return;
+        }
+        let len = message.at.len();
+        self.storage.bytes_mut().copy_within(message.at.clone(), 0);
+        message.at = 0..len;
+        self.unread = len..len;
+    }
+}
+
+impl<'b> Assembly<&'b mut [u8]> {
+    /// The message that has been found last, if one has been, for as long as the buffer is there, and what is unread.
+    pub(super) fn into_message(self) -> (Option<Message<'b>>, &'b mut [u8]) {
+        let at = self.unread.start.min(self.storage.len());
+        let (taken, rest) = self.storage.split_at_mut(at);
+        let message = match self.told {
+            Some(Told::Message(whole)) => Some(lend(&whole, taken)),
+            Some(Told::Part(..)) | None => None,
+        };
+        (message, rest)
+    }
+}
+
+/// Takes a whole message in one frame from the front of `input`, if that is what comes next and lies there whole; otherwise
+/// nothing has changed.
+#[inline(always)]
+pub(super) fn whole_in<'b, R: Role, T: Trace>(
+    endpoint: &mut Endpoint<R, T>,
+    now: Instant,
+    input: &mut &'b mut [u8],
+) -> Option<Message<'b>> {
+    let whole = endpoint.whole_message(now, input)?;
+    let (taken, rest) = core::mem::take(input).split_at_mut(whole.at.end);
+    *input = rest;
+    Some(lend(&whole, taken))
+}

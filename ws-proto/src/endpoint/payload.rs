@@ -1,0 +1,102 @@
+//! Payload on its way (RFC 6455 section 5.3): a run of it is unmasked, moved and validated in one pass.
+//!
+//! A run knows nothing of frames: the rules say which mask and which text it belongs to, and its owner says where it goes.
+
+use core::ops::Range;
+
+use crate::{
+    mask::Mask,
+    part::{part, part_mut},
+    utf8::{InvalidUtf8, Validator},
+};
+
+/// Texts are validated in pieces of this size, while they are in the nearest cache.
+pub(super) const PIECE: usize = 8 * 1024;
+
+/// A run of payload, and where it goes.
+#[derive(Debug)]
+pub(crate) enum Run<'b> {
+    /// It stays where it lies.
+    Stay(&'b mut [u8]),
+    /// It moves down in its buffer, to the start of `window`, at whose end it lies: `distance <= window.len()`.
+    Down { window: &'b mut [u8], distance: usize },
+    /// It goes across to another buffer, where `to` is as long as `from`.
+    Across { from: &'b [u8], to: &'b mut [u8] },
+}
+
+impl<'b> Run<'b> {
+    /// The payload at `buffer[from]`, which goes to `to <= from.start` in the same buffer.
+    #[inline(always)]
+    pub(crate) fn within(buffer: &'b mut [u8], from: Range<usize>, to: usize) -> Self {
+        debug_assert!(to <= from.start, "payload moves down only");
+        if to == from.start {
+            return Self::Stay(part_mut(buffer, from));
+        }
+        Self::Down { distance: from.start - to, window: part_mut(buffer, to..from.end) }
+    }
+
+    /// The number of its bytes.
+    #[inline(always)]
+    pub(super) const fn len(&self) -> usize {
+        match self {
+            Self::Stay(payload) => payload.len(),
+            Self::Down { window, distance } => window.len() - *distance,
+            Self::Across { to, .. } => to.len(),
+        }
+    }
+
+    /// Unmasks it, if there is a mask, and moves it.
+    #[inline(always)]
+    pub(super) fn unmask(self, mask: Option<&mut Mask>) {
+        match (self, mask) {
+            (Self::Stay(payload), Some(mask)) => mask.apply(payload),
+            (Self::Stay(_), None) => {}
+            (Self::Down { window, distance }, Some(mask)) => mask.apply_move(window, distance),
+            (Self::Down { window, distance }, None) => window.copy_within(distance.., 0),
+            (Self::Across { from, to }, mask) => _ = mask.unwrap_or(&mut { Mask::NONE }).apply_copy(from, to),
+        }
+    }
+
+    /// Unmasks and moves it as [`unmask`](Self::unmask) does, and takes it through the validator of the text that it belongs to.
+    ///
+    /// # Errors
+    ///
+    /// The text is not valid. All of the run has been unmasked and moved all the same.
+    #[inline]
+    pub(super) fn unmask_text(self, mask: Option<&mut Mask>, text: &mut Validator) -> Result<(), InvalidUtf8> {
+        match (self, mask) {
+            (Self::Stay(payload), None) => text.update(payload),
+            (Self::Stay(payload), Some(mask)) => validate(payload, text, |_, piece| mask.apply_ascii(piece)),
+            (Self::Down { window, distance }, mask) => {
+                let len = window.len() - distance;
+                Run::Down { window: &mut *window, distance }.unmask(mask);
+                text.update(part(window, ..len))
+            }
+            (Self::Across { from, to }, mask) => {
+                let mut none = Mask::NONE;
+                let mask = mask.unwrap_or(&mut none);
+                validate(to, text, |at, piece| mask.apply_copy_ascii(part(from, at..), piece))
+            }
+        }
+    }
+}
+
+/// Has `payload` unmasked and validates it, piece by piece: only pieces that are not ASCII are looked at twice.
+///
+/// `unmask` is called for all pieces, also after a fault; it returns whether the piece that begins at an index is ASCII.
+#[inline(always)]
+fn validate(
+    payload: &mut [u8],
+    text: &mut Validator,
+    mut unmask: impl FnMut(usize, &mut [u8]) -> bool,
+) -> Result<(), InvalidUtf8> {
+    let mut result = Ok(());
+    for (index, piece) in payload.chunks_mut(PIECE).enumerate() {
+        let at = index * PIECE;
+        let is_ascii = unmask(at, piece);
+        if result.is_ok() && !(is_ascii && text.is_complete()) {
+            result = text.update(piece).map_err(|error| error.behind(at));
+        }
+    }
+    result
+}

@@ -1,0 +1,84 @@
+//! The accelerator for whole messages: one frame that lies whole where it was read to, as most do.
+
+use core::ops::Range;
+
+use super::{
+    payload::{PIECE, Run},
+    receive::{Phase, Receiver},
+    trace::Trace,
+};
+use crate::{
+    frame::{CommonHeader, FrameHeader},
+    mask::{Mask, MaskingKey},
+    message::MessageKind,
+    part::to_u64,
+    role::{Role, Side},
+    utf8::{self, Validator},
+};
+
+/// A whole message, unmasked and checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Whole {
+    pub(crate) kind: MessageKind,
+    /// Where it lies; what follows begins at its end.
+    pub(crate) at: Range<usize>,
+}
+
+impl Receiver {
+    /// Takes a whole message in one frame that lies whole at the start of `input`; `None` if what comes is anything else, a
+    /// faulty text among it, and then nothing has changed.
+    #[inline(always)]
+    pub(super) fn whole_message<R: Role>(&mut self, input: &mut [u8], trace: &mut impl Trace) -> Option<Whole> {
+        if !matches!(self.phase, Phase::Start) {
+            return None;
+        }
+        let masked = R::SIDE == Side::Server;
+        let header = CommonHeader::decode(input, masked)?;
+        let payload = input.get_mut(header.len..)?.get_mut(..header.payload_len)?;
+        if to_u64(header.payload_len) > self.limits.frame_len || !unmask_whole(&header, masked, payload) {
+            return None;
+        }
+        trace.frame_received(&FrameHeader::from(&header));
+        let end = header.frame_len();
+        self.pass(to_u64(end));
+        Some(Whole { kind: header.kind, at: header.len..end })
+    }
+}
+
+/// Unmasks a whole message; if that is not the text that it should be, it is left masked.
+#[inline(always)]
+fn unmask_whole(header: &CommonHeader<MessageKind>, masked: bool, payload: &mut [u8]) -> bool {
+    let mut mask = Mask::new(header.masking_key);
+    match header.kind {
+        MessageKind::Text if !masked => utf8::is_valid(payload),
+        MessageKind::Text if payload.len() > PIECE => unmask_long_text(mask, payload),
+        MessageKind::Text => mask.apply_ascii(payload) || is_text_or_masked(header.masking_key, payload),
+        MessageKind::Binary => {
+            if masked {
+                mask.apply(payload);
+            }
+            true
+        }
+    }
+}
+
+/// Whether `payload`, which is not ASCII, is a text; otherwise it is masked again, for the way that can tell where the fault is.
+#[inline]
+fn is_text_or_masked(key: MaskingKey, payload: &mut [u8]) -> bool {
+    let valid = utf8::is_valid_beyond_ascii(payload);
+    if !valid {
+        Mask::new(key).apply(payload);
+    }
+    valid
+}
+
+/// [`unmask_whole`] of a text that is better validated in pieces.
+#[inline(never)]
+fn unmask_long_text(mask: Mask, payload: &mut [u8]) -> bool {
+    let (mut there, mut back, mut text) = (mask, mask, Validator::new());
+    let valid = Run::Stay(&mut *payload).unmask_text(Some(&mut there), &mut text).is_ok() && text.is_complete();
+    if !valid {
+        back.apply(payload);
+    }
+    valid
+}
