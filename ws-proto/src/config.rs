@@ -138,6 +138,7 @@ pub(crate) struct Millis(NonZeroU32);
 
 impl Millis {
     /// `duration` rounded up, at least 1.
+    #[inline(never)]
     pub(crate) fn new(duration: Duration) -> Self {
         // Not `as_nanos`: dividing 128 bits takes kilobytes of code on a small machine.
         let millis = duration.as_secs().saturating_mul(1_000);

@@ -29,7 +29,7 @@ use crate::{
     message::{Data, Message, MessageKind, Part},
     role::{Client, Entropy, Server},
     server::OriginPolicy,
-    time::Instant,
+    time::{Instant, earliest},
 };
 
 pub use crate::endpoint::{Cause, Closed, State};
@@ -277,7 +277,7 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
     }
 
     /// Returns the next thing that has happened; `None` if more must be read, or a deadline pass. Call it until then.
-    #[inline(always)]
+    #[inline]
     #[allow(clippy::should_implement_trait, reason = "what it returns borrows the connection")]
     pub fn next(&mut self) -> Option<Next<'_, 'a, R, Message<'_>, S>> {
         if !matches!(self.phase, Phase::Open(_)) {
@@ -477,7 +477,7 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
             Phase::Over => None,
         };
         let output = self.memory.peek().and_then(|memory| memory.output.poll_timeout());
-        [own, output].into_iter().flatten().min()
+        earliest(own, output)
     }
 
     /// Does what is due at `now`; too early is harmless. Take what has arrived before, or a busy moment of the host's counts

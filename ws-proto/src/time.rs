@@ -15,6 +15,14 @@ use core::{fmt, num::NonZeroU64, time::Duration};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(NonZeroU64); // nanoseconds + 1, for the niche
 
+/// The earlier of two deadlines, of which either may be none.
+pub(crate) fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
 impl Instant {
     /// The caller's epoch itself.
     pub const ZERO: Self = Self::from_nanos(0);

@@ -15,7 +15,7 @@ use crate::{
     event::Event,
     message::Message,
     role::Role,
-    time::Instant,
+    time::{Instant, earliest},
 };
 
 /// The sending half of a [`Connection`](super::Connection), from [`split`](super::Connection::split): its endpoint and its
@@ -112,7 +112,7 @@ impl<R: Role, Q: Queue> Outgoing<R, Q> {
     /// Returns when to call [`handle_timeout`](Self::handle_timeout) at the latest; `None`: never.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.endpoint.poll_timeout(), self.output.poll_timeout()].into_iter().flatten().min()
+        earliest(self.endpoint.poll_timeout(), self.output.poll_timeout())
     }
 
     /// Does what is due at `now`. Returns `false` if the peer has taken too little output for too long: the output is dropped

@@ -4,7 +4,7 @@ use core::{num::NonZeroU32, time::Duration};
 
 use crate::{
     config::{Config, Millis},
-    part::to_u64,
+    part::{to_u64, to_usize},
     time::Instant,
 };
 
@@ -96,9 +96,15 @@ impl WriteDeadline {
 
     /// `start` and as long as `len` bytes take at the minimum rate; `None` without one.
     fn after(&self, start: Instant, len: usize) -> Option<Instant> {
-        let rate = u64::from(self.rate?.get());
-        let len = to_u64(len);
-        Some(start.saturating_add(Duration::from_millis(len.saturating_mul(1_000) / rate)))
+        let rate = to_usize(self.rate?.get().into());
+        let (seconds, rest) = (len / rate, len % rate);
+        // Without a division of 64 bits, which a small machine does in software; a big rate has no need of its last digits.
+        let millis = match rest.checked_mul(1_000) {
+            Some(rest) => rest / rate,
+            None => rest / (rate / 1_000),
+        };
+        let seconds = start.saturating_add(Duration::from_secs(to_u64(seconds)));
+        Some(seconds.saturating_add(Duration::from_millis(to_u64(millis))))
     }
 }
 

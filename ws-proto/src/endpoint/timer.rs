@@ -5,7 +5,7 @@ use core::time::Duration;
 use crate::{
     config::{Config, Millis},
     role::Side,
-    time::Instant,
+    time::{Instant, earliest},
 };
 
 /// How long each wait may take; `None` is for ever.
@@ -139,10 +139,7 @@ impl Clock {
 
     /// The earliest deadline of an open connection.
     pub(crate) fn deadline(&self, timeouts: &Timeouts, traffic: Traffic) -> Option<Instant> {
-        match (self.activity_at(timeouts, traffic), self.liveness_at(timeouts, traffic)) {
-            (Some(activity), Some(liveness)) => Some(activity.min(liveness)),
-            (activity, liveness) => activity.or(liveness),
-        }
+        earliest(self.activity_at(timeouts, traffic), self.liveness_at(timeouts, traffic))
     }
 
     /// When the message that arrives must be complete, or without one that is timed, a data frame must pass.
