@@ -3,12 +3,16 @@
 //! [`Mask`] carries its phase, so a payload can be masked in any pieces. Masking is its own inverse.
 //! This file is the one place that chooses an implementation.
 
+#[cfg(any(test, target_arch = "arm", target_arch = "riscv32"))]
+mod narrow;
 #[cfg(any(
     test,
     not(any(
         all(target_arch = "x86_64", target_feature = "sse2"),
         all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"),
-        all(target_arch = "wasm32", target_feature = "simd128")
+        all(target_arch = "wasm32", target_feature = "simd128"),
+        target_arch = "arm",
+        target_arch = "riscv32"
     ))
 ))]
 mod portable;
@@ -25,10 +29,14 @@ use core::mem::MaybeUninit;
 
 use crate::part::{part, part_mut};
 
+#[cfg(any(target_arch = "arm", target_arch = "riscv32"))]
+use narrow as chosen;
 #[cfg(not(any(
     all(target_arch = "x86_64", target_feature = "sse2"),
     all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"),
-    all(target_arch = "wasm32", target_feature = "simd128")
+    all(target_arch = "wasm32", target_feature = "simd128"),
+    target_arch = "arm",
+    target_arch = "riscv32"
 )))]
 use portable as chosen;
 #[cfg(any(
@@ -216,11 +224,32 @@ mod tests {
         }
     }
 
+    #[test]
+    fn small_code_agrees_with_the_portable_code() {
+        let key = KEY.to_bytes();
+        for len in 0..100 {
+            let payload = payload(len);
+            let [mut narrow, mut plain] = [payload.clone(), payload.clone()];
+            let ascii = portable::apply::<true>(key, &mut plain);
+            assert_eq!((narrow::apply::<true>(key, &mut narrow), &narrow), (ascii, &plain), "{len}");
+            let mut copied = vec![0; len];
+            assert_eq!(narrow::apply_copy::<true>(key, &payload, &mut copied), ascii, "{len}");
+            assert_eq!(copied, plain, "{len}");
+            for distance in [0, 1, 3, 4, len / 2, len] {
+                let [mut narrow, mut plain] = [payload.clone(), payload.clone()];
+                narrow::apply_move(key, &mut narrow, distance);
+                portable::apply_move(key, &mut plain, distance);
+                let len = len.saturating_sub(distance);
+                assert_eq!(narrow[..len], plain[..len], "{len}");
+            }
+        }
+    }
+
     #[cfg(feature = "alloc")]
     #[test]
     fn what_is_filled_is_masked() {
         for len in 0..300 {
-            for fill in [chosen::fill, portable::fill] {
+            for fill in [chosen::fill, portable::fill, narrow::fill] {
                 let mut out = vec![MaybeUninit::new(0xEE); len];
                 fill(KEY.to_bytes(), &payload(len), &mut out);
                 // SAFETY: all of them were initialised from the beginning.

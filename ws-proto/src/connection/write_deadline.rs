@@ -96,12 +96,12 @@ impl WriteDeadline {
 
     /// `start` and as long as `len` bytes take at the minimum rate; `None` without one.
     fn after(&self, start: Instant, len: usize) -> Option<Instant> {
-        let rate = to_usize(self.rate?.get().into());
+        let rate = to_usize(self.rate?.get().into()).max(1);
         let (seconds, rest) = (len / rate, len % rate);
         // Without a division of 64 bits, which a small machine does in software; a big rate has no need of its last digits.
         let millis = match rest.checked_mul(1_000) {
             Some(rest) => rest / rate,
-            None => rest / (rate / 1_000),
+            None => rest / (rate / 1_000).max(1),
         };
         let seconds = start.saturating_add(Duration::from_secs(to_u64(seconds)));
         Some(seconds.saturating_add(Duration::from_millis(to_u64(millis))))
