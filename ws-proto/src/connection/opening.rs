@@ -141,18 +141,22 @@ impl Opens for Server {
         let received = parts.received;
         // A queue without room for a refusal sends none.
         let _ = parts.output.append_head(|out| Ok((error.write_response(received, out)?, ())));
-        parts.refuse();
+        if let Some(mut endpoint) = parts.refused() {
+            // The failure is returned instead.
+            endpoint.take_end();
+            *parts.phase = Phase::Open(endpoint);
+        }
     }
 }
 
 impl<S: Allocation> Parts<'_, '_, Server, S> {
-    /// Ends the transport once the answer is written; what has been received is not looked at any more.
-    fn refuse(&mut self) {
+    /// Returns the endpoint that ends the transport once the answer is written. Bytes that have been received are not looked
+    /// at any more.
+    fn refused(&mut self) -> Option<Endpoint<Server>> {
         *self.start += self.received.len();
-        if let Phase::Opening(state) = self.phase {
-            let mut endpoint = Endpoint::refused(&state.config, self.now);
-            endpoint.take_end();
-            *self.phase = Phase::Open(endpoint);
+        match self.phase {
+            Phase::Opening(state) => Some(Endpoint::refused(&state.config, self.now)),
+            Phase::Open(_) | Phase::Over => None,
         }
     }
 }
@@ -172,7 +176,7 @@ impl<S: Allocation> Request<'_, '_, S> {
     /// # Errors
     ///
     /// A further field of `answer` cannot be sent, or the queue has no room. Nothing has changed then, and the request can
-    /// still be refused.
+    /// still be refused. A second answer is ignored.
     pub fn accept(&mut self, answer: &Accept<'_>) -> Result<(), WriteError> {
         let Phase::Opening(state) = &*self.parts.phase else {
             return Ok(());
@@ -188,15 +192,22 @@ impl<S: Allocation> Request<'_, '_, S> {
         Ok(())
     }
 
-    /// Refuses the request: queues the response. The connection ends when the peer has had time to read it.
+    /// Refuses the request: queues the response. The connection ends, by [`Cause::Refused`](super::Cause::Refused), when the
+    /// peer has had time to read it.
     ///
     /// # Errors
     ///
-    /// A field of `answer` cannot be sent, its status does not refuse, or the queue has no room. Nothing has changed then.
+    /// A field of `answer` cannot be sent, its status does not refuse, or the queue has no room. Nothing has changed then. A
+    /// second answer is ignored.
     pub fn reject(&mut self, answer: &Reject<'_>) -> Result<(), WriteError> {
+        if !matches!(self.parts.phase, Phase::Opening(_)) {
+            return Ok(());
+        }
         let received = self.parts.received;
         self.parts.output.append_head(|out| Ok((server::reject(answer, received, out)?, ())))?;
-        self.parts.refuse();
+        if let Some(endpoint) = self.parts.refused() {
+            *self.parts.phase = Phase::Open(endpoint);
+        }
         Ok(())
     }
 }
