@@ -431,11 +431,16 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
 
     /// Takes note of an attempt to write at `now`, of which the transport took `len` bytes.
     ///
-    /// Call it after every attempt, with 0 after one that took nothing: from then on the peer's time counts.
+    /// Call it after every attempt, with 0 after one that took nothing: from then on the peer's time counts. What has waited for
+    /// room in an output of fixed length is queued.
     pub fn written(&mut self, now: Instant, len: usize) {
-        let tell = self.memory.get().output.advance(now, len);
-        if let (Phase::Open(endpoint), true) = (&mut self.phase, tell) {
-            endpoint.written(now);
+        let memory = self.memory.get();
+        let tell = memory.output.advance(now, len);
+        if let Phase::Open(endpoint) = &mut self.phase {
+            if tell {
+                endpoint.written(now);
+            }
+            memory.output.drain(endpoint);
         }
     }
 
