@@ -489,6 +489,7 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
     /// against the peer.
     ///
     /// A peer that has taken too little output for too long is given up: the output is dropped and the connection is over.
+    /// Ask [`next`](Self::next) after it: the end may have become certain.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.poll_timeout().is_none_or(|deadline| deadline > now) {
             return;
@@ -497,7 +498,9 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
         memory.now = now;
         if memory.output.is_overdue(now) {
             memory.output.abandon();
-            memory.ended = Some(Err(Failure::WriteTimeout));
+            // An end that has been returned stays the end.
+            let is_told = matches!(&self.phase, Phase::Open(endpoint) if endpoint.is_end_taken());
+            memory.ended = (!is_told).then_some(Err(Failure::WriteTimeout));
             self.phase = Phase::Over;
         }
         match &mut self.phase {

@@ -801,6 +801,11 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         self.end_taken = true;
         Some(self.failure().map_or(Ok(closed), Err))
     }
+
+    /// Returns whether [`take_end`](Self::take_end) has returned the end.
+    pub(crate) const fn is_end_taken(&self) -> bool {
+        self.end_taken
+    }
 }
 
 impl Endpoint<Server> {
