@@ -464,16 +464,20 @@ impl<S: Storage> Assembly<S> {
         self.message = None;
     }
 
-    /// Copies bytes that have been read elsewhere to here, where nothing is unread.
+    /// Copies bytes that have been read elsewhere to here, after what is unread.
     ///
     /// # Errors
     ///
     /// [`Fault::StorageFull`].
     pub(super) fn keep_unread(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        self.room_after_message(bytes.len())?;
-        let start = self.message_end();
-        self.unread = start..start + bytes.len();
-        part_mut(self.storage.bytes_mut(), self.unread.clone()).copy_from_slice(bytes);
+        self.close_gap();
+        if part(self.storage.bytes(), self.unread.end..).len() < bytes.len() {
+            self.compact();
+        }
+        let end = self.unread.end.saturating_add(bytes.len());
+        self.grow(end)?;
+        part_mut(self.storage.bytes_mut(), self.unread.end..end).copy_from_slice(bytes);
+        self.unread.end = end;
         Ok(())
     }
 
@@ -605,26 +609,35 @@ impl<S: Storage> Assembly<S> {
             return Ok(());
         }
         self.compact();
-        let end = self.message_end().saturating_add(len);
-        let held = self.storage.bytes().len();
-        if held < end && !self.storage.grow(end.max(held.saturating_mul(2).min(self.storage.limit()))) {
-            return Err(Fault::StorageFull);
-        }
-        Ok(())
+        self.grow(self.message_end().saturating_add(len))
     }
 
-    /// Moves the message in progress to the start of the storage, if nothing is unread.
+    /// Makes the storage at least `len` bytes long, in steps that move each byte O(1) times.
+    fn grow(&mut self, len: usize) -> Result<(), Fault> {
+        let held = self.storage.bytes().len();
+        let doubled = held.saturating_mul(2).min(self.storage.limit());
+        if held >= len || self.storage.grow(len.max(doubled)) { Ok(()) } else { Err(Fault::StorageFull) }
+    }
+
+    /// Has what is read next follow the message in progress, if nothing is unread.
+    fn close_gap(&mut self) {
+        if self.unread.start >= self.unread.end {
+            self.unread = self.message_end()..self.message_end();
+        }
+    }
+
+    /// Moves the message in progress, and what is unread after it, to the start of the storage.
     fn compact(&mut self) {
-        let Some(message) = self.message.as_mut().filter(|message| message.at.start > 0) else {
-            return;
-        };
-        if self.unread.start < self.unread.end {
+        self.close_gap();
+        let start = self.message.as_ref().map_or(self.unread.start, |message| message.at.start);
+        if start == 0 {
             return;
         }
-        let len = message.at.len();
-        self.storage.bytes_mut().copy_within(message.at.clone(), 0);
-        message.at = 0..len;
-        self.unread = len..len;
+        self.storage.bytes_mut().copy_within(start..self.unread.end, 0);
+        if let Some(message) = &mut self.message {
+            message.at = 0..message.at.end - start;
+        }
+        self.unread = self.unread.start - start..self.unread.end - start;
     }
 }
 
