@@ -257,18 +257,23 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
     /// Takes note of a read at `now`, of `len` bytes to [`room`](Self::room). 0 is the end of the transport, as a read of a
     /// socket returns it, unless there was no room.
     pub fn received(&mut self, now: Instant, len: usize) {
+        if len > 0 {
+            let memory = self.memory.get();
+            memory.now = now;
+            memory.incoming.filled(len);
+        } else if !self.room().is_empty() {
+            self.receive_eof(now);
+        }
+    }
+
+    /// Takes note that the transport has ended.
+    fn receive_eof(&mut self, now: Instant) {
         let memory = self.memory.get();
         memory.now = now;
-        if len > 0 {
-            return memory.incoming.filled(len);
-        }
-        if self.room().is_empty() {
-            return;
-        }
         match &mut self.phase {
             Phase::Opening(_) => {
-                let memory = self.memory.get();
                 memory.ended = Some(Ok(Closed { clean: false, code: CloseCode::ABNORMAL, cause: Cause::Eof }));
+                memory.output.abandon();
                 self.phase = Phase::Over;
             }
             Phase::Open(endpoint) => endpoint.receive_eof(),

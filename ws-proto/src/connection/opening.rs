@@ -283,6 +283,8 @@ impl<E: Entropy> Opens for Client<E> {
 
     fn fail<S: Allocation>(parts: Parts<'_, '_, Self, S>, _error: HandshakeError) {
         *parts.start += parts.received.len();
+        // Even if the request has not left: its answer would not be read.
+        parts.output.abandon();
         *parts.phase = Phase::Over;
     }
 }
@@ -300,6 +302,7 @@ impl<'a, E: Entropy, S: Allocation> Parts<'_, 'a, Client<E>, S> {
             client::Answer::Open(response) => Phase::Open(response.open(role, &config, self.now)),
             client::Answer::Refused(refusal) => {
                 *self.ended = Some(Err(Failure::Refused(refusal.status())));
+                self.output.abandon();
                 Phase::Over
             }
         };
