@@ -90,10 +90,16 @@ impl<'r, 'a, R: Opens, S: Allocation> Reading<'r, 'a, R, S> {
 
     /// Takes note of the read at `now`, of `len` bytes to [`room`](Self::room); see [`Connection::received`].
     pub fn received(&mut self, now: Instant, len: usize) {
+        if len == 0 {
+            if !self.room().is_empty() {
+                self.connection.receive_eof(now);
+            }
+            return;
+        }
         let memory = self.connection.memory.get();
         let input = mem::take(&mut self.input);
         let was_read = mem::replace(&mut self.is_read, true);
-        if len > 0 && !was_read && matches!(self.connection.phase, Phase::Open(_)) {
+        if !was_read && matches!(self.connection.phase, Phase::Open(_)) {
             memory.now = now;
             self.input = memory.incoming.filled_or(len, input);
         } else {
@@ -195,6 +201,12 @@ impl<'r, 'a, R: Opens, S: Allocation> Reading<'r, 'a, R, S> {
             Ok(Some(Event::Control(control))) => Some(told(endpoint, &mut memory.output, control)),
             Ok(None) | Err(_) => end(endpoint, &mut memory.output, &mut memory.ended),
         }
+    }
+
+    /// Returns the connection, to look at: the payload of a control frame, its state.
+    #[must_use]
+    pub const fn connection(&self) -> &Connection<'a, R, S> {
+        self.connection
     }
 }
 
