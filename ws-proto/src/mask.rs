@@ -1,7 +1,7 @@
 //! Masking (RFC 6455 section 5.3): the payload of a client's frames is XORed with a 4-byte key.
 //!
 //! [`Mask`] carries its phase, so a payload can be masked in any pieces. Masking is its own inverse.
-//! This file is the one place that chooses an implementation.
+//! Only this file chooses an implementation.
 
 #[cfg(any(test, target_arch = "arm", target_arch = "riscv32"))]
 mod narrow;
