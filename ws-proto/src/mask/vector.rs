@@ -229,21 +229,29 @@ trait Vector: Copy {
         unsafe { Self::splat(rotated(key, len)) }
     }
 
+    /// Reads a vector; the address need not be aligned.
+    ///
     /// # Safety
     ///
     /// As for [`splat`](Self::splat), and [`LEN`](Self::LEN) bytes at `from` can be read.
     unsafe fn load(from: *const u8) -> Self;
 
+    /// Writes the vector; the address need not be aligned.
+    ///
     /// # Safety
     ///
     /// As for [`splat`](Self::splat), and [`LEN`](Self::LEN) bytes at `to` can be written.
     unsafe fn store(self, to: *mut u8);
 
+    /// Returns the XOR of two vectors.
+    ///
     /// # Safety
     ///
     /// As for [`splat`](Self::splat).
     unsafe fn xor(self, other: Self) -> Self;
 
+    /// Returns the OR of two vectors.
+    ///
     /// # Safety
     ///
     /// As for [`splat`](Self::splat).
