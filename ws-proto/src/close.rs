@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::{frame::MAX_CONTROL_LEN, part::sure, utf8};
 
-/// Why a connection ends (RFC 6455 section 7.4).
+/// The reason for the end of a connection (RFC 6455 section 7.4).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CloseCode(u16);
 
@@ -40,21 +40,21 @@ impl CloseCode {
     /// 1015: the TLS handshake failed. Never on the wire.
     pub const TLS_HANDSHAKE: Self = Self(1015);
 
-    /// The code with this number; any number is a code, not every code may be sent.
+    /// Creates the code with this number. Any number is a code, but not every code may be sent.
     #[must_use]
     pub const fn new(code: u16) -> Self {
         Self(code)
     }
 
-    /// The number.
+    /// Returns the number.
     #[must_use]
     pub const fn get(self) -> u16 {
         self.0
     }
 
-    /// Whether a Close frame may carry this code: 1000–1003, 1007–1014 and 3000–4999.
+    /// Returns whether a Close frame may carry this code: 1000–1003, 1007–1014 and 3000–4999.
     ///
-    /// The registry's 1004, 1005, 1006 and 1015 may not, and neither may numbers that nobody has defined.
+    /// The registered codes 1004, 1005, 1006 and 1015 are never sent, nor are numbers without a definition.
     #[must_use]
     pub const fn is_allowed_on_wire(self) -> bool {
         matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
@@ -79,10 +79,10 @@ impl fmt::Display for CloseCode {
     }
 }
 
-/// The longest reason: a control payload less the two bytes of the code.
+/// The longest reason in bytes: a control payload less the two bytes of the code.
 pub const MAX_REASON_LEN: usize = MAX_CONTROL_LEN - 2;
 
-/// `reason` cut at a character boundary so that a Close frame can carry it.
+/// Returns the longest start of `reason` that ends between characters and fits a Close frame.
 #[must_use]
 pub(crate) fn cut_reason(reason: &str) -> &str {
     let mut len = reason.len().min(MAX_REASON_LEN);
@@ -92,7 +92,8 @@ pub(crate) fn cut_reason(reason: &str) -> &str {
     sure(reason.get(..len))
 }
 
-/// The code and the reason in the body of a Close frame; [`NO_STATUS`](CloseCode::NO_STATUS) for an empty one.
+/// Returns the code and the reason in the body of a Close frame, or [`NO_STATUS`](CloseCode::NO_STATUS) for an
+/// empty body.
 pub(crate) fn parse_body(body: &[u8]) -> Result<(CloseCode, &str), BodyError> {
     if body.is_empty() {
         return Ok((CloseCode::NO_STATUS, ""));
@@ -108,7 +109,7 @@ pub(crate) fn parse_body(body: &[u8]) -> Result<(CloseCode, &str), BodyError> {
     Ok((code, reason))
 }
 
-/// What is wrong with the body of a Close frame.
+/// A fault of the body of a Close frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum BodyError {
     Short,

@@ -2,7 +2,7 @@
 
 use core::{num::NonZeroU32, time::Duration};
 
-/// What an endpoint accepts and how long it waits.
+/// The limits of what an endpoint accepts, and its timeouts.
 ///
 /// ```
 /// let mut config = ws_proto::Config::default();
@@ -10,81 +10,87 @@ use core::{num::NonZeroU32, time::Duration};
 /// config.idle_timeout = Some(core::time::Duration::from_secs(300));
 /// ```
 ///
-/// Timeouts have a resolution of a millisecond and saturate at 49 days.
+/// Timeouts are rounded up to a millisecond and saturate at 49 days. `None` turns a timeout off.
 ///
-/// A connection holds at most about twice `max_message_len` for receiving, since the storage of a message doubles as
-/// its bytes arrive, and what the host lets wait for writing: 64 KiB and one message in this project's drivers.
+/// For receiving, a connection holds at most about twice `max_message_len`, since the storage of a message doubles
+/// as its bytes arrive. The output that waits is the host's: at most 64 KiB and one message in this project's
+/// drivers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// The longest message accepted, in bytes of payload; longer ones fail with 1009 as soon as a header
-    /// announces them. 1 MiB: far more than chat, games and tickers send, little enough for thousands of
-    /// connections at once.
+    /// The longest message accepted, in bytes of payload. A longer one fails with 1009 as soon as a header
+    /// announces it. Default: 1 MiB, far more than chat, games and tickers send, and little enough for thousands
+    /// of connections at once.
     pub max_message_len: u64,
-    /// The longest frame accepted, in bytes of payload; `None`, the default, is as long as a message.
+    /// The longest frame accepted, in bytes of payload; a longer one fails with 1009. Default: `None`, as long as
+    /// a message.
     pub max_frame_len: Option<u64>,
-    /// The most frames a message may come in; more fail with 1008. `None`, the default, allows one for each 64 bytes
-    /// of `max_message_len`: smaller fragments cost more to handle than to send. 0 counts as 1.
+    /// The greatest number of frames of a message; more fail with 1008. Default: `None`, one frame for each 64
+    /// bytes of `max_message_len`, since smaller fragments cost more to handle than to send. 0 counts as 1.
     pub max_fragments: Option<u32>,
-    /// The most frames of a message that may be empty without ending it; more fail with 1008. 64: they
-    /// carry nothing, no sender needs many.
+    /// The greatest number of empty frames of a message, its last frame not counted; more fail with 1008. Default:
+    /// 64, since an empty frame carries nothing and no sender needs many.
     pub max_empty_fragments: u16,
-    /// The longest head of a request or a response accepted, in bytes; interim responses count each for itself. 16 KiB:
-    /// browsers send 0.5 to 4 kB, most of it cookies, and servers before applications commonly stop at 8 or 16 KiB. A longer
-    /// one fails with 431.
+    /// The longest head of a request or a response accepted, in bytes; a longer one fails with 431. Each interim
+    /// response is a head of its own. Default: 16 KiB, since browsers send 0.5 to 4 kB, most of it cookies, and
+    /// servers before applications commonly stop at 8 or 16 KiB.
     pub max_head_len: usize,
-    /// The longest line of a head accepted, in bytes without its end; `None`, the default, is as long as the head: a
-    /// single cookie field may be most of it. The target of a request has a limit of its own,
-    /// [`MAX_TARGET_LEN`](crate::handshake::MAX_TARGET_LEN). A longer one fails with 431.
+    /// The longest line of a head accepted, in bytes without its end; a longer one fails with 431. Default:
+    /// `None`, as long as the head, since a single cookie field may be most of it. The target of a request has a
+    /// limit of its own, [`MAX_TARGET_LEN`](crate::handshake::MAX_TARGET_LEN).
     pub max_line_len: Option<usize>,
-    /// The most field lines of a head, of which no more than [`MAX_FIELDS`](crate::handshake::MAX_FIELDS) can be allowed.
-    /// 100: browsers send 15 to 25, proxies add a few. More fail with 431.
+    /// The greatest number of field lines in a head; more fail with 431. Values above
+    /// [`MAX_FIELDS`](crate::handshake::MAX_FIELDS) count as that. Default: 100, since browsers send 15 to 25 and
+    /// proxies add a few.
     pub max_header_fields: usize,
-    /// How long the whole opening handshake may take, from its first byte awaited to its last. 10 s:
-    /// thrice what a bad mobile network needs, and a peer that drips bytes can't prolong it.
+    /// The time for the whole opening handshake, from the wait for its first byte to its last byte. Default: 10 s,
+    /// three times the need of a bad mobile network. A peer that sends byte by byte cannot prolong it.
     pub handshake_timeout: Option<Duration>,
-    /// How long no data frame may pass, in either direction, before the connection is closed with 1001.
-    /// Off by default: only the application knows how quiet its users may be.
+    /// The time without a data frame, in either direction, after which the connection is closed with 1001.
+    /// Default: off, since only the application knows how quiet its users may be.
     ///
-    /// Sent frames carry no time; they are seen when the timeout is handled, so that a connection which
-    /// only sends is closed between one and two timeouts after its last frame.
+    /// Sent frames carry no time and are noticed only when the timeout is handled. A connection that only sends is
+    /// therefore closed between one and two timeouts after its last frame.
     pub idle_timeout: Option<Duration>,
-    /// How long a message may take from its first byte to its last; beyond it the connection fails with 1008. Off by
-    /// default, since only the application knows how big its messages and how slow its users are. Without it a peer
-    /// can hold what it has sent of one message for as long as it answers Pings.
+    /// The time for a message, from its first byte to its last; a slower one fails with 1008. Default: off, since
+    /// only the application knows how big its messages and how slow its users are. With the timeout off, a peer
+    /// can keep part of a message in storage for as long as it answers Pings.
     pub message_timeout: Option<Duration>,
-    /// How long nothing may arrive before a Ping is sent. 20 s: proxies commonly end a connection after 30 s
+    /// The silence after which a Ping is sent. Default: 20 s, since proxies commonly end a connection after 30 s
     /// without a byte, other middleboxes after a minute.
     pub keepalive_interval: Option<Duration>,
-    /// How long after such a Ping nothing may arrive before the connection fails with 1011. 20 s.
+    /// The silence after such a Ping after which the connection fails with 1011. Default: 20 s.
     ///
-    /// The wait begins when the Ping has left, if the host tells so by [`Endpoint::written`](crate::Endpoint::written): a peer that
-    /// steadily takes what was queued before the Ping is alive.
+    /// The wait begins when the Ping has left, if the host reports writes by
+    /// [`Endpoint::written`](crate::Endpoint::written): a peer that steadily takes the output queued before the
+    /// Ping is alive.
     pub pong_timeout: Option<Duration>,
-    /// How long to wait for the peer's Close after ours. 10 s: the peer may be in the middle of a message.
+    /// The wait for the peer's Close after ours. Default: 10 s, since the peer may be in the middle of a message.
     ///
-    /// The wait begins when our Close has left, as that for a Pong does.
+    /// The wait begins when our Close has left, as the wait for a Pong does.
     pub close_timeout: Option<Duration>,
-    /// How the peer's Close is answered if it comes before ours. By default the endpoint answers at once.
+    /// The answer to the peer's Close if it comes before ours. By default the endpoint answers at once.
     pub close_reply: CloseReply,
-    /// How long the transport may take none of the output that waits for it. 30 s: a mobile network that has lost
-    /// its signal may come back. Observed by what writes: `Output`, [`WriteDeadline`](crate::connection::WriteDeadline), drivers.
+    /// The time in which the transport takes none of the output that waits. Default: 30 s, since a mobile network
+    /// that has lost its signal may come back. Observed by the writer: `Output`,
+    /// [`WriteDeadline`](crate::connection::WriteDeadline), drivers.
     pub write_timeout: Option<Duration>,
-    /// The rate, in bytes per second, that a peer has to take output at: what waits must be gone within
-    /// `write_timeout` plus its length over this rate. 1,024: slower than any network in use, fast enough that a
-    /// peer that takes a byte now and then cannot hold memory for hours. With 0 any progress is enough.
+    /// The least rate at which a peer takes output, in bytes per second: the output that waits must be gone within
+    /// `write_timeout` plus its length over this rate. Default: 1,024, slower than any network in use, but fast
+    /// enough that a peer that takes a byte now and then cannot hold memory for hours. With 0, any progress is
+    /// enough.
     pub min_write_rate: u32,
-    /// How long a server waits for the end of the transport, discarding input, when both sides have closed
-    /// or the connection has failed. 1 s: closing with input unread would reset the connection and eat
-    /// our last frames.
+    /// The time for which a server waits for the end of the transport, discarding input, once both sides have
+    /// closed or the connection has failed. Default: 1 s. If it closed with input unread, the transport would be
+    /// reset and our last frames could be lost.
     pub drain_timeout: Option<Duration>,
-    /// How long a client waits for it. 5 s: the server is to be the first to close (RFC 6455 section 7.1.1),
-    /// but a client can't depend on it.
+    /// The same time for a client. Default: 5 s. The server is to be the first to close the transport (RFC 6455
+    /// section 7.1.1), but a client cannot depend on it.
     pub server_fin_timeout: Option<Duration>,
 }
 
 impl Config {
-    /// The defaults.
+    /// Returns the defaults.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -116,31 +122,31 @@ impl Default for Config {
     }
 }
 
-/// How the peer's Close is answered (RFC 6455 section 5.5.1).
+/// The answer to the peer's Close (RFC 6455 section 5.5.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CloseReply {
     /// The endpoint answers at once, with the same code and no reason.
     #[default]
     Echo,
-    /// The host answers by [`write_close`](crate::Endpoint::write_close), with a code and a reason of its own: a proxy, say,
-    /// with those that its other side answers with.
+    /// The host answers by [`write_close`](crate::Endpoint::write_close), with a code and a reason of its own. A
+    /// proxy, for example, passes on those of its other side.
     ///
-    /// It has [`close_timeout`](Config::close_timeout) for that. The endpoint answers as with [`Echo`](Self::Echo) once
-    /// that has passed, when the transport ends, or when more than 64 KiB have come after the Close; then
-    /// `write_close` is refused. Until then the rest of a message in progress can be sent, and nothing else: the peer need not
-    /// read what follows its Close.
+    /// The host has [`close_timeout`](Config::close_timeout) for that. The endpoint answers as with
+    /// [`Echo`](Self::Echo) if that time passes, the transport ends, or more than 64 KiB come after the Close;
+    /// `write_close` is refused from then on. Before the answer, only the rest of a message in progress can be
+    /// sent: the peer need not read anything after its Close.
     ByHost,
 }
 
-/// A time span of whole milliseconds: 4 bytes with its `Option`.
+/// A time span of whole milliseconds. With its `Option` it takes 4 bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Millis(NonZeroU32);
 
 impl Millis {
-    /// `duration` rounded up, at least 1.
+    /// Creates the span from `duration`, rounded up, at least 1.
     #[inline(never)]
     pub(crate) fn new(duration: Duration) -> Self {
-        // Not `as_nanos`: dividing 128 bits takes kilobytes of code on a small machine.
+        // `as_nanos` is not used: a division of 128 bits takes kilobytes of code on a small machine.
         let millis = duration.as_secs().saturating_mul(1_000);
         let millis = millis.saturating_add(u64::from(duration.subsec_nanos().div_ceil(1_000_000)));
         let millis = u32::try_from(millis).unwrap_or(u32::MAX);

@@ -1,15 +1,15 @@
-//! Errors by whose fault they are: that of a connection's end ([`ReceiveError`], which says whether it is the peer's) or the
-//! caller's ([`SendError`]).
+//! Errors by whose fault they are: [`ReceiveError`] ends a connection and says whether the peer is to blame;
+//! [`SendError`] is a fault of the caller.
 
 use core::fmt;
 
 use crate::{close::CloseCode, frame::FrameError, role::EntropyError, utf8::InvalidUtf8};
 
-/// The connection has failed: the peer broke the protocol, or this side has met a fault of its own, such as no storage for a
-/// message; [`is_peers_fault`](Self::is_peers_fault) tells them apart.
+/// The failure of a connection: the peer broke the protocol, or this side has a fault of its own, such as no
+/// storage for a message. [`is_peers_fault`](Self::is_peers_fault) distinguishes the two.
 ///
-/// The Close that tells the peer is owed: drain [`poll_transmit`](crate::Endpoint::poll_transmit) and write
-/// before giving up.
+/// A Close that tells the peer is owed. Drain [`poll_transmit`](crate::Endpoint::poll_transmit) and write before
+/// you drop the transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ReceiveError {
     pub(crate) kind: ReceiveErrorKind,
@@ -17,28 +17,28 @@ pub struct ReceiveError {
 }
 
 impl ReceiveError {
-    /// What went wrong.
+    /// Returns the kind of the failure.
     #[must_use]
     pub const fn kind(&self) -> ReceiveErrorKind {
         self.kind
     }
 
-    /// Where: how many bytes of the connection, counted behind the opening handshake, precede the frame at
-    /// fault; of text that is not UTF-8, how many precede the first byte that can't be; of a [`Fault`] inside a
-    /// message, how many had been taken.
+    /// Returns the place of the failure in the received bytes, counted from 0 after the opening handshake: the
+    /// first byte of the frame at fault; for text that is not UTF-8, the first byte that cannot be part of it; for
+    /// a [`Fault`] inside a message, the number of bytes taken.
     #[must_use]
     pub const fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Returns whether the peer is to blame: it broke the protocol, went over a limit, or violated what the host reported to
-    /// [`fail`](crate::Endpoint::fail). `false` if the fault is on this side.
+    /// Returns whether the peer is to blame: it broke the protocol, went over a limit, or violated what the host
+    /// reported to [`fail`](crate::Endpoint::fail). `false` if the fault is on this side.
     #[must_use]
     pub const fn is_peers_fault(&self) -> bool {
         self.kind.is_peers_fault()
     }
 
-    /// The code of the Close that is owed to the peer.
+    /// Returns the code of the Close that is owed to the peer.
     #[must_use]
     pub const fn close_code(&self) -> CloseCode {
         self.kind.close_code()
@@ -53,13 +53,13 @@ impl fmt::Display for ReceiveError {
 
 impl core::error::Error for ReceiveError {}
 
-/// What made a connection fail.
+/// The kind of a connection's failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ReceiveErrorKind {
-    /// The bytes are no frame header.
+    /// The bytes are not a frame header.
     Frame(FrameError),
-    /// A reserved bit is set that no extension was negotiated for.
+    /// A reserved bit is set without an extension that defines it.
     ReservedBits,
     /// A client sent a frame that is not masked.
     Unmasked,
@@ -81,16 +81,16 @@ pub enum ReceiveErrorKind {
     InvalidUtf8,
     /// The body of a Close is a single byte.
     ShortCloseBody,
-    /// The code of a Close is not one that may be sent.
+    /// The code of a Close may not be sent.
     InvalidCloseCode,
     /// The reason of a Close is not UTF-8.
     InvalidCloseReason,
-    /// The host reported a fault that the endpoint can't see: [its own](Fault::is_peers) or the peer's.
+    /// The host reported a fault that the endpoint cannot see: [its own](Fault::is_peers) or the peer's.
     Fault(Fault),
 }
 
 impl ReceiveErrorKind {
-    /// The code of the Close that tells the peer.
+    /// Returns the code of the Close that tells the peer.
     #[must_use]
     pub const fn close_code(self) -> CloseCode {
         match self {
@@ -120,13 +120,13 @@ impl ReceiveErrorKind {
         }
     }
 
-    /// Returns the reason in that Close: a short fixed text, for the peer's log.
+    /// Returns the reason of that Close: a short fixed text for the peer's log.
     #[must_use]
     pub const fn close_reason(self) -> &'static str {
         self.text().0
     }
 
-    /// The fault in words, and the section of RFC 6455 that forbids it.
+    /// Returns the fault in words, and the section of RFC 6455 about it.
     const fn text(self) -> (&'static str, &'static str) {
         match self {
             Self::Frame(error) => error.text(),
@@ -154,34 +154,34 @@ impl fmt::Display for ReceiveErrorKind {
     }
 }
 
-/// Writes a fault in words, and the section of RFC 6455 that it is about.
+/// Writes a fault in words, and the section of RFC 6455 about it.
 fn write_text(f: &mut fmt::Formatter<'_>, is_peers: bool, (text, section): (&str, &str)) -> fmt::Result {
     let side = if is_peers { "" } else { "fault of this side: " };
     write!(f, "{side}{text} (RFC 6455 section {section})")
 }
 
-/// A fault that the endpoint can't see by itself; see [`fail`](crate::Endpoint::fail).
+/// A fault that the endpoint cannot see; see [`fail`](crate::Endpoint::fail).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
-    /// There is no room for the message on this side, though it is within the limits: 1009.
+    /// There is no storage for the message on this side, though it is within the limits: 1009.
     StorageFull,
-    /// The message is too big in the application's eyes, for example inflated: 1009.
+    /// The message is too big for the application, for example after inflating: 1009.
     MessageTooBig,
-    /// A compressed message becomes too long for what it is on the wire: 1008.
+    /// A compressed message becomes too long for its length on the wire: 1008.
     InflatesTooMuch,
-    /// The payload is not what its type promises, for example corrupt compressed data: 1007.
+    /// The payload does not fit its type, for example corrupt compressed data: 1007.
     InvalidPayload,
     /// The application takes no messages of this kind: 1003.
     UnsupportedData,
     /// A policy of the application is violated: 1008.
     PolicyViolation,
-    /// This side met a condition that it did not expect, or the host called what it may not: 1011.
+    /// This side met an unexpected condition, or the host made a call that is not allowed: 1011.
     Internal,
 }
 
 impl Fault {
-    /// The code of the Close that tells the peer.
+    /// Returns the code of the Close that tells the peer.
     #[must_use]
     pub const fn close_code(self) -> CloseCode {
         match self {
@@ -195,8 +195,8 @@ impl Fault {
 }
 
 impl Fault {
-    /// Returns whether the peer is to blame. [`StorageFull`](Self::StorageFull) and [`Internal`](Self::Internal) are faults of
-    /// this side.
+    /// Returns whether the peer is to blame. [`StorageFull`](Self::StorageFull) and [`Internal`](Self::Internal)
+    /// are faults of this side.
     #[must_use]
     pub const fn is_peers(self) -> bool {
         match self {
@@ -209,7 +209,7 @@ impl Fault {
         }
     }
 
-    /// The fault in words, and the section of RFC 6455 that forbids it.
+    /// Returns the fault in words, and the section of RFC 6455 about it.
     const fn text(self) -> (&'static str, &'static str) {
         match self {
             Self::StorageFull => ("no storage left for the message", "10.4"),
@@ -229,7 +229,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// A call that would have sent something was refused; nothing has been sent and nothing has changed.
+/// The refusal of a call that sends. Nothing has been sent or changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SendError {
@@ -241,26 +241,26 @@ pub enum SendError {
     MessageInProgress,
     /// No message is in progress: begin one with [`Part::First`](crate::Part::First).
     NoMessage,
-    /// A frame is in progress, which [`begin_frame`](crate::Endpoint::begin_frame) began: complete it first.
+    /// A frame begun by [`begin_frame`](crate::Endpoint::begin_frame) is in progress: complete it first.
     FrameInProgress,
-    /// The endpoint is in no frame whose payload follows in pieces.
+    /// No frame whose payload follows in pieces is in progress.
     NoFrame,
-    /// The payload is longer than a frame can be, or a piece longer than what is left of its frame.
+    /// The payload is longer than a frame can be, or a piece is longer than the rest of its frame.
     PayloadTooLong,
-    /// The message in progress is of the other kind, or compressed where this part is not, or the other way round.
+    /// The message in progress is of the other kind, or the part and the message are not both compressed.
     KindMismatch,
     /// The text is not UTF-8, or its last part ends inside a code point.
     InvalidUtf8,
-    /// The output is too small; it takes this many bytes.
+    /// The output is too small; the frame takes `needed` bytes.
     BufferTooSmall {
-        /// Bytes that the whole frame takes.
+        /// The length of the whole frame in bytes.
         needed: usize,
     },
     /// The payload of a control frame is longer than 125 bytes.
     ControlTooLong,
     /// The close code may not be sent, or not by this side.
     InvalidCloseCode,
-    /// The message is compressed, and that has not been agreed on, or not with a window as big as this.
+    /// The message is compressed, but compression was not negotiated, or only with a smaller window.
     NotNegotiated,
     /// The source of masking keys failed.
     Entropy,

@@ -1,9 +1,10 @@
 //! Events of an open connection.
 
-/// The next thing that has been received: payload, of a type that says who owns it, or a control frame.
+/// The next item received: payload, whose type `P` says who owns it, or a control frame.
 ///
-/// [`Endpoint::receive`](crate::Endpoint::receive) lends parts of messages, [`MessageBuffer::next`](crate::MessageBuffer::next)
-/// whole messages; where the payload is fetched by a call of its own, `P` is `()`.
+/// [`Endpoint::receive`](crate::Endpoint::receive) lends parts of messages,
+/// [`MessageBuffer::next`](crate::MessageBuffer::next) whole messages. `P` is `()` where another call fetches the
+/// payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event<P> {
     /// Payload of a message.
@@ -15,16 +16,19 @@ pub enum Event<P> {
 /// The kind of a control frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Control {
-    /// A Ping; its answer is owed. [`Endpoint::control_payload`](crate::Endpoint::control_payload) has the payload.
+    /// A Ping. The Pong is owed; [`Endpoint::control_payload`](crate::Endpoint::control_payload) returns the
+    /// payload.
     Ping,
-    /// A Pong, asked for or not. [`Endpoint::control_payload`](crate::Endpoint::control_payload) has the payload.
+    /// A Pong, solicited or not. [`Endpoint::control_payload`](crate::Endpoint::control_payload) returns the
+    /// payload.
     Pong,
-    /// The peer's Close; nothing follows. [`Endpoint::close_frame`](crate::Endpoint::close_frame) has its code and reason.
+    /// The peer's Close, the last event. [`Endpoint::close_frame`](crate::Endpoint::close_frame) returns its code
+    /// and reason.
     Close,
 }
 
 impl<P> Event<P> {
-    /// Returns this event with its payload, if it has one, made into another by `f`.
+    /// Returns this event with its payload, if it has one, converted by `f`.
     pub fn map<Q>(self, f: impl FnOnce(P) -> Q) -> Event<Q> {
         match self {
             Self::Data(payload) => Event::Data(f(payload)),
@@ -32,7 +36,7 @@ impl<P> Event<P> {
         }
     }
 
-    /// Returns the control frame, if it is one.
+    /// Returns the control frame, or `None` for payload.
     #[must_use]
     pub const fn control(&self) -> Option<Control> {
         match self {

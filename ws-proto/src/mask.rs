@@ -1,7 +1,7 @@
 //! Masking (RFC 6455 section 5.3): the payload of a client's frames is XORed with a 4-byte key.
 //!
 //! [`Mask`] carries its phase, so a payload can be masked in any pieces. Masking is its own inverse.
-//! This file is the one place that chooses an implementation.
+//! Only this file chooses an implementation.
 
 #[cfg(any(test, target_arch = "arm", target_arch = "riscv32"))]
 mod narrow;
@@ -46,18 +46,18 @@ use portable as chosen;
 ))]
 use vector as chosen;
 
-/// The key of one frame: fresh and unpredictable for each (RFC 6455 section 10.3).
+/// The masking key of one frame: fresh and unpredictable for each (RFC 6455 section 10.3).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MaskingKey([u8; 4]);
 
 impl MaskingKey {
-    /// The key with these bytes, in wire order.
+    /// Creates a key from its bytes in wire order.
     #[must_use]
     pub const fn new(bytes: [u8; 4]) -> Self {
         Self(bytes)
     }
 
-    /// The bytes in wire order.
+    /// Returns the bytes of the key in wire order.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; 4] {
         self.0
@@ -73,21 +73,22 @@ impl fmt::Debug for MaskingKey {
 /// Masks or unmasks one frame's payload, in any pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mask {
-    /// The key, turned so that its first byte is for the next byte of payload.
+    /// The key, rotated so that its first byte masks the next byte of payload.
     key: [u8; 4],
 }
 
 impl Mask {
-    /// A mask at the first byte of a payload.
+    /// Creates a mask for the first byte of a payload.
     #[must_use]
     pub const fn new(key: MaskingKey) -> Self {
         Self { key: key.0 }
     }
 
-    /// A mask that changes nothing, for what is copied as it is.
+    /// A mask that changes nothing, for unmasked payload that is copied.
     ///
-    /// A plain copy would be left to the C library, whose string instructions some processors execute 14 times slower if the
-    /// bytes go up to 15 bytes, modulo 4 KiB, behind where they come from. A header in front of them makes that likely.
+    /// A plain copy would call the C library, whose string instructions are up to 14 times slower on some
+    /// processors if the destination starts 1 to 15 bytes after the source modulo 4 KiB. A frame header in front
+    /// of the payload makes that likely.
     pub(crate) const NONE: Self = Self { key: [0; 4] };
 
     /// Masks the next `payload.len()` bytes in place.
@@ -97,7 +98,7 @@ impl Mask {
         self.advance(payload.len());
     }
 
-    /// [`apply`](Self::apply); whether what has become of `payload` is ASCII.
+    /// Masks as [`apply`](Self::apply) does, and returns whether the result is ASCII.
     #[inline(always)]
     pub(crate) fn apply_ascii(&mut self, payload: &mut [u8]) -> bool {
         let ascii = chosen::apply::<true>(self.key, payload);
@@ -105,8 +106,8 @@ impl Mask {
         ascii
     }
 
-    /// Masks the next bytes while copying them from `payload` to `out`; the shorter of the two decides
-    /// how many, and that number is returned.
+    /// Copies bytes from `payload` to `out` and masks them on the way. Returns how many: the length of the shorter
+    /// of the two.
     #[inline]
     pub fn apply_copy(&mut self, payload: &[u8], out: &mut [u8]) -> usize {
         let len = payload.len().min(out.len());
@@ -115,7 +116,8 @@ impl Mask {
         len
     }
 
-    /// [`apply_copy`](Self::apply_copy) of as many bytes as `out` has; whether what has become of that is ASCII.
+    /// Fills `out` with the next masked bytes of `payload`, which is at least as long, and returns whether they
+    /// are ASCII.
     #[inline(always)]
     pub(crate) fn apply_copy_ascii(&mut self, payload: &[u8], out: &mut [u8]) -> bool {
         let payload = part(payload, ..out.len());
@@ -124,14 +126,14 @@ impl Mask {
         ascii
     }
 
-    /// [`apply_copy`](Self::apply_copy) of a whole payload to where nothing is yet; afterwards as much of it is initialised.
+    /// Copies and masks the whole of `payload` to the start of `out`, and so initialises that many bytes of `out`.
     #[cfg(feature = "alloc")]
     #[inline(always)]
     pub(crate) fn fill(self, payload: &[u8], out: &mut [MaybeUninit<u8>]) {
         chosen::fill(self.key, payload, out);
     }
 
-    /// Masks the next bytes, all but the first `distance` of `window`, while moving them to its start.
+    /// Masks all but the first `distance` bytes of `window`, the next of the payload, and moves them to its start.
     #[inline]
     pub(crate) fn apply_move(&mut self, window: &mut [u8], distance: usize) {
         let len = window.len().saturating_sub(distance);
@@ -139,7 +141,7 @@ impl Mask {
         self.advance(len);
     }
 
-    /// Skips `len` bytes of payload.
+    /// Rotates the key past `len` bytes of payload.
     #[inline]
     const fn advance(&mut self, len: usize) {
         // Only the last two bits of the length matter.
@@ -157,7 +159,7 @@ mod tests {
 
     const KEY: MaskingKey = MaskingKey::new([0x37, 0xFA, 0x21, 0x3D]);
 
-    /// §5.3, word by word.
+    /// Masks as section 5.3 defines it, byte by byte.
     fn oracle(payload: &[u8]) -> Vec<u8> {
         payload.iter().enumerate().map(|(i, byte)| byte ^ KEY.to_bytes()[i % 4]).collect()
     }
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unmasked_is_ascii_if_no_byte_is_beyond_it() {
+    fn unmasked_payload_is_ascii_if_every_byte_is() {
         for len in 0..300 {
             let mut text: Vec<u8> = (0..len).map(|i| u8::try_from(i % 128).unwrap()).collect();
             for at in (0..len).map(Some).chain([None]) {
@@ -196,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_chosen_agrees_with_the_portable_code() {
+    fn the_chosen_implementation_agrees_with_the_portable_one() {
         let key = KEY.to_bytes();
         for len in (0..400).chain([4_095, 4_096, 4_097, 70_001]) {
             for offset in [0, 1, 7, 8, 31, 33, 63] {
@@ -247,12 +249,12 @@ mod tests {
 
     #[cfg(feature = "alloc")]
     #[test]
-    fn what_is_filled_is_masked() {
+    fn filling_masks_the_payload() {
         for len in 0..300 {
             for fill in [chosen::fill, portable::fill, narrow::fill] {
                 let mut out = vec![MaybeUninit::new(0xEE); len];
                 fill(KEY.to_bytes(), &payload(len), &mut out);
-                // SAFETY: all of them were initialised from the beginning.
+                // SAFETY: all bytes were initialised at creation.
                 #[allow(unsafe_code)]
                 let out: Vec<u8> = out.iter().map(|byte| unsafe { byte.assume_init() }).collect();
                 assert_eq!(out, oracle(&payload(len)));
@@ -277,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn moving_down_masks_what_is_moved() {
+    fn moving_down_masks_the_moved_bytes() {
         for gap in (0..70).chain([255]) {
             for len in [0, 1, 7, 8, 63, 64, 65, 200, 4_097] {
                 let mut bytes = vec![0xEE; 3 + gap];

@@ -7,16 +7,17 @@ use crate::{
     utf8::{InvalidUtf8, Validated, to_str},
 };
 
-/// What the bytes of a message are.
+/// The kind of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MessageKind {
-    /// UTF-8.
+    /// Text in UTF-8.
     Text,
-    /// Anything.
+    /// Arbitrary bytes.
     Binary,
 }
 
 impl MessageKind {
+    /// Returns the opcode of a message's first frame.
     pub(crate) const fn opcode(self) -> Opcode {
         match self {
             Self::Text => Opcode::Text,
@@ -25,35 +26,36 @@ impl MessageKind {
     }
 }
 
-/// Which part of a message some payload is.
+/// The place of some payload in its message.
 ///
-/// Parts need not be frames: received, a part is what one read held of one frame; sent, each part becomes
-/// one frame.
+/// Parts are not always frames. A received part is the payload that one read held of one frame; a part that is
+/// sent becomes one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
-    /// The message, from its first byte to its last.
+    /// The whole message.
     Whole,
-    /// The beginning of a message that goes on.
+    /// The beginning of a message that continues.
     First,
-    /// Neither beginning nor end.
+    /// Neither the beginning nor the end.
     Middle,
     /// The end of a message that began earlier.
     Last,
 }
 
 impl Part {
-    /// Whether a message begins with this part.
+    /// Returns whether a message begins with this part.
     #[must_use]
     pub const fn is_first(self) -> bool {
         matches!(self, Self::Whole | Self::First)
     }
 
-    /// Whether a message ends with this part.
+    /// Returns whether a message ends with this part.
     #[must_use]
     pub const fn is_last(self) -> bool {
         matches!(self, Self::Whole | Self::Last)
     }
 
+    /// Returns the part that is the first, the last, both or neither of its message.
     pub(crate) const fn new(first: bool, last: bool) -> Self {
         match (first, last) {
             (true, true) => Self::Whole,
@@ -64,18 +66,21 @@ impl Part {
     }
 }
 
-/// What the payload of a message's frames is.
+/// The content of the frames of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
-    /// The message itself.
+    /// A text as it is.
     Text,
+    /// Bytes as they are.
     Binary,
-    /// A compressed text or binary message.
+    /// The output of a compressor for a text.
     CompressedText,
+    /// The output of a compressor for bytes.
     CompressedBinary,
 }
 
 impl Content {
+    /// Returns the uncompressed content of `kind`.
     pub(crate) const fn of(kind: MessageKind) -> Self {
         match kind {
             MessageKind::Text => Self::Text,
@@ -83,6 +88,7 @@ impl Content {
         }
     }
 
+    /// Returns the compressed content of `kind`.
     pub(crate) const fn compressed(kind: MessageKind) -> Self {
         match kind {
             MessageKind::Text => Self::CompressedText,
@@ -112,11 +118,11 @@ pub enum Message<'m> {
 }
 
 impl<'m> Message<'m> {
-    /// The message of `kind` with this payload.
+    /// Creates the message of `kind` with this payload.
     ///
     /// # Errors
     ///
-    /// A text's payload is not UTF-8.
+    /// The kind is text and the payload is not UTF-8.
     pub fn new(kind: MessageKind, payload: &'m [u8]) -> Result<Self, InvalidUtf8> {
         match kind {
             MessageKind::Text => to_str(payload).map(Self::Text),
@@ -124,7 +130,7 @@ impl<'m> Message<'m> {
         }
     }
 
-    /// Takes `payload` on the caller's word.
+    /// Creates the message without checking `payload`.
     ///
     /// # Safety
     ///
@@ -132,13 +138,13 @@ impl<'m> Message<'m> {
     #[allow(unsafe_code)]
     pub(crate) const unsafe fn new_validated(kind: MessageKind, payload: &'m [u8]) -> Self {
         match kind {
-            // SAFETY: the caller's promise is this function's own contract.
+            // SAFETY: the contract of this function is that of the callee.
             MessageKind::Text => Self::Text(unsafe { Validated::new(payload) }.as_str()),
             MessageKind::Binary => Self::Binary(payload),
         }
     }
 
-    /// Text or binary.
+    /// Returns the kind of the message: text or binary.
     #[must_use]
     pub const fn kind(self) -> MessageKind {
         match self {
@@ -147,7 +153,7 @@ impl<'m> Message<'m> {
         }
     }
 
-    /// The payload, whatever the kind.
+    /// Returns the payload, of either kind.
     #[must_use]
     pub const fn as_bytes(self) -> &'m [u8] {
         match self {
@@ -156,7 +162,7 @@ impl<'m> Message<'m> {
         }
     }
 
-    /// The text, or `None` if the message is binary.
+    /// Returns the text, or `None` if the message is binary.
     #[must_use]
     pub const fn as_str(self) -> Option<&'m str> {
         match self {
@@ -193,9 +199,9 @@ impl<'m, const N: usize> From<&'m [u8; N]> for Message<'m> {
     }
 }
 
-/// Received payload, borrowed from the buffer that it was received in.
+/// Received payload, borrowed from the buffer that received it.
 ///
-/// Text has been checked as far as it has come: a whole text is UTF-8, and a part can still become so.
+/// Text is checked as it comes: a whole text is UTF-8, and a part can still become part of one.
 pub struct Data<'b> {
     payload: &'b mut [u8],
     content: Content,
@@ -203,6 +209,8 @@ pub struct Data<'b> {
 }
 
 impl<'b> Data<'b> {
+    /// Creates the value without checking `payload`.
+    ///
     /// # Safety
     ///
     /// If `content` is text and `part` is `Whole`, `payload` meets the contract of [`Validated::new`].
@@ -211,45 +219,46 @@ impl<'b> Data<'b> {
         Self { payload, content, part }
     }
 
-    /// Text or binary, of the message that this belongs to.
+    /// Returns the kind of the message that this payload belongs to.
     #[must_use]
     pub const fn kind(&self) -> MessageKind {
         self.content.kind()
     }
 
-    /// Whether this has to be inflated, with an [`Inflater`](crate::deflate::Inflater), to become part of the message.
+    /// Returns whether this payload has to be inflated, by an [`Inflater`](crate::deflate::Inflater), to become
+    /// part of the message.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub const fn is_compressed(&self) -> bool {
         self.content.is_compressed()
     }
 
-    /// Which part of the message this is.
+    /// Returns the part of the message that this payload is.
     #[must_use]
     pub const fn part(&self) -> Part {
         self.part
     }
 
-    /// The payload.
+    /// Returns the payload.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8] {
         self.payload
     }
 
-    /// The text, if this is the whole of a text message: a part may begin and end inside a code point, and a
-    /// compressed one is none.
+    /// Returns the text if this is a whole, uncompressed text message, otherwise `None`: a part may begin and end
+    /// inside a code point.
     #[must_use]
     #[allow(unsafe_code)]
     pub const fn as_str(&self) -> Option<&str> {
         match (self.content, self.part) {
-            // SAFETY: a whole text meets the contract by that of `new`, and `payload` is private and never
-            // lent out mutably before `into_bytes` ends this value.
+            // SAFETY: by the contract of `new`, a whole text meets that of `Validated::new`; `payload` is private
+            // and is not lent mutably before `into_bytes` consumes this value.
             (Content::Text, Part::Whole) => Some(unsafe { Validated::new(self.payload) }.as_str()),
             _ => None,
         }
     }
 
-    /// The payload for the caller to change, for example to be masked and sent back in place.
+    /// Returns the payload for the caller to change, for example to mask it and send it back in place.
     #[must_use]
     pub const fn into_bytes(self) -> &'b mut [u8] {
         self.payload

@@ -1,20 +1,20 @@
-//! The two sides of a connection, each with what only it needs.
+//! The two sides of a connection, each with the data that only that side needs.
 
 use core::fmt;
 
 use crate::mask::MaskingKey;
 
-/// Which side of the connection an endpoint is.
+/// The side of a connection that an endpoint is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
-    /// Opened the connection; masks what it sends.
+    /// The side that opened the connection. It masks its frames.
     Client,
-    /// Accepted the connection; never masks.
+    /// The side that accepted the connection. It never masks.
     Server,
 }
 
 impl Side {
-    /// The other side.
+    /// Returns the other side.
     #[must_use]
     pub const fn peer(self) -> Self {
         match self {
@@ -24,9 +24,9 @@ impl Side {
     }
 }
 
-/// A side of the connection: [`Client`] or [`Server`].
+/// The role of an endpoint: [`Client`] or [`Server`].
 pub trait Role: sealed::Sealed {
-    /// The side itself.
+    /// The side of the connection.
     const SIDE: Side;
 
     #[doc(hidden)]
@@ -39,7 +39,7 @@ mod sealed {
     impl<E> Sealed for super::Client<E> {}
 }
 
-/// The side that accepted the connection.
+/// The role of the side that accepted the connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Server;
 
@@ -52,7 +52,7 @@ impl Role for Server {
     }
 }
 
-/// The side that opened the connection, with the source of its masking keys.
+/// The role of the side that opened the connection, with the source of its masking keys.
 #[derive(Clone)]
 pub struct Client<E> {
     entropy: E,
@@ -60,11 +60,11 @@ pub struct Client<E> {
     left: u8,
 }
 
-// 16 keys a request: a system call for each frame would cost more than the frame.
+// 16 keys for each call of the source: a system call for each frame would cost more than the frame.
 const POOL_LEN: usize = 64;
 
 impl<E: Entropy> Client<E> {
-    /// A client that takes its masking keys from `entropy`, 64 bytes at a time.
+    /// Creates the role of a client that takes its masking keys from `entropy`, 64 bytes at a time.
     pub const fn new(entropy: E) -> Self {
         Self { entropy, pool: [0; POOL_LEN], left: 0 }
     }
@@ -92,16 +92,16 @@ impl<E> fmt::Debug for Client<E> {
     }
 }
 
-/// A source of bytes that nobody can predict (RFC 6455 section 10.3).
+/// A source of unpredictable bytes (RFC 6455 section 10.3).
 ///
-/// There is no default: an operating system's generator, a hardware one, or a cryptographic generator
-/// seeded from either. A peer or a page that can guess masking keys can write what it likes on the wire.
+/// There is no default. Use the operating system's generator, a hardware generator, or a cryptographic generator
+/// seeded from either. A peer or a page that can guess masking keys can write any bytes on the wire.
 pub trait Entropy {
     /// Fills all of `bytes`.
     ///
     /// # Errors
     ///
-    /// The source has nothing to give. What `bytes` holds then is not used.
+    /// The source failed. The contents of `bytes` are not used.
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), EntropyError>;
 }
 

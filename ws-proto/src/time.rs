@@ -1,11 +1,11 @@
-//! Time as data: the endpoint never reads a clock, it is told.
+//! Time as data: an endpoint never reads a clock, its caller passes the time.
 
 use core::{fmt, num::NonZeroU64, time::Duration};
 
 /// A point in time, in nanoseconds since an epoch of the caller's choice.
 ///
-/// Any monotonic clock will do (`std::time::Instant` minus the one taken at start-up, a hardware tick
-/// counter, `performance.now()`); 64 bits last for 584 years. The type and its `Option` are 8 bytes each.
+/// Any monotonic clock will do: `std::time::Instant` minus the one taken at start-up, a hardware tick counter,
+/// `performance.now()`. 64 bits last for 584 years. The type and its `Option` are 8 bytes each.
 ///
 /// ```
 /// let epoch = std::time::Instant::now();
@@ -13,9 +13,9 @@ use core::{fmt, num::NonZeroU64, time::Duration};
 /// let deadline = epoch + core::time::Duration::from(now);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Instant(NonZeroU64); // nanoseconds + 1, for the niche
+pub struct Instant(NonZeroU64); // nanoseconds + 1, so that `Option` needs no room
 
-/// The earlier of two deadlines, of which either may be none.
+/// Returns the earlier of two deadlines, or `None` if both are `None`.
 pub(crate) fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
@@ -24,28 +24,28 @@ pub(crate) fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<I
 }
 
 impl Instant {
-    /// The caller's epoch itself.
+    /// The caller's epoch.
     pub const ZERO: Self = Self::from_nanos(0);
 
-    /// The instant `nanos` nanoseconds after the epoch.
+    /// Returns the instant `nanos` nanoseconds after the epoch.
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(NonZeroU64::MIN.saturating_add(nanos))
     }
 
-    /// The instant `millis` milliseconds after the epoch.
+    /// Returns the instant `millis` milliseconds after the epoch, or the last representable one.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self::from_nanos(millis.saturating_mul(1_000_000))
     }
 
-    /// Nanoseconds since the epoch.
+    /// Returns the nanoseconds since the epoch.
     #[must_use]
     pub const fn as_nanos(self) -> u64 {
         self.0.get() - 1
     }
 
-    /// This instant moved `duration` into the future, or the last representable one.
+    /// Returns the instant `duration` after this one, or the last representable one.
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {
         let nanos = duration.as_secs().saturating_mul(1_000_000_000);
@@ -53,21 +53,21 @@ impl Instant {
         Self(self.0.saturating_add(nanos))
     }
 
-    /// How long after `earlier` this instant is; zero if it is not after it.
+    /// Returns the time from `earlier` to this instant, or zero if `earlier` is later.
     #[must_use]
     pub const fn saturating_duration_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
     }
 }
 
-/// The instant that long after the epoch, or the last representable one.
+/// Converts a time since the epoch, saturating at the last representable instant.
 impl From<Duration> for Instant {
     fn from(since_epoch: Duration) -> Self {
         Self::ZERO.saturating_add(since_epoch)
     }
 }
 
-/// How long after the epoch it is.
+/// Converts to the time since the epoch.
 impl From<Instant> for Duration {
     fn from(instant: Instant) -> Self {
         Self::from_nanos(instant.as_nanos())

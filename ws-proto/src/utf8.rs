@@ -1,7 +1,7 @@
-//! Resumable UTF-8 validation: a text message is valid as a whole, its fragments need not be
-//! (RFC 6455 sections 5.6 and 8.1).
+//! Resumable UTF-8 validation: a text message is valid as a whole, its fragments need not be (RFC 6455 sections
+//! 5.6 and 8.1).
 //!
-//! The one place in the crate that turns validated bytes into `&str`.
+//! This module is the only one of the crate that turns validated bytes into `&str`.
 
 #![allow(unsafe_code)]
 
@@ -9,31 +9,32 @@ use core::fmt;
 
 use crate::part::part;
 
-/// Checks that bytes arriving in any pieces are UTF-8, failing at the first byte that can't be.
+/// Checks that bytes arriving in any pieces are UTF-8. Fails at the first byte that cannot be part of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Validator {
     expected: Expected,
 }
 
-/// What the next byte has to be (Unicode 16, table 3-7).
+/// The bytes that may come next (Unicode 16, table 3-7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Expected {
     #[default]
     CodePoint,
-    /// One, two, three continuation bytes in 80..=BF.
+    /// One, two or three continuation bytes, 80..=BF.
     One,
     Two,
     Three,
-    /// After E0, ED, F0 and F4 the range of the next byte is narrower.
+    /// After E0, ED, F0 and F4, the range of the next byte is narrower.
     AfterE0,
     AfterEd,
     AfterF0,
     AfterF4,
-    /// Whatever it is, the text is not UTF-8.
-    Nothing,
+    /// No byte: the text is not UTF-8.
+    Invalid,
 }
 
 impl Expected {
+    /// Returns the state after `byte`.
     const fn next(self, byte: u8) -> Self {
         match (self, byte) {
             (Self::CodePoint, 0x00..=0x7F) | (Self::One, 0x80..=0xBF) => Self::CodePoint,
@@ -50,11 +51,11 @@ impl Expected {
             (Self::CodePoint, 0xED) => Self::AfterEd,
             (Self::CodePoint, 0xF0) => Self::AfterF0,
             (Self::CodePoint, 0xF4) => Self::AfterF4,
-            _ => Self::Nothing,
+            _ => Self::Invalid,
         }
     }
 
-    /// [`next`](Self::next) of all `bytes`.
+    /// Returns the state after all of `bytes`.
     fn after(self, bytes: &[u8]) -> Self {
         #[cfg(target_pointer_width = "64")]
         return table::after(self, bytes);
@@ -62,18 +63,19 @@ impl Expected {
         bytes.iter().fold(self, |expected, &byte| expected.next(byte))
     }
 
-    /// The index of the byte behind which nothing can be expected; the number of bytes if there is none.
+    /// Returns the index of the first byte after which the text cannot be UTF-8, or `bytes.len()` if there is
+    /// none.
     #[cold]
     fn fault(mut self, bytes: &[u8]) -> usize {
         let is_fault = |&byte: &u8| {
             self = self.next(byte);
-            self == Self::Nothing
+            self == Self::Invalid
         };
         bytes.iter().position(is_fault).unwrap_or(bytes.len())
     }
 }
 
-/// [`Expected::next`] of byte after byte as a load and a shift, without a branch that the text decides.
+/// [`Expected::next`] as a table: each byte takes a load and a shift, and no branch depends on the text.
 #[cfg(target_pointer_width = "64")]
 mod table {
     use super::Expected;
@@ -87,10 +89,10 @@ mod table {
         Expected::AfterEd,
         Expected::AfterF0,
         Expected::AfterF4,
-        Expected::Nothing,
+        Expected::Invalid,
     ];
 
-    /// For each byte what follows each [`Expected`]: its [`place`], at the place of that.
+    /// A row for each byte. It holds, at the [`place`] of each [`Expected`], the place of the state that follows.
     static ROWS: [u64; 256] = {
         let mut rows = [0; 256];
         let mut byte = u8::MAX;
@@ -107,23 +109,24 @@ mod table {
         }
     };
 
-    /// The first of its six bits in a row.
+    /// Returns the index of the first of the state's six bits in a row.
     const fn place(expected: Expected) -> u64 {
         6 * expected as u64
     }
 
+    /// Returns the state after all of `bytes`.
     pub(super) fn after(expected: Expected, bytes: &[u8]) -> Expected {
-        // Only the last six bits count, and a shift takes no others.
+        // Only the last six bits of a place count; the shift ignores the others.
         let last = bytes.iter().fold(place(expected), |place, &byte| ROWS[usize::from(byte)] >> (place % 64));
-        usize::try_from(last % 64 / 6).ok().and_then(|at| ALL.get(at)).copied().unwrap_or(Expected::Nothing)
+        usize::try_from(last % 64 / 6).ok().and_then(|at| ALL.get(at)).copied().unwrap_or(Expected::Invalid)
     }
 }
 
-/// Up to this length a table is faster than vectors, if there is one.
+/// The greatest length for which the table, on targets that have it, is faster than vectors.
 const SHORT: usize = if cfg!(target_pointer_width = "64") { 80 } else { 0 };
 
 impl Validator {
-    /// A validator at the start of a text.
+    /// Creates a validator at the start of a text.
     #[must_use]
     pub const fn new() -> Self {
         Self { expected: Expected::CodePoint }
@@ -133,7 +136,7 @@ impl Validator {
     ///
     /// # Errors
     ///
-    /// The text can't be UTF-8, whatever follows. The validator must not be used for this text any more.
+    /// The text cannot become UTF-8, whatever follows. Do not use the validator for this text any more.
     pub fn update(&mut self, bytes: &[u8]) -> Result<(), InvalidUtf8> {
         if (16..=SHORT).contains(&bytes.len()) && self.is_complete() && bytes.is_ascii() {
             return Ok(());
@@ -145,15 +148,16 @@ impl Validator {
         }
         let begun = self.expected;
         self.expected = begun.after(rest);
-        if self.expected == Expected::Nothing {
+        if self.expected == Expected::Invalid {
             return Err(InvalidUtf8 { position: done + begun.fault(rest) });
         }
         Ok(())
     }
 
-    /// Takes the code points that `bytes` start with, up to a fault, but not one that is cut; how many bytes these are.
+    /// Takes the code points that `bytes` start with, up to the first invalid one, but none that is cut at the
+    /// end. Returns their length in bytes.
     fn take_whole(&mut self, bytes: &[u8]) -> usize {
-        // Pieces are cut anywhere: what may be part of a code point is not for the fast way.
+        // A piece may begin inside a code point, and the fast path cannot check the rest of one.
         let mut begun = 0;
         if !self.is_complete() {
             begun = bytes.iter().take(3).take_while(|byte| matches!(byte, 0x80..=0xBF)).count();
@@ -166,14 +170,14 @@ impl Validator {
         begun + valid_up_to(whole).map_or_else(|valid| valid, |()| whole.len())
     }
 
-    /// Whether the text may end here: it is not inside a code point.
+    /// Returns whether the text may end here, outside a code point.
     #[must_use]
     pub const fn is_complete(self) -> bool {
         matches!(self.expected, Expected::CodePoint)
     }
 }
 
-/// How many bytes at the end are the beginning of a code point that goes on, if anything.
+/// Returns the length of an incomplete code point at the end of `bytes`, or 0 if there is none.
 #[inline]
 fn unfinished_len(bytes: &[u8]) -> usize {
     if bytes.last().is_some_and(u8::is_ascii) {
@@ -192,31 +196,33 @@ fn unfinished_len(bytes: &[u8]) -> usize {
     0
 }
 
-/// Whether `bytes` are UTF-8.
+/// Returns whether `bytes` are UTF-8.
 #[inline]
 pub(crate) fn is_valid(bytes: &[u8]) -> bool {
     (bytes.len() <= SHORT && bytes.is_ascii()) || is_valid_beyond_ascii(bytes)
 }
 
-/// [`is_valid`], for bytes that are seen not to be ASCII: it does not look for that.
+/// Returns whether `bytes` are UTF-8, without a check for ASCII first: for bytes that are known not to be ASCII.
 #[inline]
 pub(crate) fn is_valid_beyond_ascii(bytes: &[u8]) -> bool {
     if bytes.len() <= SHORT {
         return Expected::default().after(bytes) == Expected::CodePoint;
     }
-    // The variant that can't tell the position is the faster one.
+    // The variant that does not report the position is the faster one.
     #[cfg(feature = "simdutf8")]
     return simdutf8::basic::from_utf8(bytes).is_ok();
     #[cfg(not(feature = "simdutf8"))]
     core::str::from_utf8(bytes).is_ok()
 }
 
-/// Whether `bytes` are UTF-8, or else where the first code point that isn't complete and valid starts.
+/// Checks that `bytes` are UTF-8. Otherwise returns the index of the first code point that is not complete and
+/// valid.
 #[inline]
 fn valid_up_to(bytes: &[u8]) -> Result<(), usize> {
     if is_valid(bytes) { Ok(()) } else { valid_prefix(bytes) }
 }
 
+/// Finds the first code point that is not complete and valid; see [`valid_up_to`].
 #[cold]
 fn valid_prefix(bytes: &[u8]) -> Result<(), usize> {
     #[cfg(not(feature = "simdutf8"))]
@@ -226,14 +232,14 @@ fn valid_prefix(bytes: &[u8]) -> Result<(), usize> {
     from_utf8(bytes).map(drop).map_err(|error| error.valid_up_to())
 }
 
-/// The text in `bytes`.
+/// Returns the text in `bytes`.
 ///
 /// # Errors
 ///
 /// `bytes` are not UTF-8.
 pub(crate) fn to_str(bytes: &[u8]) -> Result<&str, InvalidUtf8> {
     match valid_up_to(bytes) {
-        // SAFETY: `valid_up_to` answered `Ok`, which is its promise that `bytes` are UTF-8.
+        // SAFETY: `valid_up_to` returned `Ok`, so `bytes` are UTF-8.
         Ok(()) => Ok(unsafe { core::str::from_utf8_unchecked(bytes) }),
         Err(valid) => {
             let mut rest = Validator::new();
@@ -243,7 +249,7 @@ pub(crate) fn to_str(bytes: &[u8]) -> Result<&str, InvalidUtf8> {
     }
 }
 
-/// Bytes of a whole text message, checked by a [`Validator`] on their way here.
+/// The bytes of a whole text message, checked by a [`Validator`] as they came.
 ///
 /// Made only by [`Receiver`](crate::endpoint::receive::Receiver)'s step for a last part (which has checked every
 /// part and that the last one ends a code point) and read only through [`as_str`](Self::as_str).
@@ -251,17 +257,17 @@ pub(crate) fn to_str(bytes: &[u8]) -> Result<&str, InvalidUtf8> {
 pub(crate) struct Validated<'a>(&'a [u8]);
 
 impl<'a> Validated<'a> {
-    /// Takes `bytes` on the caller's word.
+    /// Creates the value without checking `bytes`.
     ///
     /// # Safety
     ///
-    /// `bytes` are, in order and complete, those that one `Validator` has accepted since it was new, and
-    /// it was complete at their end.
+    /// `bytes` are, in order and complete, the bytes that one `Validator` has accepted since its creation, and it
+    /// was complete at their end.
     pub(crate) const unsafe fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    /// The text.
+    /// Returns the text.
     pub(crate) const fn as_str(self) -> &'a str {
         // SAFETY: by the contract of `new` these bytes are a whole UTF-8 text.
         unsafe { core::str::from_utf8_unchecked(self.0) }
@@ -275,13 +281,13 @@ pub struct InvalidUtf8 {
 }
 
 impl InvalidUtf8 {
-    /// The same fault, seen in bytes that `len` others come before.
+    /// Returns the same error for a text in which `len` more bytes come first.
     pub(crate) const fn behind(self, len: usize) -> Self {
         Self { position: self.position + len }
     }
 
-    /// The index, in the bytes at hand, of the first one that no UTF-8 text has there; the number of bytes
-    /// if the text ends inside a code point.
+    /// Returns the index, in the bytes of the failed call, of the first byte that cannot be part of UTF-8, or the
+    /// number of bytes if the text ends inside a code point.
     #[must_use]
     pub const fn position(&self) -> usize {
         self.position
@@ -302,7 +308,8 @@ mod tests {
 
     use super::*;
 
-    /// The slow, obvious way: how far a text is UTF-8, and whether it may go on from there.
+    /// Checks prefix by prefix with the standard library. Returns whether the text may end here, or the index of
+    /// the first bad byte.
     fn oracle(bytes: &[u8]) -> Result<bool, usize> {
         for len in 1..=bytes.len() {
             if let Err(error) = core::str::from_utf8(&bytes[..len]) {
@@ -335,7 +342,7 @@ mod tests {
 
     #[test]
     fn every_start_of_a_code_point_agrees_with_the_standard_library() {
-        // Every byte where it can matter, in front of and behind the edges of all ranges.
+        // Every first byte, then the bytes on both sides of the edges of all ranges.
         let edges = [0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xE0, 0xF0, 0xF4, 0xFF];
         for first in 0..=u8::MAX {
             for second in edges {

@@ -12,34 +12,34 @@ use crate::{
     role::Side,
 };
 
-/// What a compressor ends a flush with, and a sender cuts off.
-const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
+/// The end of a flush, which the sender removes from the end of a message.
+const FLUSH_END: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
 
-/// Compresses the messages to one peer, or those to many that don't take their context over.
+/// A compressor of the messages to one peer, or to many peers without context takeover.
 ///
 /// It takes no memory before the first message that it compresses.
 pub struct Deflater {
     settings: Settings,
     state: Option<(Deflate, WindowBits)>,
-    /// Whether the state remembers what it has compressed.
+    /// Set while the state remembers bytes that it has compressed.
     has_history: bool,
 }
 
 impl Deflater {
-    /// A compressor with the level, the memory and the threshold of `settings`.
+    /// Creates a compressor with the level, the memory and the threshold of `settings`.
     #[must_use]
     pub const fn new(settings: Settings) -> Self {
         Self { settings, state: None, has_history: false }
     }
 
-    /// What it was made with.
+    /// Returns the settings of the compressor.
     #[must_use]
     pub const fn settings(&self) -> Settings {
         self.settings
     }
 
-    /// Forgets all that it has compressed: it can serve another connection, and what follows can be understood
-    /// without what came before.
+    /// Forgets all compressed bytes. The compressor can then serve another connection, and its output can be
+    /// inflated without the earlier output.
     pub fn forget(&mut self) {
         if let Some((state, _)) = self.state.as_mut().filter(|_| self.has_history) {
             state.reset();
@@ -47,45 +47,46 @@ impl Deflater {
         self.has_history = false;
     }
 
-    /// Whether it remembers nothing, and so can serve any connection.
+    /// Returns whether the compressor remembers nothing, and so can serve any connection.
     #[must_use]
     pub const fn is_idle(&self) -> bool {
         !self.has_history
     }
 
-    /// The memory that it holds now, in bytes.
+    /// Returns the memory that the compressor holds now, in bytes.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         self.state.as_ref().map_or(0, |(_, bits)| self.settings.state_bytes(*bits))
     }
 
-    /// Whether a whole message of `len` bytes is worth compressing.
+    /// Returns whether a whole message of `len` bytes is worth compressing.
     pub(crate) const fn is_worth(&self, len: usize) -> bool {
         self.settings.level > 0 && len > 0 && len >= self.settings.threshold
     }
 
-    /// Whether this compressor can keep to windows of this size.
+    /// Returns whether this compressor can keep to windows of this size.
     pub(crate) fn can_keep_to(&self, bits: WindowBits) -> bool {
         self.settings.level > 0 && bits > WindowBits::MIN
     }
 
-    /// The room that [`compress_whole`](Self::compress_whole) needs for a message of `len` bytes: what can't be compressed
-    /// grows by less than an eighth.
+    /// Returns the room that [`compress_whole`](Self::compress_whole) needs for a message of `len` bytes:
+    /// incompressible data grows by less than an eighth.
     pub(crate) const fn room(len: usize) -> usize {
         len.saturating_add(len / 8).saturating_add(64)
     }
 
-    /// Compresses a whole message to the start of `out`, which has [`room`](Self::room) for it; `None` if it does not
-    /// become shorter: then the peer gets it as it is, and nothing that was compressed can be referred to.
+    /// Compresses a whole message to the start of `out`, which has [`room`](Self::room) for it. Returns the
+    /// length, or `None` if the message does not become shorter: send it uncompressed then. The compressor has
+    /// forgotten everything in that case.
     pub(crate) fn compress_whole(&mut self, payload: &[u8], bits: WindowBits, out: &mut [u8]) -> Option<usize> {
         let (taken, made, status) = step(self.state(bits), payload, out);
         if status != Ok(Status::Ok) || taken < payload.len() || made == out.len() {
-            // Not all came out of it; the library can't be reset then.
+            // The library still holds output, and it cannot be reset in that state.
             self.state = None;
             self.has_history = false;
             return None;
         }
-        let len = out.get(..made)?.strip_suffix(&TAIL).map(<[u8]>::len);
+        let len = out.get(..made)?.strip_suffix(&FLUSH_END).map(<[u8]>::len);
         let shorter = len.filter(|len| *len < payload.len());
         if shorter.is_none() {
             self.forget();
@@ -93,33 +94,34 @@ impl Deflater {
         shorter
     }
 
-    /// Appends what part of a message becomes to `out`; the end of the last part is cut off.
+    /// Compresses a part of a message and appends the result to `out`, without its end if the part is the last.
     pub(crate) fn compress_part(&mut self, mut payload: &[u8], bits: WindowBits, last: bool, out: &mut Vec<u8>) {
-        const PIECE: usize = 16 * 1024;
+        const OUTPUT_STEP: usize = 16 * 1024;
         let start = out.len();
         let state = self.state(bits);
         loop {
             let len = out.len();
-            out.resize(len + PIECE, 0);
-            // It has room and a valid state, so that it can't fail.
+            out.resize(len + OUTPUT_STEP, 0);
+            // The call has room and a valid state, so it cannot fail.
             let (taken, made, _) = step(state, payload, part_mut(out, len..));
             payload = part(payload, taken..);
             out.truncate(len + made);
-            if made < PIECE {
+            if made < OUTPUT_STEP {
                 break;
             }
         }
         if !last {
             return;
         }
-        match out.get(start..).and_then(|made| made.strip_suffix(&TAIL)).map(<[u8]>::len) {
+        match out.get(start..).and_then(|made| made.strip_suffix(&FLUSH_END)).map(<[u8]>::len) {
             Some(len) => out.truncate(start + len),
-            // Nothing came behind the flush before, which was sent whole: an empty block, whose end is cut off.
+            // No output came after the last flush, which was sent whole: append an empty block, whose end is
+            // removed.
             None => out.push(0x00),
         }
     }
 
-    /// The library's state for windows of this size.
+    /// Returns the library's state for windows of this size, created if necessary.
     fn state(&mut self, max: WindowBits) -> &mut Deflate {
         if self.state.as_ref().is_none_or(|(_, bits)| *bits != max) {
             self.has_history = false;
@@ -139,7 +141,7 @@ impl Deflater {
     }
 }
 
-/// One call of the library; what it has taken and made.
+/// Calls the library once. Returns the number of bytes taken and made.
 fn step(state: &mut Deflate, payload: &[u8], out: &mut [u8]) -> (usize, usize, Result<Status, DeflateError>) {
     let before = (state.total_in(), state.total_out());
     let status = state.compress(payload, out, DeflateFlush::SyncFlush);
@@ -154,7 +156,8 @@ impl fmt::Debug for Deflater {
 }
 
 impl Settings {
-    /// What a [`Deflater`] takes for the messages of `side`, in bytes, once it has compressed something.
+    /// Returns the memory that a [`Deflater`] takes for the messages of `side`, in bytes, once it has compressed a
+    /// message.
     #[must_use]
     pub const fn deflater_bytes(&self, side: Side) -> usize {
         self.state_bytes(match side {
@@ -163,17 +166,18 @@ impl Settings {
         })
     }
 
-    /// The most that a connection of `side` takes with these settings to receive and to compress, in bytes, beside its
-    /// endpoint: a compressor, an inflater, a read, and a message on its way in. What the host lets wait to be written is
-    /// the host's.
+    /// Returns the greatest memory that a connection of `side` takes with these settings to receive and to
+    /// compress, in bytes: a compressor, an inflater, one read and one message being received. The endpoint and
+    /// the output that waits are not counted.
     #[must_use]
     pub fn connection_bytes(&self, side: Side, config: &crate::Config) -> usize {
         let message = to_usize(config.max_message_len).saturating_add(1);
-        // The bytes that it is inflated from are read to a buffer of at most 64 KiB.
+        // The compressed bytes are read to a buffer of at most 64 KiB.
         (self.deflater_bytes(side) + super::INFLATER_BYTES + 64 * 1024).saturating_add(message)
     }
 
-    /// Tables of fixed size, two windows and the chains through one, the symbols of a block.
+    /// Returns the memory of the library's state: tables of fixed size, two windows and the chains through one,
+    /// the symbols of a block.
     const fn state_bytes(&self, bits: WindowBits) -> usize {
         const FIXED: usize = 136 * 1024;
         let memory_level = if self.memory_level < 1 {

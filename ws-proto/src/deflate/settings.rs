@@ -1,6 +1,6 @@
 use core::{fmt, num::NonZeroU32};
 
-/// What this side wants of compression.
+/// The settings of compression on this side.
 ///
 /// ```
 /// use ws_proto::deflate::{Settings, WindowBits};
@@ -13,53 +13,57 @@ use core::{fmt, num::NonZeroU32};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Each message of the server's is compressed by itself (RFC 7692 section 7.1.1.1). A client asks the server for it.
+    /// Compresses each message of the server by itself (RFC 7692 section 7.1.1.1). A client asks the server for
+    /// it.
     pub server_no_context_takeover: bool,
-    /// Each message of the client's is compressed by itself (RFC 7692 section 7.1.1.2).
+    /// Compresses each message of the client by itself (RFC 7692 section 7.1.1.2).
     pub client_no_context_takeover: bool,
-    /// How far back the server's compressor may look (RFC 7692 section 7.1.2.1). A server keeps to it, and says so to clients that
-    /// ask. A client asks for it only with [`require_server_parameters`](Self::require_server_parameters): its inflater has the
-    /// biggest window in any case, and some servers answer 400 to whoever asks (nhooyr 1.8.7).
+    /// The window of the server's compressor (RFC 7692 section 7.1.2.1). A server keeps to it, and announces it to
+    /// clients that ask. A client asks for it only with
+    /// [`require_server_parameters`](Self::require_server_parameters): its inflater has the greatest window in any
+    /// case, and some servers answer 400 to clients that ask (nhooyr 1.8.7).
     pub server_max_window_bits: WindowBits,
-    /// How far back the client's compressor may look (RFC 7692 section 7.1.2.2).
+    /// The window of the client's compressor (RFC 7692 section 7.1.2.2).
     pub client_max_window_bits: WindowBits,
-    /// Whether a client asks for [`server_max_window_bits`](Self::server_max_window_bits) too, and fails if the server does not
-    /// confirm what is asked of it.
+    /// Makes a client ask for [`server_max_window_bits`](Self::server_max_window_bits) too, and fail if the server
+    /// does not confirm its demands.
     ///
-    /// `false`, as in all profiles: a second offer asks for nothing, and is taken by the many servers that can't be asked
-    /// (gorilla, Tornado, Mojolicious, nhooyr). Where the server takes its context over, each connection keeps an inflater of its own.
+    /// Default: `false`, in all profiles. A second offer without demands is then sent, for the many servers that
+    /// cannot meet them (gorilla, Tornado, Mojolicious, nhooyr). If the server takes its context over, each
+    /// connection keeps an inflater of its own.
     pub require_server_parameters: bool,
-    /// How hard to compress: from 1, fast, to 9, small. 0 does not compress at all.
+    /// The effort, from 1 (fast) to 9 (small). 0 does not compress.
     pub level: u8,
-    /// How much memory to use for speed and ratio, from 1 to 9.
+    /// The memory to use for speed and ratio, from 1 to 9.
     pub memory_level: u8,
-    /// Shorter messages are sent as they are, in bytes of payload.
+    /// The length from which messages are compressed, in bytes of payload.
     pub threshold: usize,
-    /// Limits of compressed messages that are received.
+    /// The limits of received compressed messages.
     pub inflate: InflateLimits,
 }
 
-/// Limits of a compressed message that is received, besides [`max_message_len`](crate::Config::max_message_len), which
-/// counts inflated bytes too.
+/// The limits of a received compressed message, in addition to
+/// [`max_message_len`](crate::Config::max_message_len), which counts inflated bytes too.
 ///
-/// A peer that sends 1 KiB can have 1 MiB inflated: a millisecond of processor time for a packet. Whoever expects texts,
-/// which seldom shrink to less than a twentieth, can do with less.
+/// 1 KiB on the wire can become 1 MiB, which takes a millisecond of processor time. Texts seldom shrink to less
+/// than a twentieth, so lower limits suit applications that expect text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InflateLimits {
-    /// The longest message, in bytes inflated; a longer one fails with 1009. `None`, the default: as any other message.
+    /// The longest message, in inflated bytes; a longer one fails with 1009. Default: `None`, as for any other
+    /// message.
     pub max_len: Option<u64>,
-    /// How many bytes a message may become for each byte on the wire that has come; one that becomes more, at any
-    /// point after its first [`RATIO_FROM`](Self::RATIO_FROM), fails with 1008. `None`, the default: any number, which RFC 1951
-    /// bounds to about 1,030.
+    /// The greatest number of inflated bytes for each byte on the wire. A message that exceeds it at any point
+    /// after its first [`RATIO_FROM`](Self::RATIO_FROM) inflated bytes fails with 1008. Default: `None`, no limit;
+    /// RFC 1951 allows about 1,030.
     pub max_ratio: Option<NonZeroU32>,
 }
 
 impl InflateLimits {
-    /// A message may become this long whatever its ratio, in bytes: some JSON is all spaces.
+    /// The inflated length up to which the ratio is not checked, in bytes: some JSON is all spaces.
     pub const RATIO_FROM: u64 = 64 * 1024;
 
-    /// Limits nothing besides the length of any message.
+    /// Creates limits that add nothing to the length of any message.
     #[must_use]
     pub const fn new() -> Self {
         Self { max_len: None, max_ratio: None }
@@ -67,8 +71,8 @@ impl InflateLimits {
 }
 
 impl Settings {
-    /// Nothing is kept between messages, so that one compressor serves any number of connections; window of
-    /// 1 KiB, little memory.
+    /// Returns settings for little memory: no context takeover, so that one compressor serves any number of
+    /// connections, a window of 1 KiB, the lowest level.
     #[must_use]
     pub const fn small() -> Self {
         Self {
@@ -84,8 +88,8 @@ impl Settings {
         }
     }
 
-    /// Each connection keeps what it has sent and received, 4 KiB each way: small messages that resemble each
-    /// other compress well.
+    /// Returns settings for small messages that resemble each other: each connection remembers 4 KiB of the sent
+    /// and of the received bytes.
     #[must_use]
     pub const fn balanced() -> Self {
         Self {
@@ -101,7 +105,7 @@ impl Settings {
         }
     }
 
-    /// As small as can be, whatever it costs.
+    /// Returns settings for the smallest messages, at the greatest cost.
     #[must_use]
     pub const fn best_ratio() -> Self {
         Self {
@@ -123,18 +127,19 @@ impl Settings {
 pub struct WindowBits(u8);
 
 impl WindowBits {
-    /// 15: 32 KiB, what holds if nothing is said.
+    /// 15, a window of 32 KiB: the default of the RFC.
     pub const MAX: Self = Self(15);
-    /// 8: 256 bytes. The compressor here can't do with so little; it sends such a peer nothing compressed.
+    /// 8, a window of 256 bytes. The compressor cannot keep to it; a peer that demands it gets uncompressed
+    /// messages.
     pub const MIN: Self = Self(8);
 
-    /// A window of 2 to the power of `bits` bytes, if that is one.
+    /// Returns a window of 2 to the power of `bits` bytes, or `None` if `bits` is not 8 to 15.
     #[must_use]
     pub const fn new(bits: u8) -> Option<Self> {
         if bits >= Self::MIN.0 && bits <= Self::MAX.0 { Some(Self(bits)) } else { None }
     }
 
-    /// The logarithm.
+    /// Returns the logarithm.
     #[must_use]
     pub const fn get(self) -> u8 {
         self.0

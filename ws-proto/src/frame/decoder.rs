@@ -3,7 +3,7 @@ use crate::part::{narrow, part};
 
 /// Decodes a frame header from bytes that arrive in any pieces.
 ///
-/// All progress is in the struct: at most 13 bytes of a header that is not complete.
+/// The struct keeps the bytes of an incomplete header, at most 13.
 #[derive(Clone, Debug, Default)]
 pub struct Decoder {
     bytes: [u8; FrameHeader::MAX_LEN],
@@ -11,25 +11,26 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder at the start of a header.
+    /// Creates a decoder at the start of a header.
     #[must_use]
     pub const fn new() -> Self {
         Self { bytes: [0; FrameHeader::MAX_LEN], len: 0 }
     }
 
-    /// Whether nothing of a header has been taken.
+    /// Returns whether no byte of a header has been taken.
     pub(crate) const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Takes the next bytes of the header; tells the header and how many of `input`'s bytes belong to it.
+    /// Takes the next bytes of the header. Returns the header and the number of bytes of `input` that belong to
+    /// it.
     ///
-    /// `None` means that all of `input` was taken and more is needed. After a header the decoder is at the
-    /// start of the next one.
+    /// Returns `None` if all of `input` was taken and more is needed. After a header the decoder is at the start
+    /// of the next one.
     ///
     /// # Errors
     ///
-    /// Those of [`FrameHeader::decode`]. The stream can't be read any further then.
+    /// As for [`FrameHeader::decode`]. The stream cannot be read any further.
     #[inline]
     pub fn decode(&mut self, input: &[u8]) -> Result<Option<(FrameHeader, usize)>, FrameError> {
         if self.is_empty() {
@@ -40,7 +41,7 @@ impl Decoder {
         self.decode_kept(input)
     }
 
-    /// [`decode`](Self::decode) where the header does not lie whole in `input`.
+    /// Decodes a header that is not all in `input`: keeps the bytes, together with those kept before.
     #[cold]
     fn decode_kept(&mut self, input: &[u8]) -> Result<Option<(FrameHeader, usize)>, FrameError> {
         let kept = usize::from(self.len);
@@ -50,7 +51,7 @@ impl Decoder {
             end += 1;
         }
         let Some((header, len)) = FrameHeader::decode(part(&self.bytes, ..end))? else {
-            // An undecided header has at most 13 bytes.
+            // An incomplete header has at most 13 bytes.
             self.len = narrow(end);
             return Ok(None);
         };

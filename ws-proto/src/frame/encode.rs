@@ -9,7 +9,7 @@ use crate::{
     part::{narrow, part, to_u64},
 };
 
-/// A frame ready for the wire: its header, and its payload where the caller has it.
+/// A frame ready for the wire: its header, and its payload in the caller's buffer.
 #[derive(Clone)]
 pub struct Frame<'p> {
     header: EncodedHeader,
@@ -17,18 +17,19 @@ pub struct Frame<'p> {
 }
 
 impl<'p> Frame<'p> {
-    /// `payload` is as `header` says, masked if it has a key.
+    /// Creates the frame. `payload` is as long as `header` says, and masked if `header` has a key.
     pub(crate) fn new(header: &FrameHeader, payload: &'p [u8]) -> Self {
         Self { header: EncodedHeader::new(header), payload }
     }
 
-    /// Header and payload, to be written in this order.
+    /// Returns header and payload, to be written in this order.
     #[must_use]
     pub fn slices(&self) -> [&[u8]; 2] {
         self.remaining(0)
     }
 
-    /// What is left of [`slices`](Self::slices) after `written` bytes; both are empty when nothing is.
+    /// Returns the rest of [`slices`](Self::slices) after `written` bytes. Both slices are empty once all is
+    /// written.
     #[must_use]
     pub fn remaining(&self, written: usize) -> [&[u8]; 2] {
         self.header.remaining(self.payload, written)
@@ -41,7 +42,7 @@ impl fmt::Debug for Frame<'_> {
     }
 }
 
-/// The bytes of a header.
+/// The encoded bytes of a header.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EncodedHeader {
     bytes: [u8; FrameHeader::MAX_LEN],
@@ -51,7 +52,7 @@ pub(crate) struct EncodedHeader {
 impl EncodedHeader {
     pub(crate) fn new(header: &FrameHeader) -> Self {
         let mut bytes = [0; FrameHeader::MAX_LEN];
-        // At most 14.
+        // A header has at most 14 bytes.
         let len = narrow(header.encode(&mut bytes));
         Self { bytes, len }
     }
@@ -60,7 +61,7 @@ impl EncodedHeader {
         part(&self.bytes, ..usize::from(self.len))
     }
 
-    /// What is left of this header and `payload` behind it after `written` bytes.
+    /// Returns the rest of this header and of the `payload` that follows it after `written` bytes.
     pub(crate) fn remaining<'a>(&'a self, payload: &'a [u8], written: usize) -> [&'a [u8]; 2] {
         let header = self.as_bytes();
         let of_payload = written.saturating_sub(header.len());
@@ -68,7 +69,7 @@ impl EncodedHeader {
     }
 }
 
-/// The header of an unfragmented frame without reserved bits.
+/// Returns the header of an unfragmented frame without reserved bits.
 #[inline]
 pub(crate) fn header(opcode: Opcode, masking_key: Option<MaskingKey>, payload_len: usize) -> FrameHeader {
     // No target has a usize of more than 64 bits.
@@ -76,13 +77,17 @@ pub(crate) fn header(opcode: Opcode, masking_key: Option<MaskingKey>, payload_le
     FrameHeader { fin: true, rsv: Rsv::NONE, opcode, masking_key, payload_len }
 }
 
-/// The header of a compressed message's first frame.
+/// Returns `plain` as the header of a compressed message's first frame.
 #[cfg(feature = "deflate")]
 pub(crate) fn compressed(plain: FrameHeader) -> FrameHeader {
     FrameHeader { rsv: Rsv::RSV1, ..plain }
 }
 
-/// Writes a frame to the start of `out`, masking while copying; returns its length.
+/// Writes a frame to the start of `out`, masking while copying. Returns its length.
+///
+/// # Errors
+///
+/// [`SendError::BufferTooSmall`].
 #[inline]
 pub(crate) fn encode_frame(header: &FrameHeader, payload: &[u8], out: &mut [u8]) -> Result<usize, SendError> {
     let encoded = EncodedHeader::new(header);
@@ -97,7 +102,7 @@ pub(crate) fn encode_frame(header: &FrameHeader, payload: &[u8], out: &mut [u8])
     Ok(needed)
 }
 
-/// What masks the payload while it is copied.
+/// Returns the mask of the payload.
 #[inline(always)]
 fn mask(header: &FrameHeader) -> Mask {
     header.masking_key.map_or(Mask::NONE, Mask::new)
@@ -111,7 +116,7 @@ pub(crate) fn append_frame(header: &FrameHeader, payload: &[u8], out: &mut alloc
     out.reserve(2 * size_of::<u64>() + payload.len());
     let room = out.spare_capacity_mut();
     debug_assert!(room.len() >= 2 * size_of::<u64>() + payload.len());
-    // Whole words: their length is known, so that each is a store and not a call.
+    // Whole words have a constant length, so each is a store and not a call.
     let Some((to_first, to_second)) = room.split_first_chunk_mut() else { return };
     *to_first = first.to_le_bytes().map(MaybeUninit::new);
     if header_len > to_first.len() {
@@ -121,7 +126,7 @@ pub(crate) fn append_frame(header: &FrameHeader, payload: &[u8], out: &mut alloc
     let end = header_len + payload.len();
     let Some(to) = room.get_mut(header_len..end) else { return };
     mask(header).fill(payload, to);
-    // SAFETY: so many bytes of the reserved room have been written, the header's and then the payload's.
+    // SAFETY: the first `end` bytes of the reserved room have been written: the header, then the payload.
     #[allow(unsafe_code)]
     unsafe {
         out.set_len(out.len() + end);
@@ -133,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_remains_after_a_short_write_starts_where_it_stopped() {
+    fn the_rest_after_a_short_write_starts_where_it_stopped() {
         let frame = Frame::new(&header(Opcode::Binary, None, 3), &[7, 8, 9]);
         assert_eq!(frame.slices(), [&[0x82, 3][..], &[7, 8, 9]]);
         assert_eq!(frame.remaining(1), [&[3][..], &[7, 8, 9]]);

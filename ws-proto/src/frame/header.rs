@@ -26,13 +26,13 @@ impl Rsv {
 
     const ALL: u8 = 0b0111_0000;
 
-    /// Whether no reserved bit is set.
+    /// Returns whether no reserved bit is set.
     #[must_use]
     pub const fn is_none(self) -> bool {
         self.0 == 0
     }
 
-    /// Whether every bit set in `other` is set here too.
+    /// Returns whether every bit set in `other` is set here too.
     #[must_use]
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
@@ -50,15 +50,15 @@ impl core::ops::BitOr for Rsv {
 /// A decoded frame header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FrameHeader {
-    /// Whether this is the last frame of its message.
+    /// The FIN bit: set on the last frame of a message.
     pub fin: bool,
     /// The reserved bits.
     pub rsv: Rsv,
-    /// What the payload means.
+    /// The meaning of the payload.
     pub opcode: Opcode,
-    /// The key that the payload is masked with, or `None` if it is not masked.
+    /// The key of a masked payload; `None` if the payload is not masked.
     pub masking_key: Option<MaskingKey>,
-    /// How many bytes of payload follow the header.
+    /// The length of the payload in bytes.
     pub payload_len: u64,
 }
 
@@ -66,15 +66,15 @@ impl FrameHeader {
     /// The longest header: 2 bytes, 8 of length, 4 of masking key.
     pub const MAX_LEN: usize = 14;
 
-    /// Decodes the header that `bytes` starts with, and tells how many bytes it takes.
+    /// Decodes the header that `bytes` starts with. Returns the header and its length in bytes.
     ///
-    /// `None` means that more bytes are needed. A violation is reported as soon as a byte shows it, even
-    /// if the header is not complete yet.
+    /// Returns `None` if more bytes are needed. A violation is reported as soon as a byte shows it, even before
+    /// the header is complete.
     ///
     /// # Errors
     ///
-    /// What no state of the connection could allow: a reserved opcode, a fragmented or long control frame,
-    /// a length that is not minimal or has its top bit set.
+    /// Violations that no state of the connection allows: a reserved opcode, a fragmented or too long control
+    /// frame, a length that is not minimal or has its top bit set.
     pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, FrameError> {
         let Some((&first, rest)) = bytes.split_first() else {
             return Ok(None);
@@ -107,7 +107,7 @@ impl FrameHeader {
         Ok(Some((header, bytes.len() - rest.len())))
     }
 
-    /// How many bytes [`encode`](Self::encode) writes.
+    /// Returns the number of bytes that [`encode`](Self::encode) writes.
     #[must_use]
     pub const fn encoded_len(&self) -> u64 {
         let len = match self.payload_len {
@@ -118,15 +118,14 @@ impl FrameHeader {
         if self.masking_key.is_some() { len + 4 } else { len }
     }
 
-    /// Writes the header to the start of `out` with the shortest form of its length, and tells how many
-    /// bytes it takes.
+    /// Writes the header to the start of `out`, with the shortest form of its length. Returns the number of bytes
+    /// written.
     ///
-    /// The header is written as it stands: it is the caller's to make one that a peer accepts (no peer
-    /// takes a payload of 2⁶³ bytes or more).
+    /// The header is not checked. A peer accepts no payload of 2⁶³ bytes or more.
     #[inline]
     pub fn encode(&self, out: &mut [u8; Self::MAX_LEN]) -> usize {
         let (words, len) = self.to_words();
-        // One store for each: what is put together of small ones has to wait before it can be copied on.
+        // One store for each word: a copy of bytes stored one by one would have to wait for the stores.
         let [first, second] = words.map(u64::to_le_bytes);
         if let Some((to_first, to_second)) = out.split_first_chunk_mut() {
             *to_first = first;
@@ -135,7 +134,8 @@ impl FrameHeader {
         len
     }
 
-    /// The header's bytes, the first lowest, and how many they are. Up to 8 are all in the first word.
+    /// Returns the header's bytes, the first in the lowest bits, and their number. Up to 8 bytes are all in the
+    /// first word.
     #[inline(always)]
     pub(crate) fn to_words(self) -> ([u64; 2], usize) {
         let fin = if self.fin { FIN } else { 0 };
@@ -158,28 +158,31 @@ impl FrameHeader {
     }
 }
 
-/// The header of a data frame that is not big and has no reserved bit, as nearly all frames have it.
+/// The header of a data frame of at most 65,535 bytes without reserved bits, as nearly all data frames have it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CommonHeader<K> {
-    /// What its first byte says.
+    /// The meaning of the first byte.
     pub(crate) kind: K,
-    /// 0 if the frame is not masked.
+    /// The masking key, or 0 if the frame is not masked.
     pub(crate) masking_key: MaskingKey,
-    /// The header's own length.
+    /// The length of the header.
     pub(crate) len: usize,
     pub(crate) payload_len: usize,
 }
 
-/// The first byte of a frame, where that is one of two.
+/// The first byte of a frame, restricted to two values.
 pub(crate) trait FirstByte: Copy {
+    /// Returns the meaning of `byte`, or `None` if it is another value.
     fn from_first(byte: u8) -> Option<Self>;
 
+    /// Returns the FIN bit.
     fn fin(self) -> bool;
 
+    /// Returns the opcode.
     fn opcode(self) -> Opcode;
 }
 
-/// A whole message.
+/// A frame that is a whole message.
 impl FirstByte for MessageKind {
     #[inline(always)]
     fn from_first(byte: u8) -> Option<Self> {
@@ -198,7 +201,7 @@ impl FirstByte for MessageKind {
     }
 }
 
-/// A continuation.
+/// A continuation frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Continuation {
     Middle,
@@ -225,12 +228,12 @@ impl FirstByte for Continuation {
 }
 
 impl<K: FirstByte> CommonHeader<K> {
-    /// Decodes the header that `bytes` starts with, masked or not as is expected; `None` if it is none such or `bytes` are
-    /// too few to tell: for [`FrameHeader::decode`] then.
+    /// Decodes the header that `bytes` starts with, masked if `masked` is set. Returns `None` if it is another
+    /// kind of header or `bytes` are too few; call [`FrameHeader::decode`] then.
     #[inline(always)]
     pub(crate) fn decode(bytes: &[u8], masked: bool) -> Option<Self> {
-        // A masked header has 6 or 8 bytes, another one 2 or 4. Its second byte read by itself is some instructions less than
-        // taken out of the word.
+        // A masked header has 6 or 8 bytes, an unmasked one 2 or 4. Reading the second byte by itself takes fewer
+        // instructions than extracting it from the word.
         let (second, word) = if masked {
             let bytes: &[u8; 8] = bytes.first_chunk()?;
             (bytes[1], u64::from_le_bytes(*bytes))
@@ -241,7 +244,7 @@ impl<K: FirstByte> CommonHeader<K> {
         let [first, _, third, fourth, ..] = word.to_le_bytes();
         let kind = K::from_first(first)?;
         let (mask_bit, key_len) = if masked { (MASKED, 4) } else { (0, 0) };
-        // What has not the bit that is expected is beyond all lengths.
+        // If the mask bit is not as expected, `short` is greater than every length.
         let short = second ^ mask_bit;
         let (key, len, payload_len) = match short {
             0..LEN_16 => (word >> 16, 2 + key_len, usize::from(second) - usize::from(mask_bit)),
@@ -258,7 +261,7 @@ impl<K: FirstByte> CommonHeader<K> {
         Some(Self { kind, masking_key: MaskingKey::new(key), len, payload_len })
     }
 
-    /// The whole frame's length.
+    /// Returns the length of the whole frame.
     #[inline(always)]
     pub(crate) const fn frame_len(&self) -> usize {
         self.len + self.payload_len
@@ -278,7 +281,8 @@ impl<K: FirstByte> From<&CommonHeader<K>> for FrameHeader {
     }
 }
 
-/// The payload length that the 7-bit field `short` announces, and what follows it.
+/// Returns the payload length that begins with the 7-bit field `short`, and the bytes after it. Returns `None` if
+/// more bytes are needed.
 fn decode_len(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, FrameError> {
     match short {
         LEN_16 => {
@@ -308,7 +312,7 @@ fn decode_len(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, FrameError
     }
 }
 
-/// Why bytes are not a frame header, whatever the state of the connection.
+/// A fault of a frame header that no state of the connection allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FrameError {
@@ -325,7 +329,7 @@ pub enum FrameError {
 }
 
 impl FrameError {
-    /// The fault in words, and the section of RFC 6455 that forbids it.
+    /// Returns the fault in words, and the section of RFC 6455 that forbids it.
     pub(crate) const fn text(self) -> (&'static str, &'static str) {
         match self {
             Self::ReservedOpcode => ("opcode is reserved", "5.2"),

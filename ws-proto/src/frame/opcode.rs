@@ -1,4 +1,4 @@
-/// What a frame's payload means (RFC 6455 section 5.2).
+/// The meaning of a frame's payload (RFC 6455 section 5.2).
 ///
 /// Opcodes 3–7 and B–F are reserved and have no variant: a header that carries one does not decode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,7 +19,8 @@ pub enum Opcode {
 }
 
 impl Opcode {
-    /// The opcode with these four bits, or `None` if they are reserved or more than four.
+    /// Returns the opcode with these four bits, or `None` if it is reserved or `bits` is more than
+    /// 15.
     #[must_use]
     pub const fn from_bits(bits: u8) -> Option<Self> {
         Some(match bits {
@@ -33,14 +34,14 @@ impl Opcode {
         })
     }
 
-    /// The four bits of this opcode.
+    /// Returns the four bits of this opcode.
     #[must_use]
     pub const fn bits(self) -> u8 {
         self as u8
     }
 
-    /// Whether this is Close, Ping or Pong: never fragmented, at most 125 bytes, allowed between the
-    /// fragments of a message (RFC 6455 section 5.5).
+    /// Returns whether this is Close, Ping or Pong: never fragmented, at most 125 bytes, and
+    /// allowed between the fragments of a message (RFC 6455 section 5.5).
     #[must_use]
     pub const fn is_control(self) -> bool {
         self.bits() & 0x8 != 0

@@ -5,10 +5,10 @@ use core::net::Ipv6Addr;
 use super::field::ByteSet;
 use crate::part::sure;
 
-/// `uri-host [ ":" port ]`, as Host, targets and origins have it.
+/// A host with an optional port, `uri-host [ ":" port ]`, as in the field Host, in targets and in origins.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Authority<'h> {
-    /// As it was written.
+    /// The authority as it was received.
     pub(super) text: &'h str,
     host: Host<'h>,
     pub(super) port: Option<u16>,
@@ -22,7 +22,8 @@ enum Host<'h> {
 }
 
 impl<'h> Authority<'h> {
-    /// Parses `text` in whole. User information is not part of what HTTP accepts (RFC 9110 section 4.2.4).
+    /// Parses the whole of `text`. User information is not allowed: HTTP does not accept it (RFC 9110 section
+    /// 4.2.4).
     pub(super) fn parse(text: &'h str) -> Option<Self> {
         let (host, port) = match text.strip_prefix('[') {
             Some(literal) => {
@@ -37,7 +38,7 @@ impl<'h> Authority<'h> {
         Some(Self { text, host, port: parse_port(port)? })
     }
 
-    /// Whether both name the same host, whatever the ports.
+    /// Returns whether both name the same host, without regard to the ports.
     pub(super) fn same_host(&self, other: &Authority<'_>) -> bool {
         match (self.host, other.host) {
             (Host::Name(a), Host::Name(b)) => without_root(a).eq_ignore_ascii_case(without_root(b)),
@@ -48,7 +49,7 @@ impl<'h> Authority<'h> {
 }
 
 impl Authority<'_> {
-    /// Whether this is a name below that of `other`, at any depth, whatever the ports.
+    /// Returns whether this is a name below that of `other`, at any depth, without regard to the ports.
     pub(super) fn is_below(&self, other: &Authority<'_>) -> bool {
         let (Host::Name(name), Host::Name(domain)) = (self.host, other.host) else { return false };
         let (name, domain) = (without_root(name), without_root(domain));
@@ -58,33 +59,33 @@ impl Authority<'_> {
         })
     }
 
-    /// Whether this is a name that others can be below: not an address.
+    /// Returns whether other names can be below this one: it is not an address.
     pub(super) fn is_domain(&self) -> bool {
         let Host::Name(name) = self.host else { return false };
-        // To browsers, a host that ends in a number is an IPv4 address or invalid.
+        // Browsers take a host that ends in a number for an IPv4 address, or for invalid.
         let last = sure(without_root(name).as_bytes().rsplit(|&byte| byte == b'.').next());
         !last.is_empty() && !last.iter().all(u8::is_ascii_digit)
     }
 }
 
-/// `name` without the dot that stands for the root of the name system.
+/// Returns `name` without the dot that stands for the root of the name system.
 fn without_root(name: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }
 
-/// The port behind a host: nothing, or a colon and any number of digits.
+/// Parses the port after a host: empty, or a colon and any number of digits.
 fn parse_port(text: &str) -> Option<Option<u16>> {
     if matches!(text, "" | ":") {
         return Some(None);
     }
     let digits = text.strip_prefix(':')?;
-    // A sign is for numbers only.
+    // The standard parser would accept a sign.
     let valid = digits.bytes().all(|byte| byte.is_ascii_digit());
     digits.parse().ok().filter(|_| valid).map(Some)
 }
 
-/// How many bytes at the start of `text` are a registered name (RFC 3986 section 3.2.2); IPv4 addresses are among them.
-/// `None` if it can't end there.
+/// Returns the length of the registered name (RFC 3986 section 3.2.2) or IPv4 address at the start of `text`, or
+/// `None` if a percent-encoding is malformed.
 fn reg_name_len(text: &str) -> Option<usize> {
     const NAME: ByteSet = ByteSet::alphanumeric().with(b"-._~!$&'()*+,;=");
     let bytes = text.as_bytes();
@@ -105,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_and_ports_are_told_apart() {
+    fn hosts_and_ports_are_split() {
         // R9112-6
         for (text, port) in [
             ("example.com", None),
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_host_is_refused() {
+    fn a_malformed_host_is_refused() {
         for text in [
             "",
             ":80",

@@ -4,7 +4,7 @@
 //! use ws_proto::{Client, Config, Endpoint, Entropy, Instant};
 //! use ws_proto::client::{Answer, Handshake, Request};
 //!
-//! /// Stands for a transport.
+//! /// A stand-in for a transport.
 //! # struct Socket(Vec<&'static [u8]>, Vec<u8>);
 //! # impl Socket {
 //! #     fn read(&mut self, buf: &mut [u8]) -> usize {
@@ -61,7 +61,9 @@ mod value;
 
 use core::fmt;
 
-use super::{HandshakeError, MAX_INTERIM_RESPONSES, WriteError, head::Message, progress::Progress, write::Writer};
+use super::{
+    HandshakeError, MAX_INTERIM_RESPONSES, WriteError, head::HeadKind, head_wait::HeadWait, write::HeadWriter,
+};
 use crate::{config::Config, part::part, time::Instant};
 
 pub use super::head::HttpVersion;
@@ -70,37 +72,37 @@ pub use negotiate::{Acceptance, Offer};
 pub use request::Request;
 pub use value::FieldValue;
 
-/// Sends a request and waits for the head of the response. Holds no bytes of it.
+/// An opening handshake of a client: sends a request and waits for the head of the response. Keeps no bytes of it.
 #[derive(Clone)]
 pub struct Handshake<'a> {
     offer: Offer<'a>,
-    progress: Progress,
-    /// Where the head in progress begins: behind the interim responses.
+    wait: HeadWait,
+    /// The start of the current head, after the interim responses.
     start: usize,
     interim_responses: usize,
 }
 
 impl<'a> Handshake<'a> {
-    /// A handshake that begins at `now` and takes at most [`handshake_timeout`](Config::handshake_timeout).
+    /// Begins a handshake at `now`, which takes at most [`handshake_timeout`](Config::handshake_timeout).
     ///
-    /// `nonce` has to be random, and another one for each connection (RFC 6455 section 4.1).
+    /// `nonce` has to be random, and different for each connection (RFC 6455 section 4.1).
     ///
     /// # Errors
     ///
-    /// The request has a part that can't be sent; [`WriteError`] tells which.
+    /// A part of the request cannot be sent; the [`WriteError`] says which.
     pub fn new(request: Request<'a>, nonce: [u8; 16], now: Instant, config: &Config) -> Result<Self, WriteError> {
         request.check_line_and_host()?;
-        let progress = Progress::new(Message::Response, now, config);
-        Ok(Self { offer: Offer::new(request, nonce)?, progress, start: 0, interim_responses: 0 })
+        let wait = HeadWait::new(HeadKind::Response, now, config);
+        Ok(Self { offer: Offer::new(request, nonce)?, wait, start: 0, interim_responses: 0 })
     }
 
-    /// Writes the request, and tells its length. Nothing may be sent behind it before the answer has come.
+    /// Writes the request and returns its length. Send nothing after it before the answer has come.
     ///
     /// # Errors
     ///
     /// [`WriteError::BufferTooSmall`].
     pub fn write_request(&self, out: &mut [u8]) -> Result<usize, WriteError> {
-        let mut writer = Writer::new(out);
+        let mut writer = HeadWriter::new(out);
         self.offer.write(&mut writer);
         writer.finish()
     }
@@ -108,23 +110,23 @@ impl<'a> Handshake<'a> {
     /// Appends the request to `out`; see [`write_request`](Self::write_request).
     #[cfg(feature = "alloc")]
     pub fn write_request_to(&self, out: &mut alloc::vec::Vec<u8>) {
-        // Enough room is all that it can lack: the request has been checked.
+        // The request has been checked, so only a lack of room could make it fail, and `append` provides the room.
         let _ = super::write::append(out, |out| Ok((self.write_request(out)?, ())));
     }
 
     /// Looks for the end of the final head in `received`: all bytes received so far, from the first on.
     ///
-    /// `Some(len)`: interim (1xx) responses, if any, and the final head are `received[..len]`, for
-    /// [`answer`](Self::answer); what follows are the first bytes of frames, for the endpoint, or of a
-    /// refusal's body. `None`: more bytes are needed. Each byte is looked at once, however often this is
-    /// called.
+    /// Returns `Some(len)` once it is there: `received[..len]` are the interim (1xx) responses, if any, and the
+    /// final head, for [`answer`](Self::answer). The bytes after it are the first bytes of frames, for the
+    /// endpoint, or of the body of a refusal. Returns `None` if more bytes are needed. Each byte is examined once,
+    /// however often this is called.
     ///
     /// # Errors
     ///
-    /// The peer's bytes can't become an answer, whatever follows, or its time is over. End the transport; a
-    /// later call gives the same error.
+    /// The received bytes cannot become an answer, whatever follows, or the time for it is over. End the
+    /// transport; later calls return the same error.
     pub fn poll_head(&mut self, now: Instant, received: &[u8]) -> Result<Option<usize>, HandshakeError> {
-        while let Some(end) = self.progress.poll_head(now, received)? {
+        while let Some(end) = self.wait.poll_head(now, received)? {
             let head = received.get(self.start..end).unwrap_or_default();
             if !is_interim(head) {
                 return Ok(Some(end));
@@ -135,37 +137,37 @@ impl<'a> Handshake<'a> {
             }
             self.interim_responses += 1;
             self.start = end;
-            self.progress.finder.next_head();
+            self.wait.finder.next_head();
         }
         Ok(None)
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout); `None` once the head has been found, or with
-    /// the timeout off.
+    /// Returns the time to call [`handle_timeout`](Self::handle_timeout), or `None` once the head has been found,
+    /// or with the timeout off.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.progress.poll_timeout()
+        self.wait.poll_timeout()
     }
 
-    /// Tells that it is `now`.
+    /// Checks the deadline at `now`.
     ///
     /// # Errors
     ///
-    /// [`HandshakeError::Timeout`] if the head is not complete and the deadline has passed: one for the whole
-    /// handshake, that no byte prolongs.
+    /// [`HandshakeError::Timeout`] if the head is not complete and the deadline has passed. The deadline is for
+    /// the whole handshake; received bytes do not prolong it.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), HandshakeError> {
-        self.progress.handle_timeout(now)
+        self.wait.handle_timeout(now)
     }
 
-    /// Parses what [`poll_head`](Self::poll_head) has found: `received` are the same bytes, with or without what
-    /// follows the head. They are not looked through once more.
+    /// Parses the head that [`poll_head`](Self::poll_head) has found. `received` are the same bytes, with or
+    /// without those after the head. They are not searched again.
     ///
     /// # Errors
     ///
     /// The response is not HTTP, or it claims to open the connection but breaks a rule: end the transport.
-    /// [`HandshakeError::Syntax`] as long as no head has been found.
+    /// [`HandshakeError::Syntax`] until a head has been found.
     pub fn answer<'h>(&self, received: &'h [u8]) -> Result<Answer<'h, 'a>, HandshakeError> {
-        let found = self.progress.finder.head(received)?;
+        let found = self.wait.finder.head(received)?;
         answer::parse(part(found, self.start..), &self.offer)
     }
 }
@@ -176,7 +178,7 @@ impl fmt::Debug for Handshake<'_> {
     }
 }
 
-/// Whether `head` says that another one follows: 1xx, but not 101.
+/// Returns whether `head` is an interim response, after which another one follows: 1xx, but not 101.
 fn is_interim(head: &[u8]) -> bool {
     match head.strip_prefix(b"HTTP/1.1 ") {
         Some([b'1', b'0', b'1', ..]) | None => false,

@@ -1,4 +1,4 @@
-//! The four parameters (RFC 7692 section 7.1): what a client offers, what a server makes of it.
+//! Negotiation of compression (RFC 7692 section 7.1): the parameters that a client offers and a server answers.
 
 use super::{
     error::HandshakeError,
@@ -6,18 +6,18 @@ use super::{
 };
 use crate::deflate::{Direction, NAME, Parameters, Settings, WindowBits};
 
-/// The parameters of an offer or an answer, each known and at most once.
+/// The parameters of an offer or an answer, each known and present at most once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Named {
+struct KnownParameters {
     server_no_context_takeover: bool,
     client_no_context_takeover: bool,
     server_max_window_bits: Option<WindowBits>,
-    /// The inner `None` is a name without a value.
+    /// The inner `None` is a parameter without a value.
     client_max_window_bits: Option<Option<WindowBits>>,
 }
 
-impl Named {
-    /// `None` if there is one that is unknown, repeated, or has a value that it can't have.
+impl KnownParameters {
+    /// Parses the parameters. Returns `None` if one is unknown, repeated, or has a value that is not allowed.
     fn parse(extension: &Extension<'_>) -> Option<Self> {
         let mut named = Self::default();
         for (name, value) in extension.parameters() {
@@ -45,34 +45,38 @@ impl Named {
     }
 }
 
-/// 8 to 15 in decimal, without a leading zero (RFC 7692 section 7.1.2).
+/// Parses 8 to 15 in decimal, without a leading zero (RFC 7692 section 7.1.2).
 fn window_bits(value: Value<'_>) -> Option<WindowBits> {
     const NUMBERS: [&str; 8] = ["8", "9", "10", "11", "12", "13", "14", "15"];
     let index = NUMBERS.iter().position(|number| value == *number)?;
     WindowBits::new(WindowBits::MIN.get() + u8::try_from(index).ok()?)
 }
 
-/// The first offer that this server can accept, and what it makes of it.
+/// Returns the answer to the first offer that this server can accept, or `None` if there is none.
 pub(super) fn accept<'h>(
     settings: &Settings,
     mut offers: impl Iterator<Item = Extension<'h>>,
 ) -> Option<Parameters> {
-    offers.find_map(|offer| if offer.name() == NAME { accept_one(settings, Named::parse(&offer)?) } else { None })
+    offers.find_map(|offer| {
+        if offer.name() == NAME { accept_one(settings, KnownParameters::parse(&offer)?) } else { None }
+    })
 }
 
-fn accept_one(settings: &Settings, offer: Named) -> Option<Parameters> {
+/// Returns the answer to `offer`, or `None` if this server cannot accept it.
+fn accept_one(settings: &Settings, offer: KnownParameters) -> Option<Parameters> {
     let server_bits = settings.server_max_window_bits.min(offer.server_max_window_bits.unwrap_or(WindowBits::MAX));
-    // A window that the compressor can't keep to may not be promised.
+    // The compressor cannot keep to the smallest window, so it may not be promised.
     if server_bits == WindowBits::MIN {
         return None;
     }
     let server = Direction::new(
         offer.server_no_context_takeover || settings.server_no_context_takeover,
         server_bits,
-        // Some clients refuse an answer with a parameter that they have not named; keeping to less needs no word.
+        // Some clients refuse an answer with a parameter that their offer does not have. A smaller window needs no
+        // announcement.
         offer.server_max_window_bits.is_some(),
     );
-    // Only a client that knows the parameter can be told to use a smaller window.
+    // Only a client that sent the parameter accepts a smaller window.
     let client_bits = match offer.client_max_window_bits {
         Some(hint) => settings.client_max_window_bits.min(hint.unwrap_or(WindowBits::MAX)),
         None => WindowBits::MAX,
@@ -85,14 +89,19 @@ fn accept_one(settings: &Settings, offer: Named) -> Option<Parameters> {
     Some(Parameters::new(server, client))
 }
 
-/// Reads the answer to the offers of `settings`.
+/// Checks the server's answer to the offers of `settings`.
 ///
-/// A server accepts an offer with a parameter for its own messages by naming that in its answer (RFC 7692 sections 7.1.1.1
-/// and 7.1.2.1). An answer that does not name it is therefore one to the offer without, if that has been made; and one
-/// that names it, or a window of any size, is within either.
+/// A server accepts a parameter for its own messages by repeating it in its answer (RFC 7692 sections 7.1.1.1 and
+/// 7.1.2.1). An answer without it is therefore an answer to the second offer, which does not have it, unless
+/// [`require_server_parameters`](Settings::require_server_parameters) leaves that out. An answer with it, or with
+/// a window of any size, is valid for either offer.
+///
+/// # Errors
+///
+/// The answer is malformed or outside the offers, or lacks a parameter that `settings` require.
 pub(super) fn check_answer(settings: &Settings, answer: &Extension<'_>) -> Result<Parameters, HandshakeError> {
     const INVALID: HandshakeError = HandshakeError::Extensions;
-    let named = if answer.name() == NAME { Named::parse(answer) } else { None }.ok_or(INVALID)?;
+    let named = if answer.name() == NAME { KnownParameters::parse(answer) } else { None }.ok_or(INVALID)?;
     let server_bits = named.server_max_window_bits.unwrap_or(WindowBits::MAX);
     if settings.require_server_parameters {
         if settings.server_no_context_takeover && !named.server_no_context_takeover {
@@ -109,7 +118,7 @@ pub(super) fn check_answer(settings: &Settings, answer: &Extension<'_>) -> Resul
     let server =
         Direction::new(named.server_no_context_takeover, server_bits, named.server_max_window_bits.is_some());
     let client = Direction::new(
-        // This side may do without even if it need not.
+        // This side may always compress each message by itself.
         named.client_no_context_takeover || settings.client_no_context_takeover,
         client_bits,
         named.client_max_window_bits.is_some(),
@@ -131,7 +140,7 @@ mod tests {
         extensions_of(value.as_bytes())
     }
 
-    /// Settings that restrict nothing.
+    /// Returns settings without restrictions.
     fn open() -> Settings {
         Settings::best_ratio()
     }
@@ -163,7 +172,7 @@ mod tests {
         }
         let small = Settings::small();
         for (offer, expected) in [
-            // It keeps to 10 without a word.
+            // The server keeps to 10 without an announcement.
             ("", ""),
             ("; server_max_window_bits=12", "; server_max_window_bits=10"),
             ("; server_max_window_bits=9", "; server_max_window_bits=9"),
@@ -174,7 +183,7 @@ mod tests {
                     .concat();
             assert_eq!(answer(&small, &offer), Some(expected), "{offer}");
         }
-        // A client that does not know the parameter can't be told.
+        // A client that does not know the parameter is not asked.
         let told = answer(&small, "permessage-deflate; client_max_window_bits").unwrap();
         assert!(told.ends_with("; client_max_window_bits=10"), "{told}");
     }
@@ -195,7 +204,7 @@ mod tests {
             "permessage-deflate; server_max_window_bits=10; server_max_window_bits=10",
             "permessage-deflate; client_max_window_bits; client_max_window_bits=10",
             "permessage-deflate; client_max_window_bits=256",
-            // No compressor here keeps to so little.
+            // The compressor cannot keep to such a small window.
             "permessage-deflate; server_max_window_bits=8",
             "permessage-bzip2",
             "x-webkit-deflate-frame",

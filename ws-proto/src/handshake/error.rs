@@ -2,10 +2,10 @@ use core::fmt;
 
 use super::foreign::LooksLike;
 
-/// The opening handshake failed: the peer's fault, or its deadline has passed.
+/// The failure of an opening handshake: the peer's fault, or its time has passed.
 ///
-/// A server answers with [`write_response`](Self::write_response), then ends the transport: half-close, drain
-/// for a moment, drop. A client just ends the transport. All later calls would give the same error.
+/// A server answers with [`write_response`](Self::write_response), then ends the transport: half-close, drain for
+/// a moment, drop. A client just ends the transport. All later calls return the same error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HandshakeError {
@@ -21,24 +21,24 @@ pub enum HandshakeError {
     TargetTooLong,
     /// The bytes are not an HTTP/1.1 head: 400.
     Syntax,
-    /// A WebSocket is asked for, or opened, over HTTP/1.0, which has no Upgrade: 400. The usual cause is nginx without
-    /// `proxy_http_version 1.1`.
+    /// A WebSocket is requested, or opened, over HTTP/1.0, which has no Upgrade: 400. The usual cause is nginx
+    /// without `proxy_http_version 1.1`.
     Http10,
     /// The message is of a version of HTTP other than 1.0 and 1.1: 505.
     HttpVersion,
-    /// The method is none that HTTP knows: 501.
+    /// The method is not one of HTTP: 501.
     UnknownMethod,
-    /// A WebSocket is asked for with a method other than GET, or a page with one other than GET and HEAD: 405.
+    /// A WebSocket is requested with a method other than GET, or a page with one other than GET and HEAD: 405.
     MethodNotAllowed,
-    /// The request target has a form or a character that it may not have: 400.
+    /// The request target has a form or a character that is not allowed: 400.
     Target,
     /// Host is missing or not a valid host: 400.
     Host,
-    /// A field that may come once came again, and which: 400.
+    /// A field that may come once is repeated: 400.
     DuplicateField(SingleField),
-    /// A body is announced where none can be: 400.
+    /// A body is announced where none is allowed: 400.
     Body,
-    /// A WebSocket is asked for without `Upgrade: websocket`: 426.
+    /// A WebSocket is requested without `Upgrade: websocket`: 426.
     UpgradeRequired,
     /// Upgrade is missing, malformed, or names another protocol: 400.
     Upgrade,
@@ -46,7 +46,7 @@ pub enum HandshakeError {
     Connection,
     /// Sec-WebSocket-Version is missing or not a version: 400.
     Version,
-    /// The version of the WebSocket protocol is not 13: 426, which tells the client so.
+    /// The version of the WebSocket protocol is not 13: 426, and the response names 13.
     UnsupportedVersion,
     /// Sec-WebSocket-Key is missing, not the base64 of 16 bytes, or part of a response: 400.
     Key,
@@ -54,30 +54,31 @@ pub enum HandshakeError {
     Extensions,
     /// Sec-WebSocket-Protocol is malformed, or a response names a subprotocol that was not offered: 400.
     Subprotocol,
-    /// The [`OriginPolicy`](super::server::OriginPolicy) does not admit the page that the request comes from: 403.
-    /// [`OriginMismatch`](super::server::OriginMismatch) tells which, for a log.
+    /// The [`OriginPolicy`](super::server::OriginPolicy) does not admit the page that sent the request: 403.
+    /// [`OriginMismatch`](super::server::OriginMismatch) has its origin, for a log.
     Origin,
-    /// The status of a response is not one: 502.
+    /// The status of a response is not valid: 502.
     Status,
     /// There are more interim responses than [`MAX_INTERIM_RESPONSES`](super::MAX_INTERIM_RESPONSES): 502.
     TooManyInterimResponses,
     /// Sec-WebSocket-Accept is missing or does not answer the key: 502.
     Accept,
     /// A response accepts compression without `server_no_context_takeover`, which
-    /// `deflate::Settings::require_server_parameters` asks for: 502.
+    /// `deflate::Settings::require_server_parameters` demands: 502.
     ServerContextTakeover,
-    /// A response accepts compression without `server_max_window_bits`, or with more than
-    /// `deflate::Settings::require_server_parameters` asks for: 502.
+    /// A response accepts compression without `server_max_window_bits`, or with a greater value than
+    /// `deflate::Settings::require_server_parameters` demands: 502.
     ServerMaxWindowBits,
-    /// The server's first bytes can't become an HTTP response, and what they look like: 502.
+    /// The server's first bytes cannot become an HTTP response: 502. The value says which protocol they look like.
     NotHttp(LooksLike),
 }
 
 impl HandshakeError {
-    /// The most bytes that [`write_response`](Self::write_response) writes.
+    /// The greatest number of bytes that [`write_response`](Self::write_response) writes.
     pub const MAX_RESPONSE_LEN: usize = 320;
 
-    /// The status that tells a client; of what only a response can have, the one that a gateway passes on.
+    /// Returns the HTTP status of the error. For an error of a response, it is the status that a gateway passes
+    /// on.
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
@@ -110,7 +111,7 @@ impl HandshakeError {
         }
     }
 
-    /// The field at fault, if it is always the same.
+    /// Returns the name of the field at fault, or `None` if the error is not about one certain field.
     #[must_use]
     pub const fn field(self) -> Option<&'static str> {
         Some(match self {
@@ -130,7 +131,7 @@ impl HandshakeError {
         })
     }
 
-    /// The fault in words.
+    /// Returns the fault in words, with the section of the RFC.
     pub(super) const fn text(self) -> &'static str {
         match self {
             Self::Timeout => "opening handshake took too long (RFC 9110 section 15.5.9)",
@@ -216,7 +217,7 @@ pub enum SingleField {
 }
 
 impl SingleField {
-    /// The name of the field.
+    /// Returns the name of the field.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -231,27 +232,28 @@ impl SingleField {
     }
 }
 
-/// A head could not be written: the caller's fault. Nothing has changed; what the output holds is no head.
+/// The refusal to write a head: the caller's fault. Nothing has changed, and the contents of the output are not a
+/// head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WriteError {
-    /// The output is too small; it takes this many bytes.
+    /// The output is too small; the head takes `needed` bytes.
     BufferTooSmall {
-        /// Bytes that the whole head takes.
+        /// The length of the whole head in bytes.
         needed: usize,
     },
-    /// The host is not `uri-host [":" port]`.
+    /// The host does not have the form `uri-host [":" port]`.
     InvalidHost,
-    /// The resource name does not start with a slash, or has a character that has to be encoded.
+    /// The resource name does not start with a slash, or has a character that must be encoded.
     InvalidResource,
-    /// The origin has a character that no origin has.
+    /// The origin has a character that is not allowed.
     InvalidOrigin,
     /// A subprotocol is not a token, or is named twice.
     InvalidSubprotocol,
-    /// The name of a field is not a token, its value has a control character, or the field belongs to the
-    /// handshake.
+    /// The name of a field is not a token, its value has a control character, or the handshake writes the field
+    /// itself.
     InvalidHeader,
-    /// The status is not one that refuses: 300–599 without 304, which has no content.
+    /// The status does not refuse a request: it is not 300–599, or it is 304, which has no content.
     InvalidStatus,
     /// The source of the random key failed.
     Entropy,

@@ -5,7 +5,7 @@ use core::{fmt, iter::FusedIterator, str};
 use super::field::is_token_byte;
 use crate::{part::sure, utf8::to_str};
 
-/// An extension that a field names, with its parameters.
+/// An extension of an offer or an answer, with its parameters.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Extension<'h> {
     name: &'h str,
@@ -13,13 +13,13 @@ pub struct Extension<'h> {
 }
 
 impl<'h> Extension<'h> {
-    /// Its name.
+    /// Returns the name of the extension.
     #[must_use]
     pub const fn name(&self) -> &'h str {
         self.name
     }
 
-    /// Its parameters in their order; a name may come more than once.
+    /// Returns the parameters in their order. A name may come more than once.
     #[must_use]
     pub const fn parameters(&self) -> Parameters<'h> {
         Parameters { cursor: Cursor { rest: self.parameters } }
@@ -54,17 +54,17 @@ impl fmt::Debug for Parameters<'_> {
     }
 }
 
-/// The value of a parameter: a token, however it was quoted.
+/// The value of a parameter: a token, with or without quotes on the wire.
 #[derive(Clone, Copy)]
 pub struct Value<'h> {
-    /// Without quotes, but with backslashes.
+    /// The value without quotes, but with backslashes.
     quoted: &'h [u8],
 }
 
 impl<'h> Value<'h> {
-    /// The bytes of the token.
+    /// Returns the bytes of the token.
     pub fn bytes(self) -> impl Iterator<Item = u8> + use<'h> {
-        // A token has no backslash of its own.
+        // A token has no backslash, so each one here is an escape.
         self.quoted.iter().copied().filter(|&byte| byte != b'\\')
     }
 }
@@ -81,23 +81,25 @@ impl fmt::Debug for Value<'_> {
     }
 }
 
-/// The extensions that one field line names, up to the first that is malformed.
+/// The extensions of one field line, up to the first malformed one.
 #[derive(Clone, Debug)]
 pub(super) struct Extensions<'h> {
     cursor: Cursor<'h>,
     found: bool,
 }
 
-/// What has been parsed does not follow the grammar.
+/// The parsed bytes do not follow the grammar.
 #[derive(Debug)]
 pub(super) struct Malformed;
 
 impl<'h> Extensions<'h> {
+    /// Begins to parse the value of a field line.
     pub(super) const fn of_value(value: &'h [u8]) -> Self {
         Self { cursor: Cursor { rest: value }, found: false }
     }
 
-    /// An element of the list, its empty ones aside; `None` at the end of a list that has some.
+    /// Parses the next element of the list that is not empty. Returns `None` at the end of a list that has at
+    /// least one.
     fn parse(&mut self) -> Result<Option<Extension<'h>>, Malformed> {
         self.cursor.skip_space();
         while self.cursor.take(b',') {
@@ -108,7 +110,7 @@ impl<'h> Extensions<'h> {
         }
         self.found = true;
         let extension = self.cursor.take_extension().ok_or(Malformed)?;
-        // What follows is the end or another element.
+        // The end of the list or a comma follows.
         if self.cursor.rest.is_empty() || self.cursor.take(b',') { Ok(Some(extension)) } else { Err(Malformed) }
     }
 }
@@ -125,7 +127,7 @@ impl<'h> Iterator for Extensions<'h> {
     }
 }
 
-/// All extensions that `fields` name.
+/// Returns all extensions in `fields`.
 pub(super) fn all<'h, I: Iterator<Item = (&'h str, &'h [u8])>>(
     fields: I,
 ) -> impl Iterator<Item = Result<Extension<'h>, Malformed>> + use<'h, I> {
@@ -134,32 +136,32 @@ pub(super) fn all<'h, I: Iterator<Item = (&'h str, &'h [u8])>>(
         .flat_map(|(_, value)| Extensions::of_value(value))
 }
 
-/// The extensions that `fields` name, which are well-formed.
+/// Returns the extensions in `fields`, without those that are malformed.
 pub(super) fn extensions<'h, I: Iterator<Item = (&'h str, &'h [u8])>>(
     fields: I,
 ) -> impl Iterator<Item = Extension<'h>> + use<'h, I> {
     all(fields).filter_map(Result::ok)
 }
 
-/// The extensions of one field line, which is well-formed.
+/// Returns the extensions of one well-formed field line.
 #[cfg(all(test, feature = "deflate"))]
 pub(crate) fn extensions_of(value: &[u8]) -> impl Iterator<Item = Extension<'_>> {
     Extensions::of_value(value).map(Result::unwrap)
 }
 
-/// Whether `value` is a list of extensions, with at least one.
+/// Returns whether `value` is a well-formed list of at least one extension.
 pub(super) fn is_extension_list(value: &[u8]) -> bool {
     Extensions::of_value(value).all(|extension| extension.is_ok())
 }
 
-/// What is left to parse.
+/// The bytes that are still to be parsed.
 #[derive(Clone, Debug)]
 struct Cursor<'h> {
     rest: &'h [u8],
 }
 
 impl<'h> Cursor<'h> {
-    /// `token *( ";" token [ "=" ( token / quoted-string ) ] )` with white space between the parts.
+    /// Takes `token *( ";" token [ "=" ( token / quoted-string ) ] )` with white space between the parts.
     fn take_extension(&mut self) -> Option<Extension<'h>> {
         let name = self.take_token()?;
         let parameters = self.rest;
@@ -170,6 +172,7 @@ impl<'h> Cursor<'h> {
         Some(Extension { name, parameters: parameters.get(..len)? })
     }
 
+    /// Takes a parameter after its semicolon: a name, and a value if there is one.
     fn take_parameter(&mut self) -> Option<(&'h str, Option<Value<'h>>)> {
         self.skip_space();
         let name = self.take_token()?;
@@ -177,6 +180,7 @@ impl<'h> Cursor<'h> {
         Some((name, value))
     }
 
+    /// Takes the value of a parameter after its equals sign: a token or a quoted token.
     fn take_value(&mut self) -> Option<Value<'h>> {
         self.skip_space();
         if self.take(b'"') {
@@ -185,8 +189,8 @@ impl<'h> Cursor<'h> {
         self.take_token().map(|token| Value { quoted: token.as_bytes() })
     }
 
-    /// Takes what is behind the opening quote of a string that is a token once its quotes and backslashes are
-    /// gone, and the white space behind it.
+    /// Takes the rest of a quoted string after its opening quote, and the white space after it. Its content must
+    /// be a token once the backslashes are removed.
     fn take_quoted_token(&mut self) -> Option<Value<'h>> {
         let quoted = self.rest;
         loop {
@@ -203,7 +207,7 @@ impl<'h> Cursor<'h> {
         }
     }
 
-    /// Takes a token and the white space behind it.
+    /// Takes a token and the white space after it.
     fn take_token(&mut self) -> Option<&'h str> {
         let len = self.rest.iter().position(|&byte| !is_token_byte(byte)).unwrap_or(self.rest.len());
         let (token, rest) = self.rest.split_at_checked(len)?;
@@ -212,7 +216,7 @@ impl<'h> Cursor<'h> {
         to_str(token).ok().filter(|token| !token.is_empty())
     }
 
-    /// Takes `byte` if it comes next.
+    /// Takes `byte` if it comes next. Returns whether it does.
     fn take(&mut self, byte: u8) -> bool {
         match self.rest {
             [first, rest @ ..] if *first == byte => {
@@ -223,6 +227,7 @@ impl<'h> Cursor<'h> {
         }
     }
 
+    /// Takes any number of spaces and tabs.
     fn skip_space(&mut self) {
         while let [b' ' | b'\t', rest @ ..] = self.rest {
             self.rest = rest;
@@ -237,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_are_walked_over_and_quotes_are_gone() {
+    fn parameters_come_in_order_and_without_quotes() {
         // R9.1-1
         let value = b"a ; b = \"1\\5\" ;c\t, d,, e;f=g; f";
         let found: Vec<_> = Extensions::of_value(value)

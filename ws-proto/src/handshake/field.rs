@@ -7,21 +7,21 @@ use crate::part::part;
 
 /// The field lines of a head in their order, each with its name and its value without outer white space.
 ///
-/// They are found in the head as the iterator goes; nothing is stored. A name is a token, in the case that the
-/// peer wrote it; a value may hold bytes that are not UTF-8.
+/// The iterator finds them in the head as it goes and stores nothing. A name is a token in the case that the peer
+/// wrote; a value may hold bytes that are not UTF-8.
 #[derive(Clone, Copy)]
 pub struct Fields<'h> {
     rest: &'h [u8],
 }
 
 impl<'h> Fields<'h> {
-    /// The fields of `head`, which a parser has found valid.
+    /// Returns the fields of `head`, which a parser has found valid.
     pub(super) fn of_head(head: &'h [u8]) -> Self {
         let (_, rest) = split_line(head);
         Self { rest }
     }
 
-    /// The value of the first line with this name, in whatever case.
+    /// Returns the value of the first line with this name, in any case.
     pub(super) fn value(mut self, name: &str) -> Option<&'h [u8]> {
         self.find(|(candidate, _)| candidate.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
@@ -43,18 +43,19 @@ impl FusedIterator for Fields<'_> {}
 
 impl fmt::Debug for Fields<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Cookies and credentials don't belong in a log.
+        // Cookies and credentials do not belong in a log.
         f.debug_list().entries(self.map(|(name, _)| name)).finish()
     }
 }
 
-/// The first line, without its end, and what follows it. A CR stands nowhere else in a head.
+/// Returns the first line without its end, and the bytes after it. A CR stands only at the end of a line of a
+/// valid head.
 fn split_line(bytes: &[u8]) -> (&[u8], &[u8]) {
     let end = bytes.iter().position(|&byte| byte == b'\r').unwrap_or(bytes.len());
     (part(bytes, ..end), bytes.get(end + 2..).unwrap_or_default())
 }
 
-/// `value` without white space around it; only SP and HTAB count (RFC 9110 section 5.6.3).
+/// Returns `value` without the white space around it, which is SP and HTAB only (RFC 9110 section 5.6.3).
 pub(super) fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;
@@ -62,26 +63,27 @@ pub(super) fn trim(mut value: &[u8]) -> &[u8] {
     value
 }
 
-/// Whether `bytes` are a token (RFC 9110 section 5.6.2).
+/// Returns whether `bytes` are a token (RFC 9110 section 5.6.2).
 pub(super) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().copied().all(is_token_byte)
 }
 
+/// Returns whether `byte` may stand in a token.
 pub(super) const fn is_token_byte(byte: u8) -> bool {
     const TOKEN: ByteSet = ByteSet::alphanumeric().with(b"!#$%&'*+-.^_`|~");
     TOKEN.contains(byte)
 }
 
-/// A set of bytes that is asked about every byte of a head.
+/// A set of bytes with a fast test, since every byte of a head is tested.
 pub(super) struct ByteSet([u32; 8]);
 
 impl ByteSet {
-    /// The letters and digits of ASCII.
+    /// Creates the set of the letters and digits of ASCII.
     pub(super) const fn alphanumeric() -> Self {
         Self([0; 8]).with(b"0123456789").with(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ").with(b"abcdefghijklmnopqrstuvwxyz")
     }
 
-    /// These bytes too.
+    /// Adds `bytes` to the set.
     pub(super) const fn with(mut self, mut bytes: &[u8]) -> Self {
         while let [byte, rest @ ..] = bytes {
             self.0[(*byte >> 5) as usize] |= 1 << (*byte & 31);
@@ -90,33 +92,34 @@ impl ByteSet {
         self
     }
 
+    /// Returns whether `byte` is in the set.
     #[inline]
     pub(super) const fn contains(&self, byte: u8) -> bool {
         self.0[(byte >> 5) as usize] >> (byte & 31) & 1 == 1
     }
 }
 
-/// Whether only the handshake has fields of this name (RFC 6455 section 11.3).
+/// Returns whether fields of this name belong to the handshake (RFC 6455 section 11.3).
 #[inline]
 pub(super) fn is_websocket_name(name: &str) -> bool {
     const PREFIX: &[u8] = b"sec-websocket-";
-    // Few names have this letter at their end.
+    // Few names have a hyphen at this place, so most are decided by one comparison.
     name.as_bytes()
         .first_chunk::<14>()
         .is_some_and(|start| start[13] == b'-' && start.eq_ignore_ascii_case(PREFIX))
 }
 
-/// Whether `byte` may stand in the value of a field (RFC 9110 section 5.5).
+/// Returns whether `byte` may stand in the value of a field (RFC 9110 section 5.5).
 pub(super) fn is_value_byte(byte: u8) -> bool {
     byte == b'\t' || !byte.is_ascii_control()
 }
 
-/// The elements of a list without quoted strings; empty ones are dropped (RFC 9110 section 5.6.1).
+/// Returns the elements of a list without quoted strings; empty ones are dropped (RFC 9110 section 5.6.1).
 pub(super) fn elements(list: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     list.split(|&byte| byte == b',').map(trim).filter(|element| !element.is_empty())
 }
 
-/// Whether the list of tokens names `token`, in whatever case; `None` if an element is not a token.
+/// Returns whether the list of tokens has `token`, in any case, or `None` if an element is not a token.
 pub(super) fn list_names(list: &[u8], token: &str) -> Option<bool> {
     let mut found = false;
     for element in elements(list) {
@@ -128,12 +131,12 @@ pub(super) fn list_names(list: &[u8], token: &str) -> Option<bool> {
     Some(found)
 }
 
-/// Whether `value` announces no content (RFC 9110 section 8.6).
+/// Returns whether `value` announces a content of length 0 (RFC 9110 section 8.6).
 pub(super) fn is_zero(value: &[u8]) -> bool {
     !value.is_empty() && value.iter().all(|&byte| byte == b'0')
 }
 
-/// The state of a field that may come once.
+/// The occurrences of a field that may come once.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) enum Once<'h> {
     #[default]
@@ -143,6 +146,7 @@ pub(super) enum Once<'h> {
 }
 
 impl<'h> Once<'h> {
+    /// Records an occurrence.
     pub(super) fn add(&mut self, value: &'h [u8]) {
         *self = match self {
             Self::Absent => Self::One(value),
@@ -150,7 +154,11 @@ impl<'h> Once<'h> {
         };
     }
 
-    /// The value of `field`, if there is one.
+    /// Returns the value of `field`, or `None` if it is absent.
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError::DuplicateField`] if it is repeated.
     pub(super) fn optional(self, field: SingleField) -> Result<Option<&'h [u8]>, HandshakeError> {
         match self {
             Self::Absent => Ok(None),
@@ -159,7 +167,11 @@ impl<'h> Once<'h> {
         }
     }
 
-    /// The value of `field`, or `missing`.
+    /// Returns the value of `field`.
+    ///
+    /// # Errors
+    ///
+    /// `missing` if it is absent, [`HandshakeError::DuplicateField`] if it is repeated.
     pub(super) fn required(self, field: SingleField, missing: HandshakeError) -> Result<&'h [u8], HandshakeError> {
         self.optional(field)?.ok_or(missing)
     }
@@ -172,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_walked_over_in_order() {
+    fn fields_come_in_order() {
         // R9110-2, R9110-4
         let fields = Fields::of_head(b"GET / HTTP/1.1\r\nHost:a\r\nX: \t b c\xFF:\t\r\nEmpty: \r\n\r\n");
         let expected: [(&str, &[u8]); 3] = [("Host", b"a"), ("X", b"b c\xFF:"), ("Empty", b"")];

@@ -1,10 +1,10 @@
-//! Peers that do not answer in HTTP/1, told by their first bytes.
+//! Recognition of peers that do not answer in HTTP/1, by their first bytes.
 
-/// The methods that HTTP has (RFC 9110 section 9.3, RFC 5789).
+/// The methods of HTTP (RFC 9110 section 9.3, RFC 5789).
 pub(super) const METHODS: [&str; 9] =
     ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
-/// The protocol that the bytes in the place of an HTTP response look like.
+/// The protocol that the received bytes look like where an HTTP response was expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LooksLike {
@@ -12,29 +12,29 @@ pub enum LooksLike {
     Ssh,
     /// `220`, the greeting of an SMTP or FTP server (RFC 5321 section 3.1, RFC 959 section 5.4).
     Greeting,
-    /// An alert or a handshake of TLS (RFC 8446 section 5.1): the port is one for `wss`.
+    /// An alert or a handshake of TLS (RFC 8446 section 5.1): the port is for `wss`.
     Tls,
     /// The preface of HTTP/2, or its SETTINGS (RFC 9113 section 3.4).
     Http2,
-    /// A request of HTTP/1: the peer is a client too, or sends back what it is sent.
+    /// A request of HTTP/1: the peer is a client too, or sends back the bytes that it receives.
     HttpRequest,
     /// None of these.
     Unknown,
 }
 
-/// The verdict on the first bytes of an answer.
+/// The protocol of an answer, as far as its first bytes show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Start {
+pub(super) enum Verdict {
     Http,
     /// More bytes are needed.
     Undecided,
     Foreign(LooksLike),
 }
 
-/// Any byte, in a pattern.
+/// The value that matches any byte in a pattern.
 const ANY: u8 = 0xFF;
 
-/// How what is not a response begins; no pattern is the begin of another.
+/// The first bytes of other protocols. No pattern is the start of another.
 const PATTERNS: [(&[u8], LooksLike); 7] = [
     (b"SSH-", LooksLike::Ssh),
     (b"220 ", LooksLike::Greeting),
@@ -42,28 +42,30 @@ const PATTERNS: [(&[u8], LooksLike); 7] = [
     (b"\x15\x03", LooksLike::Tls),
     (b"\x16\x03", LooksLike::Tls),
     (b"PRI * HTTP/2", LooksLike::Http2),
-    // A length of at most 255 bytes, and the type.
+    // The upper bytes of a length of at most 255, and the type SETTINGS.
     (&[0x00, 0x00, ANY, 0x04], LooksLike::Http2),
 ];
 
-/// Judges `received`. A verdict that is certain is not changed by more bytes.
-pub(super) fn start(received: &[u8]) -> Start {
+/// Returns the protocol that `received` begins with. More bytes never change a result other than
+/// [`Verdict::Undecided`].
+pub(super) fn judge(received: &[u8]) -> Verdict {
     const HTTP: &[u8] = b"HTTP/";
     if received.starts_with(HTTP) {
-        return Start::Http;
+        return Verdict::Http;
     }
-    let mut start = if HTTP.starts_with(received) { Start::Undecided } else { Start::Foreign(LooksLike::Unknown) };
+    let mut verdict =
+        if HTTP.starts_with(received) { Verdict::Undecided } else { Verdict::Foreign(LooksLike::Unknown) };
     let requests = METHODS.iter().map(|method| (method.as_bytes(), LooksLike::HttpRequest));
     for (pattern, looks_like) in PATTERNS.into_iter().chain(requests) {
         if !pattern.iter().zip(received).all(|(expected, byte)| expected == byte || *expected == ANY) {
             continue;
         }
         if received.len() >= pattern.len() {
-            return Start::Foreign(looks_like);
+            return Verdict::Foreign(looks_like);
         }
-        start = Start::Undecided;
+        verdict = Verdict::Undecided;
     }
-    start
+    verdict
 }
 
 #[cfg(test)]
@@ -71,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_is_told_by_its_first_bytes_and_no_later() {
+    fn a_peer_is_recognised_by_its_first_bytes_and_no_later() {
         for (bytes, len, looks_like) in [
             (&b"SSH-2.0-OpenSSH_9.9\r\n"[..], 4, LooksLike::Ssh),
             (b"220 mail.example ESMTP\r\n", 4, LooksLike::Greeting),
@@ -92,11 +94,11 @@ mod tests {
             (b"\x16\x04", 2, LooksLike::Unknown),
         ] {
             for end in 0..=bytes.len() {
-                let expected = if end < len { Start::Undecided } else { Start::Foreign(looks_like) };
-                assert_eq!(start(&bytes[..end]), expected, "{:?}", &bytes[..end]);
+                let expected = if end < len { Verdict::Undecided } else { Verdict::Foreign(looks_like) };
+                assert_eq!(judge(&bytes[..end]), expected, "{:?}", &bytes[..end]);
             }
         }
-        assert_eq!(start(b"HTTP"), Start::Undecided);
-        assert_eq!(start(b"HTTP/1.1 101"), Start::Http);
+        assert_eq!(judge(b"HTTP"), Verdict::Undecided);
+        assert_eq!(judge(b"HTTP/1.1 101"), Verdict::Http);
     }
 }

@@ -4,20 +4,20 @@ use core::mem::MaybeUninit;
 
 use super::{
     Fields, HandshakeError, MAX_FIELDS, MAX_TARGET_LEN,
-    foreign::{self, Start},
+    foreign::{self, Verdict},
 };
 use crate::{
     config::Config,
     part::{narrow, part, sure},
 };
-/// What a head begins.
+/// The kind of a message that a head begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Message {
+pub(super) enum HeadKind {
     Request,
     Response,
 }
 
-/// How much of a head is accepted.
+/// The limits of a head.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HeadLimits {
     head_len: usize,
@@ -26,6 +26,7 @@ pub(super) struct HeadLimits {
 }
 
 impl HeadLimits {
+    /// Takes the limits from `config`.
     pub(super) fn new(config: &Config) -> Self {
         Self {
             head_len: config.max_head_len,
@@ -35,30 +36,30 @@ impl HeadLimits {
     }
 }
 
-/// The longest request line: the longest target, with room for a method and the version.
+/// The longest request line: the longest target, and room for a method and the version.
 const MAX_REQUEST_LINE_LEN: usize = MAX_TARGET_LEN + 192;
 
-/// Finds the empty line that ends a head. Holds no bytes, only how far it has looked.
+/// Finds the empty line that ends a head. Keeps no bytes, only its position.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HeadFinder {
-    message: Message,
+    kind: HeadKind,
     limits: HeadLimits,
-    /// Where the head begins: after the interim responses.
+    /// The start of the head, after the interim responses.
     start: usize,
-    /// Bytes looked at.
+    /// The number of bytes examined.
     scanned: usize,
-    /// Bytes of the current line.
+    /// The number of bytes of the current line.
     line_len: usize,
-    /// Lines that have ended, with the start line.
+    /// The number of complete lines, the start line included.
     lines: usize,
-    /// Whether an empty line may still precede the start line.
+    /// Set while an empty line may still precede the start line.
     empty_line_allowed: bool,
-    state: State,
+    state: ScanState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// The protocol is not known yet.
+enum ScanState {
+    /// The protocol of a response is not known yet.
     Start,
     LineStart,
     Line,
@@ -67,45 +68,51 @@ enum State {
 }
 
 impl HeadFinder {
-    pub(super) fn new(message: Message, limits: HeadLimits) -> Self {
+    /// Creates a finder for a head of this kind.
+    pub(super) fn new(kind: HeadKind, limits: HeadLimits) -> Self {
         Self {
-            message,
+            kind,
             limits,
             start: 0,
             scanned: 0,
             line_len: 0,
             lines: 0,
-            // RFC 9112 §2.2: an empty line before a request is to be ignored; nothing says so of responses.
-            empty_line_allowed: message == Message::Request,
-            state: match message {
-                Message::Request => State::LineStart,
-                Message::Response => State::Start,
+            // RFC 9112 §2.2: an empty line before a request is to be ignored. There is no such rule for responses.
+            empty_line_allowed: kind == HeadKind::Request,
+            state: match kind {
+                HeadKind::Request => ScanState::LineStart,
+                HeadKind::Response => ScanState::Start,
             },
         }
     }
 
-    /// The next head begins where the one found has ended. Each has the limits for itself.
+    /// Begins the next head at the end of the one found. The limits count for each head by itself.
     pub(super) fn next_head(&mut self) {
-        *self = Self { start: self.scanned, scanned: self.scanned, ..Self::new(self.message, self.limits) };
+        *self = Self { start: self.scanned, scanned: self.scanned, ..Self::new(self.kind, self.limits) };
     }
 
+    /// Returns whether the end of the head has been found.
     pub(super) fn is_complete(&self) -> bool {
-        self.state == State::Complete
+        self.state == ScanState::Complete
     }
 
-    /// The head that has been found in `received`, without an empty line before it.
+    /// Returns the head found in `received`, without an empty line before it.
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError::Syntax`] unless a head has been found.
     pub(super) fn head<'h>(&self, received: &'h [u8]) -> Result<&'h [u8], HandshakeError> {
         let head = received.get(..self.scanned).filter(|_| self.is_complete()).ok_or(HandshakeError::Syntax)?;
         Ok(head.strip_prefix(b"\r\n").unwrap_or(head))
     }
 
-    /// Looks at the bytes of `received` that are new, and tells where the head ends.
+    /// Examines the new bytes of `received`. Returns the end of the head, or `None` if more bytes are needed.
     pub(super) fn find(&mut self, received: &[u8]) -> Result<Option<usize>, HandshakeError> {
-        if self.state == State::Start {
-            match foreign::start(received.get(self.start..).unwrap_or_default()) {
-                Start::Http => self.state = State::LineStart,
-                Start::Undecided => return Ok(None),
-                Start::Foreign(looks_like) => return Err(HandshakeError::NotHttp(looks_like)),
+        if self.state == ScanState::Start {
+            match foreign::judge(received.get(self.start..).unwrap_or_default()) {
+                Verdict::Http => self.state = ScanState::LineStart,
+                Verdict::Undecided => return Ok(None),
+                Verdict::Foreign(looks_like) => return Err(HandshakeError::NotHttp(looks_like)),
             }
         }
         let most = self.start.saturating_add(self.limits.head_len);
@@ -118,11 +125,11 @@ impl HeadFinder {
             let Some(&byte) = rest.first() else {
                 return Ok(None);
             };
-            // What a line consists of, as far as it goes.
+            // The longest run of text from here.
             let run = match self.state {
-                State::Line => text_run(rest),
-                State::LineStart if !is_space(byte) => text_run(rest),
-                State::Start | State::LineStart | State::CarriageReturn | State::Complete => 0,
+                ScanState::Line => text_run(rest),
+                ScanState::LineStart if !is_space(byte) => text_run(rest),
+                ScanState::Start | ScanState::LineStart | ScanState::CarriageReturn | ScanState::Complete => 0,
             };
             if run == 0 {
                 self.step(byte)?;
@@ -139,51 +146,57 @@ impl HeadFinder {
         Ok(Some(self.scanned))
     }
 
+    /// Takes one byte outside a run of text.
     fn step(&mut self, byte: u8) -> Result<(), HandshakeError> {
         match (self.state, byte) {
-            (State::CarriageReturn, b'\n') => self.end_line(),
-            // RFC 9112 §2.2: a CR alone ends no line, though others may read it so.
-            (State::CarriageReturn, _) => Err(HandshakeError::Syntax),
+            (ScanState::CarriageReturn, b'\n') => self.end_line(),
+            // RFC 9112 §2.2: a CR alone does not end a line, though other implementations may take it for an end.
+            (ScanState::CarriageReturn, _) => Err(HandshakeError::Syntax),
             (_, b'\r') => {
-                self.state = State::CarriageReturn;
+                self.state = ScanState::CarriageReturn;
                 Ok(())
             }
             // RFC 9112 §5.2: a folded line, or white space before the first field.
-            (State::LineStart, byte) if is_space(byte) => Err(HandshakeError::Syntax),
+            (ScanState::LineStart, byte) if is_space(byte) => Err(HandshakeError::Syntax),
             (_, byte) if is_text(byte) => self.extend_line(1),
-            // Neither does an LF alone; NUL and the other controls stand nowhere.
+            // Neither does an LF alone; NUL and the other controls are not allowed anywhere.
             _ => Err(HandshakeError::Syntax),
         }
     }
 
-    /// Counts `len` bytes to the current line.
+    /// Adds `len` bytes to the current line.
+    ///
+    /// # Errors
+    ///
+    /// The line is over a limit, or is one field too many.
     fn extend_line(&mut self, len: usize) -> Result<(), HandshakeError> {
         if self.lines > self.limits.fields {
             return Err(HandshakeError::TooManyFields);
         }
         self.line_len = self.line_len.saturating_add(len);
-        if (self.message, self.lines) == (Message::Request, 0) {
+        if (self.kind, self.lines) == (HeadKind::Request, 0) {
             if self.line_len > self.limits.line_len.min(MAX_REQUEST_LINE_LEN) {
                 return Err(HandshakeError::TargetTooLong);
             }
         } else if self.line_len > self.limits.line_len {
             return Err(HandshakeError::LineTooLong);
         }
-        self.state = State::Line;
+        self.state = ScanState::Line;
         Ok(())
     }
 
+    /// Ends the current line; an empty one ends the head.
     fn end_line(&mut self) -> Result<(), HandshakeError> {
         self.state = match (self.line_len, self.lines) {
             (0, 0) if !self.empty_line_allowed => return Err(HandshakeError::Syntax),
             (0, 0) => {
                 self.empty_line_allowed = false;
-                State::LineStart
+                ScanState::LineStart
             }
-            (0, _) => State::Complete,
+            (0, _) => ScanState::Complete,
             _ => {
                 self.lines += 1;
-                State::LineStart
+                ScanState::LineStart
             }
         };
         self.line_len = 0;
@@ -195,12 +208,13 @@ const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-/// Whether `byte` may stand within a line.
+/// Returns whether `byte` may stand within a line.
 const fn is_text(byte: u8) -> bool {
     byte == b'\t' || byte >= 0x20 && byte != 0x7F
 }
 
-/// How many bytes at the start of `bytes` may stand within a line; the run may end before others that may.
+/// Returns the length of a run of text at the start of `bytes`: bytes that may stand within a line. The run may
+/// end before the text does.
 fn text_run(bytes: &[u8]) -> usize {
     match visible_run(bytes) {
         0 => other_run(bytes),
@@ -208,17 +222,17 @@ fn text_run(bytes: &[u8]) -> usize {
     }
 }
 
-/// [`text_run`] of tabs and what is not ASCII.
+/// Returns the length of a run of tabs and bytes that are not ASCII; see [`text_run`].
 #[cold]
 fn other_run(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|byte| is_text(**byte) && is_stop(**byte)).count()
 }
 
-/// [`text_run`] of visible ASCII and spaces; most heads have no other text.
+/// Returns the length of a run of visible ASCII and spaces; most heads have no other text. See [`text_run`].
 fn visible_run(bytes: &[u8]) -> usize {
     const STEP: usize = 32;
     let mut run = 0;
-    // Many bytes with one branch, then a word's.
+    // First 32 bytes with one branch, then a word with one.
     while let Some(step) = bytes.get(run..).and_then(<[u8]>::first_chunk::<STEP>) {
         if step.iter().fold(false, |stops, &byte| stops | is_stop(byte)) {
             break;
@@ -228,7 +242,7 @@ fn visible_run(bytes: &[u8]) -> usize {
     while let Some(&word) = bytes.get(run..).and_then(<[u8]>::first_chunk) {
         let stops = stops(u64::from_le_bytes(word));
         if stops != 0 {
-            // At most 7 more.
+            // The index is at most 7.
             return run + narrow::<_, usize>(stops.trailing_zeros() / 8);
         }
         run += 8;
@@ -237,48 +251,53 @@ fn visible_run(bytes: &[u8]) -> usize {
     run + rest.iter().position(|&byte| is_stop(byte)).unwrap_or(rest.len())
 }
 
-/// Whether `byte` is not ASCII or a control character.
+/// Returns whether `byte` is not ASCII or is a control character.
 const fn is_stop(byte: u8) -> bool {
-    // One comparison with a sign: what follows DEL is the lowest number.
+    // One signed comparison: adding 1 makes DEL the lowest number.
     i8::from_ne_bytes([byte.wrapping_add(1)]) <= 0x20
 }
 
-/// The top bit of each byte in `word` that [`is_stop`].
+/// Returns `word` with the top bit of each byte set if the byte [`is_stop`], and all other bits clear.
 const fn stops(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const TOPS: u64 = ONES << 7;
-    // Sums of seven bits stay in their bytes.
+    // Sums of seven-bit numbers do not overflow their bytes.
     let low = word & !TOPS;
     (word | (low + ONES) | !(low + ONES * 0x60)) & TOPS
 }
 
-/// The head of a request that `bytes` start with, from its start line on.
+/// Returns the head of a request that `bytes` start with, from its start line on, within the default limits.
 ///
-/// It has been through a finder once, but not necessarily by the hands of this caller. The limits are the default ones.
+/// A finder has seen the head before, but this caller may be another one.
 pub(super) fn split(bytes: &[u8]) -> Result<&[u8], HandshakeError> {
-    let mut finder = HeadFinder::new(Message::Request, HeadLimits::new(&Config::new()));
+    let mut finder = HeadFinder::new(HeadKind::Request, HeadLimits::new(&Config::new()));
     finder.find(bytes)?;
     finder.head(bytes)
 }
 
-/// Room for the parser to note where each field line is.
+/// Room for the parser to note the place of each field line.
 pub(super) type Lines<'h> = [MaybeUninit<httparse::Header<'h>>; MAX_FIELDS];
 
-/// Nothing noted yet.
+/// Room without notes.
 pub(super) const NO_LINES: Lines<'_> = [const { MaybeUninit::uninit() }; MAX_FIELDS];
 
+/// A parsed head of a request.
 pub(super) struct RequestHead<'l, 'h> {
     pub(super) version: HttpVersion,
     pub(super) method: &'h str,
     pub(super) target: &'h str,
-    /// The field lines, as the parser has noted them.
+    /// The field lines as the parser noted them.
     pub(super) lines: &'l [httparse::Header<'h>],
-    /// The same, to be found again without notes.
+    /// The same field lines, found in the head again.
     pub(super) fields: Fields<'h>,
 }
 
 impl<'l, 'h> RequestHead<'l, 'h> {
     /// Parses a head that a finder has found.
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError::Syntax`] or [`HandshakeError::HttpVersion`].
     pub(super) fn parse(head: &'h [u8], room: &'l mut Lines<'h>) -> Result<Self, HandshakeError> {
         let mut request = httparse::Request::new(&mut []);
         match request.parse_with_uninit_headers(head, room) {
@@ -297,7 +316,7 @@ impl<'l, 'h> RequestHead<'l, 'h> {
     }
 }
 
-/// What is wrong where a parser has expected HTTP/1.0 or HTTP/1.1.
+/// Returns the error for a `version` where the parser expected HTTP/1.0 or HTTP/1.1.
 fn version_error(version: Option<&[u8]>) -> HandshakeError {
     match version.and_then(|version| version.strip_prefix(b"HTTP/")) {
         Some(b"1.0" | b"1.1") => HandshakeError::Syntax,
@@ -307,34 +326,35 @@ fn version_error(version: Option<&[u8]>) -> HandshakeError {
     }
 }
 
-/// The parts of a start line; the third may hold spaces.
+/// Returns the parts of the start line; the third may hold spaces.
 fn start_line(head: &[u8]) -> impl Iterator<Item = &[u8]> {
     let line = sure(head.split(|&byte| byte == b'\r').next());
     line.splitn(3, |&byte| byte == b' ')
 }
 
+/// A parsed head of a response.
 pub(super) struct ResponseHead<'h, X> {
     pub(super) version: HttpVersion,
     pub(super) status: u16,
     pub(super) reason: &'h [u8],
     pub(super) fields: Fields<'h>,
-    /// What has been found in the field lines.
+    /// The result of `find` for the field lines.
     pub(super) found: X,
 }
 
 /// The version of an HTTP message (RFC 9110 section 2.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HttpVersion {
-    /// HTTP/1.0: pages can be asked for, but no WebSocket.
+    /// HTTP/1.0, which serves pages but no WebSocket.
     Http10,
     /// HTTP/1.1.
     Http11,
-    /// Any other, in which no upgrade exists.
+    /// Any other version, without an upgrade.
     Other,
 }
 
 impl HttpVersion {
-    /// The version that the parser calls 1.`minor`.
+    /// Returns the version that the parser calls 1.`minor`.
     const fn of_minor(minor: u8) -> Self {
         match minor {
             0 => Self::Http10,
@@ -345,8 +365,12 @@ impl HttpVersion {
 }
 
 impl<'h, X> ResponseHead<'h, X> {
-    /// Parses a head that a finder has found; `find` is shown the field lines, as the parser has noted them, since these notes
-    /// take more room than all else.
+    /// Parses a head that a finder has found. Calls `find` with the field lines as the parser noted them, and
+    /// keeps only its result, since the notes take much room.
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError::Syntax`], [`HandshakeError::HttpVersion`] or [`HandshakeError::Status`].
     #[inline(never)]
     pub(super) fn parse(
         head: &'h [u8],
@@ -377,13 +401,13 @@ mod tests {
 
     const CONFIG: Config = Config::new();
 
-    fn finder(message: Message) -> HeadFinder {
-        HeadFinder::new(message, HeadLimits::new(&CONFIG))
+    fn finder(kind: HeadKind) -> HeadFinder {
+        HeadFinder::new(kind, HeadLimits::new(&CONFIG))
     }
 
-    /// The outcome of feeding `bytes` one by one.
-    fn drip(message: Message, bytes: &[u8]) -> Result<Option<usize>, HandshakeError> {
-        drip_to(finder(message), bytes)
+    /// Returns the result of feeding `bytes` one by one.
+    fn drip(kind: HeadKind, bytes: &[u8]) -> Result<Option<usize>, HandshakeError> {
+        drip_to(finder(kind), bytes)
     }
 
     fn drip_to(mut finder: HeadFinder, bytes: &[u8]) -> Result<Option<usize>, HandshakeError> {
@@ -395,7 +419,7 @@ mod tests {
         let mut bytes = HEAD.to_vec();
         bytes.extend_from_slice(b"\x81\x80\r\n\r\n");
         for split in 0..=bytes.len() {
-            let mut finder = finder(Message::Request);
+            let mut finder = finder(HeadKind::Request);
             let early = finder.find(&bytes[..split]);
             assert_eq!(early, Ok(Some(HEAD.len()).filter(|_| split >= HEAD.len())));
             assert_eq!(finder.find(&bytes), Ok(Some(HEAD.len())));
@@ -404,7 +428,7 @@ mod tests {
 
     #[test]
     fn a_run_ends_where_a_line_may() {
-        // In long texts only those beside which the answer changes.
+        // In long texts, only the bytes on both sides of a change.
         let edges = [0x00, 0x08, 0x09, 0x0A, 0x0D, 0x1F, 0x20, 0x7E, 0x7F, 0x80, 0xFF];
         let bytes = |len| (0..=u8::MAX).filter(move |byte| len < 20 || edges.contains(byte));
         for text in [&b" ~a"[..], b" ~\x80\xFFa"] {
@@ -413,7 +437,7 @@ mod tests {
                     let mut bytes: Vec<u8> = text.iter().copied().cycle().take(len).collect();
                     bytes[at] = byte;
                     let mut runs = 0;
-                    // One of visible ASCII and one of other text, by turns.
+                    // Runs of visible ASCII and of other text alternate.
                     while let run @ 1.. = text_run(&bytes[runs..]) {
                         runs += run;
                     }
@@ -424,9 +448,8 @@ mod tests {
     }
 
     #[test]
-    fn each_byte_is_looked_at_once() {
-        // The longest head there may be. Bytes that have been looked at are made illegal: looking again would
-        // show it.
+    fn each_byte_is_examined_once() {
+        // The longest head allowed. Examined bytes are made illegal, so that a second look would fail.
         let mut head = b"GET / HTTP/1.1\r\n".to_vec();
         while head.len() < CONFIG.max_head_len - 4 {
             head.extend_from_slice(b"name:");
@@ -435,7 +458,7 @@ mod tests {
         }
         head.extend_from_slice(b"\r\n");
         assert_eq!(head.len(), CONFIG.max_head_len);
-        let mut finder = finder(Message::Request);
+        let mut finder = finder(HeadKind::Request);
         let mut received = Vec::new();
         for (index, &byte) in head.iter().enumerate() {
             received.push(byte);
@@ -450,50 +473,50 @@ mod tests {
     #[test]
     fn an_error_comes_at_the_byte_that_shows_it_and_stays() {
         // R9112-1, R9112-2, R9112-3, R9112-7, R9110-3
-        for (message, bytes, at, error) in [
-            (Message::Request, &b"GET / HTTP/1.1\n"[..], 14, HandshakeError::Syntax),
-            (Message::Request, b"GET / HTTP/1.1\rH", 15, HandshakeError::Syntax),
-            (Message::Request, b"GET / HTTP/1.1\r\r\n", 15, HandshakeError::Syntax),
-            (Message::Request, b"G\0", 1, HandshakeError::Syntax),
-            (Message::Request, b"G\x7F", 1, HandshakeError::Syntax),
-            (Message::Request, b"\x16\x03\x01", 0, HandshakeError::Syntax),
-            (Message::Request, b"G\r\n a", 3, HandshakeError::Syntax),
-            (Message::Request, b"G\r\nA:\r\n\ta", 7, HandshakeError::Syntax),
-            (Message::Request, b"\r\n\r\n", 3, HandshakeError::Syntax),
-            (Message::Request, b" G", 0, HandshakeError::Syntax),
-            (Message::Response, b"\r\n", 0, HandshakeError::NotHttp(LooksLike::Unknown)),
-            (Message::Response, b"SSH-2.0", 3, HandshakeError::NotHttp(LooksLike::Ssh)),
+        for (kind, bytes, at, error) in [
+            (HeadKind::Request, &b"GET / HTTP/1.1\n"[..], 14, HandshakeError::Syntax),
+            (HeadKind::Request, b"GET / HTTP/1.1\rH", 15, HandshakeError::Syntax),
+            (HeadKind::Request, b"GET / HTTP/1.1\r\r\n", 15, HandshakeError::Syntax),
+            (HeadKind::Request, b"G\0", 1, HandshakeError::Syntax),
+            (HeadKind::Request, b"G\x7F", 1, HandshakeError::Syntax),
+            (HeadKind::Request, b"\x16\x03\x01", 0, HandshakeError::Syntax),
+            (HeadKind::Request, b"G\r\n a", 3, HandshakeError::Syntax),
+            (HeadKind::Request, b"G\r\nA:\r\n\ta", 7, HandshakeError::Syntax),
+            (HeadKind::Request, b"\r\n\r\n", 3, HandshakeError::Syntax),
+            (HeadKind::Request, b" G", 0, HandshakeError::Syntax),
+            (HeadKind::Response, b"\r\n", 0, HandshakeError::NotHttp(LooksLike::Unknown)),
+            (HeadKind::Response, b"SSH-2.0", 3, HandshakeError::NotHttp(LooksLike::Ssh)),
         ] {
-            let mut finder = finder(message);
+            let mut finder = finder(kind);
             assert_eq!(finder.find(&bytes[..at]), Ok(None), "{bytes:?}");
             assert_eq!(finder.find(bytes), Err(error), "{bytes:?}");
             assert_eq!(finder.find(bytes), Err(error), "{bytes:?}");
-            assert_eq!(drip(message, bytes), Err(error), "{bytes:?}");
+            assert_eq!(drip(kind, bytes), Err(error), "{bytes:?}");
         }
     }
 
     #[test]
     fn limits_are_exact() {
         // R9110-7
-        let with = |message, limits, bytes: &[u8]| drip_to(HeadFinder::new(message, limits), bytes);
+        let with = |kind, limits, bytes: &[u8]| drip_to(HeadFinder::new(kind, limits), bytes);
         let limits = HeadLimits { head_len: 64, line_len: 16, fields: 3 };
         let line = |start: &str, len: usize| [start, &"a".repeat(len - start.len()), "\r\n"].concat();
-        for (message, start) in [(Message::Request, "G\r\n"), (Message::Response, "HTTP/1.1 200\r\n")] {
-            let at = |limits, more: &str| with(message, limits, [start, more].concat().as_bytes());
+        for (kind, start) in [(HeadKind::Request, "G\r\n"), (HeadKind::Response, "HTTP/1.1 200\r\n")] {
+            let at = |limits, more: &str| with(kind, limits, [start, more].concat().as_bytes());
             assert_eq!(at(limits, &line("", 16)), Ok(None));
             assert_eq!(at(limits, &line("", 17)), Err(HandshakeError::LineTooLong));
             let len = start.len() + 3 * 5 + 2;
             assert_eq!(at(limits, &["a:b\r\n"; 3].concat()), Ok(None));
             assert_eq!(at(limits, &[&["a:b\r\n"; 3].concat(), "\r\n"].concat()), Ok(Some(len)));
             assert_eq!(at(limits, &["a:b\r\n"; 4].concat()), Err(HandshakeError::TooManyFields));
-            // As soon as the head can't end in time: the host's buffer may be full now.
+            // The error comes as soon as the head cannot end within the limit: the host's buffer may be full.
             let limits = HeadLimits { line_len: 64, ..limits };
             assert_eq!(at(limits, &"a".repeat(63 - start.len())), Ok(None));
             assert_eq!(at(limits, &"a".repeat(64 - start.len())), Err(HandshakeError::HeadTooLong));
         }
-        assert_eq!(with(Message::Request, limits, line("", 17).as_bytes()), Err(HandshakeError::TargetTooLong));
+        assert_eq!(with(HeadKind::Request, limits, line("", 17).as_bytes()), Err(HandshakeError::TargetTooLong));
         assert_eq!(
-            with(Message::Response, limits, line("HTTP/", 17).as_bytes()),
+            with(HeadKind::Response, limits, line("HTTP/", 17).as_bytes()),
             Err(HandshakeError::LineTooLong)
         );
     }
@@ -503,7 +526,7 @@ mod tests {
         let limits = HeadLimits { head_len: 64, line_len: 16, fields: 3 };
         let head = ["HTTP/1.1 100\r\n", &["a:b\r\n"; 3].concat(), "\r\n"].concat();
         let heads = head.repeat(4);
-        let mut finder = HeadFinder::new(Message::Response, limits);
+        let mut finder = HeadFinder::new(HeadKind::Response, limits);
         for count in 1..=4 {
             assert_eq!(finder.find(heads.as_bytes()), Ok(Some(count * head.len())));
             finder.next_head();

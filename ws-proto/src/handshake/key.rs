@@ -5,40 +5,41 @@ use sha1::{Digest as _, Sha1};
 
 use super::field::ByteSet;
 
-// §1.3: unlikely to be used by anything that does not understand the protocol.
+// §1.3: unlikely to be used by an endpoint that does not understand the protocol.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const NONCE_LEN: usize = 16;
 pub(super) const KEY_LEN: usize = 24;
 pub(super) const ACCEPT_LEN: usize = 28;
 
-/// The value of Sec-WebSocket-Key for a nonce.
+/// Returns the value of Sec-WebSocket-Key for a nonce.
 pub(super) fn encode(nonce: [u8; NONCE_LEN]) -> [u8; KEY_LEN] {
     let mut key = [b'='; KEY_LEN];
-    // 16 bytes take 24 characters: it can't fail.
+    // 16 bytes take 24 characters, so this cannot fail.
     let _ = STANDARD.encode_slice(nonce, &mut key);
     key
 }
 
-/// Whether `key` is base64 of 16 bytes: 22 characters and the padding.
+/// Returns whether `key` is the base64 of 16 bytes: 22 characters and the padding.
 ///
-/// The last character has four bits to spare, which an encoder leaves 0; they are not looked at. The key that RFC 6455 section
-/// 1.3 once showed as an example has others (erratum 3150), clients have copied it, and no server needs the bytes.
+/// The last character has four unused bits, which an encoder leaves 0. They are not checked: the key that RFC 6455
+/// section 1.3 once showed as an example has other values (erratum 3150), clients have copied it, and no server
+/// needs the decoded bytes.
 pub(super) fn is_valid(key: &[u8]) -> bool {
     const ALPHABET: ByteSet = ByteSet::alphanumeric().with(b"+/");
     let characters = key.strip_suffix(b"==").unwrap_or_default();
     characters.len() == KEY_LEN - 2 && characters.iter().all(|&byte| ALPHABET.contains(byte))
 }
 
-/// The value of Sec-WebSocket-Accept that answers `key`.
+/// Returns the value of Sec-WebSocket-Accept that answers `key`.
 pub(super) fn accept(key: &[u8]) -> [u8; ACCEPT_LEN] {
     let digest = Sha1::new().chain_update(key).chain_update(GUID).finalize();
     let mut accept = [b'='; ACCEPT_LEN];
-    // 20 bytes take 28 characters: it can't fail.
+    // 20 bytes take 28 characters, so this cannot fail.
     let _ = STANDARD.encode_slice(digest, &mut accept);
     accept
 }
 
-/// Whether two values are the same, in a time that does not depend on where they differ.
+/// Returns whether two values are equal, in a time that does not depend on the place of a difference.
 pub(super) fn equal(ours: &[u8; ACCEPT_LEN], theirs: &[u8]) -> bool {
     ours.len() == theirs.len() && ours.iter().zip(theirs).fold(0, |diff, (a, b)| diff | (a ^ b)) == 0
 }

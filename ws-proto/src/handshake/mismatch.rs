@@ -2,13 +2,14 @@
 
 use core::fmt;
 
-use super::{Fields, field::trim, target::Target};
+use super::{Fields, field::trim, target::RequestTarget};
 use crate::part::sure;
 
-/// The page and the host of a request that was refused with [`HandshakeError::Origin`](super::HandshakeError::Origin).
+/// The page and the host of a request that was refused with
+/// [`HandshakeError::Origin`](super::HandshakeError::Origin).
 ///
-/// Both are what the client has sent, as bytes. `Display` is a line for a log: what is not visible ASCII is escaped, and no
-/// more than the first 100 bytes of each are shown.
+/// Both are bytes as the client sent them. `Display` writes a line for a log: bytes that are not visible ASCII are
+/// escaped, and at most the first 100 bytes of each value are shown.
 ///
 /// ```
 /// use ws_proto::server::OriginMismatch;
@@ -31,11 +32,12 @@ impl<'h> OriginMismatch<'h> {
         let head = received.strip_prefix(b"\r\n").unwrap_or(received);
         let mut line = sure(head.split(|&byte| byte == b'\r').next()).split(|&byte| byte == b' ');
         let target = line.nth(1).and_then(|target| core::str::from_utf8(target).ok());
-        let authority = target.and_then(|target| Target::parse("GET", target).ok()?.authority);
+        let authority = target.and_then(|target| RequestTarget::parse("GET", target).ok()?.authority);
         Self::of_fields(authority.map(|authority| authority.text), Fields::of_head(head))
     }
 
-    /// Finds both in the fields that an HTTP library has parsed; `authority` is what the target has, or `:authority`.
+    /// Finds both in the fields that an HTTP library has parsed. `authority` is that of the target, or
+    /// `:authority`.
     #[must_use]
     pub fn of_fields(authority: Option<&'h str>, fields: impl Iterator<Item = (&'h str, &'h [u8])>) -> Self {
         let (mut origin, mut host) = (None, authority.map(str::as_bytes));
@@ -50,13 +52,13 @@ impl<'h> OriginMismatch<'h> {
         Self { origin: origin.unwrap_or_default(), host: host.unwrap_or_default() }
     }
 
-    /// The value of Origin; of several, the first.
+    /// Returns the value of the first field Origin, or an empty slice.
     #[must_use]
     pub const fn origin(&self) -> &'h [u8] {
         self.origin
     }
 
-    /// The host that the request is for.
+    /// Returns the host that the request is for, or an empty slice.
     #[must_use]
     pub const fn host(&self) -> &'h [u8] {
         self.host
@@ -70,7 +72,7 @@ impl fmt::Display for OriginMismatch<'_> {
     }
 }
 
-/// The begin of a value, quoted and escaped.
+/// The start of a value, quoted and escaped.
 struct Shown<'h>(&'h [u8]);
 
 impl fmt::Display for Shown<'_> {

@@ -1,42 +1,42 @@
-//! Which pages may open a connection (RFC 6455 section 10.2).
+//! The pages that may open a connection (RFC 6455 section 10.2).
 
 use core::fmt;
 
 use super::authority::Authority;
 
-/// Which pages may open a connection (RFC 6455 section 10.2).
+/// A policy for the pages that may open a connection (RFC 6455 section 10.2).
 ///
-/// A browser lets every page open a WebSocket to every host and sends the user's cookies along; only the
-/// server can tell its own pages from others, by the field Origin. A request without Origin does not come from a
-/// browser and is admitted by every policy; one from several origins is admitted by [`AllowAny`](Self::AllowAny) alone. Fields
-/// that proxies add are never looked at.
+/// A browser lets every page open a WebSocket to every host and sends the user's cookies along. Only the server
+/// can distinguish its own pages from others, by the field Origin. A request without Origin does not come from a
+/// browser and is admitted by every policy; a request with several origins is admitted by
+/// [`AllowAny`](Self::AllowAny) alone. Fields that proxies add are not considered.
 ///
-/// Programs that are not browsers can write what they like: no policy replaces authentication.
+/// Programs that are not browsers can send any Origin: no policy replaces authentication.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OriginPolicy<'a> {
     /// Pages of the host and the port that the request is for.
     ///
-    /// Names are compared without regard to ASCII case and to one dot at the end. A missing port is the
-    /// default of the origin's scheme; a Host without a port matches both 80 and 443, since nobody here knows
-    /// whether the connection is encrypted. Behind a proxy that rewrites Host, use [`allow`](Self::allow); so
-    /// too for services on a local network, whose Host a page could choose by rebinding its own name.
+    /// Names are compared without regard to ASCII case and to one dot at the end. A missing port in the origin is
+    /// the default of its scheme. A Host without a port matches both 80 and 443, since the server does not know
+    /// here whether the connection is encrypted. Use [`allow`](Self::allow) after a proxy that rewrites Host, and
+    /// for services on a local network, whose Host a page could choose by rebinding its own name.
     #[default]
     SameHost,
-    /// Pages of the origins and hosts that a list names; [`allow`](Self::allow) makes it.
+    /// Pages of the origins and hosts of a list, made by [`allow`](Self::allow).
     Allow(AllowList<'a>),
-    /// Any page of any site: for public services that neither cookies nor the network's borders guard.
+    /// Any page of any site: for public services that rely neither on cookies nor on the borders of a network.
     AllowAny,
 }
 
-/// Origins and hosts, each of which some page can have; see [`OriginPolicy::allow`].
+/// A list of origins and hosts, each of which some page can have; see [`OriginPolicy::allow`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AllowList<'a> {
     entries: &'a [&'a str],
 }
 
 impl<'a> OriginPolicy<'a> {
-    /// Pages of these origins and hosts.
+    /// Creates a policy that admits the pages of these origins and hosts.
     ///
     /// | entry | admits |
     /// |---|---|
@@ -46,7 +46,7 @@ impl<'a> OriginPolicy<'a> {
     /// | `*.example.com` | the same for every host below it |
     /// | `null`, `file://`, `app://id` | exactly that; `null` is what every sandboxed page and many local ones send |
     ///
-    /// Names are compared as by [`SameHost`](Self::SameHost).
+    /// Names are compared as for [`SameHost`](Self::SameHost).
     ///
     /// ```
     /// use ws_proto::server::OriginPolicy;
@@ -60,7 +60,7 @@ impl<'a> OriginPolicy<'a> {
     ///
     /// # Errors
     ///
-    /// No page can have an origin that an entry admits.
+    /// An entry admits no origin that a page can have.
     pub fn allow(entries: &'a [&'a str]) -> Result<Self, InvalidEntry> {
         match entries.iter().position(|entry| Entry::parse(entry).is_none()) {
             None => Ok(Self::Allow(AllowList { entries })),
@@ -68,7 +68,7 @@ impl<'a> OriginPolicy<'a> {
         }
     }
 
-    /// Whether the page at `origin` may open a connection to `host`.
+    /// Returns whether the page at `origin` may open a connection to `host`.
     pub(super) fn admits(&self, origin: &str, host: &Authority<'_>) -> bool {
         match self {
             Self::AllowAny => true,
@@ -82,14 +82,14 @@ impl<'a> OriginPolicy<'a> {
     }
 }
 
-/// An entry of an allow-list that admits no origin which a page can have.
+/// The error for an entry of an allow-list that admits no origin of any page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct InvalidEntry {
     index: usize,
 }
 
 impl InvalidEntry {
-    /// Where the entry stands in the list, counted from 0.
+    /// Returns the index of the entry in the list.
     #[must_use]
     pub const fn index(&self) -> usize {
         self.index
@@ -104,21 +104,22 @@ impl fmt::Display for InvalidEntry {
 
 impl core::error::Error for InvalidEntry {}
 
-/// The origins that an entry of an allow-list admits.
+/// An entry of an allow-list.
 #[derive(Clone, Copy)]
 enum Entry<'e> {
-    /// These letters.
+    /// Exactly this text.
     Literal(&'e str),
     At {
-        /// `None`: any.
+        /// The scheme, or `None` for any.
         scheme: Option<&'e str>,
         authority: Authority<'e>,
-        /// Hosts below the authority's, not itself.
+        /// Set if the entry admits the hosts below the authority, and not the authority itself.
         below: bool,
     },
 }
 
 impl<'e> Entry<'e> {
+    /// Parses an entry. Returns `None` if it admits no origin of any page.
     fn parse(entry: &'e str) -> Option<Self> {
         let (scheme, host) = match split_scheme(entry) {
             Some((scheme, host)) => (Some(scheme).filter(|scheme| is_scheme(scheme)).map(Some)?, host),
@@ -135,6 +136,7 @@ impl<'e> Entry<'e> {
         (!host.contains('*')).then_some(Self::At { scheme, authority, below })
     }
 
+    /// Returns whether the entry admits `origin`.
     fn admits(&self, origin: &str) -> bool {
         let (scheme, authority, below) = match *self {
             Self::Literal(entry) => return entry == origin,
@@ -153,7 +155,7 @@ impl<'e> Entry<'e> {
     }
 }
 
-/// Whether `origin` is at `host`, told by what browsers send: the same letters.
+/// Returns whether `origin` has literally the same host as `host`, as browsers send it: a fast path.
 fn is_exactly_at(origin: &str, host: &Authority<'_>) -> bool {
     host.port.is_none() && matches!(origin.strip_suffix(host.text), Some("http://" | "https://"))
 }
@@ -172,16 +174,17 @@ impl<'h> Origin<'h> {
         Some(Self { scheme, authority: Authority::parse(authority)? })
     }
 
+    /// Returns the port, or the default of the scheme.
     fn port(&self) -> Option<u16> {
         self.authority.port.or_else(|| default_port(self.scheme))
     }
 
-    /// Whether this is an origin at `host`.
+    /// Returns whether this is an origin at `host`.
     fn is_at(&self, host: &Authority<'_>) -> bool {
         self.is_at_port(host.port) && self.authority.same_host(host)
     }
 
-    /// Whether this is an origin at `port`, or at the default port of some scheme if none is given.
+    /// Returns whether this is an origin at `port`, or at a default port if `port` is `None`.
     fn is_at_port(&self, port: Option<u16>) -> bool {
         match (self.port(), port) {
             (Some(ours), Some(theirs)) => ours == theirs,
@@ -191,20 +194,20 @@ impl<'h> Origin<'h> {
     }
 }
 
-/// The parts before and after `://`, if the first colon is part of that.
+/// Returns the parts before and after `://`, or `None` if the first colon is not part of it.
 fn split_scheme(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     Some((scheme, rest.strip_prefix("//")?))
 }
 
-/// Whether `text` is a scheme (RFC 3986 section 3.1).
+/// Returns whether `text` is a scheme (RFC 3986 section 3.1).
 fn is_scheme(text: &str) -> bool {
     let mut bytes = text.bytes();
     bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic())
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-/// The port of a scheme that has one.
+/// Returns the default port of a scheme, or `None` if the scheme is not known.
 fn default_port(scheme: &str) -> Option<u16> {
     let is = |known: &str| scheme.eq_ignore_ascii_case(known);
     match () {
@@ -246,7 +249,7 @@ mod tests {
         ] {
             assert_eq!(admits(OriginPolicy::SameHost, origin, host), expected, "{origin} at {host}");
         }
-        // As a target says it that begins with http://example.com.
+        // The authority of a target that begins with http://example.com.
         let mut host = Authority::parse("example.com").unwrap();
         host.port = Some(80);
         assert!(OriginPolicy::SameHost.admits("http://example.com", &host));
@@ -331,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn any_origin_has_to_be_asked_for() {
+    fn any_origin_is_admitted_only_on_request() {
         assert_eq!(OriginPolicy::default(), OriginPolicy::SameHost);
         assert!(admits(OriginPolicy::AllowAny, "null", "a"));
     }

@@ -4,7 +4,7 @@
 //! use ws_proto::{Config, Endpoint, Instant, Server};
 //! use ws_proto::server::{Accept, Handshake, Head, OriginPolicy};
 //!
-//! /// Stands for a transport: gives the next bytes, takes the answer.
+//! /// A stand-in for a transport: returns the next bytes, takes the answer.
 //! # struct Socket(Vec<&'static [u8]>, Vec<u8>);
 //! # impl Socket {
 //! #     fn read(&mut self, buf: &mut [u8]) -> usize {
@@ -71,9 +71,9 @@ use core::fmt;
 use super::{
     Fields, HandshakeError,
     extension::{self, Extension},
-    head::{Message, NO_LINES, RequestHead, split},
-    progress::Progress,
-    target::Target,
+    head::{HeadKind, NO_LINES, RequestHead, split},
+    head_wait::HeadWait,
+    target::RequestTarget,
 };
 use crate::{config::Config, time::Instant};
 
@@ -84,81 +84,81 @@ pub use super::{
 };
 pub use answer::{Accept, Subprotocol, Upgrade};
 pub use negotiate::{Acceptance, Offer, Rejection, negotiate, negotiate_extended_connect};
-use offer::{Facts, check_method};
+use offer::{RequestFacts, check_method};
 #[cfg(feature = "alloc")]
 pub use reject::reject_to;
 pub use reject::{Reject, reject};
 
-/// Waits for the head of a request. Small, and holds no bytes.
+/// The wait of a server for the head of a request. Small; keeps no bytes.
 #[derive(Clone, Debug)]
 pub struct Handshake {
-    progress: Progress,
+    wait: HeadWait,
 }
 
 impl Handshake {
     /// Begins to wait at `now`, for at most [`handshake_timeout`](Config::handshake_timeout).
     #[must_use]
     pub fn new(now: Instant, config: &Config) -> Self {
-        Self { progress: Progress::new(Message::Request, now, config) }
+        Self { wait: HeadWait::new(HeadKind::Request, now, config) }
     }
 
     /// Looks for the end of the head in `received`: all bytes received so far, from the first on.
     ///
-    /// `Some(len)`: the head is `received[..len]`, for [`Request::parse`]; what follows are the first bytes
-    /// of frames, for the endpoint. `None`: more bytes are needed. Each byte is looked at once, however often
-    /// this is called.
+    /// Returns `Some(len)` once it is there: the head is `received[..len]`, for [`request`](Self::request). The
+    /// bytes after it are the first bytes of frames, for the endpoint. Returns `None` if more bytes are needed.
+    /// Each byte is examined once, however often this is called.
     ///
     /// # Errors
     ///
-    /// The peer's bytes can't become a head, whatever follows, or its time is over. Answer with
-    /// [`HandshakeError::write_response`]; a later call gives the same error.
+    /// The received bytes cannot become a head, whatever follows, or the time for it is over. Answer with
+    /// [`HandshakeError::write_response`]; later calls return the same error.
     pub fn poll_head(&mut self, now: Instant, received: &[u8]) -> Result<Option<usize>, HandshakeError> {
-        self.progress.poll_head(now, received)
+        self.wait.poll_head(now, received)
     }
 
-    /// Parses the head that [`poll_head`](Self::poll_head) has found at the start of `received`, which have to be the same
-    /// bytes: they are not looked through once more, as [`Request::parse`] would.
+    /// Parses the head that [`poll_head`](Self::poll_head) has found at the start of `received`, which must be the
+    /// same bytes. They are not searched again, unlike by [`Request::parse`].
     ///
     /// # Errors
     ///
-    /// As [`Request::parse`]; [`HandshakeError::Syntax`] as long as no head has been found.
+    /// As for [`Request::parse`]; [`HandshakeError::Syntax`] until a head has been found.
     pub fn request<'h>(&self, received: &'h [u8], origin: OriginPolicy<'_>) -> Result<Head<'h>, HandshakeError> {
-        Request::parse_found(self.progress.finder.head(received)?, origin)
+        Request::parse_found(self.wait.finder.head(received)?, origin)
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout); `None` once the head has been found, or with
-    /// the timeout off.
+    /// Returns the time to call [`handle_timeout`](Self::handle_timeout), or `None` once the head has been found,
+    /// or with the timeout off.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.progress.poll_timeout()
+        self.wait.poll_timeout()
     }
 
-    /// Tells that it is `now`.
+    /// Checks the deadline at `now`.
     ///
     /// # Errors
     ///
-    /// [`HandshakeError::Timeout`] if the head is not complete and the deadline has passed: one for the whole
-    /// head, that no byte prolongs.
+    /// [`HandshakeError::Timeout`] if the head is not complete and the deadline has passed. The deadline is for
+    /// the whole head; received bytes do not prolong it.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), HandshakeError> {
-        self.progress.handle_timeout(now)
+        self.wait.handle_timeout(now)
     }
 }
 
-/// What a client asks for.
+/// The kind of a valid request.
 #[derive(Clone, Debug)]
 pub enum Head<'h> {
-    /// A WebSocket, in good order.
+    /// A valid request for a WebSocket.
     Upgrade(Request<'h>),
-    /// Something else: serve a page, or refuse with [`HandshakeError::UpgradeRequired`].
+    /// A request for something else: serve a page, or refuse with [`HandshakeError::UpgradeRequired`].
     Plain(PlainRequest<'h>),
 }
 
 impl<'h> Head<'h> {
-    /// The request for a WebSocket, where nothing else is served.
+    /// Returns the request for a WebSocket, for servers that serve nothing else.
     ///
     /// # Errors
     ///
-    /// [`HandshakeError::UpgradeRequired`] if something else is asked for.
+    /// [`HandshakeError::UpgradeRequired`] if the request is for something else.
     pub const fn into_request(self) -> Result<Request<'h>, HandshakeError> {
         match self {
             Self::Upgrade(request) => Ok(request),
@@ -167,57 +167,57 @@ impl<'h> Head<'h> {
     }
 }
 
-/// A valid GET or HEAD of HTTP/1.1 or HTTP/1.0 without a body that does not ask for a WebSocket.
+/// A valid GET or HEAD request of HTTP/1.1 or HTTP/1.0, without a body, that is not for a WebSocket.
 ///
-/// Other methods are refused with [`HandshakeError::MethodNotAllowed`]. The answer to HEAD is that to GET without its
-/// body (RFC 9110 section 9.3.2).
+/// Other methods are refused with [`HandshakeError::MethodNotAllowed`]. The answer to HEAD is that to GET without
+/// its body (RFC 9110 section 9.3.2).
 #[derive(Clone)]
 pub struct PlainRequest<'h> {
     method: &'h str,
-    target: Target<'h>,
+    target: RequestTarget<'h>,
     host: &'h str,
     fields: Fields<'h>,
 }
 
 impl<'h> PlainRequest<'h> {
-    /// The method: `GET` or `HEAD`.
+    /// Returns the method: `GET` or `HEAD`.
     #[must_use]
     pub fn method(&self) -> &'h str {
         self.method
     }
 
-    /// The request target as it was sent: visible ASCII without a fragment, but not always a path.
+    /// Returns the request target as it was sent: visible ASCII without a fragment, but not always a path.
     #[must_use]
     pub fn target(&self) -> &'h str {
         self.target.text
     }
 
-    /// The path of the target as it was sent, with its percent-encoding; it begins with a slash.
+    /// Returns the path of the target as it was sent, with its percent-encoding. It begins with a slash.
     #[must_use]
     pub fn path(&self) -> &'h str {
         self.target.path
     }
 
-    /// The query of the target, without its question mark.
+    /// Returns the query of the target without its question mark, or `None` if there is none.
     #[must_use]
     pub fn query(&self) -> Option<&'h str> {
         self.target.query
     }
 
-    /// The host that the request is for, with the port if it was sent: of a target in absolute form its own,
-    /// else Host (RFC 9112 section 3.2.2). Empty if a request of HTTP/1.0 names none.
+    /// Returns the host that the request is for, with the port if it was sent: that of a target in absolute form,
+    /// otherwise the field Host (RFC 9112 section 3.2.2). It is empty if a request of HTTP/1.0 names none.
     #[must_use]
     pub fn host(&self) -> &'h str {
         self.host
     }
 
-    /// The value of the first field line called `name`, in whatever case.
+    /// Returns the value of the first field line called `name`, in any case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'h [u8]> {
         self.fields.value(name)
     }
 
-    /// All field lines.
+    /// Returns all field lines.
     #[must_use]
     pub fn headers(&self) -> Fields<'h> {
         self.fields
@@ -236,7 +236,7 @@ impl fmt::Debug for PlainRequest<'_> {
     }
 }
 
-/// A request for a WebSocket that is valid in every part.
+/// A request for a WebSocket, valid in every part.
 #[derive(Clone, Debug)]
 pub struct Request<'h> {
     head: PlainRequest<'h>,
@@ -245,25 +245,25 @@ pub struct Request<'h> {
 }
 
 impl<'h> Request<'h> {
-    /// Parses the head that `head` begins with, within the default limits; what follows it is not looked at.
+    /// Parses the head at the start of `head`, within the default limits. Bytes after it are ignored.
     ///
-    /// [`Handshake::request`] does so within the limits of a [`Config`].
+    /// [`Handshake::request`] uses the limits of a [`Config`] instead.
     ///
     /// # Errors
     ///
-    /// The request breaks a rule, or `origin` does not admit the page it comes from. Answer with
+    /// The request breaks a rule, or `origin` does not admit the page that sent it. Answer with
     /// [`HandshakeError::write_response`].
     pub fn parse(head: &'h [u8], origin: OriginPolicy<'_>) -> Result<Head<'h>, HandshakeError> {
         Self::parse_found(split(head)?, origin)
     }
 
-    /// [`parse`](Self::parse) of a head that a finder has found.
+    /// Parses a head that a finder has found; see [`parse`](Self::parse).
     fn parse_found(head: &'h [u8], origin: OriginPolicy<'_>) -> Result<Head<'h>, HandshakeError> {
         let mut room = NO_LINES;
         let RequestHead { version, method, target, lines, fields } = RequestHead::parse(head, &mut room)?;
         check_method(method)?;
-        let target = Target::parse(method, target)?;
-        let facts = Facts::gather(lines.iter().map(|line| (line.name, line.value)))?;
+        let target = RequestTarget::parse(method, target)?;
+        let facts = RequestFacts::gather(lines.iter().map(|line| (line.name, line.value)))?;
         let authority = facts.authority(version, target.authority)?;
         let host = authority.map_or("", |authority| authority.text);
         let head = PlainRequest { method, target, host, fields };
@@ -275,80 +275,81 @@ impl<'h> Request<'h> {
         Ok(Head::Upgrade(Self { head, origin, upgrade }))
     }
 
-    /// The request target as it was sent: visible ASCII without a fragment, but not always a path.
+    /// Returns the request target as it was sent: visible ASCII without a fragment, but not always a path.
     #[must_use]
     pub fn target(&self) -> &'h str {
         self.head.target()
     }
 
-    /// The path of the target as it was sent, with its percent-encoding; it begins with a slash.
+    /// Returns the path of the target as it was sent, with its percent-encoding. It begins with a slash.
     #[must_use]
     pub fn path(&self) -> &'h str {
         self.head.path()
     }
 
-    /// The query of the target, without its question mark.
+    /// Returns the query of the target without its question mark, or `None` if there is none.
     #[must_use]
     pub fn query(&self) -> Option<&'h str> {
         self.head.query()
     }
 
-    /// The host that the request is for, with the port if it was sent: of a target in absolute form its own,
-    /// else Host (RFC 9112 section 3.2.2).
+    /// Returns the host that the request is for, with the port if it was sent: that of a target in absolute form,
+    /// otherwise the field Host (RFC 9112 section 3.2.2).
     #[must_use]
     pub fn host(&self) -> &'h str {
         self.head.host()
     }
 
-    /// The value of the first field line called `name`, in whatever case.
+    /// Returns the value of the first field line called `name`, in any case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'h [u8]> {
         self.head.header(name)
     }
 
-    /// All field lines.
+    /// Returns all field lines.
     #[must_use]
     pub fn headers(&self) -> Fields<'h> {
         self.head.headers()
     }
 
-    /// The origin of the page that asks; `None` if it is not a browser that asks (RFC 6455 section 4.2.1).
+    /// Returns the origin of the page that sent the request, or `None` if it has no Origin and so no browser sent
+    /// it (RFC 6455 section 4.2.1).
     #[must_use]
     pub const fn origin(&self) -> Option<&'h str> {
         self.origin
     }
 
-    /// The subprotocols that the client speaks, its favourite first.
+    /// Returns the subprotocols that the client offers, its favourite first.
     pub fn subprotocols(&self) -> impl Iterator<Item = &'h str> + use<'h> {
         offer::subprotocols(self.headers())
     }
 
-    /// The first of `ours` that the client speaks too.
+    /// Returns the first of `ours` that the client offers too.
     #[must_use]
     pub fn select<'s>(&self, ours: &[&'s str]) -> Option<Subprotocol<'s>> {
         offer::select(ours, || self.subprotocols())
     }
 
-    /// Returns the subprotocol that the client likes best, for a server that speaks any.
+    /// Returns the client's favourite subprotocol, for a server that speaks any.
     #[must_use]
     pub fn favourite(&self) -> Option<Subprotocol<'h>> {
         self.subprotocols().next().map(Subprotocol::of_client)
     }
 
-    /// The extensions that the client offers, its favourite first (RFC 6455 section 9.1).
+    /// Returns the extensions that the client offers, its favourite first (RFC 6455 section 9.1).
     pub fn extensions(&self) -> impl Iterator<Item = Extension<'h>> + use<'h> {
         extension::extensions(self.headers())
     }
 
-    /// How messages are compressed if the server wants it as `settings` say: what it makes of the first offer that it
-    /// can accept, for [`Accept::deflate`] (RFC 7692 section 7).
+    /// Returns the answer to the first offer of compression that `settings` allow, for [`Accept::deflate`], or
+    /// `None` if there is no such offer (RFC 7692 section 7).
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(&self, settings: &crate::deflate::Settings) -> Option<crate::deflate::Parameters> {
         super::compression::accept(settings, self.extensions())
     }
 
-    /// Returns `answer` with the subprotocol that this client likes best, if that is how it is chosen.
+    /// Returns `answer` with the client's favourite subprotocol if `answer` leaves the choice to the client.
     pub(crate) fn resolve<'r>(&self, answer: Accept<'r>) -> Accept<'r>
     where
         'h: 'r,
@@ -356,7 +357,7 @@ impl<'h> Request<'h> {
         if answer.any_subprotocol { answer.subprotocol(self.favourite()) } else { answer }
     }
 
-    /// Returns `answer` with messages compressed as `settings` say, unless the application has decided that already.
+    /// Returns `answer` with messages compressed by `settings`, unless the application has decided that already.
     #[cfg(feature = "deflate")]
     pub(crate) fn compress<'r>(
         &self,
@@ -369,7 +370,7 @@ impl<'h> Request<'h> {
         }
     }
 
-    /// What it takes to accept; it outlives the head.
+    /// Returns the part of the request that accepting it needs. It outlives the head.
     #[must_use]
     pub fn upgrade(&self) -> Upgrade {
         self.upgrade

@@ -4,20 +4,26 @@ use super::{HandshakeError, MAX_TARGET_LEN, authority::Authority, field::ByteSet
 
 /// A request target.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Target<'h> {
-    /// As it was written.
+pub(super) struct RequestTarget<'h> {
+    /// The target as it was received.
     pub(super) text: &'h str,
-    /// Of a target in absolute form; its port is known, if by the scheme alone.
+    /// The authority of a target in absolute form, with the port of its scheme unless it names another.
     pub(super) authority: Option<Authority<'h>>,
     pub(super) path: &'h str,
     pub(super) query: Option<&'h str>,
 }
 
-impl<'h> Target<'h> {
+impl<'h> RequestTarget<'h> {
+    /// Parses the target of a request with this method.
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError::TargetTooLong`], [`HandshakeError::MethodNotAllowed`] for CONNECT, or
+    /// [`HandshakeError::Target`].
     pub(super) fn parse(method: &str, text: &'h str) -> Result<Self, HandshakeError> {
         match (method, text) {
             _ if text.len() > MAX_TARGET_LEN => Err(HandshakeError::TargetTooLong),
-            // The target of CONNECT is a host: that is for proxies.
+            // The target of CONNECT is a host, which is for proxies.
             ("CONNECT", _) => Err(HandshakeError::MethodNotAllowed),
             ("OPTIONS", "*") => Ok(Self { text, authority: None, path: text, query: None }),
             _ if !text.bytes().all(is_target_byte) => Err(HandshakeError::Target),
@@ -51,13 +57,14 @@ impl<'h> Target<'h> {
     }
 }
 
-/// Whether `text` is a resource name: a path, and a query if there is one.
+/// Returns whether `text` is a resource name: a path with an optional query.
 pub(super) fn is_resource_name(text: &str) -> bool {
     text.starts_with('/') && text.bytes().all(is_target_byte)
 }
 
-/// Every visible character but those that both RFC 3986 and browsers encode. Browsers leave some characters
-/// as they are that RFC 3986 does not have, such as `|` and a `%` that encodes nothing; they are opaque here.
+/// Returns whether `byte` may stand in a target: every visible character except those that both RFC 3986 and
+/// browsers encode. Browsers leave some characters as they are that RFC 3986 does not have, such as `|` and a `%`
+/// that encodes nothing. They are opaque here.
 const fn is_target_byte(byte: u8) -> bool {
     const TARGET: ByteSet = ByteSet::alphanumeric().with(b"!$%&'()*+,-./:;=?@[\\]^_`{|}~");
     TARGET.contains(byte)
@@ -68,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn targets_are_taken_apart() {
+    fn targets_are_split_into_their_parts() {
         // R4.2.1-10, R9112-8, R3-2
         for (text, host, path, query) in [
             ("/", None, "/", None),
@@ -80,15 +87,15 @@ mod tests {
             ("https://[::1]?q", Some(("[::1]", 443)), "/", Some("q")),
             ("/a|b^%zz{}", None, "/a|b^%zz{}", None),
         ] {
-            let target = Target::parse("GET", text).unwrap();
+            let target = RequestTarget::parse("GET", text).unwrap();
             let authority = target.authority.map(|authority| (authority.text, authority.port.unwrap()));
             assert_eq!((authority, target.path, target.query), (host, path, query), "{text}");
         }
-        assert_eq!(Target::parse("OPTIONS", "*").unwrap().path, "*");
+        assert_eq!(RequestTarget::parse("OPTIONS", "*").unwrap().path, "*");
     }
 
     #[test]
-    fn what_is_not_a_target_is_refused() {
+    fn a_malformed_target_is_refused() {
         // R3-1
         for text in [
             "",
@@ -109,8 +116,8 @@ mod tests {
             "ws://a/",
             "?q",
         ] {
-            assert_eq!(Target::parse("GET", text).unwrap_err(), HandshakeError::Target, "{text}");
+            assert_eq!(RequestTarget::parse("GET", text).unwrap_err(), HandshakeError::Target, "{text}");
         }
-        assert_eq!(Target::parse("CONNECT", "a:80").unwrap_err(), HandshakeError::MethodNotAllowed);
+        assert_eq!(RequestTarget::parse("CONNECT", "a:80").unwrap_err(), HandshakeError::MethodNotAllowed);
     }
 }

@@ -1,4 +1,4 @@
-//! Writing heads, and keeping callers from writing more than they mean to.
+//! Writing of heads, and the check of the fields that callers add.
 
 use super::{
     WriteError,
@@ -6,17 +6,19 @@ use super::{
 };
 use crate::part::{narrow, part};
 
-/// Appends to the caller's buffer and counts on when it is full.
-pub(super) struct Writer<'o> {
+/// A writer to the caller's buffer. Once the buffer is full it only counts, so that the length needed is known.
+pub(super) struct HeadWriter<'o> {
     out: &'o mut [u8],
     len: usize,
 }
 
-impl<'o> Writer<'o> {
+impl<'o> HeadWriter<'o> {
+    /// Creates a writer to `out`.
     pub(super) const fn new(out: &'o mut [u8]) -> Self {
         Self { out, len: 0 }
     }
 
+    /// Writes `bytes`.
     pub(super) fn put(&mut self, bytes: &[u8]) {
         let end = self.len.saturating_add(bytes.len());
         if let Some(room) = self.out.get_mut(self.len..end) {
@@ -25,6 +27,7 @@ impl<'o> Writer<'o> {
         self.len = end;
     }
 
+    /// Writes a field line.
     pub(super) fn put_field(&mut self, name: &str, value: &[u8]) {
         self.put(name.as_bytes());
         self.put(b": ");
@@ -32,8 +35,9 @@ impl<'o> Writer<'o> {
         self.put(b"\r\n");
     }
 
+    /// Writes `number` in decimal.
     pub(super) fn put_number(&mut self, number: usize) {
-        // 64 bits have up to 20 digits.
+        // A number of 64 bits has up to 20 digits.
         let mut digits = [b'0'; 20];
         let mut rest = number;
         let mut len = 0;
@@ -48,21 +52,27 @@ impl<'o> Writer<'o> {
         self.put(part(&digits, digits.len() - len..));
     }
 
-    /// A field whose value is what `value` displays.
+    /// Writes a field line with the text of `value`.
     #[cfg(feature = "deflate")]
     pub(super) fn put_displayed(&mut self, name: &str, value: &impl core::fmt::Display) {
         self.put(name.as_bytes());
         self.put(b": ");
-        // Counting on when it is full, it takes everything.
+        // The writer counts when it is full, so this cannot fail.
         let _ = core::fmt::write(self, format_args!("{value}\r\n"));
     }
 
+    /// Writes a field line for each of `headers`.
     pub(super) fn put_headers(&mut self, headers: &[(&str, &str)]) {
         for (name, value) in headers {
             self.put_field(name, value.as_bytes());
         }
     }
 
+    /// Returns the number of bytes written.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::BufferTooSmall`] with the length needed.
     pub(super) const fn finish(self) -> Result<usize, WriteError> {
         if self.len > self.out.len() {
             return Err(WriteError::BufferTooSmall { needed: self.len });
@@ -71,14 +81,14 @@ impl<'o> Writer<'o> {
     }
 }
 
-impl core::fmt::Write for Writer<'_> {
+impl core::fmt::Write for HeadWriter<'_> {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
         self.put(text.as_bytes());
         Ok(())
     }
 }
 
-/// Appends what `write` writes to `out`, in as much room as that needs; `out` is as before if it fails.
+/// Appends the output of `write` to `out`, with as much room as it needs. If `write` fails, `out` is as before.
 #[cfg(feature = "alloc")]
 pub(crate) fn append<X>(
     out: &mut alloc::vec::Vec<u8>,
@@ -104,8 +114,12 @@ pub(crate) fn append<X>(
     }
 }
 
-/// Whether the caller may add these fields: each is one field and none that the handshake itself writes or
-/// reads.
+/// Checks that the caller may add these fields: each is a single field, and the handshake neither writes nor reads
+/// it.
+///
+/// # Errors
+///
+/// [`WriteError::InvalidHeader`].
 pub(super) fn check_headers(headers: &[(&str, &str)]) -> Result<(), WriteError> {
     let valid = headers.iter().all(|(name, value)| {
         is_token(name.as_bytes()) && value.bytes().all(is_value_byte) && !belongs_to_handshake(name)
@@ -113,6 +127,7 @@ pub(super) fn check_headers(headers: &[(&str, &str)]) -> Result<(), WriteError> 
     if valid { Ok(()) } else { Err(WriteError::InvalidHeader) }
 }
 
+/// Returns whether the handshake writes or reads the field.
 fn belongs_to_handshake(name: &str) -> bool {
     const NAMES: [&str; 6] = ["host", "upgrade", "connection", "origin", "content-length", "transfer-encoding"];
     is_websocket_name(name) || NAMES.iter().any(|own| name.eq_ignore_ascii_case(own))
@@ -126,7 +141,7 @@ mod tests {
     fn a_buffer_that_is_too_small_gives_the_length_needed() {
         let mut out = [0; 7];
         for (room, expected) in [(7, Ok(7)), (6, Err(WriteError::BufferTooSmall { needed: 7 }))] {
-            let mut writer = Writer::new(&mut out[..room]);
+            let mut writer = HeadWriter::new(&mut out[..room]);
             writer.put_field("a", b"bc");
             assert_eq!(writer.finish(), expected);
         }
@@ -138,14 +153,14 @@ mod tests {
         for (number, text) in [(0, "0"), (7, "7"), (40, "40"), (101, "101"), (505, "505"), (1_234_567, "1234567")]
         {
             let mut out = [0; 7];
-            let mut writer = Writer::new(&mut out);
+            let mut writer = HeadWriter::new(&mut out);
             writer.put_number(number);
             assert_eq!(writer.finish().map(|len| &out[..len]), Ok(text.as_bytes()));
         }
     }
 
     #[test]
-    fn nobody_injects_a_header() {
+    fn injected_headers_are_refused() {
         for header in [
             ("", "v"),
             ("a b", "v"),

@@ -3,7 +3,8 @@
 #[cfg(feature = "alloc")]
 use core::mem::MaybeUninit;
 
-/// XORs `payload` with `key`, whose first byte is for its first one. Returns whether it is ASCII then.
+/// Masks `payload` with `key`, whose first byte is for its first byte. Returns whether the result
+/// is ASCII.
 #[inline(never)]
 pub(super) fn apply<const TEXT: bool>(key: [u8; 4], payload: &mut [u8]) -> bool {
     let mut seen = 0;
@@ -22,13 +23,14 @@ pub(super) fn apply<const TEXT: bool>(key: [u8; 4], payload: &mut [u8]) -> bool 
     seen & 0x8080_8080 == 0
 }
 
-/// Copies `payload` to `out`, which is as long, masked. Returns whether it is ASCII then.
+/// Copies `payload` to `out`, which has the same length, and masks it on the way. Returns whether
+/// the result is ASCII.
 pub(super) fn apply_copy<const TEXT: bool>(key: [u8; 4], payload: &[u8], out: &mut [u8]) -> bool {
     out.copy_from_slice(payload);
     apply::<false>(key, out)
 }
 
-/// Copies `payload` to `out`, which is as long and need not be initialised, masked.
+/// Copies and masks `payload` to `out`, which has the same length, and so initialises `out`.
 #[cfg(feature = "alloc")]
 pub(super) fn fill(key: [u8; 4], payload: &[u8], out: &mut [MaybeUninit<u8>]) {
     for ((out, byte), key) in out.iter_mut().zip(payload).zip(key.iter().cycle()) {
@@ -36,7 +38,7 @@ pub(super) fn fill(key: [u8; 4], payload: &[u8], out: &mut [MaybeUninit<u8>]) {
     }
 }
 
-/// Moves all but the first `distance` bytes of `window` to its start, masked.
+/// Masks all but the first `distance` bytes of `window` and moves them to its start.
 pub(super) fn apply_move(key: [u8; 4], window: &mut [u8], distance: usize) {
     let distance = distance.min(window.len());
     let len = window.len() - distance;

@@ -1,26 +1,26 @@
-//! Masking in safe code that the compiler turns into the widest vector instructions it may use.
+//! Masking in safe code, which the compiler turns into the widest vector instructions of the target.
 //!
-//! What is left behind the last whole step is not a loop: the last bytes of the payload are taken as one more step that
-//! overlaps the one before. They are read before anything is written.
+//! The bytes after the last whole step are not masked in a loop: the last bytes of the payload are one more step,
+//! which overlaps the step before it. They are read before anything is written.
 
 #[cfg(feature = "alloc")]
 use core::mem::MaybeUninit;
 
 use crate::part::sure;
 
-/// Bytes per step: a multiple of 4, so that the phase is the same at each.
+/// Bytes per step: a multiple of 4, so that the key has the same phase in each step.
 const STEP: usize = 64;
 
 /// The top bit of each byte.
 const TOPS: u64 = 0x8080_8080_8080_8080;
 
-/// The key as a word whose lowest byte is for the first byte of payload.
+/// Returns the key as a word whose lowest byte masks the first byte of payload.
 #[inline(always)]
 const fn word(key: [u8; 4]) -> u32 {
     u32::from_le_bytes(key)
 }
 
-/// The key for bytes that begin `len` bytes behind the first.
+/// Returns the key for the byte `len` bytes after the first.
 #[inline(always)]
 const fn turned(key: u32, len: usize) -> u32 {
     // Only the last two bits of the length matter.
@@ -28,14 +28,14 @@ const fn turned(key: u32, len: usize) -> u32 {
     key.rotate_right((len as u32 & 3) * 8)
 }
 
-/// The key twice.
+/// Returns the key twice in one word.
 #[inline(always)]
 const fn twice(key: u32) -> u64 {
-    // Widening.
+    // The casts widen.
     key as u64 | (key as u64) << 32
 }
 
-/// `bytes`, which are `8 * W`, as words.
+/// Returns `bytes`, of which there are `8 * W`, as words.
 #[inline(always)]
 fn load<const W: usize>(bytes: &[u8]) -> [u64; W] {
     let mut words = [0; W];
@@ -45,7 +45,7 @@ fn load<const W: usize>(bytes: &[u8]) -> [u64; W] {
     words
 }
 
-/// Writes `words` to `bytes`, which are `8 * W`.
+/// Writes `words` to `bytes`, of which there are `8 * W`.
 #[inline(always)]
 fn store<const W: usize>(bytes: &mut [u8], words: [u64; W]) {
     for (word, bytes) in words.iter().zip(bytes.chunks_exact_mut(8)) {
@@ -58,13 +58,14 @@ fn xor<const W: usize>(words: [u64; W], mask: u64) -> [u64; W] {
     words.map(|word| word ^ mask)
 }
 
-/// Every bit that is set in one of `words`.
+/// Returns the bits that are set in at least one of `words`.
 #[inline(always)]
 fn union<const W: usize>(words: [u64; W]) -> u64 {
     words.iter().fold(0, |all, word| all | word)
 }
 
-/// Two overlapping steps of `N` bytes, or `W` words, that cover `payload`, which is `N` to `2 * N` bytes long.
+/// Masks `payload`, which is `N` to `2 * N` bytes long, in two overlapping steps of `N` bytes, or `W` words.
+/// Returns whether the result is ASCII.
 #[inline(always)]
 fn two_steps<const N: usize, const W: usize>(key: u32, payload: &mut [u8]) -> bool {
     let len = payload.len();
@@ -83,7 +84,7 @@ fn two_steps<const N: usize, const W: usize>(key: u32, payload: &mut [u8]) -> bo
     (union(first) | union(last)) & TOPS == 0
 }
 
-/// [`two_steps`] of 4 bytes.
+/// Masks 4 to 8 bytes as [`two_steps`] does, in two overlapping halves.
 #[inline(always)]
 fn two_halves(key: u32, payload: &mut [u8]) -> bool {
     let len = payload.len();
@@ -102,13 +103,14 @@ fn two_halves(key: u32, payload: &mut [u8]) -> bool {
     u64::from(first | last) & TOPS == 0
 }
 
-/// XORs `payload` with `key`, whose first byte is for its first one; whether it is ASCII then, which is found out in any case.
+/// Masks `payload` with `key`, whose first byte is for its first byte. Returns whether the result is ASCII,
+/// whatever `TEXT` is.
 #[inline(always)]
 pub(super) fn apply<const TEXT: bool>(key: [u8; 4], payload: &mut [u8]) -> bool {
     if payload.len() < 2 * STEP { apply_short(key, payload) } else { apply_long(key, payload) }
 }
 
-/// [`apply`] to fewer than two [`STEP`]s.
+/// Masks fewer than two [`STEP`]s; see [`apply`].
 #[inline]
 fn apply_short(key: [u8; 4], payload: &mut [u8]) -> bool {
     let word = word(key);
@@ -129,7 +131,7 @@ fn apply_short(key: [u8; 4], payload: &mut [u8]) -> bool {
     }
 }
 
-/// [`apply`] to [`STEP`] bytes or more.
+/// Masks [`STEP`] bytes or more; see [`apply`].
 #[inline(never)]
 fn apply_long(key: [u8; 4], payload: &mut [u8]) -> bool {
     let key = word(key);
@@ -153,7 +155,8 @@ fn apply_long(key: [u8; 4], payload: &mut [u8]) -> bool {
     union(seen) & TOPS == 0
 }
 
-/// Masks from `payload` to `out` of the same length; whether that is ASCII then, if `TEXT` asks for that.
+/// Copies `payload` to `out`, which has the same length, and masks it on the way. Returns whether the result is
+/// ASCII if `TEXT` is set, otherwise `false`.
 pub(super) fn apply_copy<const TEXT: bool>(key: [u8; 4], payload: &[u8], out: &mut [u8]) -> bool {
     let len = payload.len();
     let Some(last) = payload.last_chunk::<STEP>() else {
@@ -176,7 +179,7 @@ pub(super) fn apply_copy<const TEXT: bool>(key: [u8; 4], payload: &[u8], out: &m
     TEXT && (seen | union(last)) & TOPS == 0
 }
 
-/// [`apply_copy`] to where nothing is yet; afterwards as much of it is initialised.
+/// Copies and masks `payload` to `out`, and so initialises as many bytes of `out`.
 #[cfg(feature = "alloc")]
 pub(super) fn fill(key: [u8; 4], payload: &[u8], out: &mut [MaybeUninit<u8>]) {
     for (out, bytes) in out.chunks_mut(4).zip(payload.chunks(4)) {
@@ -186,12 +189,12 @@ pub(super) fn fill(key: [u8; 4], payload: &[u8], out: &mut [MaybeUninit<u8>]) {
     }
 }
 
-/// Moves all but the first `distance` bytes of `window` to its start, masked.
+/// Masks all but the first `distance` bytes of `window` and moves them to its start.
 pub(super) fn apply_move(key: [u8; 4], window: &mut [u8], distance: usize) {
     let word = word(key);
     let len = window.len().saturating_sub(distance);
     let mut done = 0;
-    // Each step reads all its bytes before it writes one, and none that an earlier step has written.
+    // Each step reads all its bytes before it writes one, and reads no byte that an earlier step has written.
     while let Some(from) = window.get(distance + done..).and_then(<[u8]>::first_chunk::<STEP>) {
         let words = xor(load::<8>(from), twice(word));
         if let Some(to) = window.get_mut(done..).and_then(<[u8]>::first_chunk_mut::<STEP>) {

@@ -1,7 +1,39 @@
-//! Masking in vectors: one way through the bytes, whatever a vector is.
+//! Masking in vectors: one kernel, generic over the width of a vector.
 //!
-//! The last bytes of a payload are not a loop of their own: they are one more vector that overlaps the one before. It is
-//! read before anything is written, so that a payload may lie where it goes.
+//! # Theory of operation
+//!
+//! Masking XORs byte `i` of a payload with byte `i % 4` of the key. The length of a vector is a multiple of 4, so
+//! a vector that repeats the key fits every vector of the payload. Three questions remain: the bytes after the
+//! last whole vector, the order of reads and writes, and the choice of the width.
+//!
+//! *The rest.* Most payloads are short, and a loop over their last bytes would cost more than the vectors before
+//! it. The last bytes are therefore masked as one more vector, which ends where the payload ends and overlaps the
+//! vector before it. It is read before anything is written, so the bytes in the overlap are masked once and
+//! written twice. It begins at any offset, so its key is rotated to fit ([`rotated`]).
+//!
+//! *The shapes.* By its length, a payload is masked in one of four ways:
+//!
+//! - [`single`]: one vector.
+//! - [`first_and_last`]: the first `N` and the last `N` vectors. They may overlap, so they cover any length from
+//!   `N` to `2 * N` vectors, without a loop. All reads come before all writes.
+//! - [`stream`]: any length from one vector on. It holds the last vector in a register, loops over the payload in
+//!   groups of four vectors, then one by one, and writes the last vector at the end. From 512 bytes on it first
+//!   masks one to two cache lines by themselves, so that the writes of the loop are aligned to cache lines.
+//! - Byte by byte, for less than 4 bytes. From 4 bytes on, a `u32` or a `u64` is the vector ([`word`]).
+//!
+//! *Reads and writes.* The payload stays in place (`to == from`), is copied (no overlap), or moves down (`to < from`).
+//! In each case a byte is read before it is overwritten: `first_and_last` reads everything first, and `stream` goes
+//! upwards, where a write at or below the address of its read meets only bytes that have been read. A move up is not
+//! allowed.
+//!
+//! *ASCII.* With `TEXT`, the masked vectors are combined by OR. The payload is ASCII if no byte of the result has
+//! its top bit set. `stream` combines into four registers: one would be a chain of dependencies longer than the
+//! loop's other work.
+//!
+//! *The width.* [`mask`] handles up to two baseline vectors inline, since most payloads are so short and a call
+//! would cost more than the masking. [`mask_longer`] is a call. On x86-64 it chooses among SSE2, AVX2 and AVX-512
+//! by `width`, which is detected once; other targets have only their baseline. AVX-512 is used from the length on
+//! at which it is faster than AVX2.
 
 #![allow(unsafe_code)]
 #![allow(
@@ -26,58 +58,61 @@ mod word;
 #[cfg(feature = "alloc")]
 use core::mem::MaybeUninit;
 
-/// What every processor of the target has; without it this module is not used.
+/// The vector that every processor of the target has. This module is compiled only for targets that have one.
 #[cfg(target_arch = "x86_64")]
 type Baseline = core::arch::x86_64::__m128i;
-/// What every processor of the target has; without it this module is not used.
+/// The vector that every processor of the target has. This module is compiled only for targets that have one.
 #[cfg(target_arch = "aarch64")]
 type Baseline = core::arch::aarch64::uint8x16_t;
-/// What every processor of the target has; without it this module is not used.
+/// The vector that every processor of the target has. This module is compiled only for targets that have one.
 #[cfg(target_arch = "wasm32")]
 type Baseline = core::arch::wasm32::v128;
 
-/// Fewer bytes than a vector are masked in words.
+/// The shortest payload that is masked in vectors; shorter ones are masked in words.
 const LEAST: usize = Baseline::LEN;
 
-/// XORs `payload` with `key`, whose first byte is for its first one; whether it is ASCII then, if `TEXT` asks for that.
+/// Masks `payload` with `key`, whose first byte is for its first byte. Returns whether the result is ASCII if
+/// `TEXT` is set, otherwise an unspecified value.
 #[inline(always)]
 pub(super) fn apply<const TEXT: bool>(key: [u8; 4], payload: &mut [u8]) -> bool {
     let at = payload.as_mut_ptr();
-    // SAFETY: these bytes are lent to us.
+    // SAFETY: the slice is borrowed mutably and has this many bytes.
     unsafe { mask::<TEXT, true>(key, at, at, payload.len()) }
 }
 
-/// Masks from `payload` to `out`, as many bytes as both have; whether these are ASCII then, if `TEXT` asks for that.
+/// Copies the bytes that `payload` and `out` both have room for, masked. Returns whether the result is ASCII if
+/// `TEXT` is set.
 #[inline(always)]
 pub(super) fn apply_copy<const TEXT: bool>(key: [u8; 4], payload: &[u8], out: &mut [u8]) -> bool {
-    // SAFETY: both have so many bytes.
+    // SAFETY: the length is that of the shorter slice.
     unsafe { mask::<TEXT, false>(key, payload.as_ptr(), out.as_mut_ptr(), payload.len().min(out.len())) }
 }
 
-/// [`apply_copy`] to where nothing is yet; afterwards as much of it is initialised.
+/// Copies and masks `payload` to `out`, and so initialises as many bytes of `out`.
 #[cfg(feature = "alloc")]
 #[inline(always)]
 pub(super) fn fill(key: [u8; 4], payload: &[u8], out: &mut [MaybeUninit<u8>]) {
-    // SAFETY: both have so many bytes.
+    // SAFETY: the length is that of the shorter slice.
     unsafe { mask::<false, false>(key, payload.as_ptr(), out.as_mut_ptr().cast(), payload.len().min(out.len())) };
 }
 
-/// Moves all but the first `distance` bytes of `window` to its start, masked.
+/// Masks all but the first `distance` bytes of `window` and moves them to its start.
 #[inline(always)]
 pub(super) fn apply_move(key: [u8; 4], window: &mut [u8], distance: usize) {
     let len = window.len().saturating_sub(distance);
     let to = window.as_mut_ptr();
-    // SAFETY: if there are bytes from `distance` on, they are in the window.
+    // SAFETY: `distance + len <= window.len()` unless `len` is 0.
     unsafe { mask::<false, false>(key, to.wrapping_add(distance), to, len) };
 }
 
-/// Masks `len` bytes, whose place is that of [`ends`] and [`all`]; whether what has become of them is ASCII, if `TEXT` asks
-/// for that. With `EXACT`, as many bytes as a vector has are one step instead of two that overlap completely; where bytes are
-/// copied that makes callers longer, and slower.
+/// Masks `len` bytes from `from` to `to`. Returns whether the result is ASCII if `TEXT` is set.
+///
+/// With `EXACT`, a payload as long as one vector is masked as one instead of two that overlap completely. Callers
+/// that copy leave it out: the additional branch makes them longer and slower.
 ///
 /// # Safety
 ///
-/// So many bytes at `from` can be read and at `to` be written, which does not lie behind `from` where they overlap.
+/// `len` bytes at `from` can be read and `len` bytes at `to` can be written. Where the two overlap, `to <= from`.
 #[inline(always)]
 unsafe fn mask<const TEXT: bool, const EXACT: bool>(
     key: [u8; 4],
@@ -86,20 +121,21 @@ unsafe fn mask<const TEXT: bool, const EXACT: bool>(
     len: usize,
 ) -> bool {
     let word = u32::from_le_bytes(key);
-    // SAFETY: every processor of the target can; the lengths are compared, the rest is the caller's promise.
+    // SAFETY: every processor of the target has the baseline; the lengths are compared; the rest is the caller's
+    // promise.
     unsafe {
         if len > 2 * LEAST {
             mask_longer::<TEXT>(word, from, to, len)
         } else if EXACT && len == LEAST {
-            one::<Baseline, TEXT>(word, from, to)
+            single::<Baseline, TEXT>(word, from, to)
         } else if len >= LEAST {
-            ends::<Baseline, 1, TEXT>(word, from, to, len)
+            first_and_last::<Baseline, 1, TEXT>(word, from, to, len)
         } else if EXACT && len == 8 {
-            one::<u64, TEXT>(word, from, to)
+            single::<u64, TEXT>(word, from, to)
         } else if len >= 8 {
-            ends::<u64, 1, TEXT>(word, from, to, len)
+            first_and_last::<u64, 1, TEXT>(word, from, to, len)
         } else if len >= 4 {
-            ends::<u32, 1, TEXT>(word, from, to, len)
+            first_and_last::<u32, 1, TEXT>(word, from, to, len)
         } else {
             let mut seen = 0;
             for (i, key) in key.into_iter().enumerate().take(len) {
@@ -112,17 +148,18 @@ unsafe fn mask<const TEXT: bool, const EXACT: bool>(
     }
 }
 
-/// [`mask`] of more than two vectors.
+/// Masks more than two baseline vectors; see [`mask`].
 ///
 /// # Safety
 ///
-/// [`mask`]'s.
+/// As for [`mask`].
 #[inline(never)]
 unsafe fn mask_longer<const TEXT: bool>(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
-    // SAFETY: every processor of the target can, or is asked; the lengths are compared, the rest is the caller's promise.
+    // SAFETY: every processor of the target has the baseline, and wider vectors are used only if the processor was
+    // found to have them; the lengths are compared; the rest is the caller's promise.
     unsafe {
         if len <= 4 * LEAST {
-            return ends::<Baseline, 2, TEXT>(key, from, to, len);
+            return first_and_last::<Baseline, 2, TEXT>(key, from, to, len);
         }
         #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
         if len >= avx512::WORTH_IT && width::widest() == width::AVX512 {
@@ -131,132 +168,144 @@ unsafe fn mask_longer<const TEXT: bool>(key: u32, from: *const u8, to: *mut u8, 
         #[cfg(all(target_arch = "x86_64", feature = "std"))]
         match width::widest() {
             width::AVX2.. => return avx2::mask::<TEXT>(key, from, to, len),
-            width::UNKNOWN => return ask_and_mask::<TEXT>(key, from, to, len),
+            width::UNKNOWN => return detect_and_mask::<TEXT>(key, from, to, len),
             width::BASELINE => {}
         }
         mask_in_baseline::<TEXT>(key, from, to, len)
     }
 }
 
-/// [`mask_longer`] of more than four vectors, if there are none that are wider.
+/// Masks more than four baseline vectors where the processor has no wider ones; see [`mask`].
 ///
 /// # Safety
 ///
-/// [`mask`]'s.
+/// As for [`mask`].
 #[inline(never)]
 unsafe fn mask_in_baseline<const TEXT: bool>(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
-    // SAFETY: every processor of the target can; the lengths are compared, the rest is the caller's promise.
+    // SAFETY: every processor of the target has the baseline; the lengths are compared; the rest is the caller's
+    // promise.
     unsafe {
         if len <= 8 * LEAST {
-            return ends::<Baseline, 4, TEXT>(key, from, to, len);
+            return first_and_last::<Baseline, 4, TEXT>(key, from, to, len);
         }
-        all::<Baseline, 4, TEXT>(key, from, to, len)
+        stream::<Baseline, 4, TEXT>(key, from, to, len)
     }
 }
 
-/// [`mask_longer`] when nobody knows yet what the processor has: out of the way of all that come later.
+/// Detects the width of the processor's vectors, then masks as [`mask_longer`] does. Cold: it runs once.
 ///
 /// # Safety
 ///
-/// [`mask`]'s.
+/// As for [`mask`].
 #[cfg(all(target_arch = "x86_64", feature = "std"))]
 #[cold]
 #[inline(never)]
-unsafe fn ask_and_mask<const TEXT: bool>(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
-    width::ask();
+unsafe fn detect_and_mask<const TEXT: bool>(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
+    width::detect();
     // SAFETY: the caller's promise.
     unsafe { mask_longer::<TEXT>(key, from, to, len) }
 }
 
-/// Bytes in one register.
+/// A run of bytes in one register.
 trait Vector: Copy {
-    /// Bytes per vector: a multiple of 4, so that the phase is the same at each.
+    /// Bytes per vector: a multiple of 4, so that the key has the same phase in each vector.
     const LEN: usize;
 
-    /// The key over and over, its first byte for the vector's first.
+    /// Returns the key repeated, with its first byte in the first byte of the vector.
     ///
     /// # Safety
     ///
-    /// The processor has what this vector is made of.
+    /// The processor has the instructions of this vector.
     unsafe fn splat(key: u32) -> Self;
 
-    /// [`splat`](Self::splat) of the key for bytes that begin `len` bytes behind the first.
+    /// Returns the [`splat`](Self::splat) of the key for the byte `len` bytes after the first.
     ///
     /// # Safety
     ///
-    /// [`splat`](Self::splat)'s.
+    /// As for [`splat`](Self::splat).
     #[inline(always)]
-    unsafe fn splat_turned(key: u32, len: usize) -> Self {
+    unsafe fn splat_rotated(key: u32, len: usize) -> Self {
         // SAFETY: the caller's promise.
-        unsafe { Self::splat(turned(key, len)) }
+        unsafe { Self::splat(rotated(key, len)) }
     }
 
+    /// Reads a vector; the address need not be aligned.
+    ///
     /// # Safety
     ///
-    /// [`splat`](Self::splat)'s, and [`LEN`](Self::LEN) bytes at `from` can be read.
+    /// As for [`splat`](Self::splat), and [`LEN`](Self::LEN) bytes at `from` can be read.
     unsafe fn load(from: *const u8) -> Self;
 
+    /// Writes the vector; the address need not be aligned.
+    ///
     /// # Safety
     ///
-    /// [`splat`](Self::splat)'s, and [`LEN`](Self::LEN) bytes at `to` can be written.
+    /// As for [`splat`](Self::splat), and [`LEN`](Self::LEN) bytes at `to` can be written.
     unsafe fn store(self, to: *mut u8);
 
+    /// Returns the XOR of two vectors.
+    ///
     /// # Safety
     ///
-    /// [`splat`](Self::splat)'s.
+    /// As for [`splat`](Self::splat).
     unsafe fn xor(self, other: Self) -> Self;
 
+    /// Returns the OR of two vectors.
+    ///
     /// # Safety
     ///
-    /// [`splat`](Self::splat)'s.
+    /// As for [`splat`](Self::splat).
     unsafe fn or(self, other: Self) -> Self;
 
-    /// Whether no byte has its top bit set.
+    /// Returns whether no byte has its top bit set.
     ///
     /// # Safety
     ///
-    /// [`splat`](Self::splat)'s.
+    /// As for [`splat`](Self::splat).
     unsafe fn is_ascii(self) -> bool;
 }
 
-/// The key for bytes that begin `len` bytes behind the first.
+/// Returns the key for the byte `len` bytes after the first.
 #[inline(always)]
-const fn turned(key: u32, len: usize) -> u32 {
+const fn rotated(key: u32, len: usize) -> u32 {
     // Only the last two bits of the length matter.
     #[allow(clippy::cast_possible_truncation)]
     key.rotate_right((len as u32 & 3) * 8)
 }
 
-/// Masks `len` bytes, which are `N` to `2 * N` vectors; whether what has become of them is ASCII.
+/// Masks `len` bytes, which are `N` to `2 * N` vectors. Returns whether the result is ASCII if `TEXT` is set.
+///
+/// All bytes are read before any is written, so they may stay in place, move down or be copied.
 ///
 /// They may stay where they are, move down or be copied: all are read before any is written.
 ///
 /// # Safety
 ///
-/// [`Vector::splat`]'s, the length is as said, `from` can be read and `to` be written as far.
+/// As for [`Vector::splat`]; `N * V::LEN <= len <= 2 * N * V::LEN`; `len` bytes at `from` can be read and `len`
+/// bytes at `to` can be written.
 #[inline(always)]
-unsafe fn ends<V: Vector, const N: usize, const TEXT: bool>(
+unsafe fn first_and_last<V: Vector, const N: usize, const TEXT: bool>(
     key: u32,
     from: *const u8,
     to: *mut u8,
     len: usize,
 ) -> bool {
-    let behind = len - N * V::LEN;
-    // SAFETY: the caller's promise, here and below.
-    let (first_key, last_key) = unsafe { (V::splat(key), V::splat_turned(key, behind)) };
-    // SAFETY: each reads a vector of the first, then of the last `N`, which all lie within the length.
+    let last_at = len - N * V::LEN;
+    // SAFETY: the caller's promise.
+    let (first_key, last_key) = unsafe { (V::splat(key), V::splat_rotated(key, last_at)) };
+    // SAFETY: each load reads one of the first or of the last `N` vectors, which all lie within `len`.
     let (first, last) = unsafe {
         (
             core::array::from_fn::<V, N, _>(|i| V::load(from.add(i * V::LEN)).xor(first_key)),
-            core::array::from_fn::<V, N, _>(|i| V::load(from.add(behind + i * V::LEN)).xor(last_key)),
+            core::array::from_fn::<V, N, _>(|i| V::load(from.add(last_at + i * V::LEN)).xor(last_key)),
         )
     };
     let mut seen = first[0];
     for i in 0..N {
-        // SAFETY: where it was read from, in the other place.
+        // SAFETY: the offset of the load, relative to `to`.
         unsafe {
             first[i].store(to.add(i * V::LEN));
-            last[i].store(to.add(behind + i * V::LEN));
+            last[i].store(to.add(last_at + i * V::LEN));
             if TEXT {
                 seen = seen.or(first[i]).or(last[i]);
             }
@@ -266,13 +315,13 @@ unsafe fn ends<V: Vector, const N: usize, const TEXT: bool>(
     TEXT && unsafe { seen.is_ascii() }
 }
 
-/// Masks as many bytes as a vector has; whether what has become of them is ASCII.
+/// Masks as many bytes as a vector has. Returns whether the result is ASCII if `TEXT` is set.
 ///
 /// # Safety
 ///
-/// [`Vector::splat`]'s, and so many bytes at `from` can be read and at `to` be written.
+/// As for [`Vector::splat`], and `V::LEN` bytes at `from` can be read and at `to` be written.
 #[inline(always)]
-unsafe fn one<V: Vector, const TEXT: bool>(key: u32, from: *const u8, to: *mut u8) -> bool {
+unsafe fn single<V: Vector, const TEXT: bool>(key: u32, from: *const u8, to: *mut u8) -> bool {
     // SAFETY: the caller's promise.
     unsafe {
         let masked = V::load(from).xor(V::splat(key));
@@ -281,41 +330,46 @@ unsafe fn one<V: Vector, const TEXT: bool>(key: u32, from: *const u8, to: *mut u
     }
 }
 
-/// Masks `len` bytes, one vector or more, of which `N` fill a cache line; whether what has become of them is ASCII.
+/// Masks `len` bytes, at least one vector; `N` vectors fill a cache line. Returns whether the result is ASCII if
+/// `TEXT` is set.
+///
+/// The bytes may stay in place, move down or be copied: no write reaches a byte that is still to be read.
 ///
 /// They may stay where they are, move down or be copied: what is written is never still to be read.
 ///
 /// # Safety
 ///
-/// As [`ends`]', and `to` does not lie behind `from` where they overlap.
+/// As for [`Vector::splat`]; `V::LEN <= len`; `len` bytes at `from` can be read and `len` bytes at `to` can be
+/// written. Where the two overlap, `to <= from`.
 #[inline(always)]
-unsafe fn all<V: Vector, const N: usize, const TEXT: bool>(
+unsafe fn stream<V: Vector, const N: usize, const TEXT: bool>(
     key: u32,
     from: *const u8,
     to: *mut u8,
     len: usize,
 ) -> bool {
-    // From here on it pays to write a cache line after the other.
+    // The length from which aligning the writes to cache lines saves more than it costs.
     const ALIGNED: usize = 512;
     let line = N * V::LEN;
-    let behind_line = to.addr() & (line - 1);
-    let head = if len < ALIGNED || behind_line == 0 { 0 } else { 2 * line - behind_line };
-    // SAFETY: the head is one to two lines long.
-    let ascii = head == 0 || unsafe { ends::<V, N, TEXT>(key, from, to, head) };
-    // SAFETY: the head is within the length.
-    let (key, from, to, len) = unsafe { (turned(key, head), from.add(head), to.add(head), len - head) };
-    let behind = len - V::LEN;
-    // SAFETY: the last vector, within the length.
-    let last = unsafe { V::load(from.add(behind)).xor(V::splat_turned(key, behind)) };
+    let past_line = to.addr() & (line - 1);
+    let head = if len < ALIGNED || past_line == 0 { 0 } else { 2 * line - past_line };
+    // SAFETY: the head is one to two lines long, and shorter than `len`.
+    let ascii = head == 0 || unsafe { first_and_last::<V, N, TEXT>(key, from, to, head) };
+    // SAFETY: the head is shorter than `len`.
+    let (key, from, to, len) = unsafe { (rotated(key, head), from.add(head), to.add(head), len - head) };
+    let last_at = len - V::LEN;
+    // SAFETY: the last vector lies within `len`.
+    let last = unsafe { V::load(from.add(last_at)).xor(V::splat_rotated(key, last_at)) };
     // SAFETY: the caller's promise.
     let key = unsafe { V::splat(key) };
-    // Each of its own: one for all would be a chain that is longer than the loop's other work.
+    // One register for each vector of a group: a single one would be a chain of dependencies longer than the
+    // loop's other work.
     let mut seen = [last; 4];
     let (mut from, mut at) = (from, to);
-    // SAFETY: within the length.
+    // SAFETY: the end of the output.
     let end = unsafe { to.add(len) };
     while end.addr() - at.addr() >= 4 * V::LEN {
-        // SAFETY: four vectors more are within the length.
+        // SAFETY: four more vectors lie within `len`.
         unsafe {
             for (i, seen) in seen.iter_mut().enumerate() {
                 let vector = V::load(from.add(i * V::LEN)).xor(key);
@@ -329,7 +383,7 @@ unsafe fn all<V: Vector, const N: usize, const TEXT: bool>(
         }
     }
     while end.addr() - at.addr() >= V::LEN {
-        // SAFETY: one vector more is within the length.
+        // SAFETY: one more vector lies within `len`.
         unsafe {
             let vector = V::load(from).xor(key);
             vector.store(at);
@@ -340,9 +394,9 @@ unsafe fn all<V: Vector, const N: usize, const TEXT: bool>(
             at = at.add(V::LEN);
         }
     }
-    // SAFETY: where it was read from, in the other place.
+    // SAFETY: the offset of the load, relative to `to`.
     unsafe {
-        last.store(to.add(behind));
+        last.store(to.add(last_at));
         TEXT && ascii & seen[0].or(seen[1]).or(seen[2].or(seen[3])).is_ascii()
     }
 }
@@ -356,29 +410,29 @@ mod tests {
 
     type Kernel = unsafe fn(u32, *const u8, *mut u8, usize) -> bool;
 
-    /// A way, whether this processor has it, and the length from which on it is used.
-    struct Way {
+    /// A kernel with the condition and the least length for its use.
+    struct KernelUse {
         least: usize,
-        is_there: fn() -> bool,
+        is_available: fn() -> bool,
         kernel: Kernel,
     }
 
-    const WAYS: &[Way] = &[
-        Way { least: LEAST, is_there: || true, kernel: all::<Baseline, 4, true> },
+    const KERNELS: &[KernelUse] = &[
+        KernelUse { least: LEAST, is_available: || true, kernel: stream::<Baseline, 4, true> },
         #[cfg(all(target_arch = "x86_64", feature = "std"))]
-        Way { least: 64, is_there: avx2::is_there, kernel: avx2::mask::<true> },
+        KernelUse { least: 64, is_available: avx2::is_available, kernel: avx2::mask::<true> },
         #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
-        Way { least: avx512::WORTH_IT, is_there: avx512::is_there, kernel: avx512::mask::<true> },
+        KernelUse { least: avx512::WORTH_IT, is_available: avx512::is_available, kernel: avx512::mask::<true> },
     ];
 
-    /// What is masked of `from[offset..]` by either way, and whether both find it ASCII.
+    /// Checks that `kernel` masks `from[offset..]` as the portable code does, and finds it ASCII or not alike.
     fn check(kernel: Kernel, from: &[u8], offset: usize) {
         let key = [0x37, 0x7A, 0x21, 0x3D];
         let mut expected = from.to_vec();
         let ascii = portable::apply::<true>(key, &mut expected[offset..]);
         let mut masked = from.to_vec();
         let at = masked[offset..].as_mut_ptr();
-        // SAFETY: these bytes are ours, and the kernel is for this processor and length.
+        // SAFETY: the bytes are owned, and the caller has checked the processor and the length.
         let found = unsafe { kernel(u32::from_le_bytes(key), at, at, from.len() - offset) };
         assert_eq!(found, ascii);
         assert_eq!(masked, expected);
@@ -386,7 +440,7 @@ mod tests {
 
     #[test]
     fn every_width_agrees_with_the_portable_code() {
-        for &Way { least, kernel, .. } in WAYS.iter().filter(|way| (way.is_there)()) {
+        for &KernelUse { least, kernel, .. } in KERNELS.iter().filter(|kernel| (kernel.is_available)()) {
             for len in (least..least + 300).chain([4_095, 4_096, 4_099, 20_000]) {
                 for offset in [0, 1, 31, 33, 63] {
                     let mut bytes: Vec<u8> =

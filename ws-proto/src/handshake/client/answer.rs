@@ -2,7 +2,7 @@ use core::fmt;
 
 use super::{
     super::{Fields, HandshakeError, head::ResponseHead},
-    negotiate::{Acceptance, Facts, Offer},
+    negotiate::{Acceptance, Offer, ResponseFacts},
 };
 use crate::{
     config::Config,
@@ -12,12 +12,12 @@ use crate::{
     time::Instant,
 };
 
-/// What a server answers.
+/// The answer of a server.
 #[derive(Clone, Debug)]
 pub enum Answer<'h, 'a> {
     /// The connection is open.
     Open(Response<'h, 'a>),
-    /// Any status but 101: nothing is open. What the status means is HTTP's matter.
+    /// The server refused: any status but 101. Its meaning is a matter of HTTP.
     Refused(Refusal<'h>),
 }
 
@@ -29,31 +29,32 @@ pub struct Response<'h, 'a> {
 }
 
 impl<'h, 'a> Response<'h, 'a> {
-    /// The subprotocol that the server has chosen, as it stands in the request; `None` if it has chosen none.
+    /// Returns the subprotocol that the server has chosen, as the request spells it, or `None` if it has chosen
+    /// none.
     #[must_use]
     pub const fn subprotocol(&self) -> Option<&'a str> {
         self.acceptance.subprotocol()
     }
 
-    /// What the endpoint has to know of the negotiation, for hosts that make it themselves.
+    /// Returns the result of the negotiation, for hosts that create the endpoint themselves.
     #[must_use]
     pub const fn negotiated(&self) -> Negotiated {
         self.acceptance.negotiated()
     }
 
-    /// The value of the first field line called `name`, in whatever case.
+    /// Returns the value of the first field line called `name`, in any case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'h [u8]> {
         self.fields.value(name)
     }
 
-    /// All field lines.
+    /// Returns all field lines.
     #[must_use]
     pub const fn headers(&self) -> Fields<'h> {
         self.fields
     }
 
-    /// The endpoint of the connection.
+    /// Creates the endpoint of the connection, on the stream that follows the response.
     #[must_use]
     pub fn open<E: Entropy>(&self, role: Client<E>, config: &Config, now: Instant) -> Endpoint<Client<E>> {
         self.acceptance.open(role, config, now)
@@ -69,25 +70,25 @@ pub struct Refusal<'h> {
 }
 
 impl<'h> Refusal<'h> {
-    /// The status: 200–999, though HTTP has none above 599.
+    /// Returns the status: 200–999, though HTTP has none above 599.
     #[must_use]
     pub const fn status(&self) -> u16 {
         self.status
     }
 
-    /// The server's words for the status; often empty, never to be relied on.
+    /// Returns the server's phrase for the status. It is often empty; do not rely on it.
     #[must_use]
     pub const fn reason(&self) -> &'h [u8] {
         self.reason
     }
 
-    /// The value of the first field line called `name`, in whatever case.
+    /// Returns the value of the first field line called `name`, in any case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'h [u8]> {
         self.fields.value(name)
     }
 
-    /// All field lines.
+    /// Returns all field lines.
     #[must_use]
     pub const fn headers(&self) -> Fields<'h> {
         self.fields
@@ -100,11 +101,14 @@ impl fmt::Debug for Refusal<'_> {
     }
 }
 
-/// Parses a head, and gathers what an answer needs of it.
-pub(super) fn read(head: &[u8]) -> Result<ResponseHead<'_, Result<Facts<'_>, HandshakeError>>, HandshakeError> {
-    ResponseHead::parse(head, |lines| Facts::gather(lines.iter().map(|line| (line.name, line.value))))
+/// Parses a head and gathers the facts that an answer needs.
+pub(super) fn read(
+    head: &[u8],
+) -> Result<ResponseHead<'_, Result<ResponseFacts<'_>, HandshakeError>>, HandshakeError> {
+    ResponseHead::parse(head, |lines| ResponseFacts::gather(lines.iter().map(|line| (line.name, line.value))))
 }
 
+/// Parses the final head: a response that opens the connection, or a refusal.
 pub(super) fn parse<'h, 'a>(head: &'h [u8], offer: &Offer<'a>) -> Result<Answer<'h, 'a>, HandshakeError> {
     let ResponseHead { version, status, reason, fields, found } = read(head)?;
     if !offer.is_accepted(version, status)? {

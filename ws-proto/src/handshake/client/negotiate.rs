@@ -1,5 +1,5 @@
-//! Negotiating for another HTTP library, which sends the request and parses the answer; and all that an offer and its
-//! answer consist of, however they travel.
+//! Negotiation for another HTTP library, which sends the request and parses the answer, and the parts of an offer
+//! and its answer that do not depend on who sends them.
 
 use core::fmt;
 
@@ -9,10 +9,10 @@ use super::{
         field::{Once, list_names, trim},
         head::HttpVersion,
         key,
-        write::Writer,
+        write::HeadWriter,
     },
     Request,
-    value::{Field, FieldValue},
+    value::{FieldValue, RequestField},
 };
 use crate::{
     config::Config,
@@ -23,10 +23,11 @@ use crate::{
     utf8::to_str,
 };
 
-/// The fields of a request for a WebSocket, for an HTTP library to send, and the check of the answer.
+/// An offer to open a WebSocket: the fields of a request, for an HTTP library to send, and the check of the
+/// answer.
 ///
-/// The twin of [`server::negotiate`](crate::server::negotiate()). The host and the resource of the [`Request`] are not
-/// looked at: the HTTP library sends its own.
+/// The counterpart of [`server::negotiate`](crate::server::negotiate()). The host and the resource of the
+/// [`Request`] are not used: the HTTP library sends its own.
 ///
 /// ```
 /// use ws_proto::{Client, Config, EntropyError, Instant, State};
@@ -62,52 +63,52 @@ use crate::{
 #[derive(Clone, Copy)]
 pub struct Offer<'a> {
     request: Request<'a>,
-    /// `None`: an extended CONNECT, which has no key.
+    /// The key; `None` for an extended CONNECT, which has none.
     key: Option<[u8; key::KEY_LEN]>,
 }
 
 impl<'a> Offer<'a> {
-    /// Makes an offer for a GET request of HTTP/1.1.
+    /// Creates an offer for a GET request of HTTP/1.1.
     ///
-    /// `nonce` has to be random, and another one for each connection (RFC 6455 section 4.1).
+    /// `nonce` has to be random, and different for each connection (RFC 6455 section 4.1).
     ///
     /// # Errors
     ///
-    /// The origin, a subprotocol or a further field can't be sent; [`WriteError`] tells which.
+    /// The origin, a subprotocol or a further field cannot be sent; the [`WriteError`] says which.
     pub fn new(request: Request<'a>, nonce: [u8; 16]) -> Result<Self, WriteError> {
         request.check_fields()?;
         Ok(Self { request, key: Some(key::encode(nonce)) })
     }
 
-    /// Makes an offer for an extended CONNECT request of HTTP/2 or HTTP/3 whose `:protocol` is `websocket` (RFC 8441
-    /// section 5, RFC 9220). The server has to have allowed such requests in its settings.
+    /// Creates an offer for an extended CONNECT request of HTTP/2 or HTTP/3 whose `:protocol` is `websocket` (RFC
+    /// 8441 section 5, RFC 9220). The server must have allowed such requests in its settings.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new).
+    /// As for [`new`](Self::new).
     pub fn extended_connect(request: Request<'a>) -> Result<Self, WriteError> {
         request.check_fields()?;
         Ok(Self { request, key: None })
     }
 
-    /// Returns all fields of the request but Host and those that HTTP/2 begins with a colon; those of
+    /// Returns all fields of the request except Host and those that HTTP/2 begins with a colon. Those of
     /// [`Request::headers`] come last.
     ///
-    /// Names of the handshake's own are in small letters, as HTTP/2 asks.
+    /// The names of the handshake's own fields are in small letters, as HTTP/2 requires.
     pub fn fields(&self) -> impl Iterator<Item = (&str, FieldValue<'_>)> {
         self.all_fields().map(|(_, name, value)| (name, value))
     }
 
-    /// Checks the answer: its `status`, and its fields, over which `fields` begins a walk.
+    /// Checks the answer: its `status` and its fields. `fields` returns a new iterator over them.
     ///
-    /// Returns `None` if the server refuses with a status of its choice, which is HTTP's matter. `version` is
-    /// [`Other`](HttpVersion::Other) for HTTP/2 and HTTP/3. Call it for the final response: an interim one (1xx but 101)
-    /// is no answer.
+    /// Returns `None` if the server refuses with a status of its choice, whose meaning is a matter of HTTP.
+    /// `version` is [`Other`](HttpVersion::Other) for HTTP/2 and HTTP/3. Call it for the final response: an
+    /// interim one (1xx except 101) is not an answer.
     ///
     /// # Errors
     ///
-    /// The response claims to open the connection but breaks a rule, is an interim one, or travels over another version
-    /// of HTTP than the offer is for ([`HandshakeError::HttpVersion`]): end the transport.
+    /// The response claims to open the connection but breaks a rule, is an interim one, or travels over another
+    /// version of HTTP than the offer is for ([`HandshakeError::HttpVersion`]): end the transport.
     pub fn check<'h, I: Iterator<Item = (&'h str, &'h [u8])>>(
         &self,
         version: HttpVersion,
@@ -117,10 +118,10 @@ impl<'a> Offer<'a> {
         if !self.is_accepted(version, status)? {
             return Ok(None);
         }
-        Facts::gather(fields())?.accept(self, fields).map(Some)
+        ResponseFacts::gather(fields())?.accept(self, fields).map(Some)
     }
 
-    /// Returns whether a response says that the connection is open.
+    /// Returns whether a response opens the connection.
     pub(super) const fn is_accepted(&self, version: HttpVersion, status: u16) -> Result<bool, HandshakeError> {
         match (version, status, self.key.is_some()) {
             (_, ..100 | 1_000.., _) => Err(HandshakeError::Status),
@@ -130,26 +131,27 @@ impl<'a> Offer<'a> {
             (HttpVersion::Http10, 101, true) => Err(HandshakeError::Http10),
             // RFC 8441 §5: any 2xx.
             (_, 101, true) | (_, 200..300, false) => Ok(true),
-            // An interim response is no answer; HTTP/1.0 has none, and HTTP/2 no 101.
+            // An interim response is not an answer; HTTP/1.0 has none, and HTTP/2 has no 101.
             (_, ..200, _) => Err(HandshakeError::Status),
             _ => Ok(false),
         }
     }
 
     /// Writes the head of a request of HTTP/1.1.
-    pub(super) fn write(&self, writer: &mut Writer<'_>) {
+    pub(super) fn write(&self, writer: &mut HeadWriter<'_>) {
         self.request.write_line_and_host(writer);
         for (name, _, value) in self.all_fields() {
             writer.put(name.as_bytes());
             writer.put(b": ");
-            // A writer takes everything.
+            // The writer counts when it is full, so this cannot fail.
             let _ = value.write(writer);
             writer.put(b"\r\n");
         }
         writer.put(b"\r\n");
     }
 
-    fn all_fields(&self) -> impl Iterator<Item = Field<'_>> {
+    /// Returns all fields except Host.
+    fn all_fields(&self) -> impl Iterator<Item = RequestField<'_>> {
         let text = FieldValue::text;
         let upgrade = self.key.as_ref().map(|key| {
             [
@@ -177,28 +179,29 @@ pub struct Acceptance<'a> {
 }
 
 impl<'a> Acceptance<'a> {
-    /// Returns the subprotocol that the server has chosen, as it stands in the request; `None` if it has chosen none.
+    /// Returns the subprotocol that the server has chosen, as the request spells it, or `None` if it has chosen
+    /// none.
     #[must_use]
     pub const fn subprotocol(&self) -> Option<&'a str> {
         self.subprotocol
     }
 
-    /// Returns the result of the negotiation that the endpoint has to know, for hosts that make it themselves.
+    /// Returns the result of the negotiation, for hosts that create the endpoint themselves.
     #[must_use]
     pub const fn negotiated(&self) -> Negotiated {
         self.negotiated
     }
 
-    /// Returns the endpoint of the connection, on the stream that follows the response.
+    /// Creates the endpoint of the connection, on the stream that follows the response.
     #[must_use]
     pub fn open<E: Entropy>(&self, role: Client<E>, config: &Config, now: Instant) -> Endpoint<Client<E>> {
         Endpoint::new(role, config, self.negotiated, now)
     }
 }
 
-/// The result of one walk over the fields of a response.
+/// The facts found in one pass over the fields of a response.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Facts<'h> {
+pub(super) struct ResponseFacts<'h> {
     upgrade: Once<'h>,
     accept: Once<'h>,
     subprotocol: Once<'h>,
@@ -206,7 +209,8 @@ pub(super) struct Facts<'h> {
     names_extensions: bool,
 }
 
-impl<'h> Facts<'h> {
+impl<'h> ResponseFacts<'h> {
+    /// Gathers the facts from `fields`.
     pub(super) fn gather(fields: impl Iterator<Item = (&'h str, &'h [u8])>) -> Result<Self, HandshakeError> {
         let mut facts = Self::default();
         for (name, value) in fields {
@@ -223,7 +227,7 @@ impl<'h> Facts<'h> {
             10 if is("connection") => {
                 self.names_upgrade |= list_names(value, "upgrade").ok_or(HandshakeError::Connection)?;
             }
-            // §11.3.1: requests only.
+            // §11.3.1: only requests have it.
             17 if is("sec-websocket-key") => return Err(HandshakeError::Key),
             20 if is("sec-websocket-accept") => self.accept.add(value),
             22 if is("sec-websocket-protocol") => self.subprotocol.add(value),
@@ -233,7 +237,8 @@ impl<'h> Facts<'h> {
         Ok(())
     }
 
-    /// Checks all parts of a response that opens the connection (§4.1); `fields` begins another walk over it.
+    /// Checks all parts of a response that opens the connection (§4.1). `fields` returns a new iterator over its
+    /// fields.
     pub(super) fn accept<'a, I: Iterator<Item = (&'h str, &'h [u8])>>(
         &self,
         offer: &Offer<'a>,
@@ -248,6 +253,7 @@ impl<'h> Facts<'h> {
         Ok(Acceptance { subprotocol, negotiated })
     }
 
+    /// Checks Upgrade, Connection and Sec-WebSocket-Accept.
     fn check_upgrade(&self, key: &[u8; key::KEY_LEN]) -> Result<(), HandshakeError> {
         let upgrade = self.upgrade.required(SingleField::Upgrade, HandshakeError::Upgrade)?;
         if !upgrade.eq_ignore_ascii_case(b"websocket") {

@@ -10,11 +10,11 @@ use super::super::{
     extension,
     field::{Once, is_token},
     target::is_resource_name,
-    write::{Writer, check_headers},
+    write::{HeadWriter, check_headers},
 };
-use super::value::{Field, FieldValue};
+use super::value::{FieldValue, RequestField};
 
-/// What a client asks for.
+/// A request of a client for a WebSocket.
 ///
 /// Its parts are checked by [`Handshake::new`](super::Handshake::new).
 ///
@@ -38,7 +38,7 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// A request for `resource` at `host`.
+    /// Creates a request for `resource` at `host`.
     ///
     /// `host` is the value of the field Host: with the port if it is not the scheme's default, an IPv6
     /// address in brackets. `resource` is the URL's path, or `/` if that is empty, and its query, both
@@ -56,40 +56,40 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The origin of the page, if it is a browser that asks; servers may insist on one.
+    /// Sets the origin of the page, for a client that is a browser. Servers may insist on one.
     #[must_use]
     pub const fn origin(self, origin: &'a str) -> Self {
         Self { origin: Some(origin), ..self }
     }
 
-    /// The subprotocols to offer, the favourite first; each a token, and none twice.
+    /// Sets the subprotocols to offer, the favourite first. Each must be a token, and none may come twice.
     #[must_use]
     pub const fn subprotocols(self, subprotocols: &'a [&'a str]) -> Self {
         Self { subprotocols, ..self }
     }
 
-    /// Offers compression as `settings` say (RFC 7692); whether it came to be is in the
-    /// [`Response`](super::Response)'s [`negotiated`](super::Response::negotiated).
+    /// Offers compression by `settings` (RFC 7692). The [`Response`](super::Response)'s
+    /// [`negotiated`](super::Response::negotiated) has the outcome.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub const fn deflate(self, settings: Option<Settings>) -> Self {
         Self { deflate: settings, ..self }
     }
 
-    /// How compression is offered.
+    /// Returns the settings of the offer of compression.
     #[cfg(feature = "deflate")]
     pub(crate) const fn settings(&self) -> Option<Settings> {
         self.deflate
     }
 
-    /// Further fields, in this order and case. Those of the handshake itself, and those that announce a body,
-    /// are refused.
+    /// Sets further fields, in this order and case. Fields of the handshake itself, and those that announce a
+    /// body, are refused.
     #[must_use]
     pub const fn headers(self, headers: &'a [(&'a str, &'a str)]) -> Self {
         Self { headers, ..self }
     }
 
-    /// The subprotocol that the server has chosen.
+    /// Returns the offered subprotocol that the server has chosen.
     pub(super) fn chosen(&self, subprotocol: Once<'_>) -> Result<Option<&'a str>, HandshakeError> {
         let Some(name) = subprotocol.optional(SingleField::Subprotocol)? else {
             return Ok(None);
@@ -98,6 +98,7 @@ impl<'a> Request<'a> {
         offered.copied().map(Some).ok_or(HandshakeError::Subprotocol)
     }
 
+    /// Checks the resource and the host.
     pub(super) fn check_line_and_host(&self) -> Result<(), WriteError> {
         if Authority::parse(self.host).is_none() {
             return Err(WriteError::InvalidHost);
@@ -108,6 +109,7 @@ impl<'a> Request<'a> {
         Ok(())
     }
 
+    /// Checks the other parts.
     pub(super) fn check_fields(&self) -> Result<(), WriteError> {
         if self.origin.is_some_and(|origin| !is_origin(origin)) {
             return Err(WriteError::InvalidOrigin);
@@ -122,7 +124,8 @@ impl<'a> Request<'a> {
         check_headers(self.headers)
     }
 
-    /// What the server's answer to the offered extensions comes to: `fields` name those that it has accepted.
+    /// Checks the server's answer to the offered extensions and returns the result. `fields` name the accepted
+    /// ones.
     pub(super) fn extensions<'h>(
         &self,
         fields: impl Iterator<Item = (&'h str, &'h [u8])>,
@@ -137,20 +140,21 @@ impl<'a> Request<'a> {
             let deflate = super::super::compression::check_answer(settings, answer)?;
             return Ok(negotiated.with_deflate(Some(deflate)));
         }
-        // None has been offered, or more than one has been accepted.
+        // No extension has been offered, or more than one has been accepted.
         let _ = first;
         Err(HandshakeError::Extensions)
     }
 
-    pub(super) fn write_line_and_host(&self, writer: &mut Writer<'_>) {
+    /// Writes the request line and the field Host.
+    pub(super) fn write_line_and_host(&self, writer: &mut HeadWriter<'_>) {
         writer.put(b"GET ");
         writer.put(self.resource.as_bytes());
         writer.put(b" HTTP/1.1\r\n");
         writer.put_field("Host", self.host.as_bytes());
     }
 
-    /// Returns the fields that depend on what is asked for.
-    pub(super) fn fields(&self) -> impl Iterator<Item = Field<'_>> {
+    /// Returns the fields that depend on the request.
+    pub(super) fn fields(&self) -> impl Iterator<Item = RequestField<'_>> {
         let subprotocols = self.subprotocols.split_first().map(|(first, others)| {
             ("Sec-WebSocket-Protocol", "sec-websocket-protocol", FieldValue::list(first, others))
         });
@@ -172,7 +176,7 @@ impl fmt::Debug for Request<'_> {
     }
 }
 
-/// Visible ASCII: whether it is an origin that the server knows is the server's to say.
+/// Returns whether `origin` is visible ASCII. The server decides whether it is an origin that it knows.
 fn is_origin(origin: &str) -> bool {
     !origin.is_empty() && origin.bytes().all(|byte| byte.is_ascii_graphic())
 }

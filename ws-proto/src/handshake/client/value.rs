@@ -1,40 +1,43 @@
-//! Fields of a request, which are written to a buffer or handed to an HTTP library.
+//! Fields of a request, written to a buffer or passed to an HTTP library.
 
 use core::fmt;
 
-/// A field of a request: its name in the case that RFC 6455 uses, in small letters for HTTP/2, and its value.
-pub(super) type Field<'a> = (&'a str, &'a str, FieldValue<'a>);
+/// A field of a request: its name in the case of RFC 6455, its name in small letters for HTTP/2, and its value.
+pub(super) type RequestField<'a> = (&'a str, &'a str, FieldValue<'a>);
 
 /// The value of a field, as its `Display` writes it.
 #[derive(Clone, Copy)]
-pub struct FieldValue<'a>(Content<'a>);
+pub struct FieldValue<'a>(ValueForm<'a>);
 
 #[derive(Clone, Copy)]
-enum Content<'a> {
-    /// A list whose elements are separated by commas. It has one at least.
+enum ValueForm<'a> {
+    /// A list whose elements are separated by commas, with at least one.
     List(&'a str, &'a [&'a str]),
     #[cfg(feature = "deflate")]
     Deflate(&'a crate::deflate::Settings),
 }
 
 impl<'a> FieldValue<'a> {
+    /// Creates the value of one text.
     pub(super) const fn text(text: &'a str) -> Self {
         Self::list(text, &[])
     }
 
+    /// Creates the value of a list.
     pub(super) const fn list(first: &'a str, others: &'a [&'a str]) -> Self {
-        Self(Content::List(first, others))
+        Self(ValueForm::List(first, others))
     }
 
+    /// Creates the offer of compression by `settings`.
     #[cfg(feature = "deflate")]
     pub(super) const fn deflate(settings: &'a crate::deflate::Settings) -> Self {
-        Self(Content::Deflate(settings))
+        Self(ValueForm::Deflate(settings))
     }
 
-    /// Writes the value without the weight of a formatter where it is text.
+    /// Writes the value; for text, without the cost of a formatter.
     pub(super) fn write(&self, out: &mut impl fmt::Write) -> fmt::Result {
         match self.0 {
-            Content::List(first, others) => {
+            ValueForm::List(first, others) => {
                 out.write_str(first)?;
                 others.iter().try_for_each(|other| {
                     out.write_str(", ")?;
@@ -42,7 +45,7 @@ impl<'a> FieldValue<'a> {
                 })
             }
             #[cfg(feature = "deflate")]
-            Content::Deflate(settings) => write!(out, "{settings}"),
+            ValueForm::Deflate(settings) => write!(out, "{settings}"),
         }
     }
 }

@@ -1,14 +1,14 @@
-//! What a server answers (RFC 6455 section 4.2.2).
+//! The response of a server that accepts (RFC 6455 section 4.2.2).
 
 #[cfg(feature = "alloc")]
 use super::super::write::append;
 use super::super::{
     WriteError, key,
-    write::{Writer, check_headers},
+    write::{HeadWriter, check_headers},
 };
 use crate::{config::Config, endpoint::Endpoint, endpoint::Negotiated, role::Server, time::Instant};
 
-/// What goes into the response that accepts, beyond what every such response has.
+/// The application's part of a response that accepts.
 ///
 /// ```
 /// use ws_proto::server::Accept;
@@ -18,43 +18,43 @@ use crate::{config::Config, endpoint::Endpoint, endpoint::Negotiated, role::Serv
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Accept<'a> {
     pub(super) subprotocol: Option<Subprotocol<'a>>,
-    /// Whether the client chooses the subprotocol.
+    /// Set if the client chooses the subprotocol.
     pub(super) any_subprotocol: bool,
     pub(super) headers: &'a [(&'a str, &'a str)],
     pub(super) negotiated: Negotiated,
 }
 
 impl<'a> Accept<'a> {
-    /// No subprotocol, no further fields.
+    /// Creates an answer without a subprotocol or further fields.
     #[must_use]
     pub const fn new() -> Self {
         Self { subprotocol: None, any_subprotocol: false, headers: &[], negotiated: Negotiated::new() }
     }
 
-    /// The subprotocol to speak, of the same request's [`select`](super::Request::select).
+    /// Sets the subprotocol, from [`select`](super::Request::select) of the same request.
     #[must_use]
     pub const fn subprotocol(self, subprotocol: Option<Subprotocol<'a>>) -> Self {
         Self { subprotocol, ..self }
     }
 
-    /// Speaks whichever subprotocol the client likes best, for servers to which all are alike: echo, relays. Browsers fail a
-    /// connection if they have offered subprotocols and the server chooses none.
+    /// Accepts the client's favourite subprotocol, for servers that treat all alike, such as echo servers and
+    /// relays. Browsers fail a connection if they have offered subprotocols and the server chooses none.
     ///
-    /// For [`Connection`](crate::Connection), which resolves it; with [`Upgrade`] itself pass
+    /// [`Connection`](crate::Connection) makes the choice. With [`Upgrade`] itself, pass
     /// [`Request::favourite`](super::Request::favourite) to [`subprotocol`](Self::subprotocol).
     #[must_use]
     pub const fn any_subprotocol(self) -> Self {
         Self { any_subprotocol: true, ..self }
     }
 
-    /// How messages are compressed, of the same request's [`deflate`](super::Request::deflate).
+    /// Sets the compression of messages, from [`deflate`](super::Request::deflate) of the same request.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub const fn deflate(self, deflate: Option<crate::deflate::Parameters>) -> Self {
         Self { negotiated: self.negotiated.with_deflate(deflate), ..self }
     }
 
-    /// Further fields, in this order. Those of the handshake itself, and those that announce a body, are
+    /// Sets further fields, in this order. Fields of the handshake itself, and those that announce a body, are
     /// refused.
     #[must_use]
     pub const fn headers(self, headers: &'a [(&'a str, &'a str)]) -> Self {
@@ -62,48 +62,52 @@ impl<'a> Accept<'a> {
     }
 }
 
-/// A subprotocol that the client has offered; only [`Offer::select`](super::Offer::select) makes one (RFC 6455 section 4.2.2).
+/// A subprotocol that the client has offered. Only [`Offer::select`](super::Offer::select),
+/// [`Offer::favourite`](super::Offer::favourite) and their counterparts of [`Request`](super::Request) return one
+/// (RFC 6455 section 4.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Subprotocol<'s>(&'s str);
 
 impl<'s> Subprotocol<'s> {
-    /// One that the client has just been found to offer.
+    /// Creates the value for a subprotocol that the client offers.
     pub(super) const fn of_client(name: &'s str) -> Self {
         Self(name)
     }
 
-    /// Its name.
+    /// Returns the name.
     #[must_use]
     pub const fn as_str(self) -> &'s str {
         self.0
     }
 }
 
-/// What it takes to accept a request for a WebSocket. It outlives the head.
+/// The part of a request for a WebSocket that accepting it needs. It outlives the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Upgrade {
     accept_key: [u8; key::ACCEPT_LEN],
 }
 
 impl Upgrade {
-    /// For a key that is valid.
+    /// Creates the value from a valid key.
     pub(super) fn new(key: &[u8]) -> Self {
         Self { accept_key: key::accept(key) }
     }
 
-    /// The value of Sec-WebSocket-Accept (RFC 6455 section 1.3), for hosts that write the response themselves.
+    /// Returns the value of Sec-WebSocket-Accept (RFC 6455 section 1.3), for hosts that write the response
+    /// themselves.
     #[must_use]
     pub const fn accept_key(&self) -> &[u8; 28] {
         &self.accept_key
     }
 
-    /// Writes the response that accepts, and makes the endpoint. Tells the length of the response.
+    /// Writes the response that accepts, and creates the endpoint. Returns the length of the response and the
+    /// endpoint.
     ///
-    /// `out` needs 129 bytes, and what the subprotocol and further fields take.
+    /// `out` needs 129 bytes, and room for the subprotocol and further fields.
     ///
     /// # Errors
     ///
-    /// As [`write_response`](Self::write_response). The request can still be accepted or refused.
+    /// As for [`write_response`](Self::write_response). The request can still be accepted or refused.
     pub fn accept(
         &self,
         answer: &Accept<'_>,
@@ -115,11 +119,11 @@ impl Upgrade {
         Ok((len, Endpoint::new(Server, config, answer.negotiated, now)))
     }
 
-    /// Appends the response that accepts to `out`, and makes the endpoint.
+    /// Appends the response that accepts to `out`, and returns the endpoint.
     ///
     /// # Errors
     ///
-    /// [`WriteError::InvalidHeader`]. `out` is as before then.
+    /// [`WriteError::InvalidHeader`]; `out` is then as before.
     #[cfg(feature = "alloc")]
     pub fn accept_to(
         &self,
@@ -131,14 +135,14 @@ impl Upgrade {
         append(out, |out| self.accept(answer, config, now, out))
     }
 
-    /// Writes the response that accepts, and tells its length.
+    /// Writes the response that accepts, and returns its length.
     ///
     /// # Errors
     ///
     /// [`WriteError::InvalidHeader`] and [`WriteError::BufferTooSmall`].
     pub fn write_response(&self, answer: &Accept<'_>, out: &mut [u8]) -> Result<usize, WriteError> {
         check_headers(answer.headers)?;
-        let mut writer = Writer::new(out);
+        let mut writer = HeadWriter::new(out);
         writer.put(b"HTTP/1.1 101 Switching Protocols\r\n");
         writer.put_field("Upgrade", b"websocket");
         writer.put_field("Connection", b"Upgrade");

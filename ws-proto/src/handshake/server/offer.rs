@@ -1,4 +1,4 @@
-//! What a request's fields ask for (RFC 6455 section 4.2.1).
+//! The meaning of a request's fields (RFC 6455 section 4.2.1).
 
 use core::str;
 
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::utf8::to_str;
 
-/// The subprotocols that `fields` name.
+/// Returns the subprotocols in `fields`.
 pub(super) fn subprotocols<'h, I: Iterator<Item = (&'h str, &'h [u8])>>(
     fields: I,
 ) -> impl Iterator<Item = &'h str> + use<'h, I> {
@@ -26,7 +26,7 @@ pub(super) fn subprotocols<'h, I: Iterator<Item = (&'h str, &'h [u8])>>(
         .filter_map(|element| str::from_utf8(element).ok())
 }
 
-/// The first of `ours` that is offered too.
+/// Returns the first of `ours` that is offered too.
 pub(super) fn select<'h, 's, I: Iterator<Item = &'h str>>(
     ours: &[&'s str],
     offered: impl Fn() -> I,
@@ -34,15 +34,17 @@ pub(super) fn select<'h, 's, I: Iterator<Item = &'h str>>(
     ours.iter().find(|name| offered().any(|offered| offered == **name)).map(|name| Subprotocol::of_client(name))
 }
 
+/// Parses a host with an optional port.
 pub(super) fn parse_authority(text: &str) -> Result<Authority<'_>, HandshakeError> {
     Authority::parse(text).ok_or(HandshakeError::Host)
 }
 
+/// Refuses methods that HTTP does not have.
 pub(super) fn check_method(method: &str) -> Result<(), HandshakeError> {
     if METHODS.contains(&method) { Ok(()) } else { Err(HandshakeError::UnknownMethod) }
 }
 
-/// The grammar of a list that is walked over again and again later.
+/// Checks the grammar of a list of subprotocols or extensions, so that later passes over it need not.
 fn check_list(name: &str, value: &[u8]) -> Result<(), HandshakeError> {
     if name.eq_ignore_ascii_case("sec-websocket-protocol") {
         let mut subprotocols = elements(value).peekable();
@@ -55,9 +57,9 @@ fn check_list(name: &str, value: &[u8]) -> Result<(), HandshakeError> {
     Ok(())
 }
 
-/// What one walk over the fields has found.
+/// The facts found in one pass over the fields of a request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Facts<'h> {
+pub(super) struct RequestFacts<'h> {
     host: Once<'h>,
     origin: Once<'h>,
     key: Once<'h>,
@@ -65,13 +67,14 @@ pub(super) struct Facts<'h> {
     content_length: Once<'h>,
     names_websocket: bool,
     names_upgrade: bool,
-    /// Whether there are fields that only a WebSocket has.
+    /// Set if there are fields that only a WebSocket has.
     speaks_websocket: bool,
-    /// What is wrong with the lists of subprotocols and extensions.
+    /// The first fault of the lists of subprotocols and extensions.
     lists: Result<(), HandshakeError>,
 }
 
-impl<'h> Facts<'h> {
+impl<'h> RequestFacts<'h> {
+    /// Gathers the facts from `fields`.
     pub(super) fn gather(fields: impl Iterator<Item = (&'h str, &'h [u8])>) -> Result<Self, HandshakeError> {
         let mut facts = Self {
             host: Once::Absent,
@@ -115,7 +118,7 @@ impl<'h> Facts<'h> {
         Ok(())
     }
 
-    /// A body would be mistaken for frames.
+    /// Refuses a body, which would be mistaken for frames.
     fn check_body(&self) -> Result<(), HandshakeError> {
         match self.content_length.optional(SingleField::ContentLength)? {
             Some(len) if !is_zero(len) => Err(HandshakeError::Body),
@@ -123,8 +126,8 @@ impl<'h> Facts<'h> {
         }
     }
 
-    /// The host that the request is for; only HTTP/1.0 need not name one (RFC 9112 section 3.2). Host has to be valid even
-    /// where the target overrides it.
+    /// Returns the host that the request is for; only HTTP/1.0 need not name one (RFC 9112 section 3.2). Host must
+    /// be valid even where the target overrides it.
     pub(super) fn authority(
         &self,
         version: HttpVersion,
@@ -139,8 +142,8 @@ impl<'h> Facts<'h> {
         Ok(absolute.or(host))
     }
 
-    /// Whether a page is asked for. A WebSocket that is asked for the wrong way is an error, and so is a page that is not to
-    /// be read.
+    /// Returns whether the request is for a page. A malformed request for a WebSocket is an error, and so is a
+    /// page with a method other than GET and HEAD.
     pub(super) fn is_plain(&self, version: HttpVersion, method: &str) -> Result<bool, HandshakeError> {
         let asks_for_websocket = self.names_websocket || self.speaks_websocket && method == "GET";
         match (version, method) {
@@ -154,7 +157,7 @@ impl<'h> Facts<'h> {
         }
     }
 
-    /// What it takes to accept.
+    /// Checks the fields of an upgrade, and returns the part that accepting it needs.
     pub(super) fn upgrade(&self, method: &str) -> Result<Upgrade, HandshakeError> {
         if method != "GET" {
             return Err(HandshakeError::MethodNotAllowed);
@@ -162,12 +165,13 @@ impl<'h> Facts<'h> {
         if !self.names_upgrade {
             return Err(HandshakeError::Connection);
         }
-        // Before the key: another version may have another kind of key.
+        // The version comes before the key: another version may have another kind of key.
         self.check_version()?;
         let key = self.key.required(SingleField::Key, HandshakeError::Key)?;
         if key::is_valid(key) { Ok(Upgrade::new(key)) } else { Err(HandshakeError::Key) }
     }
 
+    /// Checks that the version is 13.
     pub(super) fn check_version(&self) -> Result<(), HandshakeError> {
         match self.version.required(SingleField::Version, HandshakeError::Version)? {
             b"13" => Ok(()),
@@ -176,7 +180,11 @@ impl<'h> Facts<'h> {
         }
     }
 
-    /// The origin of the page that asks, if `policy` admits it and the lists are well-formed.
+    /// Returns the origin of the page that sent the request, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// `policy` does not admit the origin, or a list is malformed.
     pub(super) fn admit(
         &self,
         authority: &Authority<'_>,
@@ -186,7 +194,7 @@ impl<'h> Facts<'h> {
         let value = match self.origin {
             Once::Absent => return Ok(None),
             Once::One(value) => value,
-            // Several origins are none that a policy could admit.
+            // No policy admits several origins.
             Once::Repeated => return Err(HandshakeError::Origin),
         };
         let origin = to_str(value).ok().filter(|origin| origin.is_ascii());
@@ -194,7 +202,7 @@ impl<'h> Facts<'h> {
     }
 }
 
-/// Whether a list of protocols names WebSocket; `None` if it is malformed (RFC 9110 section 7.8).
+/// Returns whether a list of protocols names WebSocket, or `None` if it is malformed (RFC 9110 section 7.8).
 fn names_websocket(list: &[u8]) -> Option<bool> {
     let mut found = false;
     for element in elements(list) {
@@ -206,7 +214,7 @@ fn names_websocket(list: &[u8]) -> Option<bool> {
     Some(found)
 }
 
-/// Whether `value` is a version: 0–255 without a leading zero (RFC 6455 section 4.3).
+/// Returns whether `value` is a version: 0–255 without a leading zero (RFC 6455 section 4.3).
 fn is_version(value: &[u8]) -> bool {
     let digits = value.iter().all(u8::is_ascii_digit) && (value.len() == 1 || value.first() != Some(&b'0'));
     digits && str::from_utf8(value).is_ok_and(|text| text.parse::<u8>().is_ok())

@@ -5,13 +5,14 @@ use super::super::write::append;
 use super::super::{
     HandshakeError, WriteError,
     field::is_value_byte,
-    write::{Writer, check_headers},
+    write::{HeadWriter, check_headers},
 };
 
 /// The application's part of a response that refuses.
 ///
-/// For what only the application knows: 401 with `WWW-Authenticate`, a redirect with `Location`, 404, 503.
-/// 405 gets `Allow: GET` if the further fields have no Allow; 426 gets what a client needs to upgrade.
+/// Use it for refusals that the application decides: 401 with `WWW-Authenticate`, a redirect with `Location`, 404,
+/// 503. A 405 gets `Allow: GET` unless the further fields have Allow; a 426 gets the fields that a client needs to
+/// upgrade.
 ///
 /// ```
 /// use ws_proto::server::{Reject, reject};
@@ -35,7 +36,7 @@ pub struct Reject<'a> {
 
 #[derive(Clone, Copy, Debug)]
 enum Body<'a> {
-    /// The phrase of the status, as a line.
+    /// The phrase of the status, as a line of text.
     Reason,
     /// A fixed text, as a line.
     Line(&'static str),
@@ -46,30 +47,31 @@ enum Body<'a> {
 }
 
 impl<'a> Reject<'a> {
-    /// A refusal with `status`, from 300 to 599 without 304; the body is the status in words.
+    /// Creates a refusal with `status`, from 300 to 599 without 304. The body is the phrase of the status.
     #[must_use]
     pub const fn new(status: u16) -> Self {
         Self { status, headers: &[], body: Body::Reason }
     }
 
-    /// The refusal of a request that breaks a rule; the body says which.
+    /// Creates the refusal of a request that breaks a rule. The body names the rule.
     pub(in super::super) const fn of_error(error: HandshakeError) -> Self {
         Self { status: error.status(), headers: &[], body: Body::Line(error.text()) }
     }
 
-    /// Further fields, in this order. Those of the handshake itself, and those that describe the body, are
+    /// Sets further fields, in this order. Fields of the handshake itself, and those that describe the body, are
     /// refused.
     #[must_use]
     pub const fn headers(self, headers: &'a [(&'a str, &'a str)]) -> Self {
         Self { headers, ..self }
     }
 
-    /// A body of the application's own, and the value of Content-Type for it.
+    /// Sets a body of the application's own, and the value of Content-Type for it.
     #[must_use]
     pub const fn body(self, content_type: &'a str, bytes: &'a [u8]) -> Self {
         Self { body: Body::Own { content_type, bytes }, ..self }
     }
 
+    /// Checks the application's part.
     fn check(&self) -> Result<(), WriteError> {
         if !matches!(self.status, 300..=303 | 305..=599) {
             return Err(WriteError::InvalidStatus);
@@ -92,7 +94,7 @@ impl<'a> Reject<'a> {
         }
     }
 
-    /// The body, and what ends it.
+    /// Returns the body and its end.
     const fn content(&self) -> [&'a [u8]; 2] {
         match self.body {
             Body::Reason => [reason(self.status).as_bytes(), b"\n"],
@@ -101,15 +103,15 @@ impl<'a> Reject<'a> {
         }
     }
 
-    /// Writes the response. The connection ends after it.
-    pub(in super::super) fn write(&self, received: &[u8], writer: &mut Writer<'_>) {
+    /// Writes the response. The connection ends after it. `received` are the bytes of the request.
+    pub(in super::super) fn write(&self, received: &[u8], writer: &mut HeadWriter<'_>) {
         writer.put(b"HTTP/1.1 ");
         writer.put_number(self.status.into());
         writer.put(b" ");
         writer.put(reason(self.status).as_bytes());
         writer.put(b"\r\n");
-        for (name, _, value) in fixed_fields(self.status, Connection::Own) {
-            // Allow may be the application's.
+        for (name, _, value) in fixed_fields(self.status, Carrier::Connection) {
+            // The application may have set Allow.
             if !self.has_header(name) {
                 writer.put_field(name, value.as_bytes());
             }
@@ -126,67 +128,67 @@ impl<'a> Reject<'a> {
     }
 }
 
-/// The protocol that a response travels on.
+/// The carrier of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Connection {
-    /// A connection of HTTP/1.1, which ends after it.
-    Own,
-    /// A stream of HTTP/2 or HTTP/3, which have no fields for that (RFC 9113 section 8.2.2).
+pub(super) enum Carrier {
+    /// A connection of HTTP/1.1, which ends after the response.
+    Connection,
+    /// A stream of HTTP/2 or HTTP/3, which have no fields about connections (RFC 9113 section 8.2.2).
     Stream,
 }
 
-/// The name of a field, the same in small letters, and its value.
-type Field = (&'static str, &'static str, &'static str);
+/// The name of a field, the name in small letters, and the value.
+type FixedField = (&'static str, &'static str, &'static str);
 
-/// The fields that a refusal has because of its status.
-pub(super) fn fixed_fields(status: u16, connection: Connection) -> impl Iterator<Item = Field> {
-    const VERSION: Field = ("Sec-WebSocket-Version", "sec-websocket-version", "13");
-    let fields: &[Field] = match (status, connection) {
+/// Returns the fields that a refusal has because of its status.
+pub(super) fn fixed_fields(status: u16, carrier: Carrier) -> impl Iterator<Item = FixedField> {
+    const VERSION: FixedField = ("Sec-WebSocket-Version", "sec-websocket-version", "13");
+    let fields: &[FixedField] = match (status, carrier) {
         // RFC 9110 §15.5.22 and RFC 6455 §4.4.
-        (426, Connection::Own) => {
+        (426, Carrier::Connection) => {
             &[("Connection", "connection", "Upgrade, close"), ("Upgrade", "upgrade", "websocket"), VERSION]
         }
-        (426, Connection::Stream) => &[VERSION],
-        (_, Connection::Own) => &[("Connection", "connection", "close")],
-        (_, Connection::Stream) => &[],
+        (426, Carrier::Stream) => &[VERSION],
+        (_, Carrier::Connection) => &[("Connection", "connection", "close")],
+        (_, Carrier::Stream) => &[],
     };
     // RFC 9110 §15.5.6.
     fields.iter().copied().chain((status == 405).then_some(("Allow", "allow", "GET")))
 }
 
-/// Writes the complete response that refuses a request, and tells its length.
+/// Writes the complete response that refuses a request, and returns its length.
 ///
-/// `received` are the bytes of the request, from the first on, as far as they have come: the answer to HEAD has no body
-/// (RFC 9110 section 9.3.2). `out` needs [`MAX_RESPONSE_LEN`](HandshakeError::MAX_RESPONSE_LEN) bytes and what
-/// the further fields and a body take.
+/// `received` are the bytes of the request, from the first on, as far as they have come: the answer to HEAD has no
+/// body (RFC 9110 section 9.3.2). `out` needs [`MAX_RESPONSE_LEN`](HandshakeError::MAX_RESPONSE_LEN) bytes, and
+/// room for the further fields and the body.
 ///
 /// # Errors
 ///
 /// [`WriteError::InvalidStatus`], [`WriteError::InvalidHeader`] and [`WriteError::BufferTooSmall`].
 pub fn reject(answer: &Reject<'_>, received: &[u8], out: &mut [u8]) -> Result<usize, WriteError> {
     answer.check()?;
-    let mut writer = Writer::new(out);
+    let mut writer = HeadWriter::new(out);
     answer.write(received, &mut writer);
     writer.finish()
 }
 
-/// Appends what [`reject`] writes to `out`.
+/// Appends the complete response that refuses a request to `out`; see [`reject`].
 ///
 /// # Errors
 ///
-/// [`WriteError::InvalidStatus`] and [`WriteError::InvalidHeader`]. `out` is as before then.
+/// [`WriteError::InvalidStatus`] and [`WriteError::InvalidHeader`]; `out` is then as before.
 #[cfg(feature = "alloc")]
 pub fn reject_to(answer: &Reject<'_>, received: &[u8], out: &mut alloc::vec::Vec<u8>) -> Result<(), WriteError> {
     append(out, |out| Ok((reject(answer, received, out)?, ())))
 }
 
-/// Whether `received` is the begin of a request whose answer has no body. One empty line may precede it (RFC 9112
+/// Returns whether `received` begins a request whose answer has no body. One empty line may precede it (RFC 9112
 /// section 2.2).
 fn is_head_request(received: &[u8]) -> bool {
     received.strip_prefix(b"\r\n").unwrap_or(received).starts_with(b"HEAD ")
 }
 
-/// The phrase of a status (RFC 9110 section 15); of a rare one, its class.
+/// Returns the phrase of a status (RFC 9110 section 15), or of its class if it is rare.
 const fn reason(status: u16) -> &'static str {
     match status {
         301 => "Moved Permanently",
@@ -220,25 +222,26 @@ const fn reason(status: u16) -> &'static str {
 }
 
 impl HandshakeError {
-    /// Writes the complete response that refuses the handshake, and tells its length.
+    /// Writes the complete response that refuses the handshake, and returns its length.
     ///
-    /// `received` are the bytes of the request, from the first on, as far as they have come: the answer to HEAD has no body
-    /// (RFC 9110 section 9.3.2). The body says what is wrong in a fixed text; nothing of the request is reflected. `out` needs
-    /// at most [`MAX_RESPONSE_LEN`](Self::MAX_RESPONSE_LEN) bytes.
+    /// `received` are the bytes of the request, from the first on, as far as they have come: the answer to HEAD
+    /// has no body (RFC 9110 section 9.3.2). The body is a fixed text about the fault; it repeats nothing of the
+    /// request. `out` needs at most [`MAX_RESPONSE_LEN`](Self::MAX_RESPONSE_LEN) bytes.
     ///
     /// # Errors
     ///
     /// [`WriteError::BufferTooSmall`].
     pub fn write_response(self, received: &[u8], out: &mut [u8]) -> Result<usize, WriteError> {
-        let mut writer = Writer::new(out);
+        let mut writer = HeadWriter::new(out);
         Reject::of_error(self).write(received, &mut writer);
         writer.finish()
     }
 
-    /// Appends the complete response that refuses the handshake to `out`; see [`write_response`](Self::write_response).
+    /// Appends the complete response that refuses the handshake to `out`; see
+    /// [`write_response`](Self::write_response).
     #[cfg(feature = "alloc")]
     pub fn write_response_to(self, received: &[u8], out: &mut alloc::vec::Vec<u8>) {
-        // Enough room is all that it can lack.
+        // Only a lack of room could make it fail, and `append` provides the room.
         let _ = append(out, |out| Ok((self.write_response(received, out)?, ())));
     }
 }

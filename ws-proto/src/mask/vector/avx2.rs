@@ -1,7 +1,7 @@
-//! 32 bytes: AVX2, which has to be asked for.
+//! Vectors of 32 bytes: AVX2, which has to be detected.
 
 #![allow(unsafe_code)]
-#![allow(clippy::multiple_unsafe_ops_per_block, reason = "one of two, on one premise")]
+#![allow(clippy::multiple_unsafe_ops_per_block, reason = "one of two calls, on one premise")]
 
 use core::arch::x86_64::{
     __m256i, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi32, _mm256_storeu_si256,
@@ -10,24 +10,25 @@ use core::arch::x86_64::{
 
 use super::Vector;
 
+/// Returns whether the processor has AVX2.
 #[inline]
-pub(super) fn is_there() -> bool {
+pub(super) fn is_available() -> bool {
     std::is_x86_feature_detected!("avx2")
 }
 
-/// [`mask`](super::mask) with AVX2.
+/// Masks as [`mask`](super::mask) does, with AVX2.
 ///
 /// # Safety
 ///
-/// The processor has AVX2, there are 64 bytes or more, and [`mask`](super::mask)'s.
+/// As for [`mask`](super::mask); the processor has AVX2, and `len` is at least 64.
 #[target_feature(enable = "avx2")]
 pub(super) unsafe fn mask<const TEXT: bool>(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
     // SAFETY: the caller's promise; the lengths are compared.
     unsafe {
         if len <= 128 {
-            super::ends::<__m256i, 2, TEXT>(key, from, to, len)
+            super::first_and_last::<__m256i, 2, TEXT>(key, from, to, len)
         } else {
-            super::all::<__m256i, 2, TEXT>(key, from, to, len)
+            super::stream::<__m256i, 2, TEXT>(key, from, to, len)
         }
     }
 }

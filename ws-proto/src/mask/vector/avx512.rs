@@ -1,7 +1,7 @@
-//! 64 bytes: AVX-512, which has to be asked for.
+//! Vectors of 64 bytes: AVX-512, which has to be detected.
 
 #![allow(unsafe_code)]
-#![allow(clippy::incompatible_msrv, reason = "the feature needs more, and says so")]
+#![allow(clippy::incompatible_msrv, reason = "the feature needs a later Rust, as its description says")]
 
 use core::arch::x86_64::{
     __m512i, _mm512_loadu_si512, _mm512_movepi8_mask, _mm512_or_si512, _mm512_set1_epi32, _mm512_storeu_si512,
@@ -10,24 +10,25 @@ use core::arch::x86_64::{
 
 use super::Vector;
 
-/// From this length on it is faster than AVX2.
+/// The length from which AVX-512 is faster than AVX2.
 pub(super) const WORTH_IT: usize = 512;
 
-/// Whether there is AVX-512, in a generation that does not slow down for it: those have VBMI2.
+/// Returns whether the processor has AVX-512, of a generation that does not lower its clock for it:
+/// those have VBMI2.
 #[inline]
-pub(super) fn is_there() -> bool {
+pub(super) fn is_available() -> bool {
     std::is_x86_feature_detected!("avx512vbmi2") && std::is_x86_feature_detected!("avx512bw")
 }
 
-/// [`mask`](super::mask) with AVX-512.
+/// Masks as [`mask`](super::mask) does, with AVX-512.
 ///
 /// # Safety
 ///
-/// The processor has AVX-512BW, there are 64 bytes or more, and [`mask`](super::mask)'s.
+/// As for [`mask`](super::mask); the processor has AVX-512BW, and `len` is at least 64.
 #[target_feature(enable = "avx512bw")]
 pub(super) unsafe fn mask<const TEXT: bool>(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
     // SAFETY: the caller's promise.
-    unsafe { super::all::<__m512i, 1, TEXT>(key, from, to, len) }
+    unsafe { super::stream::<__m512i, 1, TEXT>(key, from, to, len) }
 }
 
 impl Vector for __m512i {

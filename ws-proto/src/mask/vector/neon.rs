@@ -1,4 +1,4 @@
-//! 16 bytes: NEON, which every AArch64 has but those of some kernels.
+//! Vectors of 16 bytes: NEON. AArch64 targets have it, except those of some kernels.
 
 #![allow(unsafe_code)]
 
@@ -13,7 +13,7 @@ impl Vector for uint8x16_t {
 
     #[inline(always)]
     unsafe fn splat(key: u32) -> Self {
-        // SAFETY: NEON is there.
+        // SAFETY: the target has NEON.
         unsafe { vreinterpretq_u8_u32(vdupq_n_u32(key)) }
     }
 
@@ -31,19 +31,19 @@ impl Vector for uint8x16_t {
 
     #[inline(always)]
     unsafe fn xor(self, other: Self) -> Self {
-        // SAFETY: NEON is there.
+        // SAFETY: the target has NEON.
         unsafe { veorq_u8(self, other) }
     }
 
     #[inline(always)]
     unsafe fn or(self, other: Self) -> Self {
-        // SAFETY: NEON is there.
+        // SAFETY: the target has NEON.
         unsafe { vorrq_u8(self, other) }
     }
 
     #[inline(always)]
     unsafe fn is_ascii(self) -> bool {
-        // SAFETY: NEON is there.
+        // SAFETY: the target has NEON.
         unsafe { vmaxvq_u8(self) < 0x80 }
     }
 }

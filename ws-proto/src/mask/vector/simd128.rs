@@ -1,4 +1,4 @@
-//! 16 bytes: WebAssembly's SIMD, if the target has it.
+//! Vectors of 16 bytes: WebAssembly's SIMD, on targets that have it.
 
 #![allow(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! 16 bytes: SSE2, which every x86-64 has but those of some kernels.
+//! Vectors of 16 bytes: SSE2. x86-64 targets have it, except those of some kernels.
 
 #![allow(unsafe_code)]
 
@@ -13,7 +13,7 @@ impl Vector for __m128i {
 
     #[inline(always)]
     unsafe fn splat(key: u32) -> Self {
-        // SAFETY: SSE2 is there.
+        // SAFETY: the target has SSE2.
         unsafe { _mm_set1_epi32(i32::from_ne_bytes(key.to_ne_bytes())) }
     }
 
@@ -31,19 +31,19 @@ impl Vector for __m128i {
 
     #[inline(always)]
     unsafe fn xor(self, other: Self) -> Self {
-        // SAFETY: SSE2 is there.
+        // SAFETY: the target has SSE2.
         unsafe { _mm_xor_si128(self, other) }
     }
 
     #[inline(always)]
     unsafe fn or(self, other: Self) -> Self {
-        // SAFETY: SSE2 is there.
+        // SAFETY: the target has SSE2.
         unsafe { _mm_or_si128(self, other) }
     }
 
     #[inline(always)]
     unsafe fn is_ascii(self) -> bool {
-        // SAFETY: SSE2 is there.
+        // SAFETY: the target has SSE2.
         unsafe { _mm_movemask_epi8(self) == 0 }
     }
 }

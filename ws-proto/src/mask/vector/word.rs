@@ -1,4 +1,4 @@
-//! 4 and 8 bytes: what is shorter than a vector.
+//! Words of 4 and 8 bytes, for payloads shorter than a vector.
 
 #![allow(unsafe_code)]
 
@@ -11,15 +11,16 @@ macro_rules! impl_vector {
 
             #[inline(always)]
             unsafe fn splat(key: u32) -> Self {
-                // The key, once or twice.
+                // The key once in a `u32`, twice in a `u64`.
                 Self::from(key) * (Self::MAX / Self::from(u32::MAX))
             }
 
             #[inline(always)]
-            unsafe fn splat_turned(key: u32, len: usize) -> Self {
-                // SAFETY: a word is always there.
+            unsafe fn splat_rotated(key: u32, len: usize) -> Self {
+                // SAFETY: every processor has words.
                 let word = unsafe { Self::splat(key) };
-                // One step where to turn the key first would be three. Only the last bits of the length matter.
+                // One instruction; rotating the key first would take three. Only the last bits of the length
+                // matter.
                 #[allow(clippy::cast_possible_truncation)]
                 word.rotate_right((len as u32).wrapping_mul(8))
             }
