@@ -654,16 +654,17 @@ impl<'b> Assembly<&'b mut [u8]> {
     }
 }
 
-/// Takes a whole message in one frame from the front of `input`, if that is what comes next and lies there whole; otherwise
-/// nothing has changed.
+/// Takes a whole message in one frame from the front of `buffer`, if that is what comes next and lies there whole, and returns
+/// it and what follows it; otherwise the buffer, in which nothing has changed.
 #[inline(always)]
 pub(super) fn whole_in<'b, R: Role, T: Trace>(
     endpoint: &mut Endpoint<R, T>,
     now: Instant,
-    input: &mut &'b mut [u8],
-) -> Option<Message<'b>> {
-    let whole = endpoint.whole_message(now, input)?;
-    let (taken, rest) = core::mem::take(input).split_at_mut(whole.at.end);
-    *input = rest;
-    Some(lend(&whole, taken))
+    buffer: &'b mut [u8],
+) -> Result<(Message<'b>, &'b mut [u8]), &'b mut [u8]> {
+    let Some(whole) = endpoint.whole_message(now, buffer) else {
+        return Err(buffer);
+    };
+    let (taken, rest) = buffer.split_at_mut(whole.at.end);
+    Ok((lend(&whole, taken), rest))
 }
