@@ -36,10 +36,17 @@ impl<S: Storage> MessageBuffer<S> {
         now: Instant,
         input: &mut &'b mut [u8],
     ) -> Result<Option<Event<Message<'s>>>, ReceiveError> {
-        if let Some(message) = self.next_whole_in(endpoint, now, input) {
-            return Ok(Some(Event::Data(message)));
+        let mut buffer = core::mem::take(input);
+        if self.clear {
+            match whole_in(endpoint, now, buffer) {
+                Ok((message, rest)) => {
+                    *input = rest;
+                    return Ok(Some(Event::Data(message)));
+                }
+                Err(unchanged) => buffer = unchanged,
+            }
         }
-        let (found, rest) = self.next_in_slowly(endpoint, now, core::mem::take(input));
+        let (found, rest) = self.next_in_slowly(endpoint, now, buffer);
         *input = rest;
         found
     }
@@ -52,7 +59,13 @@ impl<S: Storage> MessageBuffer<S> {
         now: Instant,
         input: &mut &'b mut [u8],
     ) -> Option<Message<'b>> {
-        if self.clear { whole_in(endpoint, now, input) } else { None }
+        if !self.clear {
+            return None;
+        }
+        let found = whole_in(endpoint, now, core::mem::take(input));
+        let (message, rest) = found.map_or_else(|rest| (None, rest), |(message, rest)| (Some(message), rest));
+        *input = rest;
+        message
     }
 
     /// Whether nothing is left of what has been received, or will be once the message that was found last has been lent.
@@ -113,8 +126,8 @@ impl<S: Storage> MessageBuffer<S> {
         input: &mut Assembly<&mut [u8]>,
     ) -> Result<Option<Event<()>>, ReceiveError> {
         if self.assembly.has_unread() {
-            if let Some(found) = self.advance(endpoint, now, 0)? {
-                return Ok(Some(found));
+            if let Some(found) = self.next_slowly(endpoint, now, 0)? {
+                return Ok(Some(found.map(drop)));
             }
         }
         self.check_pieces(endpoint, now)?;
