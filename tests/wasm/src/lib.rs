@@ -147,12 +147,7 @@ pub extern "C" fn payload(peer: &Peer) -> View {
 #[unsafe(no_mangle)]
 pub extern "C" fn send(peer: &mut Peer, text: bool, part: u32, payload: &Bytes) -> bool {
     let kind = if text { MessageKind::Text } else { MessageKind::Binary };
-    let part = match part {
-        0 => Part::Middle,
-        1 => Part::First,
-        2 => Part::Last,
-        _ => Part::Whole,
-    };
+    let part = [Part::Middle, Part::First, Part::Last, Part::Whole][part as usize % 4];
     peer.connection.send_part(kind, part, &payload.0).is_ok()
 }
 

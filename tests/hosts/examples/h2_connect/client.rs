@@ -48,8 +48,8 @@ pub(crate) async fn connect(url: &str) -> Result<(), AnyError> {
             Ok(writer.send(Text("in vain")).await?)
         })?;
         exchange(&client, url).await
-    };
-    let visited = visited.await;
+    }
+    .await;
     // A connection that nobody uses writes what is left, and ends.
     drop(client);
     connection.await??;
@@ -67,8 +67,8 @@ async fn exchange(client: &SendRequest<Bytes>, url: &str) -> Result<(), AnyError
         writer.close(CloseCode::NORMAL, "")?;
         while reader.read().await?.is_some() {}
         Ok(())
-    };
-    let exchanged = exchanged.await;
+    }
+    .await;
     // However that went, the server gets to read our last words.
     reader.drain().await;
     exchanged
