@@ -69,7 +69,7 @@ impl<S: Storage> MessageBuffer<S> {
 
     /// This buffer, keeping up to `len` bytes of its storage when a message has been taken, for the next one.
     ///
-    /// Otherwise what a big message took is given back as [`Retention`] says, which is right for a connection that may be
+    /// Otherwise what a big message took is given back as [`Retention`](super::Retention) says, which is right for a connection that may be
     /// idle next. In a buffer that an event loop lends to whichever connection has something to do it is better kept.
     #[must_use]
     pub const fn keeping(mut self, len: usize) -> Self {
