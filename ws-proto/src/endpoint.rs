@@ -208,12 +208,12 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
             self.heard(now);
             return Ok(Some(Event::Data(to_usize(remaining))));
         }
-        Ok(self.next_frame(now, input)?.map(|next| next.map(to_usize)))
+        self.next_frame(now, input)
     }
 
     /// [`next`](Self::next) where no payload is to come first.
     #[inline(never)]
-    fn next_frame(&mut self, now: Instant, input: &mut &[u8]) -> Result<Option<Event<u64>>, ReceiveError> {
+    fn next_frame(&mut self, now: Instant, input: &mut &[u8]) -> Result<Option<Event<usize>>, ReceiveError> {
         if input.is_empty() && self.failure.is_none() {
             return Ok(None);
         }

@@ -119,27 +119,24 @@ impl Begun {
         run: Run<'_>,
         at: Range<usize>,
     ) -> Result<Option<Whole>, ReceiveError> {
-        let mut new = Validator::new();
-        let text = message.as_mut().map_or(&mut new, |begun| &mut begun.text);
-        let Taken { content, first, last } = endpoint.take(now, run, text)?;
-        let kind = content.kind();
-        let start = match message {
-            None if first => at.start,
-            Some(begun) if !first && content == Content::of(begun.kind) => {
-                debug_assert!(begun.at.end == at.start, "parts follow one another");
-                begun.at.end = at.end;
-                begun.at.start
-            }
-            _ => return Err(endpoint.fail(now, FOREIGN)),
-        };
-        if last {
-            *message = None;
-            return Ok(Some(Whole { kind, at: start..at.end }));
-        }
+        let is_new = message.is_none();
+        let nothing = || Self { kind: MessageKind::Binary, at: at.start..at.start, text: Validator::new() };
+        let begun = message.get_or_insert_with(nothing);
+        debug_assert!(begun.at.end == at.start, "parts follow one another");
+        let Taken { content, first, last } = endpoint.take(now, run, &mut begun.text)?;
         if first {
-            *message = Some(Self { kind, at, text: new });
+            begun.kind = content.kind();
         }
-        Ok(None)
+        if first != is_new || content != Content::of(begun.kind) {
+            return Err(endpoint.fail(now, FOREIGN));
+        }
+        begun.at.end = at.end;
+        if !last {
+            return Ok(None);
+        }
+        let whole = Whole { kind: begun.kind, at: begun.at.clone() };
+        *message = None;
+        Ok(Some(whole))
     }
 }
 
@@ -348,7 +345,7 @@ impl<S: Storage> Assembly<S> {
                 return Ok(is_whole.then_some(Found::Home));
             }
         } else if is_cut && !self.has_message() {
-            self.check_room(endpoint, now, announced)?;
+            self.check_limit(endpoint, now, announced)?;
         }
         self.unread.start = from.end;
         let to = self.message.as_ref().map_or(from.start, |message| message.at.end);
@@ -370,7 +367,7 @@ impl<S: Storage> Assembly<S> {
         len: usize,
     ) -> Result<(), ReceiveError> {
         if !self.has_message() {
-            self.check_room(endpoint, now, announced)?;
+            self.check_limit(endpoint, now, announced)?;
             self.fit(Moment::Begins(announced));
         }
         self.room_after_message(len).map_err(|fault| endpoint.fail(now, fault))
@@ -557,23 +554,25 @@ impl<S: Storage> Assembly<S> {
         }
     }
 
-    /// Fails unless the message in progress fits the storage with `more` bytes.
+    /// Whether the message in progress fits the storage with `more` bytes.
+    #[inline(always)]
+    pub(super) fn has_room(&self, more: usize) -> bool {
+        let held = self.message.as_ref().map_or(0, |message| message.at.len());
+        held.saturating_add(more) <= self.storage.limit()
+    }
+
+    /// Fails unless a message of `len` bytes fits the storage.
     ///
     /// # Errors
     ///
     /// [`Fault::StorageFull`].
-    #[inline(always)]
-    pub(super) fn check_room<R: Role, T: Trace>(
+    fn check_limit<R: Role, T: Trace>(
         &self,
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
-        more: usize,
+        len: usize,
     ) -> Result<(), ReceiveError> {
-        let held = self.message.as_ref().map_or(0, |message| message.at.len());
-        if held.saturating_add(more) <= self.storage.limit() {
-            return Ok(());
-        }
-        Err(endpoint.fail(now, Fault::StorageFull))
+        if len <= self.storage.limit() { Ok(()) } else { Err(endpoint.fail(now, Fault::StorageFull)) }
     }
 
     /// Sees to room after `unread`, for `remaining` bytes of a frame or for whatever comes next.

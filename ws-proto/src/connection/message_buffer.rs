@@ -221,6 +221,7 @@ impl<S: Storage> MessageBuffer<S> {
     }
 
     #[cfg_attr(not(feature = "deflate"), expect(clippy::never_loop, reason = "only compressed parts loop"))]
+    #[inline(always)]
     fn advance<R: Role, T: Trace>(
         &mut self,
         endpoint: &mut Endpoint<R, T>,
@@ -345,15 +346,21 @@ impl<S: Storage> MessageBuffer<S> {
     }
 
     /// Fails unless the message in progress fits, as far as headers have announced it, and at least `spare` bytes more.
+    #[inline(always)]
     fn check_room<R: Role, T: Trace>(
         &self,
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
         spare: usize,
     ) -> Result<(), ReceiveError> {
+        let announced = to_usize(endpoint.payload_remaining()).max(spare);
         // What is inflated does not stay in the storage.
-        let remaining = if endpoint.is_receiving_compressed() { 0 } else { endpoint.payload_remaining() };
-        self.assembly.check_room(endpoint, now, to_usize(remaining).max(spare))
+        if self.assembly.has_room(announced)
+            || (endpoint.is_receiving_compressed() && self.assembly.has_room(spare))
+        {
+            return Ok(());
+        }
+        Err(endpoint.fail(now, Fault::StorageFull))
     }
 
     /// Forgets what was told last: it has been seen.

@@ -51,8 +51,9 @@ impl<'b> Run<'b> {
         match (self, mask) {
             (Self::Stay(payload), Some(mask)) => mask.apply(payload),
             (Self::Stay(_), None) => {}
-            (Self::Down { window, distance }, Some(mask)) => mask.apply_move(window, distance),
-            (Self::Down { window, distance }, None) => window.copy_within(distance.., 0),
+            (Self::Down { window, distance }, mask) => {
+                mask.unwrap_or(&mut { Mask::NONE }).apply_move(window, distance);
+            }
             (Self::Across { from, to }, mask) => _ = mask.unwrap_or(&mut { Mask::NONE }).apply_copy(from, to),
         }
     }

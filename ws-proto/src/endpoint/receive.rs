@@ -16,7 +16,7 @@ use crate::{
     frame::{Decoder, FrameHeader, Opcode, Rsv},
     mask::Mask,
     message::{Content, MessageKind, Part},
-    part::{narrow, part, to_u64},
+    part::{narrow, part, to_u64, to_usize},
     role::{Role, Side},
     utf8::Validator,
 };
@@ -196,7 +196,7 @@ impl Receiver {
         &mut self,
         input: &mut &[u8],
         trace: &mut impl Trace,
-    ) -> Result<Option<Event<u64>>, ReceiveErrorKind> {
+    ) -> Result<Option<Event<usize>>, ReceiveErrorKind> {
         loop {
             match &mut self.phase {
                 Phase::Data { remaining: 1.., .. } | Phase::Control { remaining: 1.., .. } if input.is_empty() => {
@@ -204,7 +204,7 @@ impl Receiver {
                 }
                 // Nothing is told of an empty fragment.
                 Phase::Data { remaining: 0, fin: false, .. } => self.next_frame(),
-                Phase::Data { remaining, .. } => return Ok(Some(Event::Data(*remaining))),
+                Phase::Data { remaining, .. } => return Ok(Some(Event::Data(to_usize(*remaining)))),
                 Phase::Control { .. } => {
                     if let Some(control) = self.control_payload(input)? {
                         return Ok(Some(Event::Control(control)));
@@ -324,6 +324,7 @@ impl Receiver {
     }
 
     /// The message as it is with this frame.
+    #[inline(always)]
     fn admit_data(&self, header: &FrameHeader) -> Result<Progress, ReceiveErrorKind> {
         let message = match (self.message, header.opcode) {
             (Some(message), Opcode::Continuation) => message,

@@ -126,8 +126,8 @@ impl<S: Storage> MessageBuffer<S> {
         input: &mut Assembly<&mut [u8]>,
     ) -> Result<Option<Event<()>>, ReceiveError> {
         if self.assembly.has_unread() {
-            if let Some(found) = self.advance(endpoint, now, 0)? {
-                return Ok(Some(found));
+            if let Some(found) = self.next_slowly(endpoint, now, 0)? {
+                return Ok(Some(found.map(drop)));
             }
         }
         self.check_pieces(endpoint, now)?;
