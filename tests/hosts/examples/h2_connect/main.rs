@@ -87,6 +87,5 @@ async fn echo(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) ->
 }
 
 fn response<'f>(status: u16, fields: impl Iterator<Item = (&'f str, &'f str)>) -> http::Result<Response<()>> {
-    let response = Response::builder().status(status);
-    fields.fold(response, |response, (name, value)| response.header(name, value)).body(())
+    fields.fold(Response::builder().status(status), |head, (name, value)| head.header(name, value)).body(())
 }
