@@ -92,7 +92,7 @@ impl<S: Allocation> Memory<S> {
     }
 
     /// Returns whether nothing is unfinished, so that another connection can have it. Output that is
-    /// [lent](super::Connection::lend_output) is unfinished until it is put back.
+    /// lent (`Connection::lend_output`) is unfinished until it is put back.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         #[cfg(feature = "deflate")]

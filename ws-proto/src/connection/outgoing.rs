@@ -18,7 +18,7 @@ use crate::{
     time::{Instant, earliest},
 };
 
-/// The sending half of a [`Connection`](super::Connection), from [`split`](super::Connection::split): its endpoint and its
+/// The sending half of a [`Connection`](super::Connection), from `Connection::split`: its endpoint and its
 /// output.
 ///
 /// For hosts whose tasks or threads read and write at once: this half is shared, under a lock, the other one, a
