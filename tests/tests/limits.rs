@@ -301,6 +301,28 @@ fn a_big_frame_is_read_to_its_end_and_no_further() {
     assert_eq!(host.told.len(), 1);
 }
 
+#[test]
+fn the_last_bytes_of_a_big_frame_are_read_by_themselves() {
+    for (len, by_themselves) in [(200_000, true), (60_000, false)] {
+        let mut host = server(&bare_config());
+        let mut buffer = MessageBuffer::new(vec![0; 1 << 20]).keeping(1 << 20);
+        let bytes = masked(FIN | BINARY, &noise(len));
+        for _ in 0..2 {
+            let (most, end) = bytes.split_at(bytes.len() - 100);
+            host.receive_buffered(&mut buffer, most);
+            assert_eq!(buffer.unfilled(&host.endpoint).len() == 100, by_themselves, "{len}");
+            host.receive_buffered(&mut buffer, end);
+        }
+        assert_eq!(host.told.len(), 2);
+        // What follows begins at the start of the storage again.
+        assert_eq!(buffer.unfilled(&host.endpoint).len(), 1 << 20);
+        // And where the frame does not end any more, there is room for what comes.
+        host.receive_buffered(&mut buffer, &bytes[..100_000.min(len - 1)]);
+        host.endpoint.fail(ws_proto::Instant::ZERO, Fault::PolicyViolation);
+        assert!(!buffer.unfilled(&host.endpoint).is_empty());
+    }
+}
+
 /// Feeds `bytes` through both forms on storage of `room` bytes, in reads of `read`; the errors.
 fn on_slice<R: Role>(new: impl Fn() -> Host<R>, room: usize, bytes: &[u8], read: usize) -> [Host<R>; 2] {
     let (mut own, mut of_own) = (vec![0; room], new());

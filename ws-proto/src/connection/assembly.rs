@@ -38,7 +38,7 @@
 use core::ops::Range;
 
 use super::{
-    room::{Moment, Room, SMALLEST_READ},
+    room::{LARGEST_READ, Moment, Room, SMALLEST_READ},
     storage::Storage,
 };
 use crate::{
@@ -63,6 +63,8 @@ pub(super) struct Assembly<S> {
     /// The bytes that have been read and not been taken.
     unread: Range<usize>,
     told: Option<Told>,
+    /// Whether the frame at hand is so long that its reads end where it does.
+    in_big_frame: bool,
     room: Room,
 }
 
@@ -146,7 +148,7 @@ const FOREIGN: Fault = Fault::Internal;
 impl<S: Storage> Assembly<S> {
     /// The assembly on `storage`, in which `unread` has been read.
     pub(super) const fn new(storage: S, unread: Range<usize>) -> Self {
-        Self { storage, message: None, unread, told: None, room: Room::new() }
+        Self { storage, message: None, unread, told: None, in_big_frame: false, room: Room::new() }
     }
 
     pub(super) const fn room_mut(&mut self) -> &mut Room {
@@ -347,6 +349,7 @@ impl<S: Storage> Assembly<S> {
         } else if is_cut && !self.has_message() {
             self.check_limit(endpoint, now, announced)?;
         }
+        self.in_big_frame = is_cut && (self.in_big_frame || announced >= LARGEST_READ);
         self.unread.start = from.end;
         let to = self.message.as_ref().map_or(from.start, |message| message.at.end);
         let run = Run::within(self.storage.bytes_mut(), from, to);
@@ -384,6 +387,7 @@ impl<S: Storage> Assembly<S> {
     ) -> Result<bool, ReceiveError> {
         let start = self.message_end();
         let at = start..start + from.len();
+        self.in_big_frame = false;
         self.unread = at.end..at.end;
         let run = Run::Across { from, to: part_mut(self.storage.bytes_mut(), at.clone()) };
         let Some(whole) = Begun::take(&mut self.message, endpoint, now, run, at)? else {
@@ -478,8 +482,19 @@ impl<S: Storage> Assembly<S> {
         Ok(())
     }
 
-    /// At most `most` bytes of room for a read, where `remaining` bytes of a frame are to come, or whatever comes next.
-    pub(super) fn unfilled(&mut self, remaining: usize, most: usize) -> &mut [u8] {
+    /// The room for a read, where `remaining` bytes of a frame are to come, or whatever comes next.
+    ///
+    /// The reads of a big frame end where it does: the next message then begins at the start of the storage again, and need not
+    /// be moved there. Of a smaller one what is left is less than a read is worth.
+    #[inline(always)]
+    pub(super) fn unfilled(&mut self, remaining: usize) -> &mut [u8] {
+        let ends_frame = remaining >= SMALLEST_READ || (remaining > 0 && self.in_big_frame);
+        self.unfilled_to(remaining, if ends_frame { remaining } else { usize::MAX })
+    }
+
+    /// [`unfilled`](Self::unfilled), at most `most` bytes.
+    #[inline(always)]
+    pub(super) fn unfilled_to(&mut self, remaining: usize, most: usize) -> &mut [u8] {
         self.told = None;
         self.make_room(remaining);
         let room = part_mut(self.storage.bytes_mut(), self.unread.end..);
@@ -539,6 +554,7 @@ impl<S: Storage> Assembly<S> {
     pub(super) fn clear(&mut self) {
         self.told = None;
         self.message = None;
+        self.in_big_frame = false;
         self.unread = 0..0;
         self.fit(Moment::Idle);
     }
@@ -576,16 +592,28 @@ impl<S: Storage> Assembly<S> {
     }
 
     /// Sees to room after `unread`, for `remaining` bytes of a frame or for whatever comes next.
+    #[inline(always)]
     fn make_room(&mut self, remaining: usize) {
-        if self.storage.bytes().len() < SMALLEST_READ {
-            self.storage.grow(SMALLEST_READ.min(self.storage.limit()));
+        if self.storage.bytes().len() < SMALLEST_READ || !self.is_room_for_read(remaining) {
+            self.make_more_room(remaining);
         }
+    }
+
+    /// Whether the room is worth a read: an eighth of the storage is only if it completes the frame.
+    #[inline(always)]
+    fn is_room_for_read(&self, remaining: usize) -> bool {
         let len = self.storage.bytes().len();
         let room = part(self.storage.bytes(), self.unread.end..).len();
-        // An eighth of the storage left is a read of its own only if it completes the frame.
-        if self.message.is_none() || room > len / 8 || (remaining > 0 && remaining <= room) {
+        self.message.is_none() || room > len / 8 || (remaining > 0 && remaining <= room)
+    }
+
+    #[inline(never)]
+    fn make_more_room(&mut self, remaining: usize) {
+        self.storage.grow(SMALLEST_READ.min(self.storage.limit()));
+        if self.is_room_for_read(remaining) {
             return;
         }
+        let len = self.storage.bytes().len();
         self.compact();
         if self.unread.end > len / 2 {
             // Exactly for the frame if that is a good step, else double: each byte is moved O(1) times.

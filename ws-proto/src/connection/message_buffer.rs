@@ -8,7 +8,6 @@ use core::{fmt, ops::Range};
 
 use super::{
     assembly::{Assembly, Found},
-    room::SMALLEST_READ,
     storage::Storage,
 };
 
@@ -93,14 +92,8 @@ impl<S: Storage> MessageBuffer<S> {
     /// Within a big frame it ends where the frame does, so that the next message begins at the start of
     /// the storage again.
     pub fn unfilled<R: Role, T: Trace>(&mut self, endpoint: &Endpoint<R, T>) -> &mut [u8] {
-        let remaining = to_usize(endpoint.payload_remaining());
-        self.room(remaining, if remaining < SMALLEST_READ { usize::MAX } else { remaining })
-    }
-
-    /// At most `most` bytes of room, where `remaining` bytes of a frame are to come, or whatever comes next.
-    fn room(&mut self, remaining: usize, most: usize) -> &mut [u8] {
-        self.forget_told();
-        self.assembly.unfilled(remaining, most)
+        self.forget_inflated();
+        self.assembly.unfilled(to_usize(endpoint.payload_remaining()))
     }
 
     /// Returns the room for more of the opening handshake's head, which grows as that arrives.

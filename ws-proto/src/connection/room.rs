@@ -8,7 +8,7 @@ pub(super) const SMALLEST_READ: usize = 4 * 1024;
 /// What `Vec` storage keeps while no message is in progress.
 const INPUT_KEPT: usize = 16 * 1024;
 /// What it may grow to because reads fill it: beyond that a system call is cheap beside its bytes.
-const LARGEST_READ: usize = 64 * 1024;
+pub(super) const LARGEST_READ: usize = 64 * 1024;
 
 /// The policy of one connection's storage: what it keeps, and what it gives back.
 #[derive(Debug)]

@@ -183,7 +183,11 @@ impl<S: Storage> MessageBuffer<S> {
         // stay in the storage.
         let big = remaining > 0 && remaining >= DIRECT_READ.min(shared.len());
         self.direct = big && !endpoint.is_receiving_compressed();
-        if self.direct { self.room(remaining, remaining) } else { shared }
+        if !self.direct {
+            return shared;
+        }
+        self.forget_inflated();
+        self.assembly.unfilled_to(remaining, remaining)
     }
 
     /// Tells that the first `len` bytes of [`unfilled_or`](Self::unfilled_or) have been read to; the input
