@@ -61,7 +61,7 @@ pub struct Endpoint<R: Role, T: Trace = ()> {
     clock: Clock,
     timeouts: Timeouts,
     ping_owed: bool,
-    /// Whether [`take_end`](Self::take_end) has returned the end.
+    /// `true` once [`take_end`](Self::take_end) has returned the end.
     end_taken: bool,
     failure: Option<ReceiveErrorKind>,
     role: R,
@@ -72,14 +72,14 @@ pub struct Endpoint<R: Role, T: Trace = ()> {
 const _: () = assert!(size_of::<Endpoint<Server>>() <= 256);
 
 impl<R: Role> Endpoint<R> {
-    /// The endpoint of a connection whose opening handshake is complete, however that was done.
+    /// Creates the endpoint of a connection whose opening handshake is complete, in whichever way.
     pub fn new(role: R, config: &Config, negotiated: Negotiated, now: Instant) -> Self {
         Self::with_trace(role, config, negotiated, now, ())
     }
 }
 
 impl<R: Role, T: Trace> Endpoint<R, T> {
-    /// [`new`](Endpoint::new) with a hook that sees what passes.
+    /// Creates an endpoint as [`new`](Endpoint::new) does, with a hook that observes the connection.
     pub fn with_trace(role: R, config: &Config, negotiated: Negotiated, now: Instant, trace: T) -> Self {
         Self {
             receiver: Receiver::new(Limits::new(config, negotiated)),
@@ -102,8 +102,8 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     ///
     /// # Errors
     ///
-    /// The peer broke the protocol or the host called [`fail`](Self::fail), which [`ReceiveError::is_peers_fault`] tells apart. All of `input` is taken and a
-    /// Close is owed. Further calls discard their input and return the same error.
+    /// The peer broke the protocol or the host called [`fail`](Self::fail): see [`ReceiveError::is_peers_fault`]. All
+    /// of `input` is taken and a Close is owed. Further calls discard their input and return the same error.
     #[inline(always)]
     pub fn receive<'b>(
         &mut self,
@@ -135,7 +135,8 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         Ok(Some(Event::Data(data)))
     }
 
-    /// [`receive`](Self::receive), whatever comes: where payload lies in `buffer` becomes `at`, after which the rest begins.
+    /// Takes input as [`receive`](Self::receive) does, in all cases. Sets `at` to where the payload lies in `buffer`;
+    /// the rest of the input begins after it.
     fn receive_slowly(
         &mut self,
         now: Instant,
@@ -195,8 +196,8 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         }
     }
 
-    /// Takes headers and control frames from the front of `input`, up to payload for [`take`](Self::take), whose length is
-    /// returned, or something to tell; `None` when all is taken.
+    /// Takes headers and control frames from the front of `input`, up to payload for [`take`](Self::take), whose length
+    /// is returned, or an event; returns `None` when all is taken.
     ///
     /// # Errors
     ///
@@ -211,7 +212,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         self.next_frame(now, input)
     }
 
-    /// [`next`](Self::next) where no payload is to come first.
+    /// Takes headers and control frames as [`next`](Self::next) does, if no payload is to come first.
     #[inline(never)]
     fn next_frame(&mut self, now: Instant, input: &mut &[u8]) -> Result<Option<Event<usize>>, ReceiveError> {
         if input.is_empty() && self.failure.is_none() {
@@ -246,7 +247,8 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         }
     }
 
-    /// Takes payload that [`next`](Self::next) has told; after an error the caller [discards](Self::discard) what follows it.
+    /// Takes payload that [`next`](Self::next) has announced; after an error the caller [discards](Self::discard) the
+    /// input that follows.
     #[inline(always)]
     pub(crate) fn take(
         &mut self,
@@ -259,7 +261,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         self.after_taking(now, was_timing, taken)
     }
 
-    /// [`take`](Self::take) of a message that is told in parts as they come.
+    /// Takes payload as [`take`](Self::take) does, of a message that is delivered in parts as they come.
     pub(crate) fn take_part(&mut self, now: Instant, payload: &mut [u8]) -> Result<Taken, ReceiveError> {
         let was_timing = self.is_timing();
         let taken = self.receiver.take_part(Run::Stay(payload));
@@ -297,12 +299,13 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         }
     }
 
-    /// Whether a message arrives that has a deadline.
+    /// Returns whether a message is arriving that has a deadline.
     const fn is_timing(&self) -> bool {
         self.timeouts.message.is_some() && self.receiver.is_in_message()
     }
 
-    /// Tells the trace the time that the answer to a keepalive Ping has taken. Its payload is that of the Ping: none (§5.5.3).
+    /// Reports the round-trip time of a keepalive Ping to the trace. The payload of the Pong is that of the Ping: none
+    /// (§5.5.3).
     #[cold]
     fn pong_received(&mut self, now: Instant) {
         if self.closing.is_open() && !self.ping_owed && self.receiver.control().told() == Some(&[]) {
@@ -323,7 +326,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     ///
     /// # Errors
     ///
-    /// The one that the connection has failed with, if it has.
+    /// The error that the connection has failed with, if it has.
     #[cold]
     pub(crate) fn discard(&mut self, len: usize) -> Result<(), ReceiveError> {
         self.transition(|this| this.closing.discard(len));
@@ -343,7 +346,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         ReceiveError { kind, offset: self.receiver.offset() }
     }
 
-    /// The error that the connection failed with, if it did.
+    /// Returns the error that the connection failed with, if it did.
     #[must_use]
     pub fn failure(&self) -> Option<ReceiveError> {
         self.failure.map(|kind| self.error(kind))
@@ -355,13 +358,13 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         self.clock.wait(now);
     }
 
-    /// Neither Pong nor Ping is owed to a peer that is being left.
+    /// Drops a Pong and a Ping that are owed, because the connection is ending.
     fn forget_owed(&mut self) {
         self.receiver.control_mut().forget_pong();
         self.ping_owed = false;
     }
 
-    /// Makes a change that may change the state, and tells the trace if it did.
+    /// Makes a change that may change the state, and reports a new state to the trace.
     fn transition<X>(&mut self, change: impl FnOnce(&mut Self) -> X) -> X {
         let before = self.closing.state();
         let result = change(self);
@@ -375,7 +378,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         result
     }
 
-    /// The peer has ended the transport: a read of zero bytes, an END_STREAM.
+    /// Takes note that the peer has ended the transport: a read of zero bytes, an END_STREAM.
     ///
     /// Before the peer's Close this ends the connection uncleanly. On a transport that has no end, such as a serial
     /// line, call it when the peer's Close has come and all output is written, or leave it to the timeouts.
@@ -388,8 +391,8 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         });
     }
 
-    /// The payload of the control frame that [`receive`](Self::receive) told last, until it is called again; of a
-    /// Close [`close_frame`](Self::close_frame) has the parts.
+    /// Returns the payload of the last control frame that [`receive`](Self::receive) returned, until it is called
+    /// again. Of a Close, [`close_frame`](Self::close_frame) returns the parts.
     ///
     /// Empty for a Pong that arrived while the host had not drained the Pong owed to a Ping: there is one
     /// place for both.
@@ -398,7 +401,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         self.receiver.control().payload()
     }
 
-    /// The code and the reason of the peer's Close, once it has arrived and was valid;
+    /// Returns the code and the reason of the peer's Close, once it has arrived and was valid;
     /// [`CloseCode::NO_STATUS`] if it had none.
     ///
     /// The endpoint's reply to a Close repeats its code and not its reason.
@@ -409,10 +412,10 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         close::parse_body(self.receiver.control().payload()).ok()
     }
 
-    /// How many bytes are still to come of the data frame at hand; 0 between frames, in control frames, and once nothing is
-    /// delivered any more.
+    /// Returns the number of bytes still to come of the data frame at hand; 0 between frames, in control frames, and
+    /// once data is no longer delivered.
     ///
-    /// A host can read that many to where they belong, and no further.
+    /// A host can read at most that many bytes directly into the place where they belong.
     #[must_use]
     pub const fn payload_remaining(&self) -> u64 {
         if self.closing.is_receiving() { self.receiver.payload_remaining() } else { 0 }
@@ -437,7 +440,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     /// # Errors
     ///
     /// The part may not come now, the text is not valid, or the source of masking keys failed.
-    /// Nothing has changed then, `payload` included.
+    /// On an error everything is unchanged, `payload` included.
     pub fn send<'p>(
         &mut self,
         kind: MessageKind,
@@ -519,8 +522,8 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         Ok(())
     }
 
-    /// Whether a whole message may be sent now: the header of its frame, and the state to [commit](Self::commit) to once that is
-    /// encoded.
+    /// Checks that a whole message may be sent now. Returns the header of its frame, and the state to
+    /// [commit](Self::commit) to once the frame is encoded.
     #[inline]
     pub(crate) fn admit_message(&mut self, message: Message<'_>) -> Result<(Sender, FrameHeader), SendError> {
         self.check_between_messages()?;
@@ -528,7 +531,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         Ok((Sender::after_message(), header))
     }
 
-    /// [`admit_message`](Self::admit_message) of a part.
+    /// Checks that a part may be sent now, as [`admit_message`](Self::admit_message) does for a message.
     pub(crate) fn admit_part(
         &mut self,
         kind: MessageKind,
@@ -546,7 +549,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         Ok(FrameHeader { fin: part.is_last(), ..header(opcode, masking_key, len) })
     }
 
-    /// The frame that was admitted has been encoded.
+    /// Takes note that the admitted frame has been encoded.
     #[inline]
     pub(crate) fn commit(&mut self, sender: Sender, header: &FrameHeader) {
         self.sender = sender;
@@ -579,13 +582,13 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     /// # Errors
     ///
     /// The connection is closing, the payload is longer than 125 bytes, or `out` too small.
-    /// Nothing has changed then.
+    /// On an error everything is unchanged.
     pub fn write_ping(&mut self, payload: &[u8], out: &mut [u8]) -> Result<usize, SendError> {
         self.check_open()?;
         self.write_control(Opcode::Ping, payload, out)
     }
 
-    /// Writes an unsolicited Pong, which nobody answers; see [`write_ping`](Self::write_ping).
+    /// Writes an unsolicited Pong, which the peer does not answer; see [`write_ping`](Self::write_ping).
     ///
     /// # Errors
     ///
@@ -652,10 +655,11 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         self.error(self.failure.unwrap_or(ReceiveErrorKind::Fault(fault)))
     }
 
-    /// What the protocol owes the peer next: Pong, keepalive Ping, Close, and at last the end of the transport.
+    /// Returns the next output that the protocol owes the peer: Pong, keepalive Ping, Close, and at last the end of the
+    /// transport.
     ///
-    /// Call it after every event until it gives `None`, and queue what it gives behind earlier output. It gives `None` too while
-    /// the payload of a frame follows in [pieces](Self::begin_frame): drain it when the frame is complete.
+    /// Call it after every event until it returns `None`, and queue each frame after earlier output. It also returns
+    /// `None` while the payload of a frame follows in [pieces](Self::begin_frame): drain it when the frame is complete.
     #[inline]
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         // After nearly every event: an open connection owes at most a Pong and a Ping.
@@ -694,8 +698,8 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         }
     }
 
-    /// The code and the reason of the Close that is owed. A reply repeats the code of the peer's Close (§5.5.1) and has
-    /// no reason; for a fault the reason is a short fixed text.
+    /// Returns the code and the reason of the Close that is owed. A reply repeats the code of the peer's Close (§5.5.1)
+    /// and has no reason; for a fault the reason is a short fixed text.
     fn owed_close(&self) -> (CloseCode, &'static str) {
         match (self.failure, self.closing.cause()) {
             (Some(kind), _) => (kind.close_code(), kind.close_reason()),
@@ -706,7 +710,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         }
     }
 
-    /// Tells that the transport has taken some of the output that was queued up to the last Ping, Close or
+    /// Takes note that the transport has taken some of the output that was queued up to the last Ping, Close or
     /// [`Shutdown`](Transmit::Shutdown) of this endpoint, that frame included.
     ///
     /// A peer that takes our output is alive, and can't answer what it has not reached yet: the wait for a Pong, for
@@ -720,7 +724,8 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         }
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called, unless something happens before; `None`: never.
+    /// Returns when [`handle_timeout`](Self::handle_timeout) is to be called, unless something happens before; `None`:
+    /// never.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.state() {
@@ -732,7 +737,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
 
     /// Does what is due at `now`: a Ping, or an end of the wait for something. Too early is harmless.
     ///
-    /// What it decides is told by [`poll_transmit`](Self::poll_transmit) and [`state`](Self::state).
+    /// The results show in [`poll_transmit`](Self::poll_transmit) and [`state`](Self::state).
     pub fn handle_timeout(&mut self, now: Instant) {
         match self.state() {
             State::Open => self.open_timeout(now),
@@ -745,8 +750,8 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         }
     }
 
-    /// How long the wait may take that a closing connection is in: for the peer's Close, for the host's answer to it or the rest
-    /// of its frame, or for the end of the transport.
+    /// Returns the longest time of a closing connection's current wait: for the peer's Close, for the host's answer to
+    /// it or the rest of its frame, or for the end of the transport.
     fn end_timeout(&self) -> Option<Millis> {
         let awaits_close =
             self.closing.is_receiving() || self.closing.is_left_to_host() || self.sender.is_in_frame();
@@ -771,12 +776,12 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         }
     }
 
-    /// Whether the message that is being received is compressed.
+    /// Returns whether the message that is being received is compressed.
     pub(crate) const fn is_receiving_compressed(&self) -> bool {
         self.receiver.is_compressed()
     }
 
-    /// Where the connection is in its life.
+    /// Returns the state of the connection: open, closing or closed.
     #[must_use]
     pub fn state(&self) -> State {
         self.closing.state()
@@ -785,8 +790,9 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     /// Returns how the connection has ended, as soon as that is certain: nothing more will be delivered, and our Close
     /// has been handed out.
     ///
-    /// A host tells its application then, once that Close is written. The transport still has to be ended and drained,
-    /// until [`state`](Self::state) is [`Closed`](State::Closed), so that the peer gets to read our last words.
+    /// A host reports the end to its application then, once that Close is written. The transport still has to be ended
+    /// and drained, until [`state`](Self::state) is [`Closed`](State::Closed), so that the peer can read the last
+    /// frames.
     #[must_use]
     pub fn closed(&self) -> Option<Closed> {
         self.closing.closed()
@@ -809,7 +815,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
 }
 
 impl Endpoint<Server> {
-    /// For a transport on which no connection was opened, but something else answered: a refusal, a page.
+    /// Creates the endpoint for a transport on which a refusal or a page was the answer, and no connection was opened.
     ///
     /// Write the answer; this endpoint then ends the transport as after a failure, so that the peer gets to
     /// read it: it hands out [`Transmit::Shutdown`], discards what still comes, and is
@@ -853,7 +859,7 @@ impl<T: Trace> Endpoint<Server, T> {
     }
 }
 
-/// A control frame on its way out.
+/// Encodes a control frame for sending.
 fn transmit(
     role: &mut impl Role,
     trace: &mut impl Trace,

@@ -2,7 +2,7 @@
 //!
 //! All transitions are here; the endpoint reports what happened and asks what is owed.
 //!
-//! | our Close | the peer's Close | then |
+//! All transitions are here; the endpoint reports events to it and takes the output that is owed.
 //! |---|---|---|
 //! | sent | has not come | messages are still delivered, Pings are not answered; the wait takes `close_timeout` |
 //! | not yet | has come | the answer is owed at once: the same code without a reason; nothing more is delivered |
@@ -16,31 +16,31 @@ use core::num::NonZeroU16;
 
 use crate::{close::CloseCode, config::CloseReply, role::Side};
 
-/// Where a connection is in its life.
+/// The state of a connection: open, closing or closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Messages flow both ways.
     Open,
     /// One side has begun to close, or the connection has failed.
     Closing,
-    /// Nothing more will be received and nothing is owed but what [`poll_transmit`](crate::Endpoint::poll_transmit)
-    /// still hands out: write what is left, then drop the transport.
+    /// The connection receives no more, and owes only the output that [`poll_transmit`](crate::Endpoint::poll_transmit)
+    /// still hands out: write it, then drop the transport.
     Closed(Closed),
 }
 
-/// How a connection ended.
+/// The end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed {
-    /// Whether both sides' Close frames were exchanged before the transport ended.
+    /// `true` if both sides' Close frames were exchanged before the transport ended.
     pub clean: bool,
     /// The code of the peer's Close: [`NO_STATUS`](CloseCode::NO_STATUS) if it had none,
     /// [`ABNORMAL`](CloseCode::ABNORMAL) if there was no (valid) Close.
     pub code: CloseCode,
-    /// What began the end.
+    /// The event that began the end.
     pub cause: Cause,
 }
 
-/// What began the end of a connection.
+/// The event that began the end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {
@@ -48,7 +48,7 @@ pub enum Cause {
     Peer,
     /// Our Close, by [`write_close`](crate::Endpoint::write_close).
     Local,
-    /// A failure, which [`failure`](crate::Endpoint::failure) tells.
+    /// A failure; [`failure`](crate::Endpoint::failure) returns it.
     Failure,
     /// No answer to a Ping came within [`pong_timeout`](crate::Config::pong_timeout).
     PongTimeout,
@@ -66,7 +66,7 @@ pub enum Cause {
     Entropy,
 }
 
-/// Input that is discarded before a closing connection is dropped: 64 KiB, what a peer may have had under way.
+/// Input that is discarded before a closing connection is dropped: 64 KiB, as much as a peer may have had under way.
 const DRAIN_LEN: u16 = u16::MAX;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,12 +75,12 @@ enum Stage {
     Open,
     /// Ours is sent or owed, theirs has not come: still receiving.
     AwaitingClose,
-    /// Nothing is delivered any more; input is discarded until the transport ends.
+    /// The peer's frames are not delivered any more; input is discarded until the transport ends.
     Discarding,
     Closed,
 }
 
-/// What the closing handshake owes the peer, in this order.
+/// The output that the closing handshake owes the peer, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owed {
     Close,
@@ -141,7 +141,7 @@ impl Closing {
         }
     }
 
-    /// How the connection has ended, once nothing that can still happen changes it.
+    /// Returns how the connection has ended, as soon as the answer is final.
     pub(crate) fn closed(&self) -> Option<Closed> {
         let is_certain = match self.stage {
             Stage::Open | Stage::AwaitingClose => false,
@@ -159,7 +159,7 @@ impl Closing {
         }
     }
 
-    /// The cause of the end, once there is one.
+    /// Returns the cause of the end, once there is one.
     pub(crate) const fn cause(&self) -> Option<Cause> {
         self.cause
     }
@@ -172,22 +172,22 @@ impl Closing {
         self.stage == Stage::Closed
     }
 
-    /// Whether the peer's frames are still delivered.
+    /// Returns whether the peer's frames are still delivered.
     pub(crate) const fn is_receiving(&self) -> bool {
         matches!(self.stage, Stage::Open | Stage::AwaitingClose)
     }
 
-    /// The code of the peer's Close, once it has come.
+    /// Returns the code of the peer's Close, once it has come.
     pub(crate) fn peer_code(&self) -> Option<CloseCode> {
         self.peer.map(|code| CloseCode::new(code.get()))
     }
 
-    /// Whether the host is to answer the peer's Close, and has not done so.
+    /// Returns whether the host still has to answer the peer's Close.
     pub(crate) fn is_left_to_host(&self) -> bool {
         self.ours == OurClose::LeftToHost
     }
 
-    /// The application has sent its Close, as the first or as the answer that was left to it.
+    /// Takes note that the application has sent its Close, as the first or as the answer that was left to it.
     pub(crate) fn close_sent(&mut self) {
         if !self.is_left_to_host() {
             self.await_close(Cause::Local);
@@ -195,7 +195,7 @@ impl Closing {
         self.ours = OurClose::Sent;
     }
 
-    /// The endpoint closes by itself, in good order.
+    /// Begins an orderly close by the endpoint itself.
     pub(crate) const fn close(&mut self, cause: Cause) {
         self.await_close(cause);
         self.ours = OurClose::Owed;
@@ -206,7 +206,7 @@ impl Closing {
         self.cause = Some(cause);
     }
 
-    /// The peer's Close has arrived.
+    /// Takes note of the peer's Close.
     pub(crate) fn close_received(&mut self, code: CloseCode, side: Side) {
         if let OurClose::NotYet(reply) = self.ours {
             self.cause = Some(Cause::Peer);
@@ -223,7 +223,7 @@ impl Closing {
         }
     }
 
-    /// The connection has failed: at most one Close, then the transport ends.
+    /// Fails the connection: at most one Close, then the transport ends.
     pub(crate) fn fail(&mut self, cause: Cause) {
         if matches!(self.ours, OurClose::NotYet(_) | OurClose::LeftToHost) {
             self.ours = OurClose::Owed;
@@ -233,22 +233,22 @@ impl Closing {
         self.shutdown = Shutdown::Owed;
     }
 
-    /// There never was a connection: what is left is to end the transport.
+    /// Ends a transport on which no connection was opened.
     pub(crate) const fn refuse(&mut self) {
         self.stage = Stage::Discarding;
         self.cause = Some(Cause::Refused);
         self.shutdown = Shutdown::Owed;
     }
 
-    /// No frame can be sent any more, not even a Close.
+    /// Ends the connection without a Close, because frames can't be sent any more.
     pub(crate) fn mute(&mut self) {
         self.cause = Some(Cause::Entropy);
-        // Behind a Close that has left there would have been nothing to send.
+        // Our Close has not left: after it there would have been no frame to send.
         self.ours = OurClose::Never;
         self.end();
     }
 
-    /// The peer has ended the transport. A Close that is owed can still be handed out.
+    /// Takes note that the peer has ended the transport. A Close that is owed can still be handed out.
     pub(crate) fn eof(&mut self) {
         if self.is_receiving() {
             self.cause = Some(Cause::Eof);
@@ -259,21 +259,23 @@ impl Closing {
         }
     }
 
-    /// The peer has ended the transport, and our Close can't follow because a frame of ours is cut.
+    /// Ends the connection after the end of the peer's transport; our Close can't follow because a frame of ours is
+    /// cut.
     pub(crate) fn break_off(&mut self) {
         if !self.is_closed() {
             self.end();
         }
     }
 
-    /// `len` more bytes came that nobody will see.
+    /// Counts `len` more bytes of input that are discarded.
     pub(crate) fn discard(&mut self, len: usize) {
         let len = u16::try_from(len).unwrap_or(u16::MAX);
         self.drain_left = self.drain_left.saturating_sub(len);
         self.settle();
     }
 
-    /// The deadline has passed. Returns whether another wait begins: that after the answer which the host did not give.
+    /// Takes note that the deadline has passed. Returns whether another wait begins: the one after the answer that the
+    /// host has not sent, and that is owed now.
     pub(crate) fn expire(&mut self) -> bool {
         if self.is_left_to_host() {
             self.ours = OurClose::Owed;
@@ -286,7 +288,7 @@ impl Closing {
         false
     }
 
-    /// Takes what is owed next.
+    /// Takes the output that is owed next.
     pub(crate) fn take_owed(&mut self) -> Option<Owed> {
         if self.ours == OurClose::Owed {
             self.ours = OurClose::Sent;

@@ -9,10 +9,10 @@ use crate::{
     part::{narrow, part, part_mut, sure},
 };
 
-/// What [`poll_transmit`](crate::Endpoint::poll_transmit) asks the host to do.
+/// Output that [`poll_transmit`](crate::Endpoint::poll_transmit) asks the host to handle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Transmit {
-    /// Queue this frame behind the output that there is.
+    /// Queue this frame after the earlier output.
     Control(ControlFrame),
     /// Half-close the transport once all output queued so far is written.
     Shutdown,
@@ -29,7 +29,7 @@ impl ControlFrame {
     /// The longest control frame: 2 bytes of header, a masking key, 125 bytes of payload.
     pub const MAX_LEN: usize = 2 + 4 + MAX_CONTROL_LEN;
 
-    /// A frame of `opcode`, which is Close, Ping or Pong, with at most 125 bytes of payload.
+    /// Encodes a frame of `opcode`, which is Close, Ping or Pong, with at most 125 bytes of payload.
     pub(crate) fn new(opcode: Opcode, masking_key: Option<MaskingKey>, payload: &[u8]) -> Self {
         let mut bytes = [0; Self::MAX_LEN];
         let header = header(opcode, masking_key, payload.len());
@@ -39,13 +39,13 @@ impl ControlFrame {
         Self { bytes, len }
     }
 
-    /// Returns whether this is a Pong, the one frame of these that the peer has no answer to.
+    /// Returns whether this is a Pong, the only control frame that the peer does not answer.
     #[must_use]
     pub const fn is_pong(&self) -> bool {
         self.bytes[0] & 0x0F == Opcode::Pong.bits()
     }
 
-    /// The bytes for the wire.
+    /// Returns the encoded frame, as it goes on the wire.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         part(&self.bytes, ..usize::from(self.len))
@@ -71,7 +71,7 @@ pub(crate) struct CloseBody {
 }
 
 impl CloseBody {
-    /// `reason` is cut to what fits.
+    /// Creates the body; `reason` is cut to the bytes that fit.
     pub(crate) fn new(code: CloseCode, reason: &str) -> Self {
         let mut bytes = [0; MAX_CONTROL_LEN];
         if code == CloseCode::NO_STATUS {
@@ -99,16 +99,16 @@ pub(crate) struct ControlSlot {
     purpose: Purpose,
 }
 
-/// What the payload in a slot is for.
+/// The use of the payload in a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
     /// It is still arriving.
     Arriving,
-    /// It was told last.
+    /// The last event returned it.
     Told,
-    /// It was told last, and is owed back.
+    /// The last event returned it, and a Pong with it is owed.
     ToldAndOwed,
-    /// It is owed back; the frame told last was another.
+    /// A Pong with it is owed; the last event was another frame.
     Owed,
 }
 
@@ -117,10 +117,10 @@ impl ControlSlot {
         Self { bytes: [0; MAX_CONTROL_LEN], len: 0, purpose: Purpose::Arriving }
     }
 
-    /// A control frame begins; whether its payload is to be kept.
+    /// Begins a control frame; returns whether its payload is to be kept.
     ///
-    /// A Ping or a Close takes the place of a Pong that is still owed (§5.5.3: the latest Ping is answered;
-    /// §5.5.2: none after a Close). A Pong does not: owing one weighs more than showing one.
+    /// A Ping or a Close takes the place of a Pong that is still owed (§5.5.3: the latest Ping is answered; §5.5.2:
+    /// none after a Close). A Pong does not take it: the owed Pong matters more than the payload of the new one.
     pub(crate) fn begin(&mut self, opcode: Opcode) -> bool {
         if opcode == Opcode::Pong && self.owes_pong() {
             self.purpose = Purpose::Owed;
@@ -131,7 +131,7 @@ impl ControlSlot {
         true
     }
 
-    /// More payload of a frame that is kept; what is over 125 bytes can't be, headers have been checked.
+    /// Appends payload of a frame that is kept; its header has been checked, so that it has at most 125 bytes in all.
     pub(crate) fn extend(&mut self, payload: &[u8], mask: &mut Option<Mask>) {
         let start = usize::from(self.len);
         let end = start + payload.len();
@@ -143,17 +143,17 @@ impl ControlSlot {
         self.len = narrow(end);
     }
 
-    /// The frame whose payload is kept is complete.
+    /// Completes the frame whose payload is kept.
     pub(crate) const fn end(&mut self) {
         self.purpose = Purpose::Told;
     }
 
-    /// The payload of the control frame told last; empty if it was not kept.
+    /// Returns the payload of the last control frame; empty if it was not kept.
     pub(crate) fn payload(&self) -> &[u8] {
         self.told().unwrap_or_default()
     }
 
-    /// The payload of the control frame told last; `None` if it was not kept.
+    /// Returns the payload of the last control frame; `None` if it was not kept.
     pub(crate) fn told(&self) -> Option<&[u8]> {
         match self.purpose {
             Purpose::Told | Purpose::ToldAndOwed => Some(self.bytes()),
@@ -161,7 +161,7 @@ impl ControlSlot {
         }
     }
 
-    /// The payload just told is owed back.
+    /// Makes the payload of the last control frame owed, as a Pong.
     pub(crate) const fn owe_pong(&mut self) {
         self.purpose = Purpose::ToldAndOwed;
     }
@@ -170,7 +170,7 @@ impl ControlSlot {
         matches!(self.purpose, Purpose::ToldAndOwed | Purpose::Owed)
     }
 
-    /// No Pong is owed any more.
+    /// Drops a Pong that is owed.
     pub(crate) const fn forget_pong(&mut self) {
         self.purpose = match self.purpose {
             Purpose::ToldAndOwed => Purpose::Told,
@@ -179,7 +179,7 @@ impl ControlSlot {
         };
     }
 
-    /// The payload of the Pong that is owed, which is then taken for sent.
+    /// Returns the payload of the Pong that is owed, and counts that Pong as sent.
     pub(crate) fn take_pong(&mut self) -> Option<&[u8]> {
         let owed = self.owes_pong();
         self.forget_pong();

@@ -1,10 +1,10 @@
-//! The receiving rules (RFC 6455 sections 5.1 to 5.6): what the next bytes are, and whether they may come.
+//! The receiving rules (RFC 6455 sections 5.1 to 5.6): the meaning of the next bytes, and their admission.
 //!
-//! The rules look at headers and control frames. Payload of messages they only count: a [`Run`] says where it lies and goes,
-//! and takes it there.
+//! The rules look at headers and control frames, and only count the payload of messages. A [`Run`] holds where such
+//! payload lies and where it goes, and moves it there.
 //!
-//! Two accelerators stand beside them, [`whole`](super::whole) and [`fragments`](super::fragments), of one contract: each takes
-//! what lies there whole as the rules would, or changes nothing.
+//! Two accelerators, [`whole`](super::whole) and [`fragments`](super::fragments), take the common cases of the same
+//! rules. Each takes complete frames exactly as the rules would, or changes nothing.
 
 #[cfg(feature = "deflate")]
 use super::negotiated::Negotiated;
@@ -29,7 +29,7 @@ pub(crate) struct Receiver {
     pub(super) limits: Limits,
     pub(super) phase: Phase,
     pub(super) message: Option<Progress>,
-    /// The text so far of a message that is told in parts as it comes.
+    /// The text so far of a message that is delivered in parts as it comes.
     text: Validator,
     /// Bytes of the connection up to the end of the last frame that was admitted, for a control frame up to
     /// its beginning; after an error, up to the fault.
@@ -37,7 +37,7 @@ pub(crate) struct Receiver {
     control: ControlSlot,
 }
 
-/// What the next byte belongs to.
+/// The part of a frame that the next byte belongs to.
 #[derive(Debug)]
 pub(super) enum Phase {
     /// The first byte of a frame that begins a message, or stands between two of them.
@@ -60,14 +60,14 @@ pub(super) enum Phase {
 
 const HEADER: Phase = Phase::Header(Decoder::new());
 
-/// What has been admitted of the message in progress.
+/// The admitted part of the message in progress.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Progress {
     len: u64,
     fragments: u32,
     empty_fragments: u16,
     pub(super) content: Content,
-    /// Whether a part has been delivered.
+    /// `true` once a part has been delivered.
     pub(super) begun: bool,
 }
 
@@ -75,14 +75,14 @@ pub(super) struct Progress {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Taken {
     pub(crate) content: Content,
-    /// Whether the message begins with it.
+    /// `true` if the message begins with this payload.
     pub(crate) first: bool,
-    /// Whether the message ends with it.
+    /// `true` if the message ends with this payload.
     pub(crate) last: bool,
 }
 
 impl Taken {
-    /// Which part of the message it is.
+    /// Returns which part of the message this is.
     pub(crate) const fn part(self) -> Part {
         Part::new(self.first, self.last)
     }
@@ -93,7 +93,7 @@ impl Progress {
         Self { len: 0, fragments: 0, empty_fragments: 0, content, begun: false }
     }
 
-    /// What the message is with one frame more, if that is within the limits.
+    /// Returns the message with one frame more, if that is within the limits.
     #[inline]
     pub(super) fn with(mut self, header: &FrameHeader, limits: &Limits) -> Result<Self, ReceiveErrorKind> {
         let compressed = self.content.is_compressed();
@@ -143,12 +143,12 @@ impl Receiver {
         &mut self.control
     }
 
-    /// The code of the peer's Close, which has just been taken.
+    /// Returns the code of the peer's Close, which has just been taken.
     pub(crate) fn close_code(&self) -> CloseCode {
         close::parse_body(self.control.payload()).map_or(CloseCode::NO_STATUS, |(code, _)| code)
     }
 
-    /// Bytes still to come of the data frame at hand.
+    /// Returns the number of bytes still to come of the data frame at hand.
     pub(crate) const fn payload_remaining(&self) -> u64 {
         match self.phase {
             Phase::Data { remaining, .. } => remaining,
@@ -156,29 +156,29 @@ impl Receiver {
         }
     }
 
-    /// Whether the message ends with the data frame at hand.
+    /// Returns whether the message ends with the data frame at hand.
     pub(crate) const fn is_in_last_frame(&self) -> bool {
         matches!(self.phase, Phase::Data { fin: true, .. })
     }
 
-    /// What more may come than RFC 6455 has.
+    /// Returns the agreed extensions.
     #[cfg(feature = "deflate")]
     pub(crate) const fn negotiated(&self) -> Negotiated {
         self.limits.negotiated
     }
 
-    /// The most bytes of a message.
+    /// Returns the limit of a message, in bytes.
     #[cfg(feature = "deflate")]
     pub(crate) const fn max_message_len(&self) -> u64 {
         self.limits.message_len
     }
 
-    /// Whether a message has begun that is not complete.
+    /// Returns whether a message is in progress.
     pub(crate) const fn is_in_message(&self) -> bool {
         self.message.is_some()
     }
 
-    /// Whether the message in progress is compressed.
+    /// Returns whether the message in progress is compressed.
     pub(crate) const fn is_compressed(&self) -> bool {
         matches!(self.message, Some(Progress { content, .. }) if content.is_compressed())
     }
@@ -189,8 +189,9 @@ impl Receiver {
         self.phase = HEADER;
     }
 
-    /// Takes headers and control frames from the front of `input`, up to payload of a message or something to tell; `None` when
-    /// all is taken. The payload is at least a byte, of which some is there, or empty if it ends the message.
+    /// Takes headers and control frames from the front of `input`, up to payload of a message or an event; returns
+    /// `None` when all is taken. The payload is at least a byte, of which some is in `input`, or empty if it ends the
+    /// message.
     #[inline]
     pub(super) fn next<R: Role>(
         &mut self,
@@ -202,7 +203,7 @@ impl Receiver {
                 Phase::Data { remaining: 1.., .. } | Phase::Control { remaining: 1.., .. } if input.is_empty() => {
                     return Ok(None);
                 }
-                // Nothing is told of an empty fragment.
+                // An empty fragment makes no event.
                 Phase::Data { remaining: 0, fin: false, .. } => self.next_frame(),
                 Phase::Data { remaining, .. } => return Ok(Some(Event::Data(to_usize(*remaining)))),
                 Phase::Control { .. } => {
@@ -225,7 +226,8 @@ impl Receiver {
         }
     }
 
-    /// Takes a run of the payload that [`next`](Self::next) has told, no longer than that, through `text` if it is text.
+    /// Takes a run of the payload that [`next`](Self::next) has announced, no longer than that, through `text` if it is
+    /// text.
     #[inline(always)]
     pub(super) fn take(&mut self, run: Run<'_>, text: &mut Validator) -> Result<Taken, ReceiveErrorKind> {
         let len = run.len();
@@ -264,7 +266,8 @@ impl Receiver {
         Taken { content, first: !begun, last }
     }
 
-    /// [`take`](Self::take) where the message is told in parts as they come, whose text goes on here.
+    /// Takes payload as [`take`](Self::take) does, of a message that is delivered in parts; its text continues that of
+    /// the last part.
     pub(super) fn take_part(&mut self, run: Run<'_>) -> Result<Taken, ReceiveErrorKind> {
         let begun = self.message.is_some_and(|message| message.begun);
         let mut text = if begun { self.text } else { Validator::new() };
@@ -273,7 +276,7 @@ impl Receiver {
         taken
     }
 
-    /// Whether this frame may come now, and all limits, before any payload is touched.
+    /// Checks that this frame may come now and is within all limits, before any payload is touched.
     fn admit<R: Role>(&mut self, header: &FrameHeader) -> Result<(), ReceiveErrorKind> {
         match (R::SIDE, header.masking_key) {
             (Side::Server, None) => return Err(ReceiveErrorKind::Unmasked),
@@ -296,7 +299,7 @@ impl Receiver {
         Ok(())
     }
 
-    /// A data frame has been admitted, with which the message is `message`.
+    /// Begins a data frame that has been admitted; `message` includes it.
     fn begin_data(&mut self, header: &FrameHeader, message: Progress) {
         self.message = Some(message);
         let mask = header.masking_key.map(Mask::new);
@@ -305,7 +308,8 @@ impl Receiver {
         self.pass(header.encoded_len().saturating_add(header.payload_len));
     }
 
-    /// Whether the reserved bits mean that a compressed message begins, and one may (RFC 7692 section 6.1).
+    /// Returns whether the reserved bits begin a compressed message, and such a message may begin (RFC 7692 section
+    /// 6.1).
     #[cold]
     fn admits_reserved(&self, header: &FrameHeader) -> bool {
         self.limits.negotiated.compression()
@@ -313,7 +317,7 @@ impl Receiver {
             && matches!(header.opcode, Opcode::Text | Opcode::Binary)
     }
 
-    /// A frame has ended.
+    /// Moves on to the next frame, after the end of one.
     pub(super) const fn next_frame(&mut self) {
         self.phase = if self.message.is_none() { Phase::Start } else { HEADER };
     }
@@ -323,7 +327,7 @@ impl Receiver {
         self.offset = self.offset.wrapping_add(len);
     }
 
-    /// The message as it is with this frame.
+    /// Returns the message in progress with this frame, if the frame may come now.
     #[inline(always)]
     fn admit_data(&self, header: &FrameHeader) -> Result<Progress, ReceiveErrorKind> {
         let message = match (self.message, header.opcode) {
@@ -336,7 +340,7 @@ impl Receiver {
         message.with(header, &self.limits)
     }
 
-    /// The text is not valid `before_end` bytes before the end of what has been taken of the frame at hand.
+    /// Reports text that is not valid, `before_end` bytes before the end of the bytes taken of the frame at hand.
     #[cold]
     fn invalid_text(&mut self, before_end: usize) -> ReceiveErrorKind {
         self.offset = self.offset.saturating_sub(self.payload_remaining().saturating_add(to_u64(before_end)));
@@ -378,13 +382,13 @@ impl Receiver {
     }
 }
 
-/// What a message is that begins with this frame, whose reserved bits have been admitted.
+/// Returns the content of a message that begins with this frame, whose reserved bits have been admitted.
 const fn content(header: &FrameHeader, kind: MessageKind) -> Content {
     if header.rsv.is_none() { Content::of(kind) } else { Content::compressed(kind) }
 }
 
-/// How long a message may be on the wire that may be `limit` bytes long inflated: what can't be compressed grows a little,
-/// with poor compressors by an eighth.
+/// Returns how long a message may be on the wire if it may be `limit` bytes long inflated. Data that can't be
+/// compressed grows a little, with poor compressors by an eighth.
 const fn with_slack(limit: u64) -> u64 {
     limit.saturating_add(limit / 8).saturating_add(64)
 }

@@ -1,4 +1,4 @@
-//! The sending rules (RFC 6455 sections 5.4, 5.6 and 6.1): which part may come now, and is the text valid.
+//! The sending rules (RFC 6455 sections 5.4, 5.6 and 6.1): the order of parts, and the validity of text.
 
 use crate::{
     error::SendError,
@@ -7,18 +7,18 @@ use crate::{
     utf8::Validator,
 };
 
-/// What has been sent of the message in progress.
+/// Progress of the message that is being sent.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sender {
     in_progress: Option<Content>,
     text: Validator,
-    /// Whether a frame has begun whose payload follows in pieces; then a message is in progress until its last frame ends.
+    /// `true` while the payload of a frame follows in pieces; then a message is in progress until its last frame ends.
     in_frame: bool,
-    /// Whether anything has been sent since somebody looked.
+    /// `true` if anything has been sent since the last [`take_activity`](Self::take_activity).
     active: bool,
 }
 
-/// What ends with a piece of a frame.
+/// The unit that ends with a piece of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ends {
     Nothing,
@@ -28,35 +28,36 @@ pub(crate) enum Ends {
 }
 
 impl Sender {
-    /// Whether no message has begun without having ended.
+    /// Returns whether no message is in progress.
     pub(crate) const fn is_between_messages(&self) -> bool {
         self.in_progress.is_none()
     }
 
-    /// The sender as it will be after a whole message.
+    /// Returns the sender as it will be after a whole message.
     pub(crate) const fn after_message() -> Self {
         Self { in_progress: None, text: Validator::new(), in_frame: false, active: true }
     }
 
-    /// Whether the payload of a frame follows in pieces: nothing else may be sent then.
+    /// Returns whether the payload of a frame follows in pieces; until it is complete, the piece is the only thing that
+    /// may be sent.
     pub(crate) const fn is_in_frame(&self) -> bool {
         self.in_frame
     }
 
-    /// The reason why no message may begin now that one is in progress.
+    /// Returns the reason why no message may begin now that one is in progress.
     #[cold]
     pub(crate) const fn unfinished(&self) -> SendError {
         if self.in_frame { SendError::FrameInProgress } else { SendError::MessageInProgress }
     }
 
-    /// Whether anything has been sent since the last call.
+    /// Returns whether anything has been sent since the last call.
     pub(crate) fn take_activity(&mut self) -> bool {
         core::mem::take(&mut self.active)
     }
 
-    /// The sender as it will be after this part, if the part may be sent now, and the opcode of its frame.
+    /// Returns the sender as it will be after this part, if the part may be sent now, and the opcode of its frame.
     ///
-    /// `payload` is what the application gave, compressed or not.
+    /// `payload` is that of the application, before compression or after it.
     /// Returning the next state instead of entering it lets the caller fail later without a trace.
     pub(crate) fn admit(&self, content: Content, part: Part, payload: &[u8]) -> Result<(Self, Opcode), SendError> {
         let opcode = self.opcode(content, part)?;
@@ -64,7 +65,8 @@ impl Sender {
         Ok((self.after(content, ends, payload)?, opcode))
     }
 
-    /// The sender as it will be when a frame of `len` bytes has begun, if it may begin now, and the opcode of the frame.
+    /// Returns the sender as it will be when a frame of `len` bytes has begun, if it may begin now, and the frame's
+    /// opcode.
     pub(crate) fn begin_frame(&self, content: Content, part: Part, len: u64) -> Result<(Self, Opcode), SendError> {
         if len == 0 {
             return self.admit(content, part, &[]);
@@ -73,7 +75,7 @@ impl Sender {
         Ok((Self { in_progress: Some(content), in_frame: true, active: true, ..*self }, opcode))
     }
 
-    /// The sender as it will be after this piece of the frame in progress.
+    /// Returns the sender as it will be after this piece of the frame in progress.
     pub(crate) fn admit_piece(&self, ends: Ends, piece: &[u8]) -> Result<Self, SendError> {
         match self.in_progress {
             Some(content) if self.in_frame => self.after(content, ends, piece),
@@ -81,7 +83,7 @@ impl Sender {
         }
     }
 
-    /// The opcode of the frame that carries this part, if the part may be sent now.
+    /// Returns the opcode of the frame that carries this part, if the part may be sent now.
     fn opcode(&self, content: Content, part: Part) -> Result<Opcode, SendError> {
         match (self.in_progress, part.is_first()) {
             _ if self.in_frame => Err(SendError::FrameInProgress),
@@ -93,7 +95,7 @@ impl Sender {
         }
     }
 
-    /// The sender as it will be after `payload`, with which something may end.
+    /// Returns the sender as it will be after `payload`; `ends` says whether a frame or the message ends with it.
     fn after(&self, content: Content, ends: Ends, payload: &[u8]) -> Result<Self, SendError> {
         let mut text = self.text;
         if content.kind() == MessageKind::Text {

@@ -8,7 +8,7 @@ use crate::{
     time::{Instant, earliest},
 };
 
-/// How long each wait may take; `None` is for ever.
+/// The longest time of each wait; `None` is for ever.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timeouts {
     pub(crate) idle: Option<Millis>,
@@ -37,21 +37,22 @@ impl Timeouts {
     }
 }
 
-/// The instant `timeout` after `start`, if there is a timeout.
+/// Returns the instant `timeout` after `start`, if there is a timeout.
 fn after(start: Instant, timeout: Option<Millis>) -> Option<Instant> {
     timeout.map(|millis| start.saturating_add(Duration::from(millis)))
 }
 
-/// When something last happened, and since when the peer's answer is waited for.
+/// The times of the last events, and the start of the wait for the peer's answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
-    /// When anything last arrived; at least `awaiting` from the moment on that something has arrived after that.
+    /// The time when bytes last arrived; at least `awaiting` from the moment on that bytes have arrived after that.
     heard: Instant,
-    /// When a data frame last passed; while a message with a deadline arrives, when that message began.
+    /// The time when a data frame last passed; while a message with a deadline arrives, the time when that message
+    /// began.
     active: Instant,
-    /// Since when an answer is awaited: while the connection is open, the Pong to our Ping; later its end. On an open
-    /// connection the wait has a deadline as long as `heard < awaiting`; anything that arrives ends it, and only the Pong
-    /// (or the next Ping) ends the measurement of its time.
+    /// The start of the wait for an answer: while the connection is open, for the Pong to our Ping; later for its end.
+    /// On an open connection the wait has a deadline as long as `heard < awaiting`. Any bytes that arrive end it; only
+    /// the Pong (or the next Ping) ends the measurement of the round-trip time.
     awaiting: Option<Instant>,
 }
 
@@ -64,7 +65,7 @@ pub(crate) struct Traffic {
     pub(crate) is_in_frame: bool,
 }
 
-/// What is due on an open connection.
+/// The action that is due on an open connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
     Nothing,
@@ -79,7 +80,8 @@ impl Clock {
         Self { heard: now, active: now, awaiting: None }
     }
 
-    /// Bytes have arrived on an open connection. A host that reads late tells an earlier time than that of our Ping.
+    /// Takes note of bytes that have arrived on an open connection. `now` may be earlier than our Ping if the host
+    /// reads late.
     #[inline]
     pub(crate) fn heard(&mut self, now: Instant) {
         self.heard = now;
@@ -93,56 +95,58 @@ impl Clock {
         self.heard = self.heard.max(self.awaiting.unwrap_or(self.heard));
     }
 
-    /// A whole message has arrived on an open connection.
+    /// Takes note of a whole message that has arrived on an open connection.
     #[inline]
     pub(crate) fn message_received(&mut self, now: Instant) {
         self.heard(now);
         self.active = now;
     }
 
-    /// What was heard is data.
+    /// Takes note that the bytes last heard are data.
     pub(crate) const fn data_received(&mut self) {
         self.active = self.heard;
     }
 
-    /// The answer to our Ping has arrived: the time since the Ping was handed out or has left, if it is the first answer.
+    /// Takes note of the answer to our Ping. Returns the time since the Ping was handed out or has left, if it is the
+    /// first answer.
     pub(crate) fn pong_received(&mut self, now: Instant) -> Option<Duration> {
         self.awaiting.take().map(|ping| now.saturating_duration_since(ping))
     }
 
-    /// The transport takes output that the peer has to read before it can answer our Ping.
+    /// Takes note that the transport takes output that the peer has to read before it can answer our Ping.
     pub(crate) fn written(&mut self, now: Instant) {
         let Some(ping) = self.awaiting else {
             return;
         };
         self.awaiting = Some(now);
         if self.heard >= ping {
-            // Heard since the Ping was handed out, the peer still owes no sign of life.
+            // Bytes came after the Ping was handed out: the peer still owes no sign of life.
             self.heard = self.heard.max(now);
         }
     }
 
-    /// The connection has begun to end: the one wait is now for its next step.
+    /// Begins the wait for the next step of a connection that is ending.
     pub(crate) const fn wait(&mut self, now: Instant) {
         self.awaiting = Some(now);
     }
 
-    /// When that wait is over, if it takes `timeout`.
+    /// Returns when that wait is over, if it takes `timeout`.
     pub(crate) fn awaited(&self, timeout: Option<Millis>) -> Option<Instant> {
         after(self.awaiting?, timeout)
     }
 
-    /// Since when something must arrive that shows that the peer is alive.
+    /// Returns since when the peer has owed a sign of life; `None` if it owes none.
     fn unanswered(&self) -> Option<Instant> {
         self.awaiting.filter(|ping| self.heard < *ping)
     }
 
-    /// The earliest deadline of an open connection.
+    /// Returns the earliest deadline of an open connection.
     pub(crate) fn deadline(&self, timeouts: &Timeouts, traffic: Traffic) -> Option<Instant> {
         earliest(self.activity_at(timeouts, traffic), self.liveness_at(timeouts, traffic))
     }
 
-    /// When the message that arrives must be complete, or without one that is timed, a data frame must pass.
+    /// Returns when the message that is arriving must be complete or, without one that is timed, when a data frame must
+    /// pass.
     fn activity_at(&self, timeouts: &Timeouts, traffic: Traffic) -> Option<Instant> {
         after(self.active, if traffic.is_timing { timeouts.message } else { timeouts.idle })
     }
@@ -158,9 +162,9 @@ impl Clock {
         if traffic.is_in_frame { None } else { after(self.heard, timeouts.keepalive) }
     }
 
-    /// Moves an open connection past the deadlines that `now` has reached; the gravest is returned.
+    /// Moves an open connection past the deadlines that `now` has reached, and returns the gravest.
     ///
-    /// `sent` tells, once, whether data was sent since it was last asked: sending is not told the time.
+    /// `sent` returns whether data was sent since its last call: sending itself takes no time argument.
     pub(crate) fn expire(
         &mut self,
         timeouts: &Timeouts,
