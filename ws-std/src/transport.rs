@@ -148,6 +148,12 @@ impl<S: Read + Write + Send> Transport for Blocking<S> {
     }
 }
 
+/// Ends the transport in both directions, which wakes every thread that waits for it.
+pub(crate) fn abort(transport: &impl Transport) {
+    // A transport that is gone already is what is asked for.
+    let _ = transport.shutdown(Shutdown::Both);
+}
+
 /// Writes some bytes from the front of `slices`, which are not all empty.
 pub(crate) fn write_some(
     transport: &impl Transport,

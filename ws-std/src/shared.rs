@@ -8,18 +8,13 @@ use core::{
     time::Duration,
 };
 use std::{
-    io,
-    net::Shutdown,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
-use ws_proto::{Config, Endpoint, State, role::Side};
+use ws_proto::{Config, Endpoint};
 
-use crate::{
-    clock::Clock, compression::Compression, flush::flush_before_read, output::Core, role::Role,
-    transport::Transport,
-};
+use crate::{clock::Clock, compression::Compression, output::Core, role::Role, transport::Transport};
 
 /// Everything of a connection but the buffer that it reads to.
 pub(crate) struct Shared<R: Role, T: Transport> {
@@ -103,7 +98,7 @@ impl<R: Role, T: Transport> Owned<R, T> {
     pub(crate) fn into_transport(self) -> T {
         match self {
             Self::Alone(shared) => shared.into_transport(),
-            Self::Watched(shared) => alone(shared).into_transport(),
+            Self::Watched(shared) => unwrap_last(shared).into_transport(),
         }
     }
 }
@@ -197,6 +192,11 @@ impl<R: Role, T: Transport> Shared<R, T> {
         self.transport.as_ref().unwrap_or_else(|| unreachable!("the transport goes with the connection"))
     }
 
+    /// Returns whether the transport has not been handed out.
+    pub(crate) const fn has_transport(&self) -> bool {
+        self.transport.is_some()
+    }
+
     fn into_transport(mut self) -> T {
         self.transport.take().unwrap_or_else(|| unreachable!("the transport goes with the connection"))
     }
@@ -240,70 +240,9 @@ impl<R: Role, T: Transport> Shared<R, T> {
     }
 }
 
-/// The end is told to the application as soon as it is certain; what is left of it happens here.
-///
-/// A server ends the transport after its Close, then takes what the peer still sends, within the endpoint's bounds: a socket that is closed with
-/// input unread is reset, which may take our Close from the peer. A client's last words are written, but its peer is not waited
-/// for: with the peer's Close received there is nothing left to lose.
-impl<R: Role, T: Transport> Drop for Shared<R, T> {
-    fn drop(&mut self) {
-        if self.transport.is_some() && !std::thread::panicking() {
-            linger(&mut &mut *self);
-        }
-    }
-}
-
-/// How long a dropped connection waits for the peer's end of the transport if the endpoint has no limit for that.
-const LINGER: Duration = Duration::from_secs(1);
-
-/// Writes and drains until the endpoint has closed, if it has begun to end by itself.
-fn linger<L: Link>(link: &mut L) {
-    let clock = link.shared().clock;
-    let mut bin = [0; 4096];
-    while link.core().is_lingering() {
-        let Ok(pause) = flush_before_read(link) else { return };
-        let now = Instant::now();
-        let patient = <L::Role as ws_proto::role::Role>::SIDE == Side::Server || pause.is_some();
-        let timeout = link.core().endpoint.poll_timeout().and_then(|at| clock.to_system(at));
-        // Dropping a connection never takes for ever, whatever the application has chosen for its reads.
-        let timeout = timeout.or_else(|| now.checked_add(LINGER));
-        let retry = pause.and_then(|pause| now.checked_add(pause));
-        let deadline = [timeout, retry, Some(now).filter(|_| !patient)].into_iter().flatten().min();
-        match link.shared().transport().read(&mut bin, deadline) {
-            Ok(0) => link.core().endpoint.receive_eof(),
-            Ok(len) => {
-                let mut input = bin.get_mut(..len).unwrap_or_default();
-                // All of it is discarded.
-                let _ = link.core().endpoint.receive(clock.now(), &mut input);
-            }
-            Err(error) if error.kind() == io::ErrorKind::TimedOut && patient => {
-                let mut core = link.core();
-                core.endpoint.handle_timeout(clock.now());
-                if core.endpoint.poll_timeout().is_none() && retry.is_none() {
-                    return;
-                }
-            }
-            Err(_) => return,
-        }
-    }
-}
-
-impl<R: Role> Core<R> {
-    /// Whether the connection has ended in a way that the peer has to learn, and the transport has not.
-    fn is_lingering(&self) -> bool {
-        self.endpoint.state() == State::Closing && self.endpoint.closed().is_some() && self.can_write()
-    }
-}
-
-/// Ends the transport in both directions, which wakes every thread that waits for it.
-pub(crate) fn abort(transport: &impl Transport) {
-    // A transport that is gone already is what is asked for.
-    let _ = transport.shutdown(Shutdown::Both);
-}
-
 /// Takes a value out of its last lasting reference. A server that watches over it may hold another one, for no longer than one
 /// attempt to write.
-pub(crate) fn alone<T>(mut shared: Arc<T>) -> T {
+pub(crate) fn unwrap_last<T>(mut shared: Arc<T>) -> T {
     loop {
         match Arc::try_unwrap(shared) {
             Ok(value) => return value,
