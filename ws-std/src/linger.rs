@@ -13,11 +13,11 @@ use crate::{
     transport::Transport,
 };
 
-/// The end is told to the application as soon as it is certain; what is left of it happens here.
+/// Completes the end of the connection, which the application learned as soon as it was certain.
 ///
-/// A server ends the transport after its Close, then takes what the peer still sends, within the endpoint's bounds: a socket that is closed with
-/// input unread is reset, which may take our Close from the peer. A client's last words are written, but its peer is not waited
-/// for: with the peer's Close received there is nothing left to lose.
+/// A server ends its direction of the transport after its Close, then discards the peer's remaining input, within the
+/// endpoint's bounds: a socket that is closed with unread input is reset, and then the peer may lose our Close. A client writes
+/// its last frames and does not wait: it has received the peer's Close, so no frame can be lost any more.
 impl<R: Role, T: Transport> Drop for Shared<R, T> {
     fn drop(&mut self) {
         if self.has_transport() && !std::thread::panicking() {
@@ -26,10 +26,10 @@ impl<R: Role, T: Transport> Drop for Shared<R, T> {
     }
 }
 
-/// How long a dropped connection waits for the peer's end of the transport if the endpoint has no limit for that.
+/// The longest wait of a dropped connection for the peer to end the transport, if the endpoint has no limit for that.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Writes and drains until the endpoint has closed, if it has begun to end by itself.
+/// Writes output and discards input until the endpoint has closed, if the connection is [ending](Core::is_lingering).
 fn linger<L: Link>(link: &mut L) {
     let clock = link.shared().clock;
     let mut bin = [0; 4096];
@@ -38,7 +38,7 @@ fn linger<L: Link>(link: &mut L) {
         let now = Instant::now();
         let patient = <L::Role as ws_proto::role::Role>::SIDE == Side::Server || pause.is_some();
         let timeout = link.core().endpoint.poll_timeout().and_then(|at| clock.to_system(at));
-        // Dropping a connection never takes for ever, whatever the application has chosen for its reads.
+        // Dropping a connection takes a limited time, even if the application has turned the endpoint's timeouts off.
         let timeout = timeout.or_else(|| now.checked_add(LINGER));
         let retry = pause.and_then(|pause| now.checked_add(pause));
         let deadline = [timeout, retry, Some(now).filter(|_| !patient)].into_iter().flatten().min();
@@ -46,7 +46,7 @@ fn linger<L: Link>(link: &mut L) {
             Ok(0) => link.core().endpoint.receive_eof(),
             Ok(len) => {
                 let mut input = bin.get_mut(..len).unwrap_or_default();
-                // All of it is discarded.
+                // The endpoint discards the input; an error is no news after the end.
                 let _ = link.core().endpoint.receive(clock.now(), &mut input);
             }
             Err(error) if error.kind() == io::ErrorKind::TimedOut && patient => {
@@ -62,7 +62,7 @@ fn linger<L: Link>(link: &mut L) {
 }
 
 impl<R: Role> Core<R> {
-    /// Whether the connection has ended in a way that the peer has to learn, and the transport has not.
+    /// Returns whether the connection has ended but the transport still has to carry the end to the peer.
     fn is_lingering(&self) -> bool {
         self.endpoint.state() == State::Closing && self.endpoint.closed().is_some() && self.can_write()
     }

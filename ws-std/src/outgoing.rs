@@ -1,15 +1,13 @@
-//! How output is queued and written, whoever holds the link.
+//! The writing side of a connection: output is queued and written through any [`Link`].
 //!
-//! One thread writes at a time. Whoever queues bytes while another thread writes leaves them to the writer, which takes all there is
-//! before it stops: the order of encoding is the order on the wire.
+//! One thread writes at a time, in the order that [`shared`](crate::shared) describes.
 //!
-//! - A writing half ([`flush`]) writes until nothing is left, or the peer has been too slow: the [`WriteDeadline`](ws_proto::connection::WriteDeadline) of the
-//!   connection has passed.
-//! - The reading half ([`flush_before_read`]) writes for a moment, then reads, and tries again later. Were both sides' readers stuck in a write,
-//!   neither would ever be released.
+//! - A writing half ([`flush`]) writes until no output is left, or the peer has been too slow: the
+//!   [`WriteDeadline`](ws_proto::connection::WriteDeadline) of the connection has passed.
+//! - The reading half ([`flush_before_read`]) writes for a few milliseconds, then reads, and tries again later.
 //!
-//! Each write is first tried without waiting, and without a look at the clock: most often the transport takes all of it. Every piece
-//! that it takes is noted, so that a peer that makes progress is told from one that does not.
+//! Each write is first tried without waiting and without reading the clock: most often the transport takes all of it. Otherwise
+//! the time and the length of every piece are recorded, so that a slow peer can be told from one that takes no bytes.
 
 use core::time::Duration;
 use std::{io, net::Shutdown, time::Instant};
@@ -24,22 +22,27 @@ use crate::{
     transport::{Transport, remaining, write_some},
 };
 
-/// From this size on a server's payload is written from where it lies rather than copied.
+/// Length in bytes from which a server writes a payload from the caller's memory instead of copying it to the output.
 const SHARED_PAYLOAD: usize = 16 * 1024;
-/// How long the reading half may spend writing before it reads again.
-const MOMENT: Duration = Duration::from_millis(5);
-/// How long a write waits at most before it is tried again. Linux announces room only when a third of its buffer is free,
-/// which a slow peer may take longer for than the write timeout; an attempt finds less.
-const TRY_AGAIN: Duration = Duration::from_secs(1);
-/// How long the reading half reads at most before it tries to write again.
+/// The longest time that the reading half spends writing before it reads again.
+const READER_WRITE_TIME: Duration = Duration::from_millis(5);
+/// The longest wait for room before a write is tried again. Linux reports room only when a third of the socket's buffer is
+/// free. A slow peer may take longer for that than the write timeout; an attempt uses less room.
+const WRITE_RETRY: Duration = Duration::from_secs(1);
+/// The longest time that the reading half reads before it tries to write again.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Writes all that waits, unless another thread does, and then ends our direction if that is owed.
+/// Writes all output, unless another thread does, and then ends our direction of the transport if that is due.
 pub(crate) fn flush(link: &mut impl Link) -> Result<()> {
     flush_as(Writing::Writer, link, None)
 }
 
-/// [`flush`] for the half that is about to read; how long to read before the next try, if output has to wait.
+/// Writes output for the half that is about to read. If some output has to wait, returns how long to read before the next
+/// attempt.
+///
+/// # Errors
+///
+/// [`Error::Io`] with `TimedOut` if the write deadline has passed, otherwise as [`flush`].
 pub(crate) fn flush_before_read<L: Link>(link: &mut L) -> Result<Option<Duration>> {
     {
         let mut core = link.core();
@@ -48,7 +51,7 @@ pub(crate) fn flush_before_read<L: Link>(link: &mut L) -> Result<Option<Duration
             return core.check().map(|()| None);
         }
     }
-    match flush_as(Writing::Reader, link, Instant::now().checked_add(MOMENT)) {
+    match flush_as(Writing::Reader, link, Instant::now().checked_add(READER_WRITE_TIME)) {
         Err(Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut => {
             let now = link.shared().clock.now();
             let mut core = link.core();
@@ -56,15 +59,15 @@ pub(crate) fn flush_before_read<L: Link>(link: &mut L) -> Result<Option<Duration
                 core.deadline.reset();
                 return Err(Error::Io(error));
             }
-            // The longer the peer has taken nothing, the less often it is tried.
+            // The pause grows with the time in which the peer has taken no byte.
             let stalled = core.stalled.map_or(Duration::ZERO, |since| since.elapsed());
-            Ok(Some((stalled / 4).clamp(MOMENT, LONGEST_PAUSE)))
+            Ok(Some((stalled / 4).clamp(READER_WRITE_TIME, LONGEST_PAUSE)))
         }
         result => result.map(|()| None),
     }
 }
 
-/// Writes all that waits until `limit`, or until the peer has been too slow.
+/// Writes all output on behalf of the half `whom`, until `limit` or until the write deadline passes.
 pub(crate) fn flush_as(whom: Writing, link: &mut impl Link, limit: Option<Instant>) -> Result<()> {
     loop {
         let mut core = link.core();
@@ -86,7 +89,7 @@ pub(crate) fn flush_as(whom: Writing, link: &mut impl Link, limit: Option<Instan
             let end = core.take_shutdown();
             drop(core);
             if end {
-                // A peer that is gone needs no farewell.
+                // An error means that the peer has gone, and then no end has to be sent.
                 let _ = link.shared().transport().shutdown(Shutdown::Write);
             }
             return Ok(());
@@ -97,9 +100,14 @@ pub(crate) fn flush_as(whom: Writing, link: &mut impl Link, limit: Option<Instan
     }
 }
 
-/// Has `queue` add to the output as soon as that is below the mark, and writes it if it is not below it then.
+/// Calls `queue` as soon as the output is below [`OUTPUT_MARK`], and writes the output if it has reached the mark then.
 ///
-/// A thread that is writing meanwhile makes progress, or stops within the write timeout; then it is our turn.
+/// The wait is bounded: a thread that is writing makes progress or stops within the write timeout, and then this thread
+/// writes.
+///
+/// # Errors
+///
+/// [`Error::TimedOut`] if the output stays above the mark for the write timeout: `queue` has not been called.
 #[inline]
 fn with_room<L: Link, X>(
     link: &mut L,
@@ -122,11 +130,11 @@ fn with_room<L: Link, X>(
     }
 }
 
-/// Writes, or waits for the thread that does.
+/// Writes output, or waits for the thread that writes it.
 #[cold]
 fn make_room(link: &mut impl Link) -> Result<()> {
     flush(link).map_err(|error| match error {
-        // The message has not been added.
+        // The message has not been queued, so the caller may repeat the call.
         Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => Error::TimedOut,
         error => error,
     })?;
@@ -134,7 +142,7 @@ fn make_room(link: &mut impl Link) -> Result<()> {
     Ok(())
 }
 
-/// Queues a whole message; a big one that needs no mask is written from where it lies.
+/// Queues a whole message. A big one that is not masked is written at once, from the caller's memory.
 #[inline]
 pub(crate) fn queue<L: Link>(link: &mut L, message: Message<'_>) -> Result<()> {
     if message.as_bytes().len() >= SHARED_PAYLOAD {
@@ -160,7 +168,7 @@ fn queue_big<L: Link>(link: &mut L, message: Message<'_>) -> Result<()> {
         return Ok(());
     };
     write_out(link, output, frame.slices(), None)?;
-    // The thread that writes also writes what others have queued meanwhile.
+    // Other threads may have queued output during the write.
     flush(link)
 }
 
@@ -186,23 +194,23 @@ pub(crate) fn queue_prepared<B: AsRef<[u8]>>(
     })
 }
 
-/// Sends a Ping and writes it.
+/// Queues a Ping and writes it.
 pub(crate) fn ping(link: &mut impl Link, payload: &[u8]) -> Result<()> {
     link.core().queue_control(|endpoint, frame| endpoint.write_ping(payload, frame))?;
     flush(link)
 }
 
-/// Sends a Close and writes it; nothing if the connection is closing already.
+/// Queues a Close and writes it. Without effect if the connection is closing already.
 pub(crate) fn send_close(link: &mut impl Link, code: CloseCode, reason: &str) -> Result<()> {
     queue_close(link, code, reason)?;
     match flush(link) {
-        // It was closing already, and its transport has failed since.
+        // The connection was closing already, and its transport has failed since.
         Err(Error::Send(SendError::Closing)) => Ok(()),
         result => result,
     }
 }
 
-/// Queues a Close; nothing if the connection is closing already.
+/// Queues a Close. Without effect if the connection is closing already.
 pub(crate) fn queue_close(link: &mut impl Link, code: CloseCode, reason: &str) -> Result<()> {
     let now = link.shared().clock.now();
     match link.core().close(now, code, reason) {
@@ -211,7 +219,7 @@ pub(crate) fn queue_close(link: &mut impl Link, code: CloseCode, reason: &str) -
     }
 }
 
-/// Writes `output` and `frame` after it; what can't be written now waits for the next flush.
+/// Writes `output` and then `frame`. Bytes that can't be written before `limit` wait for the next flush.
 fn write_out<L: Link>(link: &mut L, mut output: Vec<u8>, frame: [&[u8]; 2], limit: Option<Instant>) -> Result<()> {
     let slices = [&*output, frame[0], frame[1]];
     let total: usize = slices.iter().map(|slice| slice.len()).sum();
@@ -240,10 +248,10 @@ fn write_out<L: Link>(link: &mut L, mut output: Vec<u8>, frame: [&[u8]; 2], limi
     let result = result.map_err(|error| match error.kind() {
         io::ErrorKind::TimedOut => error.into(),
         _ if is_open => error.into(),
-        // A peer that has closed takes nothing more.
+        // A peer that has closed may end the transport before it has taken our output.
         _ => Error::Send(SendError::Closing),
     });
-    // A notification that reaches no thread is a system call all the same.
+    // Notify only if a thread waits: each notification is a system call.
     let awaited = core.waiting > 0;
     drop(core);
     if awaited {
@@ -252,7 +260,8 @@ fn write_out<L: Link>(link: &mut L, mut output: Vec<u8>, frame: [&[u8]; 2], limi
     result
 }
 
-/// Goes on after the first attempt to write `slices`; how many bytes have gone in all, and what stopped it.
+/// Continues after `begun`, the first attempt to write `slices`. Returns how many bytes have been written in all, and the
+/// error that stopped it before the end.
 #[cold]
 fn write_rest<L: Link>(
     link: &mut L,
@@ -263,7 +272,7 @@ fn write_rest<L: Link>(
     let total: usize = slices.iter().map(|slice| slice.len()).sum();
     let clock = link.shared().clock;
     let started = Instant::now();
-    // The first attempt was not to wait.
+    // The first attempt had a deadline in the past.
     let (mut written, mut attempt, mut until) = (0, begun, Some(started));
     loop {
         let taken = match attempt {
@@ -271,7 +280,7 @@ fn write_rest<L: Link>(
             Err(error) if error.kind() == io::ErrorKind::TimedOut => 0,
             Err(error) => return (written, Err(error)),
         };
-        // A transport that says so before its time is believed.
+        // A transport may time out before our deadline, by a limit of its own.
         let gave_up = taken == 0 && until.is_none_or(|until| Instant::now() < until);
         written += taken;
         let now = clock.now();
@@ -283,7 +292,7 @@ fn write_rest<L: Link>(
         }
         let overdue = core.deadline.is_overdue(now) || gave_up;
         if overdue || limit.is_some_and(|limit| limit <= Instant::now()) {
-            // The reading half has come back for the deadline's sake; a writing half may try anew, in all its time.
+            // The caller of a writing half may try again with the whole timeout. The reading half resets the deadline itself.
             if overdue && limit.is_none() {
                 core.deadline.reset();
             }
@@ -291,7 +300,7 @@ fn write_rest<L: Link>(
         }
         let deadline = core.deadline.poll_timeout().and_then(|at| clock.to_system(at));
         drop(core);
-        until = [deadline, limit, Instant::now().checked_add(TRY_AGAIN)].into_iter().flatten().min();
+        until = [deadline, limit, Instant::now().checked_add(WRITE_RETRY)].into_iter().flatten().min();
         attempt = write_some(link.shared().transport(), remaining(slices, written), until);
     }
 }
