@@ -12,7 +12,7 @@ use crate::{
     allocations,
     contender::{REQUEST, Run},
     measure::Cell,
-    ours, peers,
+    ours,
     results::Echoed,
     transport::Transport,
 };
@@ -96,42 +96,30 @@ fn agreed(settings: &Settings) -> Option<Parameters> {
 }
 
 /// Window 15, level 6, context takeover: what all the contenders can be set to.
-fn common() -> Settings {
+pub(crate) fn common() -> Settings {
     let mut settings = Settings::best_ratio();
     settings.level = 6;
     settings.memory_level = 8;
     settings
 }
 
-/// The cells: all contenders with the same settings, then ours with each of its profiles.
-pub(crate) fn cells() -> Vec<Box<dyn FnOnce() -> Cell>> {
-    let one = |column: &'static str, settings: Settings, enter: fn(&mut Echoes)| -> Box<dyn FnOnce() -> Cell> {
-        Box::new(move || {
-            let cell = Cell::new("deflate", column.into(), u32::try_from(COUNT).unwrap_or(1));
-            let mut echoes = Echoes { cell, settings };
-            enter(&mut echoes);
-            echoes.cell
-        })
-    };
-    vec![
-        one("1 KiB JSON, level 6, window 15", common(), |cell| {
-            cell.enter::<Shared<Common>>("ours");
-            cell.enter::<Own<Common>>("ours, own storage");
-            peers::enter_echoes(cell);
-        }),
-        one("small", Settings::small(), |cell| cell.enter::<Pooled>("ours")),
-        one("balanced", Settings::balanced(), |cell| cell.enter::<Shared<Balanced>>("ours")),
-        one("best_ratio", Settings::best_ratio(), |cell| cell.enter::<Shared<BestRatio>>("ours")),
-    ]
-}
-
-/// A cell that servers enter that echo.
+/// A cell for servers that echo.
 pub struct Echoes {
     cell: Cell,
     settings: Settings,
 }
 
 impl Echoes {
+    /// Creates a cell whose contenders compress by `settings`.
+    pub(crate) fn new(column: &str, settings: Settings) -> Self {
+        let cell = Cell::new("deflate", column.into(), u32::try_from(COUNT).unwrap_or(1));
+        Self { cell, settings }
+    }
+
+    pub(crate) fn into_cell(self) -> Cell {
+        self.cell
+    }
+
     /// Lets `E` take part.
     pub fn enter<E: Echo + 'static>(&mut self, name: &'static str) {
         let mut echoed = None;

@@ -1,14 +1,16 @@
 //! The workloads, and who takes part in which.
 
-use ws_proto::role::Side;
+use ws_proto::{deflate::Settings, role::Side};
 
 use crate::{
-    Content, client_frames,
-    contender::{self, Decode, Encode, Handshake, Masking, Open, Sending, Validate},
-    deflate, fragments, limits,
+    Content,
+    cells::{Decoders, Encoders, Handshakes, Masks, Openings, Texts},
+    client_frames,
+    contender::Sending,
+    deflate::{self, Echoes},
+    fragments, limits,
     measure::Cell,
     ours, peers,
-    transport::Transport,
 };
 
 /// All groups, in the order in which they are measured.
@@ -33,7 +35,7 @@ pub fn cells(group: &str) -> Vec<Box<dyn FnOnce() -> Cell>> {
         "handshake" => vec![Box::new(accepting), Box::new(opening)],
         "decode_split" => decode_split(),
         "fragments" => fragmented(),
-        "deflate" => deflate::cells(),
+        "deflate" => deflated(),
         _ => Vec::new(),
     }
 }
@@ -81,8 +83,8 @@ fn decode_cell(group: &'static str, content: Content, len: usize, longest_read: 
     let wire = std::mem::replace(&mut decoders.wire, limits::unmasked_frames(content, len, count));
     decoders.enter::<limits::Reader<limits::Copy>>("limit-copy");
     decoders.wire = wire;
-    decoders.enter_limits();
-    decoders.enter_all();
+    enter_limits(&mut decoders);
+    enter_decoders(&mut decoders);
     decoders.cell
 }
 
@@ -103,9 +105,9 @@ fn fragmented() -> Cells {
                     fragmented: fragment_len < LEN,
                 };
                 if fragment_len == LEN {
-                    decoders.enter_limits();
+                    enter_limits(&mut decoders);
                 }
-                decoders.enter_all();
+                enter_decoders(&mut decoders);
                 decoders.cell
             }));
         }
@@ -113,55 +115,19 @@ fn fragmented() -> Cells {
     cells
 }
 
-/// A cell that decoders enter.
-pub struct Decoders {
-    cell: Cell,
-    content: Content,
-    wire: Vec<u8>,
-    payload: Vec<u8>,
-    count: usize,
-    longest_read: usize,
-    fragmented: bool,
+/// Lets the limits decode, which know no fragments.
+fn enter_limits(decoders: &mut Decoders) {
+    decoders.enter::<limits::Reader<limits::TwoPasses>>("limit-mask+validate");
+    decoders.enter::<limits::Reader<limits::Fused>>("limit-fused");
+    decoders.enter::<limits::Reader<limits::Safe>>("limit-safe");
 }
 
-impl Decoders {
-    /// Lets `D` take part.
-    pub fn enter<D: Decode + 'static>(&mut self, name: &'static str) {
-        let transport = Transport::new(self.wire.clone(), self.longest_read);
-        self.cell.enter(name, || contender::decode::<D>(transport, &self.payload, self.count));
-    }
-
-    /// Lets `D` take part, which does not validate text.
-    pub fn enter_unvalidated<D: Decode + 'static>(&mut self, name: &'static str) {
-        self.enter::<D>(name);
-        if self.content != Content::Binary {
-            self.cell.mark_incomparable(name);
-        }
-    }
-
-    /// Lets `D` take part if messages are whole, for `reason`. It does not validate text.
-    pub fn enter_whole_unvalidated<D: Decode + 'static>(&mut self, name: &'static str, reason: &str) {
-        if self.fragmented {
-            self.cell.leave_out(name, reason);
-        } else {
-            self.enter_unvalidated::<D>(name);
-        }
-    }
-
-    /// Lets the limits take part, which know no fragments.
-    fn enter_limits(&mut self) {
-        self.enter::<limits::Reader<limits::TwoPasses>>("limit-mask+validate");
-        self.enter::<limits::Reader<limits::Fused>>("limit-fused");
-        self.enter::<limits::Reader<limits::Safe>>("limit-safe");
-    }
-
-    fn enter_all(&mut self) {
-        // Holds a pass of 64 KiB with its headers: what reads cut is another group's.
-        self.enter::<ours::Shared<{ 80 << 10 }>>("ours");
-        self.enter::<ours::Shared<{ 8 << 10 }>>("ours, 8 KiB reads");
-        self.enter::<ours::Own>("ours, own storage");
-        peers::enter_decoders(self);
-    }
+fn enter_decoders(decoders: &mut Decoders) {
+    // Holds a pass of 64 KiB with its headers: messages that a read cuts are measured by another group.
+    decoders.enter::<ours::Shared<{ 80 << 10 }>>("ours");
+    decoders.enter::<ours::Shared<{ 8 << 10 }>>("ours, 8 KiB reads");
+    decoders.enter::<ours::Own>("ours, own storage");
+    peers::enter_decoders(decoders);
 }
 
 fn encode() -> Cells {
@@ -180,7 +146,7 @@ fn encode() -> Cells {
                         payload: Vec::leak(Content::Binary.payload(len)),
                         count,
                     };
-                    encoders.enter_all();
+                    enter_encoders(&mut encoders);
                     encoders.cell
                 }));
             }
@@ -189,39 +155,16 @@ fn encode() -> Cells {
     cells
 }
 
-/// A cell that encoders enter.
-pub struct Encoders {
-    cell: Cell,
-    side: Side,
-    sending: Sending,
-    payload: &'static [u8],
-    count: usize,
-}
-
-impl Encoders {
-    /// Lets `E` take part.
-    pub fn enter<E: Encode + 'static>(&mut self, name: &'static str) {
-        let (side, sending, payload, count) = (self.side, self.sending, self.payload, self.count);
-        self.cell.enter(name, || contender::encode::<E>(side, sending, payload, count));
-    }
-
-    /// Which end sends.
-    #[must_use]
-    pub const fn side(&self) -> Side {
-        self.side
-    }
-
-    fn enter_all(&mut self) {
-        self.enter::<limits::Writer>("limit-fused");
-        match self.side {
-            Side::Server => self.enter::<ours::ServerSender>("ours"),
-            Side::Client => {
-                self.enter::<ours::ClientSender<{ usize::MAX }>>("ours");
-                self.enter::<ours::ClientSender<{ 8 << 10 }>>("ours, 8 KiB writes");
-            }
+fn enter_encoders(encoders: &mut Encoders) {
+    encoders.enter::<limits::Writer>("limit-fused");
+    match encoders.side() {
+        Side::Server => encoders.enter::<ours::ServerSender>("ours"),
+        Side::Client => {
+            encoders.enter::<ours::ClientSender<{ usize::MAX }>>("ours");
+            encoders.enter::<ours::ClientSender<{ 8 << 10 }>>("ours, 8 KiB writes");
         }
-        peers::enter_encoders(self);
     }
+    peers::enter_encoders(encoders);
 }
 
 fn mask() -> Cells {
@@ -241,21 +184,6 @@ fn mask() -> Cells {
         }
     }
     cells
-}
-
-/// A cell that those enter who mask.
-pub struct Masks {
-    cell: Cell,
-    len: usize,
-    offset: usize,
-}
-
-impl Masks {
-    /// Lets `M` take part.
-    pub fn enter<M: Masking>(&mut self, name: &'static str) {
-        let (len, offset) = (self.len, self.offset);
-        self.cell.enter(name, || contender::mask::<M>(len, offset));
-    }
 }
 
 fn utf8() -> Cells {
@@ -280,47 +208,12 @@ fn utf8() -> Cells {
     cells
 }
 
-/// A cell that those enter who validate text.
-pub struct Texts {
-    cell: Cell,
-    content: Content,
-    len: usize,
-    piece_len: usize,
-}
-
-impl Texts {
-    /// Lets `V` take part.
-    pub fn enter<V: Validate>(&mut self, name: &'static str) {
-        let (text, piece_len) = (self.content.payload(self.len), self.piece_len);
-        self.cell.enter(name, || contender::validate::<V>(text, piece_len));
-    }
-
-    /// Lets `V` take part, which has to have all of a text at once.
-    pub fn enter_whole<V: Validate>(&mut self, name: &'static str) {
-        if self.piece_len == self.len {
-            self.enter::<V>(name);
-        }
-    }
-}
-
 fn accepting() -> Cell {
     let cell = Cell::new("handshake", "server, Chrome's request".into(), 1);
     let mut handshakes = Handshakes { cell };
     handshakes.enter::<ours::Accept>("ours");
     peers::enter_handshakes(&mut handshakes);
     handshakes.cell
-}
-
-/// A cell that servers enter that answer requests.
-pub struct Handshakes {
-    cell: Cell,
-}
-
-impl Handshakes {
-    /// Lets `H` take part.
-    pub fn enter<H: Handshake + 'static>(&mut self, name: &'static str) {
-        self.cell.enter(name, contender::handshake::<H>);
-    }
 }
 
 fn opening() -> Cell {
@@ -331,16 +224,29 @@ fn opening() -> Cell {
     openings.cell
 }
 
-/// A cell that clients enter that open connections.
-pub struct Openings {
-    cell: Cell,
-}
-
-impl Openings {
-    /// Lets `O` take part.
-    pub fn enter<O: Open + 'static>(&mut self, name: &'static str) {
-        self.cell.enter(name, contender::open::<O>);
-    }
+/// All contenders with the same settings, then ours with each of its profiles.
+fn deflated() -> Cells {
+    let one = |column: &'static str, settings: Settings, enter: fn(&mut Echoes)| -> Box<dyn FnOnce() -> Cell> {
+        Box::new(move || {
+            let mut echoes = Echoes::new(column, settings);
+            enter(&mut echoes);
+            echoes.into_cell()
+        })
+    };
+    vec![
+        one("1 KiB JSON, level 6, window 15", deflate::common(), |echoes| {
+            echoes.enter::<deflate::Shared<deflate::Common>>("ours");
+            echoes.enter::<deflate::Own<deflate::Common>>("ours, own storage");
+            peers::enter_echoes(echoes);
+        }),
+        one("small", Settings::small(), |echoes| echoes.enter::<deflate::Pooled>("ours")),
+        one("balanced", Settings::balanced(), |echoes| {
+            echoes.enter::<deflate::Shared<deflate::Balanced>>("ours");
+        }),
+        one("best_ratio", Settings::best_ratio(), |echoes| {
+            echoes.enter::<deflate::Shared<deflate::BestRatio>>("ours");
+        }),
+    ]
 }
 
 fn bytes(len: usize) -> String {

@@ -2,6 +2,7 @@
 //! crates: `cargo run --release -p ws-benches --features peers --bin compare`.
 
 pub mod allocations;
+pub mod cells;
 pub mod contender;
 pub mod deflate;
 pub mod groups;

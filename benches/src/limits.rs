@@ -11,12 +11,14 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+mod key;
 mod safe;
 
 use std::hint::black_box;
 
 use ws_proto::role::Side;
 
+use self::key::turn;
 use crate::{
     Content,
     contender::{Decode, Encode, HOST, KEY, Masking, Open, TARGET, Validate},
@@ -180,12 +182,6 @@ impl<W: Work> Reader<W> {
             }
         }
     }
-}
-
-/// The key for the byte `at` of a payload.
-#[inline]
-fn turn(key: u32, at: usize) -> u32 {
-    key.rotate_right(8 * u32::try_from(at % 4).unwrap_or(0))
 }
 
 /// How many bytes of `text` are whole and valid code points.

@@ -3,8 +3,8 @@
 use ws_proto::role::Side;
 
 use crate::{
+    cells::{Decoders, Encoders, Handshakes, Masks, Openings, Texts},
     deflate::Echoes,
-    groups::{Decoders, Encoders, Handshakes, Masks, Openings, Texts},
 };
 
 #[cfg(feature = "actix-http")]

@@ -9,15 +9,17 @@ use ws_proto::{
     server::{Accept, Handshake, Head as Parsed, OriginPolicy, PlainRequest, Request, Subprotocol},
 };
 
+#[cfg(feature = "deflate")]
+use crate::compression::Pool;
 use crate::{
-    Socket, WebSocket,
-    accept::{AcceptError, Terms},
+    Config, Socket, WebSocket,
+    accept::AcceptError,
     answer::{Answer, Page, Refusal, Verdict, borrowed},
     clock::Clock,
     compression::Compression,
-    link::alone,
     opening::{Head, farewell, write_within},
     role::Server,
+    shared::unwrap_last,
     transport::Transport,
 };
 
@@ -39,6 +41,21 @@ pub struct Exchange<T: Transport = Socket> {
     head_len: usize,
     peer: Option<SocketAddr>,
     watcher: Option<Box<dyn Watcher<T>>>,
+}
+
+/// The settings of an acceptor that its exchanges need.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    pub(crate) config: Config,
+    #[cfg(feature = "deflate")]
+    pub(crate) pool: Option<Arc<Pool>>,
+}
+
+impl Terms {
+    /// How long the peer may take to take an answer without a page.
+    pub(crate) fn answer_timeout(&self) -> Option<Duration> {
+        [self.config.write_timeout, self.config.handshake_timeout].into_iter().flatten().min()
+    }
 }
 
 /// The server that watches over an exchange.
@@ -231,7 +248,7 @@ impl<T: Transport> Exchange<T> {
         let compression = Compression::new(&endpoint, self.terms.pool.as_ref());
         #[cfg(not(feature = "deflate"))]
         let compression = Compression::default();
-        let transport = alone(transport);
+        let transport = unwrap_last(transport);
         let buffer = mem::take(&mut self.head).into_buffer(self.head_len);
         let ws = WebSocket::new(endpoint, compression, transport, buffer, self.clock, &self.terms.config)
             .with_subprotocol(subprotocol);

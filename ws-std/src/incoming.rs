@@ -8,9 +8,9 @@ use ws_proto::{CloseCode, Closed, Event, Message, MessageBuffer, ReceiveError, m
 use crate::{
     compression::Compression,
     error::{Error, Result},
-    flush::{flush, flush_before_read, queue_close},
-    link::Link,
+    outgoing::{flush, flush_before_read, queue_close},
     output::Core,
+    shared::Link,
     transport::Transport,
 };
 

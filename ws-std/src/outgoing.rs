@@ -1,112 +1,306 @@
-use core::fmt;
-use std::io::{self, Write};
+//! The writing side of a connection: output is queued and written through any [`Link`].
+//!
+//! One thread writes at a time, in the order that [`shared`](crate::shared) describes.
+//!
+//! - A writing half ([`flush`]) writes until no output is left, or the peer has been too slow: the
+//!   [`WriteDeadline`](ws_proto::connection::WriteDeadline) of the connection has passed.
+//! - The reading half ([`flush_before_read`]) writes for a few milliseconds, then reads, and tries again later.
+//!
+//! Each write is first tried without waiting and without reading the clock: most often the transport takes all of it. Otherwise
+//! the time and the length of every piece are recorded, so that a slow peer can be told from one that takes no bytes.
 
-use ws_proto::{MessageKind, Part};
+use core::time::Duration;
+use std::{io, net::Shutdown, time::Instant};
+
+use ws_proto::{CloseCode, Message, MessageKind, Part, SendError, Server, State, endpoint::Prepared};
 
 use crate::{
     error::{Error, Result},
-    flush,
-    link::Link,
+    output::{Core, OUTPUT_MARK, Writing},
+    role::Role,
+    shared::Link,
+    transport::{Transport, remaining, write_some},
 };
 
-/// A part is sent when this much has come together.
-const PART_LEN: usize = 16 * 1024;
+/// Length in bytes from which a server writes a payload from the caller's memory instead of copying it to the output.
+const SHARED_PAYLOAD: usize = 16 * 1024;
+/// The longest time that the reading half spends writing before it reads again.
+const READER_WRITE_TIME: Duration = Duration::from_millis(5);
+/// The longest wait for room before a write is tried again. Linux reports room only when a third of the socket's buffer is
+/// free. A slow peer may take longer for that than the write timeout; an attempt uses less room.
+const WRITE_RETRY: Duration = Duration::from_secs(1);
+/// The longest time that the reading half reads before it tries to write again.
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Writes one message in parts of 16 KiB, for messages too big to be held or not known yet as a whole.
+/// Writes all output, unless another thread does, and then ends our direction of the transport if that is due.
+pub(crate) fn flush(link: &mut impl Link) -> Result<()> {
+    flush_as(Writing::Writer, link, None)
+}
+
+/// Writes output for the half that is about to read. If some output has to wait, returns how long to read before the next
+/// attempt.
 ///
-/// Text may be written in any pieces. The message ends with [`finish`](Self::finish); one that is dropped
-/// before stays unfinished, and no other message can be sent on the connection: close it then.
-pub struct MessageWriter<'a> {
-    parts: &'a mut dyn Parts,
-    kind: MessageKind,
-    begun: bool,
-    part: Vec<u8>,
+/// # Errors
+///
+/// [`Error::Io`] with `TimedOut` if the write deadline has passed, otherwise as [`flush`].
+pub(crate) fn flush_before_read<L: Link>(link: &mut L) -> Result<Option<Duration>> {
+    {
+        let mut core = link.core();
+        core.drain();
+        if core.output.is_empty() && !core.owes_shutdown() {
+            return core.check().map(|()| None);
+        }
+    }
+    match flush_as(Writing::Reader, link, Instant::now().checked_add(READER_WRITE_TIME)) {
+        Err(Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut => {
+            let now = link.shared().clock.now();
+            let mut core = link.core();
+            if core.deadline.is_overdue(now) {
+                core.deadline.reset();
+                return Err(Error::Io(error));
+            }
+            // The pause grows with the time in which the peer has taken no byte.
+            let stalled = core.stalled.map_or(Duration::ZERO, |since| since.elapsed());
+            Ok(Some((stalled / 4).clamp(READER_WRITE_TIME, LONGEST_PAUSE)))
+        }
+        result => result.map(|()| None),
+    }
 }
 
-/// Where parts go, whoever holds the link.
-pub(crate) trait Parts {
-    fn queue_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()>;
-    fn flush(&mut self) -> Result<()>;
+/// Writes all output on behalf of the half `whom`, until `limit` or until the write deadline passes.
+pub(crate) fn flush_as(whom: Writing, link: &mut impl Link, limit: Option<Instant>) -> Result<()> {
+    loop {
+        let mut core = link.core();
+        core.check()?;
+        core.drain();
+        match core.writing {
+            Writing::Neither => {}
+            Writing::Reader => {
+                drop(core);
+                link.wait(limit, |core| core.writing != Writing::Reader);
+                if limit.is_some_and(|limit| limit <= Instant::now()) {
+                    return Err(io::Error::from(io::ErrorKind::TimedOut).into());
+                }
+                continue;
+            }
+            Writing::Writer => return Ok(()),
+        }
+        if core.output.is_empty() {
+            let end = core.take_shutdown();
+            drop(core);
+            if end {
+                // An error means that the peer has gone, and then no end has to be sent.
+                let _ = link.shared().transport().shutdown(Shutdown::Write);
+            }
+            return Ok(());
+        }
+        let output = core.take_output(whom, 0);
+        drop(core);
+        write_out(link, output, [&[], &[]], limit)?;
+    }
 }
 
-impl<L: Link> Parts for L {
-    fn queue_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
-        flush::queue_part(self, kind, part, payload)
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        flush::flush(self)
+/// Calls `queue` as soon as the output is below [`OUTPUT_MARK`], and writes the output if it has reached the mark then.
+///
+/// The wait is bounded: a thread that is writing makes progress or stops within the write timeout, and then this thread
+/// writes.
+///
+/// # Errors
+///
+/// [`Error::TimedOut`] if the output stays above the mark for the write timeout: `queue` has not been called.
+#[inline]
+fn with_room<L: Link, X>(
+    link: &mut L,
+    queue: impl FnOnce(&mut Core<L::Role>) -> core::result::Result<X, SendError>,
+) -> Result<X> {
+    loop {
+        let mut core = link.core();
+        core.check()?;
+        if core.output.len() < OUTPUT_MARK {
+            let queued = queue(&mut core)?;
+            let full = core.output.len() >= OUTPUT_MARK;
+            drop(core);
+            if full {
+                flush(link)?;
+            }
+            return Ok(queued);
+        }
+        drop(core);
+        make_room(link)?;
     }
 }
 
-impl<'a> MessageWriter<'a> {
-    pub(crate) fn new(parts: &'a mut dyn Parts, kind: MessageKind) -> Self {
-        Self { parts, kind, begun: false, part: Vec::new() }
-    }
+/// Writes output, or waits for the thread that writes it.
+#[cold]
+fn make_room(link: &mut impl Link) -> Result<()> {
+    flush(link).map_err(|error| match error {
+        // The message has not been queued, so the caller may repeat the call.
+        Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => Error::TimedOut,
+        error => error,
+    })?;
+    link.wait(None, |core| core.writing == Writing::Neither || core.output.len() < OUTPUT_MARK);
+    Ok(())
+}
 
-    /// Sends what is left as the last part, and writes all that is queued.
-    ///
-    /// # Errors
-    ///
-    /// As [`WebSocket::send`](crate::WebSocket::send), and
-    /// [`SendError::InvalidUtf8`](ws_proto::SendError::InvalidUtf8) if a text ends inside a code point.
-    pub fn finish(mut self) -> Result<()> {
-        self.send_part(true)?;
-        self.parts.flush()
+/// Queues a whole message. A big one that is not masked is written at once, from the caller's memory.
+#[inline]
+pub(crate) fn queue<L: Link>(link: &mut L, message: Message<'_>) -> Result<()> {
+    if message.as_bytes().len() >= SHARED_PAYLOAD {
+        return queue_big(link, message);
     }
+    with_room(link, |core| core.append(message))
+}
 
-    fn send_part(&mut self, last: bool) -> Result<()> {
-        let part = match (self.begun, last) {
-            (false, false) => Part::First,
-            (false, true) => Part::Whole,
-            (true, false) => Part::Middle,
-            (true, true) => Part::Last,
+fn queue_big<L: Link>(link: &mut L, message: Message<'_>) -> Result<()> {
+    let shared = with_room(link, |core| {
+        if !core.compression.is_on() && core.writing == Writing::Neither {
+            core.drain();
+            if let Some(frame) = L::Role::send_shared(&mut core.endpoint, message) {
+                return frame.map(|frame| {
+                    let len = frame.slices().iter().map(|slice| slice.len()).sum();
+                    Some((frame, core.take_output(Writing::Writer, len)))
+                });
+            }
+        }
+        core.append(message).map(|()| None)
+    })?;
+    let Some((frame, output)) = shared else {
+        return Ok(());
+    };
+    write_out(link, output, frame.slices(), None)?;
+    // Other threads may have queued output during the write.
+    flush(link)
+}
+
+/// Queues part of a message.
+pub(crate) fn queue_part(link: &mut impl Link, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
+    with_room(link, |core| {
+        core.drain();
+        core.encode(|endpoint, compression, output| compression.write_part(endpoint, kind, part, payload, output))
+    })
+}
+
+/// Queues a message that was encoded once.
+pub(crate) fn queue_prepared<B: AsRef<[u8]>>(
+    link: &mut impl Link<Role = Server>,
+    prepared: &Prepared<B>,
+) -> Result<()> {
+    with_room(link, |core| {
+        core.queue(|endpoint, output| {
+            endpoint.send_prepared(prepared)?;
+            prepared.slices().iter().for_each(|slice| output.extend_from_slice(slice));
+            Ok(())
+        })
+    })
+}
+
+/// Queues a Ping and writes it.
+pub(crate) fn ping(link: &mut impl Link, payload: &[u8]) -> Result<()> {
+    link.core().queue_control(|endpoint, frame| endpoint.write_ping(payload, frame))?;
+    flush(link)
+}
+
+/// Queues a Close and writes it. Without effect if the connection is closing already.
+pub(crate) fn send_close(link: &mut impl Link, code: CloseCode, reason: &str) -> Result<()> {
+    queue_close(link, code, reason)?;
+    match flush(link) {
+        // The connection was closing already, and its transport has failed since.
+        Err(Error::Send(SendError::Closing)) => Ok(()),
+        result => result,
+    }
+}
+
+/// Queues a Close. Without effect if the connection is closing already.
+pub(crate) fn queue_close(link: &mut impl Link, code: CloseCode, reason: &str) -> Result<()> {
+    let now = link.shared().clock.now();
+    match link.core().close(now, code, reason) {
+        Ok(()) | Err(SendError::Closing) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes `output` and then `frame`. Bytes that can't be written before `limit` wait for the next flush.
+fn write_out<L: Link>(link: &mut L, mut output: Vec<u8>, frame: [&[u8]; 2], limit: Option<Instant>) -> Result<()> {
+    let slices = [&*output, frame[0], frame[1]];
+    let total: usize = slices.iter().map(|slice| slice.len()).sum();
+    let shared = link.shared();
+    let clock = shared.clock;
+    let result = match write_some(shared.transport(), slices, Some(clock.epoch())) {
+        Ok(len) if len == total => {
+            output.clear();
+            link.core().written_at_once(|| clock.now());
+            Ok(())
+        }
+        begun => {
+            let (written, result) = write_rest(link, slices, begun, limit);
+            let rest = remaining(slices, written);
+            if rest.iter().all(|slice| slice.is_empty()) {
+                output.clear();
+            } else if written > 0 || frame.iter().any(|slice| !slice.is_empty()) {
+                output = rest.concat();
+            }
+            result
+        }
+    };
+    let mut core = link.core();
+    core.put_back(output, &result);
+    let is_open = core.endpoint.state() == State::Open;
+    let result = result.map_err(|error| match error.kind() {
+        io::ErrorKind::TimedOut => error.into(),
+        _ if is_open => error.into(),
+        // A peer that has closed may end the transport before it has taken our output.
+        _ => Error::Send(SendError::Closing),
+    });
+    // Notify only if a thread waits: each notification is a system call.
+    let awaited = core.waiting > 0;
+    drop(core);
+    if awaited {
+        link.shared().notify();
+    }
+    result
+}
+
+/// Continues after `begun`, the first attempt to write `slices`. Returns how many bytes have been written in all, and the
+/// error that stopped it before the end.
+#[cold]
+fn write_rest<L: Link>(
+    link: &mut L,
+    slices: [&[u8]; 3],
+    begun: io::Result<usize>,
+    limit: Option<Instant>,
+) -> (usize, io::Result<()>) {
+    let total: usize = slices.iter().map(|slice| slice.len()).sum();
+    let clock = link.shared().clock;
+    let started = Instant::now();
+    // The first attempt had a deadline in the past.
+    let (mut written, mut attempt, mut until) = (0, begun, Some(started));
+    loop {
+        let taken = match attempt {
+            Ok(len) => len,
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => 0,
+            Err(error) => return (written, Err(error)),
         };
-        let queued = self.parts.queue_part(self.kind, part, &self.part);
-        // A part that is queued is sent, even if its writing has failed: what is repeated goes on behind it.
-        if matches!(queued, Ok(()) | Err(Error::Io(_))) {
-            self.begun = true;
-            self.part.clear();
+        // A transport may time out before our deadline, by a limit of its own.
+        let gave_up = taken == 0 && until.is_none_or(|until| Instant::now() < until);
+        written += taken;
+        let now = clock.now();
+        let mut core = link.core();
+        core.written(now, taken);
+        core.stalled = if written == 0 { core.stalled.or(Some(started)) } else { None };
+        if written == total {
+            return (written, Ok(()));
         }
-        queued
-    }
-}
-
-impl Write for MessageWriter<'_> {
-    /// Takes some of `bytes`. On an error it has taken none of them: if that was a timeout, the call may be repeated.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.part.len() >= PART_LEN {
-            self.send_part(false).map_err(io::Error::from)?;
+        let overdue = core.deadline.is_overdue(now) || gave_up;
+        if overdue || limit.is_some_and(|limit| limit <= Instant::now()) {
+            // The caller of a writing half may try again with the whole timeout. The reading half resets the deadline itself.
+            if overdue && limit.is_none() {
+                core.deadline.reset();
+            }
+            return (written, Err(io::ErrorKind::TimedOut.into()));
         }
-        let taken = bytes.get(..PART_LEN - self.part.len()).unwrap_or(bytes);
-        self.part.extend_from_slice(taken);
-        Ok(taken.len())
-    }
-
-    /// Sends what has been written so far as a part, and writes all that is queued.
-    fn flush(&mut self) -> io::Result<()> {
-        if !self.part.is_empty() {
-            self.send_part(false).map_err(io::Error::from)?;
-        }
-        self.parts.flush().map_err(io::Error::from)
-    }
-}
-
-impl From<Error> for io::Error {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Io(error) => error,
-            Error::TimedOut => io::ErrorKind::TimedOut.into(),
-            error => Self::other(error),
-        }
-    }
-}
-
-impl fmt::Debug for MessageWriter<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MessageWriter")
-            .field("kind", &self.kind)
-            .field("begun", &self.begun)
-            .finish_non_exhaustive()
+        let deadline = core.deadline.poll_timeout().and_then(|at| clock.to_system(at));
+        drop(core);
+        until = [deadline, limit, Instant::now().checked_add(WRITE_RETRY)].into_iter().flatten().min();
+        attempt = write_some(link.shared().transport(), remaining(slices, written), until);
     }
 }

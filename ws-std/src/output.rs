@@ -1,4 +1,4 @@
-//! The endpoint of a connection and what waits to be written.
+//! The endpoint of a connection and the output that waits to be written.
 
 use core::time::Duration;
 use std::io;
@@ -16,41 +16,44 @@ use crate::{
     role::Role,
 };
 
-/// Output that waits to be written is written at this size, and nothing but what the protocol owes at its end is added to
-/// more than it.
+/// The size in bytes from which output is written before more is queued. Beyond it only the frames of a closing connection
+/// are added.
 pub(crate) const OUTPUT_MARK: usize = 64 * 1024;
 
-/// The endpoint and what waits to be written.
+/// The endpoint and the output that waits: the part of a connection that is under its lock.
 pub(crate) struct Core<R: Role> {
     pub(crate) endpoint: Endpoint<R>,
-    /// Without capacity if nothing waits: then a buffer is [taken](buffers::take) for what is queued next.
+    /// Encoded frames that no thread has taken to write yet. It has no capacity while it is empty: the next frame
+    /// [takes](buffers::take) a buffer.
     pub(crate) output: Vec<u8>,
-    /// How many bytes a thread has taken to write them and not written yet. They go before `output`.
+    /// Bytes that a thread has taken and not written yet. They go before `output`.
     in_flight: usize,
-    /// How many bytes that wait, those in flight first, end with our last Ping or Close; 0 if that has left.
+    /// Waiting bytes, counted from the first one in flight, up to the end of our last Ping or Close; 0 after that has
+    /// left. The peer's time to answer it begins then.
     awaited: usize,
-    /// How much of the output was taken last to be written.
+    /// Length of the output that was taken last.
     taken_len: usize,
     retention: Retention,
     pub(crate) compression: Compression,
     pub(crate) writing: Writing,
-    /// How many threads wait for progress.
+    /// Number of threads that wait for progress.
     pub(crate) waiting: u32,
     pub(crate) deadline: WriteDeadline,
-    /// Since when the transport has taken too little, as far as the reading half has seen.
+    /// Start of the first attempt to write that moved no byte, or `None` if the last attempt moved some.
     pub(crate) stalled: Option<std::time::Instant>,
+    /// The end of our direction of the transport is due after the output.
     shutdown_owed: bool,
-    /// The transport has failed for good.
+    /// The error with which the transport has failed.
     broken: Option<io::ErrorKind>,
 }
 
-/// The half that is writing.
+/// The half of a connection that is writing to the transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Writing {
     Neither,
-    /// The reading half, for a moment. A writing half waits for it.
+    /// The reading half, for a few milliseconds. A writing half waits until it has stopped.
     Reader,
-    /// A writing half, which also writes what is queued meanwhile.
+    /// A writing half, which also writes the output that others queue during its writes.
     Writer,
 }
 
@@ -73,7 +76,7 @@ impl<R: Role> Core<R> {
         }
     }
 
-    /// Encodes something after the output that there is, and what the protocol owes before it.
+    /// Queues the frames that the protocol owes, then those that `encode` appends.
     pub(crate) fn queue<X>(
         &mut self,
         encode: impl FnOnce(&mut Endpoint<R>, &mut Vec<u8>) -> core::result::Result<X, SendError>,
@@ -82,7 +85,7 @@ impl<R: Role> Core<R> {
         self.encode(|endpoint, _, output| encode(endpoint, output))
     }
 
-    /// Encodes something after the output that there is, in a buffer that is given back if it stays empty.
+    /// Queues the frames that `encode` appends. A buffer that stays empty goes back to the pool.
     #[inline(always)]
     pub(crate) fn encode<X>(
         &mut self,
@@ -93,17 +96,24 @@ impl<R: Role> Core<R> {
         self.give_back_failed(queued)
     }
 
-    /// Queues a whole message. What the protocol owes was queued after the event that it is owed for, or is before the next
-    /// write: no message has to wait for it.
+    /// Queues a whole message.
+    ///
+    /// It does not [drain](Self::drain) first: frames that the protocol owes were queued after the event that caused them, or
+    /// are queued before the next write.
     #[inline(always)]
     pub(crate) fn append(&mut self, message: Message<'_>) -> core::result::Result<(), SendError> {
-        // No closure: as a function of its own it would have to fetch the message from memory.
+        // Without a closure, which would pass the message through memory.
         self.take_buffer();
         let queued = self.compression.write(&mut self.endpoint, message, &mut self.output);
         self.give_back_failed(queued)
     }
 
     /// Queues our Close.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closing`] if the connection is closing already; [`SendError::InvalidCloseCode`] and its like for a Close
+    /// that cannot be sent.
     pub(crate) fn close(
         &mut self,
         now: Instant,
@@ -117,7 +127,7 @@ impl<R: Role> Core<R> {
         queued
     }
 
-    /// Queues a control frame, which `encode` writes to the room that it is given.
+    /// Queues a control frame. `encode` writes it to the start of its slice and returns its length.
     pub(crate) fn queue_control(
         &mut self,
         encode: impl FnOnce(&mut Endpoint<R>, &mut [u8]) -> core::result::Result<usize, SendError>,
@@ -130,7 +140,7 @@ impl<R: Role> Core<R> {
         })
     }
 
-    /// Gives the buffer back if nothing could be queued and nothing else was.
+    /// Gives an empty buffer back to the pool after `queued` has failed.
     #[inline(always)]
     fn give_back_failed<X>(
         &mut self,
@@ -142,7 +152,7 @@ impl<R: Role> Core<R> {
         queued
     }
 
-    /// Sees to a buffer for what is about to be queued.
+    /// Takes a buffer from the pool unless there is one.
     #[inline(always)]
     fn take_buffer(&mut self) {
         if self.output.capacity() == 0 {
@@ -150,11 +160,12 @@ impl<R: Role> Core<R> {
         }
     }
 
-    /// Queues what the protocol owes. Call it after every event.
+    /// Queues the frames that the protocol owes. Call it after every event.
     ///
-    /// Above the mark it stays with the endpoint, which answers the latest Ping only: another thread is stuck in a
-    /// write, and a peer that sends Pings but takes no Pongs must not make us grow (§5.5.3). Not so a Close,
-    /// which comes once and would be forgotten at the connection's end.
+    /// While more than [`OUTPUT_MARK`] waits, the frames of an open connection stay in the endpoint, which keeps the answer to
+    /// the latest Ping only (§5.5.3): another thread is stuck in a write, and a peer that sends Pings and takes no Pongs must
+    /// not make the output grow. The frames of a closing connection are queued always: there are few of them, and a Close that
+    /// stays in the endpoint would be lost at the end of the connection.
     #[inline]
     pub(crate) fn drain(&mut self) {
         while self.output.len() < OUTPUT_MARK || self.endpoint.state() != State::Open {
@@ -182,8 +193,10 @@ impl<R: Role> Core<R> {
         }
     }
 
-    /// Runs the endpoint's timers. A wait for the peer's answer does not begin before the frame that it answers has left:
-    /// until then the peer's time to take our output counts.
+    /// Runs the endpoint's timers.
+    ///
+    /// The wait for the answer to a Ping or a Close begins when that frame has left. Until then only the write deadline limits
+    /// the peer, so the endpoint is told of a write.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         if self.awaited > 0 && self.deadline.poll_timeout().is_some_and(|deadline| deadline > now) {
             self.endpoint.written(now);
@@ -191,13 +204,14 @@ impl<R: Role> Core<R> {
         self.endpoint.handle_timeout(now);
     }
 
-    /// How the connection has ended, as soon as that is certain and our last words need no more of this thread's help.
+    /// Returns the end of the connection as soon as it is certain and this thread has no output left to write: all has been
+    /// written, another thread is writing it, or the transport has failed.
     pub(crate) fn ended(&self) -> Option<Closed> {
         let written = self.output.is_empty() || self.writing != Writing::Neither || !self.can_write();
         self.endpoint.closed().filter(|_| written)
     }
 
-    /// How the connection has ended, once the transport has to be dropped.
+    /// Returns the end of the connection once the transport can be dropped.
     pub(crate) fn closed(&self) -> Option<Closed> {
         match self.endpoint.state() {
             State::Closed(closed) => Some(closed),
@@ -205,11 +219,12 @@ impl<R: Role> Core<R> {
         }
     }
 
+    /// Returns the code and the reason of the peer's Close, once it has come.
     pub(crate) fn close_frame(&self) -> Option<(CloseCode, String)> {
         self.endpoint.close_frame().map(|(code, reason)| (code, reason.to_owned()))
     }
 
-    /// Gives back what is kept for a stream of big messages: the connection is idle.
+    /// Frees memory that was kept for a stream of big messages. For a connection that is idle.
     pub(crate) fn release(&mut self) {
         if self.output.is_empty() {
             self.retention = Retention::new();
@@ -217,7 +232,7 @@ impl<R: Role> Core<R> {
         }
     }
 
-    /// Bytes of memory in use for output, compressing it included.
+    /// Returns the bytes of memory that are held for output and for compressing it.
     pub(crate) fn held_bytes(&self) -> usize {
         self.output.capacity() + self.compression.held_bytes()
     }
@@ -226,16 +241,17 @@ impl<R: Role> Core<R> {
         self.deadline.set_timeout(timeout);
     }
 
-    /// Whether the transport has not failed yet.
+    /// Returns whether the transport has not failed.
     pub(crate) const fn can_write(&self) -> bool {
         self.broken.is_none()
     }
 
-    /// Whether output can be written.
+    /// Checks that output can be written.
     ///
     /// # Errors
     ///
-    /// The transport has failed. Once closing has begun that is no news: nothing can be sent on a connection that is closing.
+    /// [`Error::Io`] if the transport has failed, or [`SendError::Closing`] if closing had begun: then the application can send
+    /// no more anyway.
     pub(crate) fn check(&self) -> Result<()> {
         match self.broken {
             None => Ok(()),
@@ -244,17 +260,17 @@ impl<R: Role> Core<R> {
         }
     }
 
-    /// Whether the end of our direction is owed.
+    /// Returns whether the end of our direction of the transport is due.
     pub(crate) const fn owes_shutdown(&self) -> bool {
         self.shutdown_owed
     }
 
-    /// Whether the end of our direction is owed; it is then done by the caller.
+    /// Returns whether the end of our direction of the transport is due, and leaves it to the caller.
     pub(crate) fn take_shutdown(&mut self) -> bool {
         core::mem::take(&mut self.shutdown_owed)
     }
 
-    /// Takes the output to be written by `whom`, and `more` bytes that lie elsewhere.
+    /// Takes the output, which `whom` then writes, followed by `more` bytes that lie elsewhere.
     pub(crate) fn take_output(&mut self, whom: Writing, more: usize) -> Vec<u8> {
         self.writing = whom;
         self.taken_len = self.output.len();
@@ -262,7 +278,8 @@ impl<R: Role> Core<R> {
         core::mem::take(&mut self.output)
     }
 
-    /// Takes note that the transport has taken all bytes in flight in one call. `now` is asked only if it matters.
+    /// Records that the transport has taken all bytes in flight in one call. `now` reads the clock, and is called only if the
+    /// time matters.
     pub(crate) fn written_at_once(&mut self, now: impl FnOnce() -> Instant) {
         if self.awaited > 0 {
             self.awaited = self.awaited.saturating_sub(self.in_flight);
@@ -272,7 +289,7 @@ impl<R: Role> Core<R> {
         self.deadline.reset();
     }
 
-    /// Takes note of an attempt to write: at `now` the transport took `len` of the bytes in flight.
+    /// Records an attempt to write: at `now` the transport took `len` of the bytes in flight.
     pub(crate) fn written(&mut self, now: Instant, len: usize) {
         self.in_flight = self.in_flight.saturating_sub(len);
         if self.awaited > 0 && len > 0 {
@@ -283,17 +300,18 @@ impl<R: Role> Core<R> {
         self.deadline.written(now, len, left);
     }
 
-    /// How many bytes wait, those in flight included.
+    /// Returns the number of bytes that wait, those in flight included.
     fn waiting_len(&self) -> usize {
         self.in_flight + self.output.len()
     }
 
-    /// Stops writing: `unwritten` goes before what was queued meanwhile.
+    /// Ends the writing that began with [`take_output`](Self::take_output): puts `unwritten` before the output that was queued
+    /// since, or drops all output if `result` says that the transport has failed.
     pub(crate) fn put_back(&mut self, mut unwritten: Vec<u8>, result: &io::Result<()>) {
         self.writing = Writing::Neither;
         self.in_flight = 0;
         if unwritten.is_empty() {
-            let is_stream = self.retention.kept(self.taken_len, buffers::LARGEST) > buffers::LARGEST;
+            let is_stream = self.retention.kept(self.taken_len, buffers::LARGEST_POOLED) > buffers::LARGEST_POOLED;
             if is_stream && self.output.is_empty() {
                 self.output = unwritten;
             } else {

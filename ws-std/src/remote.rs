@@ -10,10 +10,10 @@ use ws_proto::CloseCode;
 
 use crate::{
     Role,
-    flush::{flush_as, queue_close},
-    link::{self, Shared},
+    outgoing::{flush_as, queue_close},
     output::Writing,
-    transport::Transport,
+    shared::Shared,
+    transport::{Transport, abort},
 };
 
 /// A way to close a connection that another thread owns. It does not keep the connection.
@@ -57,7 +57,7 @@ impl<R: Role, T: Transport> Remotely for Shared<R, T> {
     }
 
     fn abort(&self) {
-        link::abort(self.transport());
+        abort(self.transport());
     }
 }
 

@@ -9,25 +9,26 @@ use crate::{
     Role,
     control_payload::ControlPayload,
     error::{Error, Result},
-    flush,
     incoming::Incoming,
-    link::{self, Link, Owned, Shared},
-    outgoing::MessageWriter,
+    message_writer::MessageWriter,
+    outgoing,
     output::Writing,
+    shared::{Link, Owned, Shared},
     socket::Socket,
-    transport::Transport,
+    transport::{Duplex, Transport, abort},
+    websocket::WebSocket,
 };
 
-/// The reading half of a connection, from [`WebSocket::split`](crate::WebSocket::split).
+/// The reading half of a connection, from [`WebSocket::split`].
 ///
 /// It answers pings and completes the closing handshake, also while the other half is inside a long write.
 pub struct Reader<R: Role, T: Transport = Socket> {
-    pub(crate) link: Arc<Shared<R, T>>,
-    pub(crate) incoming: Incoming,
-    pub(crate) subprotocol: Option<Box<str>>,
+    link: Arc<Shared<R, T>>,
+    incoming: Incoming,
+    subprotocol: Option<Box<str>>,
 }
 
-/// The writing half of a connection, from [`WebSocket::split`](crate::WebSocket::split).
+/// The writing half of a connection, from [`WebSocket::split`].
 ///
 /// It never waits for the peer to send anything; timeouts are kept by the thread that reads. Clones write to the
 /// same connection, each message whole.
@@ -37,9 +38,17 @@ pub struct Writer<R: Role, T: Transport = Socket> {
     writers: Arc<()>,
 }
 
-impl<R: Role, T: Transport> Writer<R, T> {
-    pub(crate) fn new(link: Arc<Shared<R, T>>) -> Self {
-        Self { link, writers: Arc::new(()) }
+impl<R: Role, T: Transport> WebSocket<R, T> {
+    /// Two halves for two threads: one reads while the other writes, and neither waits for the other.
+    #[must_use]
+    pub fn split(self) -> (Reader<R, T>, Writer<R, T>)
+    where
+        T: Duplex,
+    {
+        let (link, incoming, subprotocol) = self.into_parts();
+        let shared = link.into_shared();
+        let writer = Writer { link: Arc::clone(&shared), writers: Arc::new(()) };
+        (Reader { link: shared, incoming, subprotocol }, writer)
     }
 }
 
@@ -48,12 +57,12 @@ impl<R: Role, T: Transport> Reader<R, T> {
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::read`](crate::WebSocket::read).
+    /// As [`WebSocket::read`].
     pub fn read(&mut self) -> Result<Option<Message<'_>>> {
         self.incoming.read(&mut self.link)
     }
 
-    /// Reads the next message or control frame; see [`WebSocket::read_event`](crate::WebSocket::read_event).
+    /// Reads the next message or control frame; see [`WebSocket::read_event`].
     ///
     /// # Errors
     ///
@@ -69,7 +78,7 @@ impl<R: Role, T: Transport> Reader<R, T> {
         ControlPayload::new(self.link.core().endpoint.control_payload())
     }
 
-    /// Reads the next part of a message as it comes; see [`WebSocket::read_part`](crate::WebSocket::read_part).
+    /// Reads the next part of a message as it comes; see [`WebSocket::read_part`].
     ///
     /// # Errors
     ///
@@ -78,7 +87,7 @@ impl<R: Role, T: Transport> Reader<R, T> {
         self.incoming.read_part(&mut self.link)
     }
 
-    /// Closes the connection; see [`WebSocket::close`](crate::WebSocket::close).
+    /// Closes the connection; see [`WebSocket::close`].
     ///
     /// # Errors
     ///
@@ -103,10 +112,7 @@ impl<R: Role, T: Transport> Reader<R, T> {
     /// # Errors
     ///
     /// They are halves of two connections, or there are more writers; both are given back.
-    pub fn reunite(
-        self,
-        writer: Writer<R, T>,
-    ) -> core::result::Result<crate::WebSocket<R, T>, ReuniteError<R, T>> {
+    pub fn reunite(self, writer: Writer<R, T>) -> core::result::Result<WebSocket<R, T>, ReuniteError<R, T>> {
         if !Arc::ptr_eq(&self.link, &writer.link) {
             return Err(ReuniteError(Box::new((self, writer))));
         }
@@ -121,7 +127,7 @@ impl<R: Role, T: Transport> Reader<R, T> {
         } else {
             Owned::Watched(link)
         };
-        Ok(crate::WebSocket::reunited(link, incoming, subprotocol))
+        Ok(WebSocket::from_parts(link, incoming, subprotocol))
     }
 }
 
@@ -131,7 +137,7 @@ impl<R: Role, T: Transport> Writer<R, T> {
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::send`](crate::WebSocket::send).
+    /// As [`WebSocket::send`].
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
         self.queue(message)?;
         self.flush()
@@ -144,41 +150,41 @@ impl<R: Role, T: Transport> Writer<R, T> {
     ///
     /// As [`send`](Self::send).
     pub fn queue<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
-        flush::queue(&mut self.link, message.into())
+        outgoing::queue(&mut self.link, message.into())
     }
 
     /// Sends part of a message as a frame of its own.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::send_part`](crate::WebSocket::send_part).
+    /// As [`WebSocket::send_part`].
     pub fn send_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
-        flush::queue_part(&mut self.link, kind, part, payload)?;
+        outgoing::queue_part(&mut self.link, kind, part, payload)?;
         self.flush()
     }
 
     /// A writer for a message that is too big to be held; see
-    /// [`WebSocket::message_writer`](crate::WebSocket::message_writer).
+    /// [`WebSocket::message_writer`].
     pub fn message_writer(&mut self, kind: MessageKind) -> MessageWriter<'_> {
         MessageWriter::new(&mut self.link, kind)
     }
 
-    /// Sends a Ping; see [`WebSocket::ping`](crate::WebSocket::ping).
+    /// Sends a Ping; see [`WebSocket::ping`].
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::ping`](crate::WebSocket::ping).
+    /// As [`WebSocket::ping`].
     pub fn ping(&mut self, payload: &[u8]) -> Result<()> {
-        flush::ping(&mut self.link, payload)
+        outgoing::ping(&mut self.link, payload)
     }
 
     /// Writes what is queued.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::flush`](crate::WebSocket::flush).
+    /// As [`WebSocket::flush`].
     pub fn flush(&mut self) -> Result<()> {
-        flush::flush(&mut self.link)
+        outgoing::flush(&mut self.link)
     }
 
     /// Begins the closing handshake and returns; the thread that reads completes it. Without effect if the
@@ -186,16 +192,16 @@ impl<R: Role, T: Transport> Writer<R, T> {
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::send_close`](crate::WebSocket::send_close).
+    /// As [`WebSocket::send_close`].
     pub fn send_close(&mut self, code: CloseCode, reason: &str) -> Result<()> {
-        flush::send_close(&mut self.link, code, reason)
+        outgoing::send_close(&mut self.link, code, reason)
     }
 
     /// Ends the transport at once, without the closing handshake: for a peer that is too slow to be waited for.
     ///
     /// Whoever reads or writes on this connection, in any thread, is woken and told that it has ended.
     pub fn abort(&self) {
-        link::abort(self.link.transport());
+        abort(self.link.transport());
     }
 
     /// Sends a Close and waits until the thread that reads has seen the connection end.
@@ -205,9 +211,9 @@ impl<R: Role, T: Transport> Writer<R, T> {
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::close`](crate::WebSocket::close). The transport has been ended then, too.
+    /// As [`WebSocket::close`]. The transport has been ended then, too.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<Closed> {
-        flush::queue_close(&mut self.link, code, reason)?;
+        outgoing::queue_close(&mut self.link, code, reason)?;
         let closed = self.wait_for_end();
         if closed.is_err() {
             self.abort();
@@ -219,7 +225,7 @@ impl<R: Role, T: Transport> Writer<R, T> {
         let clock = self.link.clock;
         loop {
             let deadline = self.link.core().endpoint.poll_timeout().and_then(|at| clock.to_system(at));
-            match flush::flush_as(Writing::Writer, &mut self.link, deadline) {
+            match outgoing::flush_as(Writing::Writer, &mut self.link, deadline) {
                 // The reading half sees the transport fail as well.
                 Ok(()) | Err(Error::Send(SendError::Closing)) => {}
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut && deadline.is_some() => {}
@@ -248,7 +254,7 @@ impl<T: Transport> Writer<Server, T> {
     ///
     /// As [`send`](Self::send).
     pub fn send_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
-        flush::queue_prepared(&mut self.link, prepared)?;
+        outgoing::queue_prepared(&mut self.link, prepared)?;
         self.flush()
     }
 }

@@ -1,4 +1,4 @@
-//! What a connection runs over: bytes both ways, with absolute deadlines.
+//! Transports: byte streams in both directions, with absolute deadlines.
 
 use core::{
     sync::atomic::{AtomicBool, Ordering},
@@ -14,48 +14,50 @@ use std::{
 
 /// A blocking byte stream that two threads can use at once.
 ///
-/// Deadlines are absolute, so that a caller who is interrupted or reads in steps never waits longer than it
-/// meant to. `None` waits for ever. With a deadline in the past a call does what it can without waiting.
+/// Deadlines are absolute, so that a call that is interrupted or made in steps never waits longer than intended. `None` waits
+/// for ever. With a deadline in the past a call does what it can without waiting.
 pub trait Transport: Send + Sync {
-    /// Reads some bytes; 0 is the end of the peer's output.
+    /// Reads some bytes and returns how many; 0 is the end of the peer's output.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::TimedOut`] if nothing could be read until `deadline`, and only then; nothing is lost and the call
-    /// may be repeated. Never [`io::ErrorKind::Interrupted`].
+    /// [`io::ErrorKind::TimedOut`] if and only if no byte could be read before `deadline`; no byte is lost and the call may be
+    /// repeated. Never [`io::ErrorKind::Interrupted`]. Any other error means that the transport has failed.
     fn read(&self, buffer: &mut [u8], deadline: Option<Instant>) -> io::Result<usize>;
 
-    /// Writes some bytes from the front of `slices`: the sooner it returns after some have gone, the better a slow peer is
-    /// told from a dead one.
+    /// Writes some bytes from the front of `slices` and returns how many.
+    ///
+    /// It should return as soon as some bytes have been taken: then a slow peer can be told from a dead one.
     ///
     /// # Errors
     ///
-    /// As [`read`](Self::read); on an error nothing has been written by this call.
+    /// As [`read`](Self::read). On an error this call has written no byte.
     fn write(&self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> io::Result<usize>;
 
-    /// Ends one or both directions; a blocked `read` returns.
+    /// Ends one or both directions. A `read` that waits returns.
     ///
     /// # Errors
     ///
-    /// The transport is gone already.
+    /// The transport has ended already, or has failed.
     fn shutdown(&self, how: Shutdown) -> io::Result<()>;
 }
 
-/// A [`Transport`] whose reads and writes don't wait for each other, which [`split`](crate::WebSocket::split) needs.
+/// A [`Transport`] whose reads and writes don't wait for each other; [`split`](crate::WebSocket::split) needs one.
 pub trait Duplex: Transport {}
 
-/// Any `Read + Write` as a [`Transport`]: a TLS stream, a pipe, a serial line. It cannot be split.
+/// A [`Transport`] over any `Read + Write`, such as a TLS stream, a pipe or a serial line. It cannot be split.
 ///
-/// Deadlines need the stream's help. [`Blocking::new`] is for a stream whose calls come back now and then, with
-/// [`WouldBlock`](io::ErrorKind::WouldBlock) (Unix) or [`TimedOut`](io::ErrorKind::TimedOut) (Windows), as those of a socket with a read and
-/// a write timeout do: at each such tick the deadline is looked at, and the call goes on if it has not passed. All
-/// timeouts of a connection are then exact to one tick. [`Blocking::untimed`] is for a stream that has none.
+/// Deadlines need the stream's help. [`Blocking::new`] is for a stream whose calls return now and then with
+/// [`WouldBlock`](io::ErrorKind::WouldBlock) (Unix) or [`TimedOut`](io::ErrorKind::TimedOut) (Windows), as those of a socket
+/// with a read and a write timeout do. At each such tick `Blocking` compares the time with the deadline and repeats the call
+/// until the deadline has passed. All timeouts of a connection are then exact to one tick. [`Blocking::untimed`] is for a
+/// stream whose calls have no timeout.
 ///
 /// ```no_run
 /// # fn tls(socket: std::net::TcpStream) -> std::io::Result<std::net::TcpStream> { Ok(socket) }
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let socket = std::net::TcpStream::connect("example.com:443")?;
-/// // The tick: how late a deadline may be noticed.
+/// // The tick: the most by which a deadline may be noticed late.
 /// let tick = Some(std::time::Duration::from_millis(100));
 /// socket.set_read_timeout(tick)?;
 /// socket.set_write_timeout(tick)?;
@@ -64,30 +66,31 @@ pub trait Duplex: Transport {}
 /// # Ok(()) }
 /// ```
 ///
-/// Ending the output flushes the stream. Nothing is read any more then, since the peer can't see that end and
-/// might wait for it.
+/// Ending the output flushes the stream; later reads return the end of the input at once. The peer can't see that our output
+/// has ended and might wait for it, so reading on could take for ever.
 #[derive(Debug)]
 pub struct Blocking<S> {
     stream: Mutex<S>,
     ended: AtomicBool,
 }
 
-/// The least time between two ticks of a stream that does not wait at all, so that it does not use up a processor.
+/// The least time between two ticks: a stream that does not wait at all would use up a processor.
 const SHORTEST_TICK: Duration = Duration::from_millis(1);
 
 impl<S: Read + Write + Send> Blocking<S> {
-    /// Wraps a blocking stream with a read and a write timeout.
+    /// Wraps a blocking stream that has a read and a write timeout.
     ///
-    /// A stream without them is one of [`untimed`](Self::untimed); nothing tells the two apart until a peer is silent.
+    /// Use [`untimed`](Self::untimed) for a stream without them. `new` cannot notice that they are missing: deadlines are
+    /// then not kept while the peer is silent.
     pub const fn new(stream: S) -> Self {
         Self { stream: Mutex::new(stream), ended: AtomicBool::new(false) }
     }
 
-    /// Wraps a blocking stream whose calls wait as long as the peer is silent, or takes nothing.
+    /// Wraps a blocking stream whose calls wait as long as the peer sends no bytes, or takes none.
     ///
-    /// No deadline is kept then: a read timeout, the opening handshake's, keepalive, the wait for the peer's Close and the
-    /// write timeout are noticed only when a call returns, which a silent peer can put off for ever. For tests, pipes between
-    /// programs that trust each other, and streams with a watchdog of their own.
+    /// No deadline is kept: the read timeout, the opening handshake's timeout, keepalive, the wait for the peer's Close and the
+    /// write timeout are noticed only when a call of the stream returns, which a silent peer can prevent for ever. It is meant
+    /// for tests, for pipes between programs that trust each other, and for streams with a watchdog of their own.
     pub const fn untimed(stream: S) -> Self {
         Self::new(stream)
     }
@@ -97,7 +100,7 @@ impl<S: Read + Write + Send> Blocking<S> {
         self.stream.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Repeats `call` until it is done, fails, or comes back after the deadline.
+    /// Repeats `call` until it succeeds, fails, or ticks after the deadline.
     fn until<X>(&self, deadline: Option<Instant>, mut call: impl FnMut(&mut S) -> io::Result<X>) -> io::Result<X> {
         let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
@@ -119,7 +122,7 @@ impl<S: Read + Write + Send> Blocking<S> {
     }
 }
 
-/// Whether a call has come back because the stream's own timeout has passed, by any system's name for it.
+/// Returns whether a call returned because the stream's own timeout had passed; systems differ in the error.
 fn is_tick(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
@@ -135,7 +138,7 @@ impl<S: Read + Write + Send> Transport for Blocking<S> {
     fn write(&self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> io::Result<usize> {
         let written = self.until(deadline, |stream| stream.write_vectored(slices))?;
         match self.until(deadline, Write::flush) {
-            // Written all the same: the next flush has it.
+            // The stream has the bytes; the next flush passes them on.
             Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(written),
             result => result.map(|()| written),
         }
@@ -143,19 +146,25 @@ impl<S: Read + Write + Send> Transport for Blocking<S> {
 
     fn shutdown(&self, _how: Shutdown) -> io::Result<()> {
         self.ended.store(true, Ordering::Relaxed);
-        // One try: the stream's own timeout bounds it.
+        // The stream's own timeout bounds this one attempt.
         self.until(Some(Instant::now()), Write::flush)
     }
 }
 
-/// Writes some bytes from the front of `slices`, which are not all empty.
+/// Ends a transport in both directions, which wakes every thread that reads or writes it.
+pub(crate) fn abort(transport: &impl Transport) {
+    // An error means that the transport has ended already.
+    let _ = transport.shutdown(Shutdown::Both);
+}
+
+/// Writes some bytes from the front of `slices` and returns how many; at least one slice must not be empty.
 pub(crate) fn write_some(
     transport: &impl Transport,
     slices: [&[u8]; 3],
     deadline: Option<Instant>,
 ) -> io::Result<usize> {
     let mut slices = slices.map(IoSlice::new);
-    // Those with something in them first, and no others: most often it is one.
+    // Empty slices move to the end and are left out: most often one slice remains.
     slices.sort_by_key(|slice| slice.is_empty());
     let count = slices.iter().take_while(|slice| !slice.is_empty()).count();
     match transport.write(slices.get(..count).unwrap_or_default(), deadline)? {
@@ -164,7 +173,7 @@ pub(crate) fn write_some(
     }
 }
 
-/// What is left of `slices` after `written` bytes.
+/// Returns the parts of `slices` after the first `written` bytes.
 pub(crate) fn remaining(slices: [&[u8]; 3], mut written: usize) -> [&[u8]; 3] {
     slices.map(|slice| {
         let gone = written.min(slice.len());

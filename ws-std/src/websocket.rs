@@ -1,5 +1,4 @@
 use core::{fmt, time::Duration};
-use std::sync::Arc;
 
 use ws_proto::{
     CloseCode, Closed, Config, Endpoint, Event, Message, MessageBuffer, MessageKind, Part, Server, State,
@@ -12,14 +11,13 @@ use crate::{
     compression::Compression,
     control_payload::ControlPayload,
     error::Result,
-    flush,
     incoming::Incoming,
-    link::{Link, Owned, Shared},
-    outgoing::MessageWriter,
+    message_writer::MessageWriter,
+    outgoing,
     remote::Remote,
+    shared::{Link, Owned, Shared},
     socket::Socket,
-    split::{Reader, Writer},
-    transport::{Duplex, Transport},
+    transport::Transport,
 };
 
 /// One side of a WebSocket connection, driven by the thread that calls it.
@@ -169,7 +167,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     ///
     /// As [`send`](Self::send).
     pub fn queue<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
-        flush::queue(&mut self.link, message.into())
+        outgoing::queue(&mut self.link, message.into())
     }
 
     /// Sends part of a message as a frame of its own.
@@ -179,7 +177,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     /// As [`send`](Self::send), and [`SendError::NoMessage`](ws_proto::SendError::NoMessage) or [`SendError::KindMismatch`](ws_proto::SendError::KindMismatch) for parts that make
     /// no message.
     pub fn send_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
-        flush::queue_part(&mut self.link, kind, part, payload)?;
+        outgoing::queue_part(&mut self.link, kind, part, payload)?;
         self.flush()
     }
 
@@ -194,7 +192,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     ///
     /// As [`send`](Self::send), and [`SendError::ControlTooLong`](ws_proto::SendError::ControlTooLong).
     pub fn ping(&mut self, payload: &[u8]) -> Result<()> {
-        flush::ping(&mut self.link, payload)
+        outgoing::ping(&mut self.link, payload)
     }
 
     /// Writes what is queued.
@@ -203,7 +201,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     ///
     /// [`Error::Io`](crate::Error::Io); if that is a timeout, what is unwritten goes with the next call.
     pub fn flush(&mut self) -> Result<()> {
-        flush::flush(&mut self.link)
+        outgoing::flush(&mut self.link)
     }
 
     /// Begins the closing handshake and returns; [`read`](Self::read) still delivers what the peer sends until it
@@ -213,7 +211,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     ///
     /// As [`send`](Self::send), and [`SendError::InvalidCloseCode`](ws_proto::SendError::InvalidCloseCode).
     pub fn send_close(&mut self, code: CloseCode, reason: &str) -> Result<()> {
-        flush::send_close(&mut self.link, code, reason)
+        outgoing::send_close(&mut self.link, code, reason)
     }
 
     /// Closes the connection: sends a Close (unless there was one), waits for the peer's, and ends the
@@ -278,8 +276,12 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
         (self.link.into_transport(), unread)
     }
 
-    pub(crate) const fn reunited(link: Owned<R, T>, incoming: Incoming, subprotocol: Option<Box<str>>) -> Self {
+    pub(crate) const fn from_parts(link: Owned<R, T>, incoming: Incoming, subprotocol: Option<Box<str>>) -> Self {
         Self { link, incoming, subprotocol }
+    }
+
+    pub(crate) fn into_parts(self) -> (Owned<R, T>, Incoming, Option<Box<str>>) {
+        (self.link, self.incoming, self.subprotocol)
     }
 
     /// This connection, and a way for another thread to close it.
@@ -292,17 +294,6 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
         let remote = Remote::new(&shared);
         (Self { link: Owned::Watched(shared), ..self }, remote)
     }
-
-    /// Two halves for two threads: one reads while the other writes, and neither waits for the other.
-    #[must_use]
-    pub fn split(self) -> (Reader<R, T>, Writer<R, T>)
-    where
-        T: Duplex,
-    {
-        let shared = self.link.into_shared();
-        let reader = Reader { link: Arc::clone(&shared), incoming: self.incoming, subprotocol: self.subprotocol };
-        (reader, Writer::new(shared))
-    }
 }
 
 impl<T: Transport> WebSocket<Server, T> {
@@ -312,7 +303,7 @@ impl<T: Transport> WebSocket<Server, T> {
     ///
     /// As [`send`](Self::send).
     pub fn send_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
-        flush::queue_prepared(&mut self.link, prepared)?;
+        outgoing::queue_prepared(&mut self.link, prepared)?;
         self.flush()
     }
 }
@@ -334,7 +325,7 @@ impl<R: Role, T: Transport> Reply<'_, R, T> {
     ///
     /// As [`WebSocket::send`].
     pub fn queue<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
-        flush::queue(self.link, message.into())
+        outgoing::queue(self.link, message.into())
     }
 
     /// Sends part of a message as a frame of its own.
@@ -353,7 +344,7 @@ impl<R: Role, T: Transport> Reply<'_, R, T> {
     ///
     /// As [`WebSocket::send_part`].
     pub fn queue_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
-        flush::queue_part(self.link, kind, part, payload)
+        outgoing::queue_part(self.link, kind, part, payload)
     }
 
     /// A writer for a message that is too big to be held; see [`WebSocket::message_writer`].
@@ -367,7 +358,7 @@ impl<R: Role, T: Transport> Reply<'_, R, T> {
     ///
     /// As [`WebSocket::flush`].
     pub fn flush(&mut self) -> Result<()> {
-        flush::flush(self.link)
+        outgoing::flush(self.link)
     }
 
     /// Begins the closing handshake; see [`WebSocket::send_close`].
@@ -376,7 +367,7 @@ impl<R: Role, T: Transport> Reply<'_, R, T> {
     ///
     /// As [`WebSocket::send_close`].
     pub fn send_close(&mut self, code: CloseCode, reason: &str) -> Result<()> {
-        flush::send_close(self.link, code, reason)
+        outgoing::send_close(self.link, code, reason)
     }
 }
 

@@ -7,7 +7,7 @@ use std::arch::x86_64::{
     _mm256_xor_si256,
 };
 
-use super::turn;
+use super::key::turn;
 
 /// What is looked at at once before a byte that is not ASCII is acted on.
 const GROUP: usize = 128;

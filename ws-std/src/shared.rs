@@ -1,60 +1,95 @@
-//! A connection without the buffer that it reads to: owned by one thread, or shared by several.
+//! The state that the threads of a connection share, and a thread's access to it.
 //!
-//! One lock guards the [`Core`]. It is held neither while reading nor while writing the transport, so that the reading half, any
-//! number of writing halves and a server that stops can use a connection at once.
+//! # Theory of operation
+//!
+//! A connection has three parts:
+//!
+//! | part | used by |
+//! |---|---|
+//! | the buffer for input, [`Incoming`](crate::incoming::Incoming) | the reading thread alone, which owns it |
+//! | the endpoint and the output that waits, [`Core`] | every thread, under one lock |
+//! | the transport | every thread, without a lock: a [`Transport`] takes `&self` |
+//!
+//! [`Shared`] holds the last two. A connection that has not been split owns its `Shared` and takes no lock
+//! ([`Owned::Alone`]). Halves share it through an `Arc`. The trait [`Link`] hides the difference, so that reading
+//! (`incoming`) and writing (`outgoing`) are written once.
+//!
+//! The lock is held while bytes in memory are parsed or encoded. It is never held during a read or a write of the
+//! transport, so that no thread waits for the peer because another thread does.
+//!
+//! Frames must reach the transport in the order in which they were encoded, although it is written without the lock.
+//! Therefore one thread writes at a time, and [`Core::writing`] says which half that is:
+//!
+//! 1. A thread takes the lock, encodes its frame at the end of the output, and looks at `writing`.
+//! 2. If a writing half is writing, the thread is done: the writer takes all output before it stops. If the reading half is
+//!    writing, a writing half waits, since the reading half stops within milliseconds.
+//! 3. Otherwise the thread becomes the writer: it sets `writing`, takes the output out of the `Core` and releases the
+//!    lock. Output that others encode meanwhile starts a new buffer.
+//! 4. After the write it takes the lock again. Bytes that the transport did not take go before the output that has come
+//!    since. If there is more output, it writes again; otherwise it clears `writing`.
+//!
+//! A writing half writes until all output has gone or the peer has been too slow. The reading half only tries for a few
+//! milliseconds, then reads, and tries again later. Otherwise two peers whose readers both write could wait for each other
+//! for ever.
+//!
+//! A thread waits for another one in two cases: a writing half for room in the output, and `Writer::close` for the end
+//! of the connection. Both wait on the condition variable, with a deadline if there is one. The thread that stops writing or
+//! sees the end notifies it.
+//!
+//! Deadlines belong to the endpoint, and the thread that reads runs them. A Close that another thread sends creates a deadline
+//! that a read in progress does not know; [`Shared::look_again`] bounds that read. To wake a reader at once a thread ends the
+//! transport.
+//!
+//! The last reference to a `Shared` ends the connection, in [`linger`](crate::linger).
 
 use core::{
     ops::{Deref, DerefMut},
     time::Duration,
 };
 use std::{
-    io,
-    net::Shutdown,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
-use ws_proto::{Config, Endpoint, State, role::Side};
+use ws_proto::{Config, Endpoint};
 
-use crate::{
-    clock::Clock, compression::Compression, flush::flush_before_read, output::Core, role::Role,
-    transport::Transport,
-};
+use crate::{clock::Clock, compression::Compression, output::Core, role::Role, transport::Transport};
 
-/// Everything of a connection but the buffer that it reads to.
+/// A connection without its buffer for input.
 pub(crate) struct Shared<R: Role, T: Transport> {
     core: Mutex<Core<R>>,
-    /// A thread has stopped writing, or the connection has ended.
+    /// Notified when a thread has stopped writing, and when the connection has ended.
     progress: Condvar,
-    /// `None` only while it is handed out and the rest is dropped.
+    /// `None` after the transport has been handed out, while the rest is dropped.
     transport: Option<T>,
     pub(crate) clock: Clock,
-    /// How long the peer may take to answer our Close.
+    /// Time that the peer has to answer our Close.
     close_timeout: Option<Duration>,
 }
 
-/// Access to [`Shared`]: exclusive, or one of several threads'.
+/// A thread's access to a [`Shared`], exclusive or beside other threads.
 pub(crate) trait Link {
     type Role: Role;
     type Transport: Transport;
 
-    /// Whether other threads may use the connection meanwhile.
+    /// Returns whether other threads may use the connection at the same time.
     fn is_shared(&self) -> bool;
 
     fn shared(&self) -> &Shared<Self::Role, Self::Transport>;
 
+    /// Locks the core, if other threads may use it.
     fn core(&mut self) -> impl DerefMut<Target = Core<Self::Role>>;
 
-    /// Waits until `done` or the deadline; returns at once if there is no other thread.
+    /// Waits until `done` returns true or the deadline passes; returns at once if there is no other thread.
     fn wait(&mut self, deadline: Option<Instant>, done: impl Fn(&Core<Self::Role>) -> bool);
 }
 
 /// The link of an unsplit connection.
 #[allow(clippy::large_enum_variant, reason = "most connections are held alone")]
 pub(crate) enum Owned<R: Role, T: Transport> {
-    /// No other thread knows the connection: there is no locking.
+    /// No other thread can reach the connection, so there is no locking.
     Alone(Shared<R, T>),
-    /// A [`Remote`](crate::remote::Remote) may close it.
+    /// A [`Remote`](crate::remote::Remote) in another thread may close the connection.
     Watched(Arc<Shared<R, T>>),
 }
 
@@ -91,7 +126,7 @@ impl<R: Role, T: Transport> Owned<R, T> {
         Self::Alone(shared)
     }
 
-    /// The connection's parts, for several holders.
+    /// Returns the connection in a form that several threads can hold.
     pub(crate) fn into_shared(self) -> Arc<Shared<R, T>> {
         match self {
             Self::Alone(shared) => Arc::new(shared),
@@ -99,11 +134,11 @@ impl<R: Role, T: Transport> Owned<R, T> {
         }
     }
 
-    /// The transport alone.
+    /// Ends the connection without a farewell and returns its transport.
     pub(crate) fn into_transport(self) -> T {
         match self {
             Self::Alone(shared) => shared.into_transport(),
-            Self::Watched(shared) => alone(shared).into_transport(),
+            Self::Watched(shared) => unwrap_last(shared).into_transport(),
         }
     }
 }
@@ -160,7 +195,7 @@ impl<R: Role, T: Transport> Link for Arc<Shared<R, T>> {
     }
 }
 
-/// The last holder's.
+/// The link of a connection that is being dropped: its last holder has exclusive access.
 impl<R: Role, T: Transport> Link for &mut Shared<R, T> {
     type Role = R;
     type Transport = T;
@@ -197,6 +232,11 @@ impl<R: Role, T: Transport> Shared<R, T> {
         self.transport.as_ref().unwrap_or_else(|| unreachable!("the transport goes with the connection"))
     }
 
+    /// Returns whether the connection still has its transport.
+    pub(crate) const fn has_transport(&self) -> bool {
+        self.transport.is_some()
+    }
+
     fn into_transport(mut self) -> T {
         self.transport.take().unwrap_or_else(|| unreachable!("the transport goes with the connection"))
     }
@@ -231,79 +271,20 @@ impl<R: Role, T: Transport> Shared<R, T> {
         self.progress.notify_all();
     }
 
-    /// The latest time at which a read that starts at `now` has to look at the endpoint again.
+    /// Returns the latest time at which a read that starts at `now` has to look at the endpoint again.
     ///
-    /// Another thread may send a Close meanwhile, whose deadline a blocked read does not know. A read that waits no longer than the
-    /// peer may take to answer is back before any such deadline.
+    /// Another thread may send a Close during the read, which does not know the deadline of the answer. A read that waits at
+    /// most as long as the peer may take to answer returns before any such deadline.
     pub(crate) fn look_again(&self, now: Instant) -> Option<Instant> {
         now.checked_add(self.close_timeout?)
     }
 }
 
-/// The end is told to the application as soon as it is certain; what is left of it happens here.
+/// Takes a value out of its last lasting reference.
 ///
-/// A server ends the transport after its Close, then takes what the peer still sends, within the endpoint's bounds: a socket that is closed with
-/// input unread is reset, which may take our Close from the peer. A client's last words are written, but its peer is not waited
-/// for: with the peer's Close received there is nothing left to lose.
-impl<R: Role, T: Transport> Drop for Shared<R, T> {
-    fn drop(&mut self) {
-        if self.transport.is_some() && !std::thread::panicking() {
-            linger(&mut &mut *self);
-        }
-    }
-}
-
-/// How long a dropped connection waits for the peer's end of the transport if the endpoint has no limit for that.
-const LINGER: Duration = Duration::from_secs(1);
-
-/// Writes and drains until the endpoint has closed, if it has begun to end by itself.
-fn linger<L: Link>(link: &mut L) {
-    let clock = link.shared().clock;
-    let mut bin = [0; 4096];
-    while link.core().is_lingering() {
-        let Ok(pause) = flush_before_read(link) else { return };
-        let now = Instant::now();
-        let patient = <L::Role as ws_proto::role::Role>::SIDE == Side::Server || pause.is_some();
-        let timeout = link.core().endpoint.poll_timeout().and_then(|at| clock.to_system(at));
-        // Dropping a connection never takes for ever, whatever the application has chosen for its reads.
-        let timeout = timeout.or_else(|| now.checked_add(LINGER));
-        let retry = pause.and_then(|pause| now.checked_add(pause));
-        let deadline = [timeout, retry, Some(now).filter(|_| !patient)].into_iter().flatten().min();
-        match link.shared().transport().read(&mut bin, deadline) {
-            Ok(0) => link.core().endpoint.receive_eof(),
-            Ok(len) => {
-                let mut input = bin.get_mut(..len).unwrap_or_default();
-                // All of it is discarded.
-                let _ = link.core().endpoint.receive(clock.now(), &mut input);
-            }
-            Err(error) if error.kind() == io::ErrorKind::TimedOut && patient => {
-                let mut core = link.core();
-                core.endpoint.handle_timeout(clock.now());
-                if core.endpoint.poll_timeout().is_none() && retry.is_none() {
-                    return;
-                }
-            }
-            Err(_) => return,
-        }
-    }
-}
-
-impl<R: Role> Core<R> {
-    /// Whether the connection has ended in a way that the peer has to learn, and the transport has not.
-    fn is_lingering(&self) -> bool {
-        self.endpoint.state() == State::Closing && self.endpoint.closed().is_some() && self.can_write()
-    }
-}
-
-/// Ends the transport in both directions, which wakes every thread that waits for it.
-pub(crate) fn abort(transport: &impl Transport) {
-    // A transport that is gone already is what is asked for.
-    let _ = transport.shutdown(Shutdown::Both);
-}
-
-/// Takes a value out of its last lasting reference. A server that watches over it may hold another one, for no longer than one
-/// attempt to write.
-pub(crate) fn alone<T>(mut shared: Arc<T>) -> T {
+/// A server that watches over the value may hold another reference for as long as one attempt to write takes; the call waits
+/// for that.
+pub(crate) fn unwrap_last<T>(mut shared: Arc<T>) -> T {
     loop {
         match Arc::try_unwrap(shared) {
             Ok(value) => return value,

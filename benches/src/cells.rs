@@ -1,0 +1,131 @@
+//! The cells of the groups, each typed by the task of its contenders: `enter` checks a contender and lets it take part.
+
+use ws_proto::role::Side;
+
+use crate::{
+    Content,
+    contender::{self, Decode, Encode, Handshake, Masking, Open, Sending, Validate},
+    measure::Cell,
+    transport::Transport,
+};
+
+/// A cell for decoders.
+pub struct Decoders {
+    pub(crate) cell: Cell,
+    pub(crate) content: Content,
+    pub(crate) wire: Vec<u8>,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) count: usize,
+    pub(crate) longest_read: usize,
+    pub(crate) fragmented: bool,
+}
+
+impl Decoders {
+    /// Lets `D` take part.
+    pub fn enter<D: Decode + 'static>(&mut self, name: &'static str) {
+        let transport = Transport::new(self.wire.clone(), self.longest_read);
+        self.cell.enter(name, || contender::decode::<D>(transport, &self.payload, self.count));
+    }
+
+    /// Lets `D` take part, which does not validate text.
+    pub fn enter_unvalidated<D: Decode + 'static>(&mut self, name: &'static str) {
+        self.enter::<D>(name);
+        if self.content != Content::Binary {
+            self.cell.mark_incomparable(name);
+        }
+    }
+
+    /// Lets `D` take part if messages are whole, for `reason`. It does not validate text.
+    pub fn enter_whole_unvalidated<D: Decode + 'static>(&mut self, name: &'static str, reason: &str) {
+        if self.fragmented {
+            self.cell.leave_out(name, reason);
+        } else {
+            self.enter_unvalidated::<D>(name);
+        }
+    }
+}
+
+/// A cell for encoders.
+pub struct Encoders {
+    pub(crate) cell: Cell,
+    pub(crate) side: Side,
+    pub(crate) sending: Sending,
+    pub(crate) payload: &'static [u8],
+    pub(crate) count: usize,
+}
+
+impl Encoders {
+    /// Lets `E` take part.
+    pub fn enter<E: Encode + 'static>(&mut self, name: &'static str) {
+        let (side, sending, payload, count) = (self.side, self.sending, self.payload, self.count);
+        self.cell.enter(name, || contender::encode::<E>(side, sending, payload, count));
+    }
+
+    /// Returns the side that sends.
+    #[must_use]
+    pub const fn side(&self) -> Side {
+        self.side
+    }
+}
+
+/// A cell for masking.
+pub struct Masks {
+    pub(crate) cell: Cell,
+    pub(crate) len: usize,
+    pub(crate) offset: usize,
+}
+
+impl Masks {
+    /// Lets `M` take part.
+    pub fn enter<M: Masking>(&mut self, name: &'static str) {
+        let (len, offset) = (self.len, self.offset);
+        self.cell.enter(name, || contender::mask::<M>(len, offset));
+    }
+}
+
+/// A cell for the validation of text.
+pub struct Texts {
+    pub(crate) cell: Cell,
+    pub(crate) content: Content,
+    pub(crate) len: usize,
+    pub(crate) piece_len: usize,
+}
+
+impl Texts {
+    /// Lets `V` take part.
+    pub fn enter<V: Validate>(&mut self, name: &'static str) {
+        let (text, piece_len) = (self.content.payload(self.len), self.piece_len);
+        self.cell.enter(name, || contender::validate::<V>(text, piece_len));
+    }
+
+    /// Lets `V` take part, which has to have all of a text at once.
+    pub fn enter_whole<V: Validate>(&mut self, name: &'static str) {
+        if self.piece_len == self.len {
+            self.enter::<V>(name);
+        }
+    }
+}
+
+/// A cell for servers that answer requests.
+pub struct Handshakes {
+    pub(crate) cell: Cell,
+}
+
+impl Handshakes {
+    /// Lets `H` take part.
+    pub fn enter<H: Handshake + 'static>(&mut self, name: &'static str) {
+        self.cell.enter(name, contender::handshake::<H>);
+    }
+}
+
+/// A cell for clients that open connections.
+pub struct Openings {
+    pub(crate) cell: Cell,
+}
+
+impl Openings {
+    /// Lets `O` take part.
+    pub fn enter<O: Open + 'static>(&mut self, name: &'static str) {
+        self.cell.enter(name, contender::open::<O>);
+    }
+}

@@ -1,0 +1,112 @@
+use core::fmt;
+use std::io::{self, Write};
+
+use ws_proto::{MessageKind, Part};
+
+use crate::{
+    error::{Error, Result},
+    outgoing,
+    shared::Link,
+};
+
+/// A part is sent when this much has come together.
+const PART_LEN: usize = 16 * 1024;
+
+/// Writes one message in parts of 16 KiB, for messages too big to be held or not known yet as a whole.
+///
+/// Text may be written in any pieces. The message ends with [`finish`](Self::finish); one that is dropped
+/// before stays unfinished, and no other message can be sent on the connection: close it then.
+pub struct MessageWriter<'a> {
+    parts: &'a mut dyn Parts,
+    kind: MessageKind,
+    begun: bool,
+    part: Vec<u8>,
+}
+
+/// Where parts go, whoever holds the link.
+pub(crate) trait Parts {
+    fn queue_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()>;
+    fn flush(&mut self) -> Result<()>;
+}
+
+impl<L: Link> Parts for L {
+    fn queue_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
+        outgoing::queue_part(self, kind, part, payload)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        outgoing::flush(self)
+    }
+}
+
+impl<'a> MessageWriter<'a> {
+    pub(crate) fn new(parts: &'a mut dyn Parts, kind: MessageKind) -> Self {
+        Self { parts, kind, begun: false, part: Vec::new() }
+    }
+
+    /// Sends what is left as the last part, and writes all that is queued.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::send`](crate::WebSocket::send), and
+    /// [`SendError::InvalidUtf8`](ws_proto::SendError::InvalidUtf8) if a text ends inside a code point.
+    pub fn finish(mut self) -> Result<()> {
+        self.send_part(true)?;
+        self.parts.flush()
+    }
+
+    fn send_part(&mut self, last: bool) -> Result<()> {
+        let part = match (self.begun, last) {
+            (false, false) => Part::First,
+            (false, true) => Part::Whole,
+            (true, false) => Part::Middle,
+            (true, true) => Part::Last,
+        };
+        let queued = self.parts.queue_part(self.kind, part, &self.part);
+        // A part that is queued is sent, even if its writing has failed: what is repeated goes on behind it.
+        if matches!(queued, Ok(()) | Err(Error::Io(_))) {
+            self.begun = true;
+            self.part.clear();
+        }
+        queued
+    }
+}
+
+impl Write for MessageWriter<'_> {
+    /// Takes some of `bytes`. On an error it has taken none of them: if that was a timeout, the call may be repeated.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.part.len() >= PART_LEN {
+            self.send_part(false).map_err(io::Error::from)?;
+        }
+        let taken = bytes.get(..PART_LEN - self.part.len()).unwrap_or(bytes);
+        self.part.extend_from_slice(taken);
+        Ok(taken.len())
+    }
+
+    /// Sends what has been written so far as a part, and writes all that is queued.
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.part.is_empty() {
+            self.send_part(false).map_err(io::Error::from)?;
+        }
+        self.parts.flush().map_err(io::Error::from)
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Io(error) => error,
+            Error::TimedOut => io::ErrorKind::TimedOut.into(),
+            error => Self::other(error),
+        }
+    }
+}
+
+impl fmt::Debug for MessageWriter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageWriter")
+            .field("kind", &self.kind)
+            .field("begun", &self.begun)
+            .finish_non_exhaustive()
+    }
+}
