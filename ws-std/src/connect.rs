@@ -241,7 +241,7 @@ impl<'a> Connector<'a> {
         let compression = Compression::new(&endpoint, self.pool.as_ref());
         #[cfg(not(feature = "deflate"))]
         let compression = Compression::default();
-        let ws = WebSocket::new(endpoint, compression, transport, buffer, clock, &self.config);
+        let ws = WebSocket::new(Opened { endpoint, compression, transport, buffer, clock }, &self.config);
         Ok(ws.with_subprotocol(subprotocol))
     }
 }

@@ -250,8 +250,8 @@ impl<T: Transport> Exchange<T> {
         let compression = Compression::default();
         let transport = unwrap_last(transport);
         let buffer = mem::take(&mut self.head).into_buffer(self.head_len);
-        let ws = WebSocket::new(endpoint, compression, transport, buffer, self.clock, &self.terms.config)
-            .with_subprotocol(subprotocol);
+        let opened = Opened { endpoint, compression, transport, buffer, clock: self.clock };
+        let ws = WebSocket::new(opened, &self.terms.config).with_subprotocol(subprotocol);
         match self.watcher.take() {
             Some(watcher) => watcher.opened(ws),
             None => ws,

@@ -68,18 +68,21 @@ pub struct Reply<'a, R: Role, T: Transport = Socket> {
     link: &'a mut Owned<R, T>,
 }
 
+/// A connection as its opening handshake leaves it.
+pub(crate) struct Opened<R: Role, T> {
+    pub(crate) endpoint: Endpoint<R>,
+    pub(crate) compression: Compression,
+    pub(crate) transport: T,
+    /// May hold bytes that came after the handshake.
+    pub(crate) buffer: MessageBuffer<Vec<u8>>,
+    /// The clock of `endpoint`.
+    pub(crate) clock: Clock,
+}
+
 impl<R: Role, T: Transport> WebSocket<R, T> {
-    /// A connection whose opening handshake is complete.
-    ///
-    /// `buffer` may hold bytes that came behind the handshake; `clock` is the one that `endpoint` was told.
-    pub(crate) fn new(
-        endpoint: Endpoint<R>,
-        compression: Compression,
-        transport: T,
-        buffer: MessageBuffer<Vec<u8>>,
-        clock: Clock,
-        config: &Config,
-    ) -> Self {
+    /// Creates a connection whose opening handshake is complete.
+    pub(crate) fn new(opened: Opened<R, T>, config: &Config) -> Self {
+        let Opened { endpoint, compression, transport, buffer, clock } = opened;
         let buffer = compression.limit(buffer);
         let incoming = Incoming::new(buffer, compression.other(), clock.now());
         let link = Owned::alone(Shared::new(endpoint, compression, transport, clock, config));
@@ -98,7 +101,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
         let clock = Clock::new();
         let endpoint = Endpoint::new(role, config, ws_proto::endpoint::Negotiated::default(), clock.now());
         let buffer = MessageBuffer::from(received);
-        Self::new(endpoint, Compression::default(), transport, buffer, clock, config)
+        Self::new(Opened { endpoint, compression: Compression::default(), transport, buffer, clock }, config)
     }
 
     /// Reads the next message; `None` once both sides have closed.
