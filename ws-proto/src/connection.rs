@@ -255,12 +255,16 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
     }
 
     /// Takes note of a read at `now`, of `len` bytes to [`room`](Self::room). 0 is the end of the transport, as a read of a
-    /// socket returns it, unless there was no room.
+    /// socket returns it, unless there was no room. Report a read or a write that has failed as 0 too.
+    ///
+    /// What has come before the end is still returned by [`next`](Self::next). Bytes are a sign of life as soon as they are
+    /// reported here.
     pub fn received(&mut self, now: Instant, len: usize) {
         if len > 0 {
             let memory = self.memory.get();
             memory.now = now;
             memory.incoming.filled(len);
+            self.heard(now);
         } else if !self.room().is_empty() {
             self.receive_eof(now);
         }
@@ -270,6 +274,23 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
     fn receive_eof(&mut self, now: Instant) {
         let memory = self.memory.get();
         memory.now = now;
+        memory.has_ended = true;
+        if memory.incoming.unread().is_empty() {
+            self.end_input();
+        }
+    }
+
+    /// Bytes have been read at `now`: the peer is alive, whenever they are looked at.
+    fn heard(&mut self, now: Instant) {
+        if let Phase::Open(endpoint) = &mut self.phase {
+            endpoint.heard(now);
+        }
+    }
+
+    /// Ends the input, of which all has been taken that can be.
+    fn end_input(&mut self) {
+        let memory = self.memory.get();
+        memory.has_ended = false;
         match &mut self.phase {
             Phase::Opening(_) => {
                 memory.ended = Some(Ok(Closed { clean: false, code: CloseCode::ABNORMAL, cause: Cause::Eof }));
@@ -301,7 +322,7 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
                 },
             )),
             Ok(Some(Event::Control(control))) => Some(told(endpoint, &mut memory.output, control)),
-            Ok(None) | Err(_) => end(endpoint, &mut memory.output, &mut memory.ended),
+            Ok(None) | Err(_) => end(endpoint, &mut memory.output, &mut memory.ended, &mut memory.has_ended),
         }
     }
 
@@ -325,7 +346,7 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
                 memory.incoming.take_part().map(|data| Next::Data(data, reply))
             }
             Ok(Some(Event::Control(control))) => Some(told(endpoint, &mut memory.output, control)),
-            Ok(None) | Err(_) => end(endpoint, &mut memory.output, &mut memory.ended),
+            Ok(None) | Err(_) => end(endpoint, &mut memory.output, &mut memory.ended, &mut memory.has_ended),
         }
     }
 
@@ -343,7 +364,12 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
             Phase::Open(_) | Phase::Over => Ok(None),
         };
         match found {
-            Ok(None) => self.memory.get().ended.take().map(Next::Closed),
+            Ok(None) => {
+                if self.memory.get().has_ended {
+                    self.end_input();
+                }
+                self.memory.get().ended.take().map(Next::Closed)
+            }
             Ok(Some(head_len)) => Some(match R::open(self.parts(), head_len) {
                 Ok(opening) => Next::Opening(opening),
                 Err(error) => Next::Closed(Err(Failure::Handshake(error))),
@@ -455,11 +481,13 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
     }
 
     /// Does all that is pending, through `write`: it returns how many bytes the transport has taken, and for
-    /// [`Pending::Shutdown`] any number. Includes [`written`](Self::written) and [`shut_down`](Self::shut_down).
+    /// [`Pending::Shutdown`] any number. 0 bytes end the call, as an error does: the transport takes no more for now. Includes
+    /// [`written`](Self::written) and [`shut_down`](Self::shut_down).
     ///
     /// # Errors
     ///
-    /// Those of `write`: when a transport takes no more for now, that is one.
+    /// Those of `write`, `WouldBlock` among them, which is no reason to give the connection up: call `flush` again when the
+    /// transport takes more. That a half-close fails may be ignored.
     pub fn flush<X>(
         &mut self,
         now: Instant,
@@ -470,10 +498,13 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
             let result = write(pending);
             if is_shutdown {
                 self.shut_down();
-            } else {
-                self.written(now, *result.as_ref().unwrap_or(&0));
+                result?;
+                continue;
             }
-            result?;
+            self.written(now, *result.as_ref().unwrap_or(&0));
+            if result? == 0 {
+                break;
+            }
         }
         Ok(())
     }
@@ -581,7 +612,11 @@ fn end<'c, 'a, R: Opens, P, S: Allocation>(
     endpoint: &mut Endpoint<R>,
     output: &mut Output<S::Queue>,
     ended: &mut Option<Result<Closed, Failure>>,
+    has_ended: &mut bool,
 ) -> Option<Next<'c, 'a, R, P, S>> {
+    if core::mem::take(has_ended) {
+        endpoint.receive_eof();
+    }
     output.drain(endpoint);
     let end = ended.take().or_else(|| endpoint.take_end().map(|end| end.map_err(Failure::Receive)));
     end.map(Next::Closed)

@@ -286,7 +286,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
 
     /// Takes note of bytes on a connection that may be open.
     #[inline(always)]
-    fn heard(&mut self, now: Instant) {
+    pub(crate) fn heard(&mut self, now: Instant) {
         if self.closing.is_open() {
             self.clock.heard(now);
         }

@@ -23,6 +23,7 @@ use crate::{
     compression::Compression,
     opening::{Head, HeadError, is_gone, system_deadline, write_by},
     transport::Transport,
+    websocket::Opened,
 };
 use address::{alternate, connect_any};
 pub use error::ConnectError;

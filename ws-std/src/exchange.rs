@@ -21,6 +21,7 @@ use crate::{
     role::Server,
     shared::unwrap_last,
     transport::Transport,
+    websocket::Opened,
 };
 
 /// A request that has been read but not answered yet, with the transport that it came over.

@@ -20,6 +20,8 @@ pub struct Memory<S: Allocation = DefaultStorage> {
     pub(super) output: Output<S::Queue>,
     /// The time of the last read.
     pub(super) now: Instant,
+    /// The transport has ended after what is unread.
+    pub(super) has_ended: bool,
     /// How the connection has ended, if that is still to be told and no endpoint knows it.
     pub(super) ended: Option<Result<Closed, Failure>>,
     #[cfg(feature = "deflate")]
@@ -70,6 +72,7 @@ impl<S: Allocation> Memory<S> {
             incoming: MessageBuffer::new(storage),
             output: Output::on(queue, config),
             now: Instant::ZERO,
+            has_ended: false,
             ended: None,
             #[cfg(feature = "deflate")]
             deflater: None,
@@ -99,7 +102,7 @@ impl<S: Allocation> Memory<S> {
         if self.deflater.as_ref().is_some_and(|deflater| !deflater.is_idle()) {
             return false;
         }
-        self.ended.is_none() && self.incoming.is_empty() && self.output.is_written()
+        self.ended.is_none() && !self.has_ended && self.incoming.is_empty() && self.output.is_written()
     }
 
     /// Returns the memory that it holds now, in bytes.

@@ -71,6 +71,7 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
             let kept = memory.incoming.keep_head(input);
             input = part_mut(input, kept..);
         }
+        self.heard(now);
         Reading { connection: self, input, is_read: true }
     }
 }
@@ -102,6 +103,7 @@ impl<'r, 'a, R: Opens, S: Allocation> Reading<'r, 'a, R, S> {
         if !was_read && matches!(self.connection.phase, Phase::Open(_)) {
             memory.now = now;
             self.input = memory.incoming.filled_or(len, input);
+            self.connection.heard(now);
         } else {
             self.connection.received(now, len);
         }
@@ -164,7 +166,7 @@ impl<'r, 'a, R: Opens, S: Allocation> Reading<'r, 'a, R, S> {
         self.input = input;
         match found {
             Some(control) => Some(told(reply.endpoint, reply.output, control)),
-            None => end(reply.endpoint, reply.output, &mut memory.ended),
+            None => end(reply.endpoint, reply.output, &mut memory.ended, &mut memory.has_ended),
         }
     }
 
@@ -199,7 +201,7 @@ impl<'r, 'a, R: Opens, S: Allocation> Reading<'r, 'a, R, S> {
                 },
             )),
             Ok(Some(Event::Control(control))) => Some(told(endpoint, &mut memory.output, control)),
-            Ok(None) | Err(_) => end(endpoint, &mut memory.output, &mut memory.ended),
+            Ok(None) | Err(_) => end(endpoint, &mut memory.output, &mut memory.ended, &mut memory.has_ended),
         }
     }
 
