@@ -129,7 +129,20 @@ impl<'a> Connection<'a, Server> {
 impl<'a, S: Allocation> Connection<'a, Server, S> {
     /// Creates a server's connection with this memory; see [`accept`](Connection::accept).
     ///
-    /// The memory is a [`Memory::fixed`] without a heap; with one, `None` for a connection that is
+    /// The memory is a [`Memory::fixed`] without a heap, where the type has to be said:
+    ///
+    /// ```
+    /// use ws_proto::{Config, Connection, Instant, Server};
+    /// use ws_proto::connection::Memory;
+    /// use ws_proto::server::OriginPolicy;
+    ///
+    /// let (mut input, mut output) = ([0; 1024], [0; 1024 + 14]);
+    /// let memory = Memory::fixed(&mut input, &mut output, &Config::default());
+    /// let connection: Connection<Server, &mut [u8]> =
+    ///     Connection::accept_in(memory, &Config::default(), OriginPolicy::SameHost, Instant::ZERO);
+    /// ```
+    ///
+    /// With a heap, it is `None` for a connection that is
     /// [lent](Self::attach) its memory.
     #[must_use]
     pub fn accept_in(memory: S::Held, config: &Config, origin: OriginPolicy<'a>, now: Instant) -> Self {
@@ -140,6 +153,33 @@ impl<'a, S: Allocation> Connection<'a, Server, S> {
 #[cfg(feature = "alloc")]
 impl<'a, E: Entropy> Connection<'a, Client<E>> {
     /// Creates a client's connection at `now`, whose request is pending.
+    ///
+    /// `entropy` fills its slice with bytes that cannot be predicted: the operating system's source, a hardware generator.
+    ///
+    /// ```
+    /// use ws_proto::{Config, Connection, Control, EntropyError, Instant, Next, Pending};
+    /// use ws_proto::client::{Answer, Request};
+    ///
+    /// # fn fill(bytes: &mut [u8]) -> Result<(), ()> { bytes.fill(7); Ok(()) } // of course not in earnest
+    /// let entropy = |bytes: &mut [u8]| fill(bytes).map_err(|()| EntropyError);
+    /// let request = Request::new("example.com", "/chat");
+    /// let mut connection = Connection::connect(request, entropy, &Config::default(), Instant::ZERO)?;
+    /// let Some(Pending::Bytes(bytes)) = connection.pending() else { panic!("the request is pending") };
+    /// assert!(bytes.starts_with(b"GET /chat HTTP/1.1\r\nHost: example.com\r\n")); // the host writes it
+    ///
+    /// // After each read:
+    /// while let Some(next) = connection.next() {
+    ///     match next {
+    ///         // From here on `connection.send` works.
+    ///         Next::Opening(Answer::Open(response)) => println!("open, {:?}", response.subprotocol()),
+    ///         Next::Opening(Answer::Refused(refusal)) => println!("refused with {}", refusal.status()),
+    ///         Next::Data(message, _reply) => println!("{message:?}"),
+    ///         Next::Control(Control::Ping | Control::Pong | Control::Close) => {}
+    ///         Next::Closed(end) => println!("{end:?}"),
+    ///     }
+    /// }
+    /// # Ok::<(), ws_proto::handshake::WriteError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -205,7 +245,7 @@ impl<R: Opens> Connection<'_, R> {
 
     /// Lends the connection memory, unless it holds some: then `memory` is returned.
     ///
-    /// Attach memory before anything else is done with a connection; a connection without any makes its own, with the
+    /// Attach memory before a connection reads, writes or sends; to ask it something needs none; a connection without any makes its own, with the
     /// deadlines of [`Config::default`].
     pub fn attach(&mut self, memory: alloc::boxed::Box<Memory>) -> Option<alloc::boxed::Box<Memory>> {
         if self.memory.is_some() {

@@ -5,7 +5,9 @@ use core::time::Duration;
 use ws_proto::{
     SendError, State, connection::Cause, error::ReceiveErrorKind, handshake::HandshakeError, server::Reject,
 };
-use ws_tests::{BINARY, CLOSE, FIN, PING, PONG, RawFrame, TEXT, code_of, frame, masked, noise, parse};
+use ws_tests::{
+    BINARY, CLOSE, FIN, PING, PONG, RawFrame, TEXT, code_of, frame, masked, noise, opened, parse, take_pending,
+};
 
 use super::*;
 
@@ -360,4 +362,59 @@ fn a_server_drains_after_a_close_and_a_client_waits_for_the_servers_end() {
     assert!(matches!(host.connection.endpoint().unwrap().state(), State::Closing));
     host.wait_until_over();
     assert_eq!((host.end(), host.log.half_closed), (closed(true, 1000, Cause::Peer), true));
+}
+
+#[test]
+fn messages_that_came_before_the_end_of_the_transport_are_returned_first() {
+    let bytes = [REQUEST, &masked(FIN | TEXT, b"Hi"), &masked(CLOSE, b"\x03\xE8")].concat();
+    let mut connection = Connection::accept(&Config::default(), OriginPolicy::SameHost, Instant::ZERO);
+    connection.room()[..bytes.len()].copy_from_slice(&bytes);
+    connection.received(Instant::ZERO, bytes.len());
+    // A host that reads until nothing more comes sees the end first.
+    connection.received(Instant::ZERO, 0);
+    let mut found = Vec::new();
+    while let Some(next) = connection.next() {
+        found.push(match next {
+            Next::Opening(mut request) => {
+                request.accept(&Accept::new()).unwrap();
+                "request".to_owned()
+            }
+            Next::Data(message, _) => message.as_str().unwrap().to_owned(),
+            Next::Control(control) => format!("{control:?}"),
+            Next::Closed(end) => format!("{}", end.unwrap().code),
+        });
+    }
+    assert_eq!(found, ["request", "Hi", "Close", "1000"]);
+    let cut = &masked(FIN | TEXT, b"cut")[..5];
+    let mut connection = opened(&Config::default());
+    connection.room()[..cut.len()].copy_from_slice(cut);
+    connection.received(Instant::ZERO, cut.len());
+    connection.received(Instant::ZERO, 0);
+    assert!(matches!(connection.next(), Some(Next::Closed(Ok(closed))) if closed.cause == Cause::Eof));
+}
+
+#[test]
+fn bytes_are_a_sign_of_life_before_they_are_looked_at() {
+    let mut connection = opened(&Config::default());
+    connection.handle_timeout(Instant::from_millis(20_000));
+    take_pending(&mut connection, Instant::from_millis(20_000));
+    // The Pong has come in time, and the host runs its timers before it looks at it.
+    let pong = masked(PONG, b"");
+    connection.room()[..pong.len()].copy_from_slice(&pong);
+    connection.received(Instant::from_millis(40_001), pong.len());
+    connection.handle_timeout(Instant::from_millis(40_001));
+    assert!(matches!(connection.next(), Some(Next::Control(Control::Pong))));
+    assert_eq!(connection.endpoint().unwrap().state(), State::Open);
+}
+
+#[test]
+fn a_flush_ends_where_the_transport_takes_nothing() {
+    let mut connection = opened(&Config::default());
+    connection.send("Hi").unwrap();
+    let mut calls = 0;
+    let flushed: Result<(), ()> = connection.flush(Instant::ZERO, |_| {
+        calls += 1;
+        Ok(usize::from(calls == 1))
+    });
+    assert_eq!((flushed, calls, connection.pending_len()), (Ok(()), 2, 3));
 }

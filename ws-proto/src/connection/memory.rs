@@ -36,9 +36,12 @@ pub type DefaultStorage = Vec<u8>;
 pub type DefaultStorage = &'static mut [u8];
 
 impl<'m> Memory<&'m mut [u8]> {
-    /// Creates memory of fixed length: `input` holds the opening handshake's head, or a message, or a part of one at a
-    /// time; `output` what the transport has not taken, [`ControlFrame::MAX_LEN`](crate::endpoint::ControlFrame::MAX_LEN) bytes at
-    /// least.
+    /// Creates memory of fixed length.
+    ///
+    /// `input` holds the opening handshake's head, or a message, or with [`next_part`](super::Connection::next_part) a part of
+    /// one; a longer message fails with 1009. `output` holds what the transport has not taken: to echo, as much as `input` and
+    /// 14 bytes more; [`ControlFrame::MAX_LEN`](crate::endpoint::ControlFrame::MAX_LEN) bytes are the least, and a frame that
+    /// does not fit is refused with [`SendError::BufferTooSmall`](crate::SendError::BufferTooSmall).
     #[must_use]
     pub fn fixed(input: &'m mut [u8], output: &'m mut [u8], config: &Config) -> Self {
         Self::on(input, FixedQueue::new(output), config)
