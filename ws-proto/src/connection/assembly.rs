@@ -262,16 +262,17 @@ impl<S: Storage> Assembly<S> {
             home.told = None;
         }
         loop {
-            if let Some(last) = self.gather(endpoint, now)? {
-                if last {
-                    return Ok(Some(Event::Data(Found::Here)));
-                }
-                continue;
-            }
-            let announced = match self.next(endpoint, now)? {
-                None => return Ok(None),
-                Some(Event::Control(control)) => return Ok(Some(Event::Control(control))),
-                Some(Event::Data(announced)) => announced,
+            let announced = match endpoint.pending(now, self.has_unread()) {
+                Some(announced) => announced,
+                None => match self.gather(endpoint, now)? {
+                    Some(true) => return Ok(Some(Event::Data(Found::Here))),
+                    Some(false) => continue,
+                    None => match self.next(endpoint, now)? {
+                        None => return Ok(None),
+                        Some(Event::Control(control)) => return Ok(Some(Event::Control(control))),
+                        Some(Event::Data(announced)) => announced,
+                    },
+                },
             };
             if let Some(found) = self.take_payload(endpoint, now, announced, home.as_deref_mut())? {
                 return Ok(Some(Event::Data(found)));
