@@ -204,12 +204,21 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     /// As [`receive`](Self::receive); all of `input` is taken.
     #[inline(always)]
     pub(crate) fn next(&mut self, now: Instant, input: &mut &[u8]) -> Result<Option<Event<usize>>, ReceiveError> {
-        let remaining = self.payload_remaining();
-        if remaining > 0 && !input.is_empty() {
-            self.heard(now);
-            return Ok(Some(Event::Data(to_usize(remaining))));
+        match self.pending(now, !input.is_empty()) {
+            Some(announced) => Ok(Some(Event::Data(announced))),
+            None => self.next_frame(now, input),
         }
-        self.next_frame(now, input)
+    }
+
+    /// [`next`](Self::next) where payload of the frame at hand comes first; `None` if it does not, or nothing has come.
+    #[inline(always)]
+    pub(crate) fn pending(&mut self, now: Instant, has_come: bool) -> Option<usize> {
+        let remaining = self.payload_remaining();
+        if remaining == 0 || !has_come {
+            return None;
+        }
+        self.heard(now);
+        Some(to_usize(remaining))
     }
 
     /// Takes headers and control frames as [`next`](Self::next) does, if no payload is to come first.

@@ -35,10 +35,12 @@
 //! Text: the validator at the end of the message belongs to the assembly, not to the endpoint, so that a message which is
 //! handed out as text depends on nothing but the code of this file and the contract of [`Endpoint::take`].
 
+mod reads;
+
 use core::ops::Range;
 
 use super::{
-    room::{LARGEST_READ, Moment, Room, SMALLEST_READ},
+    room::{LARGEST_READ, Moment, Room},
     storage::Storage,
 };
 use crate::{
@@ -262,16 +264,17 @@ impl<S: Storage> Assembly<S> {
             home.told = None;
         }
         loop {
-            if let Some(last) = self.gather(endpoint, now)? {
-                if last {
-                    return Ok(Some(Event::Data(Found::Here)));
-                }
-                continue;
-            }
-            let announced = match self.next(endpoint, now)? {
-                None => return Ok(None),
-                Some(Event::Control(control)) => return Ok(Some(Event::Control(control))),
-                Some(Event::Data(announced)) => announced,
+            let announced = match endpoint.pending(now, self.has_unread()) {
+                Some(announced) => announced,
+                None => match self.gather(endpoint, now)? {
+                    Some(true) => return Ok(Some(Event::Data(Found::Here))),
+                    Some(false) => continue,
+                    None => match self.next(endpoint, now)? {
+                        None => return Ok(None),
+                        Some(Event::Control(control)) => return Ok(Some(Event::Control(control))),
+                        Some(Event::Data(announced)) => announced,
+                    },
+                },
             };
             if let Some(found) = self.take_payload(endpoint, now, announced, home.as_deref_mut())? {
                 return Ok(Some(Event::Data(found)));
@@ -465,180 +468,6 @@ impl<S: Storage> Assembly<S> {
         self.message = None;
     }
 
-    /// Copies bytes that have been read elsewhere to here, after what is unread.
-    ///
-    /// # Errors
-    ///
-    /// [`Fault::StorageFull`].
-    pub(super) fn keep_unread(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        self.close_gap();
-        if part(self.storage.bytes(), self.unread.end..).len() < bytes.len() {
-            self.compact();
-        }
-        let end = self.unread.end.saturating_add(bytes.len());
-        self.grow(end)?;
-        part_mut(self.storage.bytes_mut(), self.unread.end..end).copy_from_slice(bytes);
-        self.unread.end = end;
-        Ok(())
-    }
-
-    /// The room for a read, where `remaining` bytes of a frame are to come, or whatever comes next.
-    ///
-    /// The reads of a big frame end where it does: the next message then begins at the start of the storage again, and need not
-    /// be moved there. Of a smaller one what is left is less than a read is worth.
-    #[inline(always)]
-    pub(super) fn unfilled(&mut self, remaining: usize) -> &mut [u8] {
-        let ends_frame = remaining >= SMALLEST_READ || (remaining > 0 && self.in_big_frame);
-        self.unfilled_to(remaining, if ends_frame { remaining } else { usize::MAX })
-    }
-
-    /// [`unfilled`](Self::unfilled), at most `most` bytes.
-    #[inline(always)]
-    pub(super) fn unfilled_to(&mut self, remaining: usize, most: usize) -> &mut [u8] {
-        self.told = None;
-        self.make_room(remaining);
-        let room = part_mut(self.storage.bytes_mut(), self.unread.end..);
-        let len = room.len().min(most);
-        part_mut(room, ..len)
-    }
-
-    /// The room for more of a head of the opening handshake, which grows as that arrives.
-    pub(super) fn head_room(&mut self) -> &mut [u8] {
-        self.told = None;
-        let len = self.storage.bytes().len();
-        if self.unread.end == len {
-            self.storage.grow(len.saturating_mul(2).max(SMALLEST_READ).min(self.storage.limit()));
-        }
-        part_mut(self.storage.bytes_mut(), self.unread.end..)
-    }
-
-    /// What has been read of a head, and where in the storage it begins, which the caller moves on by what is taken of it.
-    pub(super) fn head(&mut self) -> (&[u8], &mut usize) {
-        (part(self.storage.bytes(), self.unread.clone()), &mut self.unread.start)
-    }
-
-    /// Whether all of the storage is full, and it cannot grow.
-    pub(super) fn is_full(&self) -> bool {
-        self.unread.end >= self.storage.limit()
-    }
-
-    /// Takes note that the first `len` bytes of the room have been read to.
-    pub(super) fn filled(&mut self, len: usize) {
-        let room = part(self.storage.bytes(), self.unread.end..).len();
-        self.unread.end += len.min(room);
-        self.room.read(len, room);
-    }
-
-    /// Takes note that all that was read to the storage has been taken: what follows is read right after the message in progress.
-    pub(super) fn rewind(&mut self) {
-        let (finished, start) = match &self.message {
-            None => (self.unread.end, 0),
-            Some(message) => (message.at.start, message.at.end),
-        };
-        self.unread = start..start;
-        if self.has_message() && self.room.is_settled(finished) {
-            return;
-        }
-        self.fit(Moment::Taken { finished, in_message: self.has_message() });
-    }
-
-    /// Takes note that all that was read elsewhere has been taken.
-    pub(super) fn rewind_shared(&mut self) {
-        if self.message.is_none() {
-            self.unread = 0..0;
-            self.fit(Moment::Unused);
-        }
-    }
-
-    /// Drops all that is here, and gives back its memory.
-    pub(super) fn clear(&mut self) {
-        self.told = None;
-        self.message = None;
-        self.in_big_frame = false;
-        self.unread = 0..0;
-        self.fit(Moment::Idle);
-    }
-
-    /// Has the storage as long as the policy says.
-    fn fit(&mut self, moment: Moment) {
-        let held = self.storage.bytes().len();
-        let len = self.room.len(held, moment);
-        if len < held {
-            self.storage.shrink(len);
-        } else if len > held {
-            self.storage.grow(len);
-        }
-    }
-
-    /// Whether the message in progress fits the storage with `more` bytes.
-    #[inline(always)]
-    pub(super) fn has_room(&self, more: usize) -> bool {
-        let held = self.message.as_ref().map_or(0, |message| message.at.len());
-        held.saturating_add(more) <= self.storage.limit()
-    }
-
-    /// Fails unless a message of `len` bytes fits the storage.
-    ///
-    /// # Errors
-    ///
-    /// [`Fault::StorageFull`].
-    fn check_limit<R: Role, T: Trace>(
-        &self,
-        endpoint: &mut Endpoint<R, T>,
-        now: Instant,
-        len: usize,
-    ) -> Result<(), ReceiveError> {
-        if len <= self.storage.limit() { Ok(()) } else { Err(endpoint.fail(now, Fault::StorageFull)) }
-    }
-
-    /// Sees to room after `unread`, for `remaining` bytes of a frame or for whatever comes next.
-    #[inline(always)]
-    fn make_room(&mut self, remaining: usize) {
-        if self.storage.bytes().len() < SMALLEST_READ || !self.is_room_for_read(remaining) {
-            self.make_more_room(remaining);
-        }
-    }
-
-    /// Whether the room is worth a read: an eighth of the storage is only if it completes the frame.
-    #[inline(always)]
-    fn is_room_for_read(&self, remaining: usize) -> bool {
-        let len = self.storage.bytes().len();
-        let room = part(self.storage.bytes(), self.unread.end..).len();
-        self.message.is_none() || room > len / 8 || (remaining > 0 && remaining <= room)
-    }
-
-    #[inline(never)]
-    fn make_more_room(&mut self, remaining: usize) {
-        self.storage.grow(SMALLEST_READ.min(self.storage.limit()));
-        if self.is_room_for_read(remaining) {
-            return;
-        }
-        let len = self.storage.bytes().len();
-        self.compact();
-        if self.unread.end > len / 2 {
-            // Exactly for the frame if that is a good step, else double: each byte is moved O(1) times.
-            let frame_end = self.unread.end.saturating_add(remaining);
-            let doubled = self.unread.end.saturating_mul(2);
-            let grown = if (len + len / 4..doubled).contains(&frame_end) { frame_end } else { doubled };
-            self.storage.grow(grown.min(self.storage.limit()));
-        }
-    }
-
-    #[inline(always)]
-    fn message_end(&self) -> usize {
-        self.message.as_ref().map_or(0, |message| message.at.end)
-    }
-
-    /// Sees to room for `len` bytes right after the message in progress.
-    #[inline(always)]
-    fn room_after_message(&mut self, len: usize) -> Result<(), Fault> {
-        if self.message_end().saturating_add(len) <= self.storage.bytes().len() {
-            return Ok(());
-        }
-        self.compact();
-        self.grow(self.message_end().saturating_add(len))
-    }
-
     /// Makes the storage at least `len` bytes long, in steps that move each byte O(1) times.
     fn grow(&mut self, len: usize) -> Result<(), Fault> {
         let held = self.storage.bytes().len();
@@ -651,20 +480,6 @@ impl<S: Storage> Assembly<S> {
         if self.unread.start >= self.unread.end {
             self.unread = self.message_end()..self.message_end();
         }
-    }
-
-    /// Moves the message in progress, and what is unread after it, to the start of the storage.
-    fn compact(&mut self) {
-        self.close_gap();
-        let start = self.message.as_ref().map_or(self.unread.start, |message| message.at.start);
-        if start == 0 {
-            return;
-        }
-        self.storage.bytes_mut().copy_within(start..self.unread.end, 0);
-        if let Some(message) = &mut self.message {
-            message.at = 0..message.at.end - start;
-        }
-        self.unread = self.unread.start - start..self.unread.end - start;
     }
 }
 
