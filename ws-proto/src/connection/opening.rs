@@ -192,8 +192,8 @@ impl<S: Allocation> Request<'_, '_, S> {
         Ok(())
     }
 
-    /// Refuses the request: queues the response. The connection ends, by [`Cause::Refused`](super::Cause::Refused), when the
-    /// peer has had time to read it.
+    /// Refuses the request: queues the response. The connection ends, by [`Cause::Refused`](super::Cause::Refused),
+    /// when the peer has had time to read it.
     ///
     /// # Errors
     ///
