@@ -122,7 +122,7 @@ impl Output<Vec<u8>> {
         bytes
     }
 
-    /// Lends the pending bytes to a transport that owns what it writes, at `now`: the peer's time to take them
+    /// Lends the pending bytes to a transport that owns the bytes it writes, at `now`: the peer's time to take them
     /// begins to count. [`put_back`](Self::put_back) ends the loan; until then more can be queued, but not lent.
     pub fn lend_bytes(&mut self, now: Instant) -> Vec<u8> {
         let awaited = self.awaited;
