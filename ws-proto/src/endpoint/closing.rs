@@ -1,8 +1,8 @@
 //! The closing handshake and the ways a connection ends (RFC 6455 sections 5.5.1 and 7), for both roles.
 //!
-//! All transitions are here; the endpoint reports what happened and asks what is owed.
-//!
 //! All transitions are here; the endpoint reports events to it and takes the output that is owed.
+//!
+//! | our Close | the peer's Close | then |
 //! |---|---|---|
 //! | sent | has not come | messages are still delivered, Pings are not answered; the wait takes `close_timeout` |
 //! | not yet | has come | the answer is owed at once: the same code without a reason; nothing more is delivered |
