@@ -30,9 +30,10 @@ pub trait Trace {
     /// the Pong, so it includes earlier work of the peer and its network, and the delay of a host that reads late. At
     /// most one answer to each Ping is observed, and none once the connection is closing.
     ///
-    /// A keepalive Ping has no payload, and neither has its Pong (RFC 6455 section 5.5.3): the first Pong without payload that
-    /// arrives after the Ping is taken for it. A peer that sends such Pongs unasked, or a
-    /// [`write_ping`](crate::Endpoint::write_ping) without payload that was still unanswered, can make the time too short.
+    /// A keepalive Ping has no payload, and neither has its Pong (RFC 6455 section 5.5.3): the first Pong without
+    /// payload that arrives after the Ping is taken for it. A peer that sends such Pongs unasked, or a
+    /// [`write_ping`](crate::Endpoint::write_ping) without payload that was still unanswered, can make the time too
+    /// short.
     fn round_trip(&mut self, time: Duration) {
         let _ = time;
     }
