@@ -35,7 +35,7 @@ pub struct Pool {
     #[cfg(feature = "deflate")]
     deflate: Option<crate::deflate::Settings>,
     free: Vec<Box<Memory>>,
-    /// The bytes that the memories in `free` hold together, at most `kept`.
+    /// The bytes that the memories in `free` hold together: at most `kept`, unless `free` has only one.
     free_bytes: usize,
     kept: usize,
 }
