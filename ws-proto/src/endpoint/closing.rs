@@ -141,7 +141,7 @@ impl Closing {
         }
     }
 
-    /// Returns how the connection has ended, as soon as the answer is final.
+    /// Returns how the connection has ended, once that can no longer change.
     pub(crate) fn closed(&self) -> Option<Closed> {
         let is_certain = match self.stage {
             Stage::Open | Stage::AwaitingClose => false,
