@@ -19,8 +19,8 @@ pub(super) const PIECE: usize = 8 * 1024;
 pub(crate) enum Run<'b> {
     /// The payload stays in its place.
     Stay(&'b mut [u8]),
-    /// The payload moves down in its buffer, to the start of `window`; it lies at the end of `window`, `distance <=
-    /// window.len()`.
+    /// The payload moves down in its buffer, to the start of `window`, from the end of `window`.
+    /// `distance <= window.len()`.
     Down { window: &'b mut [u8], distance: usize },
     /// The payload moves to another buffer; `to` is as long as `from`.
     Across { from: &'b [u8], to: &'b mut [u8] },
