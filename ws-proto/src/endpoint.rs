@@ -50,10 +50,11 @@ use crate::{
     utf8::Validator,
 };
 
-/// One side of an open WebSocket connection: bytes, time and messages in, events, bytes and deadlines out.
+/// One side of an open WebSocket connection: it takes bytes, time and messages, and returns events, bytes and
+/// deadlines.
 ///
-/// It holds no buffer but one control payload and a cut header, and never allocates. How to drive it is the
-/// [one law](crate#the-one-law) on the crate page.
+/// It holds no buffer except for one control payload and a cut header, and never allocates. The loop that drives it is
+/// the [one law](crate#the-one-law) on the crate page.
 pub struct Endpoint<R: Role, T: Trace = ()> {
     receiver: Receiver,
     sender: Sender,
@@ -97,8 +98,8 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
 
     /// Takes bytes from the peer up to the next event, which borrows its payload from them.
     ///
-    /// `input` shrinks from its front by what was taken; a payload ends where the remaining input begins.
-    /// `Ok(None)` means that all of it was taken, and nothing else: no byte needs to be kept.
+    /// `input` shrinks from its front by the bytes that were taken; a payload ends where the remaining input begins.
+    /// `Ok(None)` means only that all of `input` was taken: no byte of it needs to be kept.
     ///
     /// # Errors
     ///
@@ -128,8 +129,8 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         let (taken, rest) = buffer.split_at_mut(at.end);
         *input = rest;
         let payload = part_mut(taken, at.start..);
-        // SAFETY: if it is text, the receiver has taken exactly this payload through its validator, a whole text from a new one
-        // to a complete one.
+        // SAFETY: if it is text, the receiver has taken exactly this payload through its validator, a whole text from a
+        // new one to a complete one.
         #[allow(unsafe_code)]
         let data = unsafe { Data::new(content, part, payload) };
         Ok(Some(Event::Data(data)))
@@ -161,7 +162,8 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         }
     }
 
-    /// Takes a whole message that lies at the start of `input`; `None`, and nothing has changed, if anything else comes.
+    /// Takes a whole message that lies at the start of `input`; returns `None`, with everything unchanged, for other
+    /// input.
     #[inline(always)]
     pub(crate) fn whole_message(&mut self, now: Instant, input: &mut [u8]) -> Option<Whole> {
         if !self.closing.is_open() {
@@ -172,8 +174,9 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         Some(whole)
     }
 
-    /// Takes fragments that lie whole where they were read to, and returns whether the message ends with them; `None`, and
-    /// nothing has changed, if anything else comes. After an error the caller [discards](Self::discard) what is unread.
+    /// Takes fragments that lie whole where they were read to, and returns whether the message ends with them; returns
+    /// `None`, with everything unchanged, for other input. After an error the caller [discards](Self::discard) the
+    /// unread bytes.
     #[inline(always)]
     pub(crate) fn fragments(&mut self, now: Instant, gather: Gather<'_>) -> Result<Option<bool>, ReceiveError> {
         if !self.receiver.is_between_fragments() || !self.closing.is_receiving() {
@@ -430,8 +433,8 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         if self.closing.is_receiving() { self.receiver.payload_remaining() } else { 0 }
     }
 
-    /// Returns whether the message ends with the data frame at hand, of which [`payload_remaining`](Self::payload_remaining) is
-    /// still to come; `false` between frames.
+    /// Returns whether the message ends with the data frame at hand, of which
+    /// [`payload_remaining`](Self::payload_remaining) bytes are still to come; `false` between frames.
     ///
     /// A proxy that passes frames on as they are needs it when a frame's first payload has arrived: see
     /// [`begin_frame`](Self::begin_frame).
@@ -472,7 +475,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send), and [`SendError::BufferTooSmall`]. Nothing has changed then.
+    /// As [`send`](Self::send), and [`SendError::BufferTooSmall`]. On an error everything is unchanged.
     pub fn write(&mut self, message: Message<'_>, out: &mut [u8]) -> Result<usize, SendError> {
         let (sender, header) = self.admit_message(message)?;
         let len = encode_frame(&header, message.as_bytes(), out)?;
@@ -570,8 +573,8 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         if self.closing.is_open() { Ok(()) } else { Err(SendError::Closing) }
     }
 
-    /// Checks that a part can be sent. While the peer's Close waits for the host's answer, that is the rest of a message
-    /// (§5.5.1).
+    /// Checks that a part can be sent. While the peer's Close waits for the host's answer, only the rest of a message
+    /// can be sent (§5.5.1).
     fn check_part(&self, part: Part) -> Result<(), SendError> {
         let ends_message = !part.is_first() && !self.sender.is_between_messages();
         if ends_message && self.closing.is_left_to_host() { Ok(()) } else { self.check_open() }
@@ -607,8 +610,9 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         self.write_control(Opcode::Pong, payload, out)
     }
 
-    /// Writes our Close to `out` (131 bytes always suffice) and starts the closing handshake, or answers the peer's Close if
-    /// that was left to the host ([`CloseReply::ByHost`](crate::config::CloseReply::ByHost)); returns its length.
+    /// Writes our Close to `out` (131 bytes always suffice) and starts the closing handshake, or answers the peer's
+    /// Close if that was left to the host ([`CloseReply::ByHost`](crate::config::CloseReply::ByHost)); returns its
+    /// length.
     ///
     /// A reason longer than 123 bytes is cut at a character boundary. [`CloseCode::NO_STATUS`] makes a Close
     /// without code and reason. What the peer still sends is delivered until its Close arrives.
@@ -616,7 +620,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     /// # Errors
     ///
     /// The connection is closing already, the code is not [allowed](CloseCode::is_allowed_on_wire) or is
-    /// 1010 from a server, or `out` is too small. Nothing has changed then.
+    /// 1010 from a server, or `out` is too small. On an error everything is unchanged.
     pub fn write_close(
         &mut self,
         now: Instant,
@@ -722,9 +726,9 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     /// Takes note that the transport has taken some of the output that was queued up to the last Ping, Close or
     /// [`Shutdown`](Transmit::Shutdown) of this endpoint, that frame included.
     ///
-    /// A peer that takes our output is alive, and can't answer what it has not reached yet: the wait for a Pong, for
-    /// the peer's Close or for its end of the transport begins anew at `now`. Without this call it begins when the frame is
-    /// handed out. `Output` (feature `alloc`) keeps the count and makes this call.
+    /// A peer that takes our output is alive, and can't answer a frame that has not reached it yet: the wait for a
+    /// Pong, for the peer's Close or for its end of the transport begins anew at `now`. Without this call it begins
+    /// when the frame is handed out. `Output` (feature `alloc`) keeps the count and makes this call.
     pub fn written(&mut self, now: Instant) {
         match self.state() {
             State::Open => self.clock.written(now),
@@ -744,7 +748,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         }
     }
 
-    /// Does what is due at `now`: a Ping, or an end of the wait for something. Too early is harmless.
+    /// Runs the timers that are due at `now`: a Ping becomes owed, or a wait ends. An early call is harmless.
     ///
     /// The results show in [`poll_transmit`](Self::poll_transmit) and [`state`](Self::state).
     pub fn handle_timeout(&mut self, now: Instant) {
@@ -796,8 +800,8 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         self.closing.state()
     }
 
-    /// Returns how the connection has ended, as soon as that is certain: nothing more will be delivered, and our Close
-    /// has been handed out.
+    /// Returns how the connection has ended, as soon as that is certain: data is no longer delivered, and our Close has
+    /// been handed out.
     ///
     /// A host reports the end to its application then, once that Close is written. The transport still has to be ended
     /// and drained, until [`state`](Self::state) is [`Closed`](State::Closed), so that the peer can read the last
@@ -826,10 +830,10 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
 impl Endpoint<Server> {
     /// Creates the endpoint for a transport on which a refusal or a page was the answer, and no connection was opened.
     ///
-    /// Write the answer; this endpoint then ends the transport as after a failure, so that the peer gets to
-    /// read it: it hands out [`Transmit::Shutdown`], discards what still comes, and is
-    /// [`Closed`](State::Closed) at the peer's end or after [`drain_timeout`](Config::drain_timeout).
-    /// (A transport that is dropped with input unread resets the connection, which can eat the answer.)
+    /// Write the answer; this endpoint then ends the transport as after a failure, so that the peer gets to read it: it
+    /// hands out [`Transmit::Shutdown`], discards further input, and is [`Closed`](State::Closed) at the peer's end or
+    /// after [`drain_timeout`](Config::drain_timeout). (A transport that is dropped with input unread resets the
+    /// connection, and the peer may lose the answer.)
     #[must_use]
     pub fn refused(config: &Config, now: Instant) -> Self {
         let mut endpoint = Self::new(Server, config, Negotiated::default(), now);
@@ -845,7 +849,7 @@ impl<T: Trace> Endpoint<Server, T> {
     ///
     /// # Errors
     ///
-    /// The connection is closing, or a message is in progress. Nothing has changed then.
+    /// The connection is closing, or a message is in progress. On an error everything is unchanged.
     pub fn send_shared<'p>(&mut self, message: Message<'p>) -> Result<Frame<'p>, SendError> {
         let (sender, header) = self.admit_message(message)?;
         self.commit(sender, &header);

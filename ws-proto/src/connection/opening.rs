@@ -13,7 +13,7 @@ use crate::{
     time::Instant,
 };
 
-/// What a phase keeps on the heap if there is one: nearly all connections are open.
+/// Heap memory for the state of a phase, if there is a heap: most connections are open, and need none of it.
 #[cfg(feature = "alloc")]
 pub(super) type Held<T> = alloc::boxed::Box<T>;
 #[cfg(not(feature = "alloc"))]
@@ -29,24 +29,24 @@ pub(super) const fn hold<T>(state: T) -> Held<T> {
     state
 }
 
-/// Where a connection is in its life.
+/// The phase of a connection.
 #[allow(clippy::large_enum_variant, reason = "nearly all connections are open")]
 pub(super) enum Phase<'a, R: Opens> {
     /// The opening handshake is not complete.
     Opening(Held<R::State<'a>>),
     /// Open, closing, or draining the transport.
     Open(Endpoint<R>),
-    /// Nothing more will come or be sent but the output that waits.
+    /// The connection has ended; only the output that waits is still to be written.
     Over,
 }
 
 /// A role that opens connections: [`Server`] or [`Client`].
 pub trait Opens: Role + Sized {
-    /// What the handshake remembers.
+    /// The state of the handshake.
     #[doc(hidden)]
     type State<'a>;
-    /// What [`Next::Opening`](super::Next::Opening) has: for a server the [`Request`] to answer, for a client the server's
-    /// [`Answer`](client::Answer).
+    /// The content of [`Next::Opening`](super::Next::Opening): for a server the [`Request`] to answer, for a client the
+    /// server's [`Answer`](client::Answer).
     type Opening<'c, 'a: 'c, S: Allocation + 'c>
     where
         Self: 'c;
@@ -61,7 +61,7 @@ pub trait Opens: Role + Sized {
     #[doc(hidden)]
     fn poll_timeout(state: &Self::State<'_>) -> Option<Instant>;
 
-    /// Takes the head at the start of what has been received; an error has ended the handshake.
+    /// Takes the head at the start of the received bytes; an error has ended the handshake.
     #[doc(hidden)]
     fn open<'c, 'a, S: Allocation + 'c>(
         parts: Parts<'c, 'a, Self, S>,
@@ -79,17 +79,17 @@ pub trait Opens: Role + Sized {
 pub struct Parts<'c, 'a, R: Opens, S: Allocation> {
     pub(super) phase: &'c mut Phase<'a, R>,
     pub(super) received: &'c [u8],
-    /// Where in the storage `received` begins; moved on by what has been taken.
+    /// The position of `received` in the storage; moved on past bytes that have been taken.
     pub(super) start: &'c mut usize,
     pub(super) output: &'c mut Output<S::Queue>,
-    /// How the connection has ended, for the next call that looks for something.
+    /// The end of the connection, which the next call for an event returns.
     pub(super) ended: &'c mut Option<Result<Closed, Failure>>,
     pub(super) now: Instant,
     #[cfg(feature = "deflate")]
     pub(super) deflater: &'c mut Option<crate::deflate::Deflater>,
 }
 
-/// What a server remembers.
+/// The state of a server's handshake.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Accepting<'a> {
@@ -150,8 +150,8 @@ impl Opens for Server {
 }
 
 impl<S: Allocation> Parts<'_, '_, Server, S> {
-    /// Returns the endpoint that ends the transport once the answer is written. Bytes that have been received are not looked
-    /// at any more.
+    /// Returns the endpoint that ends the transport once the answer is written. Received bytes are ignored from then
+    /// on.
     fn refused(&mut self) -> Option<Endpoint<Server>> {
         *self.start += self.received.len();
         match self.phase {
@@ -175,8 +175,8 @@ impl<S: Allocation> Request<'_, '_, S> {
     ///
     /// # Errors
     ///
-    /// A further field of `answer` cannot be sent, or the queue has no room. Nothing has changed then, and the request can
-    /// still be refused. A second answer is ignored.
+    /// A further field of `answer` cannot be sent, or the queue has no room. On an error everything is unchanged, and
+    /// the request can still be refused. A second answer is ignored.
     pub fn accept(&mut self, answer: &Accept<'_>) -> Result<(), WriteError> {
         let Phase::Opening(state) = &*self.parts.phase else {
             return Ok(());
@@ -192,13 +192,13 @@ impl<S: Allocation> Request<'_, '_, S> {
         Ok(())
     }
 
-    /// Refuses the request: queues the response. The connection ends, by [`Cause::Refused`](super::Cause::Refused), when the
-    /// peer has had time to read it.
+    /// Refuses the request: queues the response. The connection ends, by [`Cause::Refused`](super::Cause::Refused),
+    /// when the peer has had time to read it.
     ///
     /// # Errors
     ///
-    /// A field of `answer` cannot be sent, its status does not refuse, or the queue has no room. Nothing has changed then. A
-    /// second answer is ignored.
+    /// A field of `answer` cannot be sent, its status does not refuse, or the queue has no room. On an error everything
+    /// is unchanged. A second answer is ignored.
     pub fn reject(&mut self, answer: &Reject<'_>) -> Result<(), WriteError> {
         if !matches!(self.parts.phase, Phase::Opening(_)) {
             return Ok(());
@@ -226,7 +226,7 @@ impl<S: Allocation> fmt::Debug for Request<'_, '_, S> {
     }
 }
 
-/// What a client remembers.
+/// The state of a client's handshake.
 #[doc(hidden)]
 #[allow(missing_debug_implementations, reason = "never seen outside")]
 pub struct Connecting<'a, E> {
@@ -290,7 +290,7 @@ impl<E: Entropy> Opens for Client<E> {
 }
 
 impl<'a, E: Entropy, S: Allocation> Parts<'_, 'a, Client<E>, S> {
-    /// The server has answered: what the connection is from now on.
+    /// Moves on to the phase that the server's answer leads to: an open connection, or the end.
     fn opened(self, answer: &client::Answer<'_, 'a>) {
         let Phase::Opening(state) = mem::replace(self.phase, Phase::Over) else {
             return;

@@ -1,4 +1,4 @@
-//! What waits to be written.
+//! The queue of output that waits for the transport.
 
 use core::fmt;
 
@@ -23,10 +23,10 @@ use crate::{
 
 /// Bytes on their way to a transport that takes them when it can, and after them the end of our direction.
 ///
-/// For hosts whose writes may stop anywhere: everything queued before goes first, and the host tells by
-/// [`written`](Self::written) how much a write has taken, so that nothing is lost or sent twice when a write is cut
-/// short or its future is dropped. A peer that takes too little for too long passes [`poll_timeout`](Self::poll_timeout):
-/// the host drops the transport then.
+/// For hosts whose writes may stop anywhere: earlier output goes first, and the host reports by
+/// [`written`](Self::written) how many bytes a write has taken. So no byte is lost or sent twice when a write is cut
+/// short or its future is dropped. A peer that takes too little for too long passes
+/// [`poll_timeout`](Self::poll_timeout): the host drops the transport then.
 ///
 /// ```
 /// use ws_proto::{Endpoint, Instant, Pending, Server};
@@ -61,25 +61,26 @@ use crate::{
 pub struct Output<Q = DefaultQueue> {
     /// `written <= queue.bytes().len()`
     queue: Q,
-    /// How many bytes at the front of `queue` the transport has taken.
+    /// The number of bytes at the front of `queue` that the transport has taken.
     written: usize,
-    /// How many bytes are [lent](Self::lend_bytes), which go before those in `queue`.
+    /// The number of bytes that are [lent](Self::lend_bytes), which go before those in `queue`.
     lent: usize,
-    /// How many bytes that wait, lent ones first, end with the last Ping, Close or half-close; 0 if that has left.
+    /// The number of bytes that wait, lent ones first, up to the end of the last Ping, Close or half-close; 0 if that
+    /// has left.
     awaited: usize,
     shutdown_owed: bool,
     retention: Retention,
     deadline: WriteDeadline,
 }
 
-/// Where an [`Output`] keeps its bytes if it does not say otherwise.
+/// The default [`Queue`] of an [`Output`].
 #[cfg(feature = "alloc")]
 pub type DefaultQueue = Vec<u8>;
-/// Where an [`Output`] keeps its bytes if it does not say otherwise.
+/// The default [`Queue`] of an [`Output`].
 #[cfg(not(feature = "alloc"))]
 pub type DefaultQueue = FixedQueue<'static>;
 
-/// What is to be done next with the transport.
+/// The next action on the transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pending<'o> {
     /// Write these bytes, never empty, as far as possible; then call [`Output::written`].
@@ -88,7 +89,7 @@ pub enum Pending<'o> {
     Shutdown,
 }
 
-/// The memory that an output keeps in any case when all of it has been written, in bytes.
+/// The memory that an output always keeps when all of it has been written, in bytes.
 const OUTPUT_KEPT: usize = 64 * 1024;
 
 #[cfg(feature = "alloc")]
@@ -105,14 +106,14 @@ impl Output<Vec<u8>> {
         Self::on(Vec::new(), config)
     }
 
-    /// Where more can be appended: a head of the opening handshake, part of a message, a prepared one.
+    /// Returns the queue, to append more to: a head of the opening handshake, part of a message, a prepared one.
     ///
-    /// What is in it already stays there; [`take_bytes`](Self::take_bytes) takes it out.
+    /// Bytes that are already in it have to stay; [`take_bytes`](Self::take_bytes) takes them out.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.queue
     }
 
-    /// Takes the pending bytes out for good: their writing is the host's. A pending [`Pending::Shutdown`] stays, and
+    /// Takes the pending bytes out for good: the host has to write them. A pending [`Pending::Shutdown`] stays, and
     /// comes after them.
     pub fn take_bytes(&mut self) -> Vec<u8> {
         let mut bytes = core::mem::take(&mut self.queue);
@@ -121,7 +122,7 @@ impl Output<Vec<u8>> {
         bytes
     }
 
-    /// Lends the pending bytes to a transport that owns what it writes, at `now`: the peer's time to take them
+    /// Lends the pending bytes to a transport that owns the bytes it writes, at `now`: the peer's time to take them
     /// begins to count. [`put_back`](Self::put_back) ends the loan; until then more can be queued, but not lent.
     pub fn lend_bytes(&mut self, now: Instant) -> Vec<u8> {
         let awaited = self.awaited;
@@ -132,8 +133,9 @@ impl Output<Vec<u8>> {
         bytes
     }
 
-    /// Takes [lent](Self::lend_bytes) bytes back, of which the transport took the first `len` at `now`. What is left of them goes before
-    /// what was queued meanwhile, unless the output has been [abandoned](Self::abandon) since. [`written`](Self::written) is included.
+    /// Takes [lent](Self::lend_bytes) bytes back, of which the transport took the first `len` at `now`. The rest goes
+    /// before bytes that were queued meanwhile, unless the output has been [abandoned](Self::abandon) since. A call of
+    /// [`written`](Self::written) is included.
     pub fn put_back<R: Role, T: Trace>(
         &mut self,
         endpoint: &mut Endpoint<R, T>,
@@ -146,7 +148,8 @@ impl Output<Vec<u8>> {
         }
     }
 
-    /// [`put_back`](Self::put_back) without the endpoint; whether it has to be told.
+    /// Does the work of [`put_back`](Self::put_back) without the endpoint; returns whether to call
+    /// [`Endpoint::written`].
     pub(crate) fn restore(&mut self, now: Instant, mut bytes: Vec<u8>, len: usize) -> bool {
         if core::mem::take(&mut self.lent) == 0 {
             // The loan was of no bytes, or has ended by `abandon`.
@@ -182,7 +185,7 @@ impl<Q: Queue> Output<Q> {
         }
     }
 
-    /// Takes over one thing that is owed: rarely is there any.
+    /// Takes over one frame or half-close that is owed, which is rare.
     #[cold]
     fn owe(&mut self, transmit: &Transmit) {
         match transmit {
@@ -199,7 +202,7 @@ impl<Q: Queue> Output<Q> {
         }
     }
 
-    /// Queues a whole message, behind what `endpoint` owes.
+    /// Queues a whole message, after the output that `endpoint` owes.
     ///
     /// # Errors
     ///
@@ -216,7 +219,8 @@ impl<Q: Queue> Output<Q> {
         Ok(())
     }
 
-    /// Queues a whole message, compressed if that has been agreed on and makes it shorter, behind what `endpoint` owes.
+    /// Queues a whole message, compressed if that has been agreed on and makes it shorter, after the output that
+    /// `endpoint` owes.
     ///
     /// # Errors
     ///
@@ -235,7 +239,7 @@ impl<Q: Queue> Output<Q> {
         }
     }
 
-    /// Queues part of a message as a frame of its own, behind what `endpoint` owes.
+    /// Queues part of a message as a frame of its own, after the output that `endpoint` owes.
     ///
     /// # Errors
     ///
@@ -254,8 +258,8 @@ impl<Q: Queue> Output<Q> {
         Ok(())
     }
 
-    /// Queues the header of a frame of `len` bytes of payload, after what `endpoint` owes. The payload follows by
-    /// [`send_piece`](Self::send_piece).
+    /// Queues the header of a frame of `len` bytes of payload, after the output that `endpoint` owes. The payload
+    /// follows by [`send_piece`](Self::send_piece).
     ///
     /// # Errors
     ///
@@ -275,7 +279,7 @@ impl<Q: Queue> Output<Q> {
         Ok(frame)
     }
 
-    /// Queues the next piece of a frame's payload, and after its last one what has waited for it.
+    /// Queues the next piece of a frame's payload, and after the last one the output that has waited for it.
     ///
     /// # Errors
     ///
@@ -292,7 +296,7 @@ impl<Q: Queue> Output<Q> {
         Ok(())
     }
 
-    /// Queues a Ping of the application's own, behind what `endpoint` owes.
+    /// Queues a Ping of the application's own, after the output that `endpoint` owes.
     ///
     /// # Errors
     ///
@@ -322,7 +326,7 @@ impl<Q: Queue> Output<Q> {
         self.queue.append_head(write)
     }
 
-    /// Queues our Close, behind what `endpoint` owes.
+    /// Queues our Close, after the output that `endpoint` owes.
     ///
     /// # Errors
     ///
@@ -345,7 +349,7 @@ impl<Q: Queue> Output<Q> {
         Ok(())
     }
 
-    /// What to do next; `None` if there is nothing.
+    /// Returns the next action on the transport; `None` if there is none.
     #[must_use]
     pub fn pending(&self) -> Option<Pending<'_>> {
         match self.queue.bytes().get(self.written..) {
@@ -356,7 +360,7 @@ impl<Q: Queue> Output<Q> {
 
     /// Takes note of an attempt to write: at `now` the transport took the first `len` bytes that are pending.
     ///
-    /// Call it after every attempt, with 0 after one that took nothing: a peer is given its time from then on. The
+    /// Call it after every attempt, with 0 after one that took no byte: the peer's time begins to count then. The
     /// endpoint learns that its peer is alive.
     pub fn written<R: Role, T: Trace>(&mut self, endpoint: &mut Endpoint<R, T>, now: Instant, len: usize) {
         if self.advance(now, len) {
@@ -364,13 +368,14 @@ impl<Q: Queue> Output<Q> {
         }
     }
 
-    /// [`written`](Self::written) for a connection that has no endpoint yet. Returns whether an endpoint has to be told.
+    /// Takes note of an attempt to write, as [`written`](Self::written) does, without the endpoint. Returns whether an
+    /// endpoint, if there is one, needs a call of [`Endpoint::written`].
     pub fn advance(&mut self, now: Instant, len: usize) -> bool {
         self.clear_front(len);
         self.count(now, len)
     }
 
-    /// Counts `len` bytes as written; whether an endpoint has to be told.
+    /// Counts `len` bytes as written; returns whether to call [`Endpoint::written`].
     fn count(&mut self, now: Instant, len: usize) -> bool {
         let tell = len > 0 && self.awaited > 0;
         self.awaited = self.awaited.saturating_sub(len);
@@ -389,7 +394,7 @@ impl<Q: Queue> Output<Q> {
         }
     }
 
-    /// Gives back what the buffer has grown by, unless something is pending: for a connection that has become idle.
+    /// Frees the memory that the buffer has grown by, unless bytes are pending: for a connection that has become idle.
     pub fn release(&mut self) {
         if self.queue.bytes().is_empty() {
             self.retention = Retention::new();
@@ -429,33 +434,33 @@ impl<Q: Queue> Output<Q> {
         self.deadline.is_overdue(now)
     }
 
-    /// Whether nothing waits, neither here nor of what is lent.
+    /// Returns whether all output is written, lent bytes included.
     pub(crate) fn is_written(&self) -> bool {
         self.is_empty() && self.lent == 0
     }
 
-    /// The memory that is held, in bytes.
+    /// Returns the memory that is held, in bytes.
     pub(crate) fn held_bytes(&self) -> usize {
         self.queue.held_bytes()
     }
 
-    /// How many bytes wait, lent ones included.
+    /// Returns the number of bytes that wait, lent ones included.
     fn waiting(&self) -> usize {
         self.len().saturating_add(self.lent)
     }
 
-    /// Tells that the transport has been half-closed.
+    /// Takes note that the transport has been half-closed.
     pub const fn shut_down(&mut self) {
         self.shutdown_owed = false;
     }
 
-    /// Whether there is nothing to do.
+    /// Returns whether no action is pending.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pending().is_none()
     }
 
-    /// How many bytes wait to be written. A host reads no more from a peer that lets too many wait.
+    /// Returns the number of bytes that wait to be written. A host stops reading from a peer that lets too many wait.
     #[must_use]
     pub fn len(&self) -> usize {
         self.queue.bytes().len().saturating_sub(self.written)

@@ -1,4 +1,4 @@
-//! Where output is kept: a `Vec` that grows, or memory of a fixed length.
+//! The memory of queued output: a `Vec` that grows, or memory of a fixed length.
 
 use crate::{
     error::SendError,
@@ -7,9 +7,9 @@ use crate::{
     part::{part, part_mut},
 };
 
-/// Where an [`Output`](super::Output) keeps its bytes: `Vec<u8>` with `alloc`, or [`FixedQueue`].
+/// The memory of an [`Output`](super::Output): `Vec<u8>` with `alloc`, or [`FixedQueue`].
 pub trait Queue: sealed::Sealed {
-    /// All bytes that have been appended since the last [`clear`](Self::clear).
+    /// Returns all bytes that have been appended since the last [`clear`](Self::clear).
     #[doc(hidden)]
     fn bytes(&self) -> &[u8];
 
@@ -21,11 +21,11 @@ pub trait Queue: sealed::Sealed {
     #[doc(hidden)]
     fn append(&mut self, bytes: &[u8]);
 
-    /// Appends a frame, masked as it is copied; nothing has changed on an error.
+    /// Appends a frame, masked as it is copied; on an error everything is unchanged.
     #[doc(hidden)]
     fn append_frame(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), SendError>;
 
-    /// Appends `len` bytes, which `write` writes; nothing has changed on an error.
+    /// Appends `len` bytes, which `write` writes; on an error everything is unchanged.
     #[doc(hidden)]
     fn append_with(
         &mut self,
@@ -33,7 +33,7 @@ pub trait Queue: sealed::Sealed {
         write: impl FnOnce(&mut [u8]) -> Result<usize, SendError>,
     ) -> Result<(), SendError>;
 
-    /// Appends a head of the opening handshake, which `write` writes and returns the length of.
+    /// Appends a head of the opening handshake; `write` writes it and returns its length.
     #[doc(hidden)]
     fn append_head<X>(
         &mut self,
@@ -48,11 +48,11 @@ pub trait Queue: sealed::Sealed {
     #[doc(hidden)]
     fn clear(&mut self, kept: usize);
 
-    /// The memory that is held, in bytes.
+    /// Returns the memory that is held, in bytes.
     #[doc(hidden)]
     fn held_bytes(&self) -> usize;
 
-    /// The queue as a vector, which a compressor writes to; `None` if it is none.
+    /// Returns the queue as a vector, which a compressor writes to; `None` if it is not a vector.
     #[cfg(feature = "deflate")]
     #[doc(hidden)]
     fn as_vec(&mut self) -> Option<&mut alloc::vec::Vec<u8>>;
@@ -67,8 +67,8 @@ mod sealed {
 
 /// Output in memory of a fixed length: without a heap.
 ///
-/// A message that does not fit is refused with [`SendError::BufferTooSmall`]; what the protocol owes waits in the endpoint
-/// until there is room.
+/// A message that does not fit is refused with [`SendError::BufferTooSmall`]; output that the protocol owes waits in
+/// the endpoint until there is room.
 #[derive(Debug)]
 pub struct FixedQueue<'q> {
     room: &'q mut [u8],
@@ -77,8 +77,8 @@ pub struct FixedQueue<'q> {
 }
 
 impl<'q> FixedQueue<'q> {
-    /// Creates an empty queue in `room`. [`ControlFrame::MAX_LEN`](crate::endpoint::ControlFrame::MAX_LEN) bytes are the least that
-    /// it can do with.
+    /// Creates an empty queue in `room`, which needs at least
+    /// [`ControlFrame::MAX_LEN`](crate::endpoint::ControlFrame::MAX_LEN) bytes.
     pub const fn new(room: &'q mut [u8]) -> Self {
         Self { room, len: 0 }
     }

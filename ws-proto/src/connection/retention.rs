@@ -1,10 +1,10 @@
-//! How much of a buffer outlives its use.
+//! The part of a buffer that outlives its use.
 
-/// How much of a buffer that has grown is kept for what comes next.
+/// The policy for a buffer that has grown: how much of it is kept for the next use.
 ///
-/// A connection that has carried something big may be idle next: its memory is given back at once. If something big
-/// follows soon it is a stream, and to allocate and zero its memory anew each time would cost more than to carry it:
-/// the buffer is kept until there have been several small uses in a row, or the host finds the connection idle.
+/// A connection that has carried something big may be idle next: its memory is freed at once. If something big follows
+/// soon it is a stream, and to allocate and zero its memory anew each time would cost more than to carry it: the buffer
+/// is kept until there have been several small uses in a row, or the host finds the connection idle.
 ///
 /// ```
 /// use ws_proto::connection::Retention;
@@ -19,22 +19,22 @@
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Retention {
-    /// How many small uses may still follow before the buffer is given back.
+    /// The number of small uses that may still follow before the buffer is freed.
     patience: u8,
 }
 
 impl Retention {
-    /// So many small uses in a row are the end of a stream.
+    /// This many small uses in a row are the end of a stream.
     pub const SMALL_USES: u8 = 8;
 
-    /// For a buffer that has not been used.
+    /// Creates the policy for a buffer that has not been used.
     #[must_use]
     pub const fn new() -> Self {
         Self { patience: 0 }
     }
 
-    /// Tells that the first `used` bytes of the buffer were in use and are no longer; how many bytes to keep of it at
-    /// most, where `usual` bytes are kept in any case.
+    /// Takes note that the first `used` bytes of the buffer were in use and are free again. Returns how many bytes of
+    /// it to keep at most; `usual` bytes are always kept.
     #[must_use]
     pub const fn kept(&mut self, used: usize, usual: usize) -> usize {
         let in_stream = self.patience > 0;

@@ -1,36 +1,37 @@
-//! How much memory the storage of a connection has.
+//! The length of a connection's storage.
 
 use super::retention::Retention;
 use crate::frame::FrameHeader;
 
 /// A read is worth its system call from this size on; `Vec` storage starts with it.
 pub(super) const SMALLEST_READ: usize = 4 * 1024;
-/// What `Vec` storage keeps while no message is in progress.
+/// The length that `Vec` storage keeps while no message is in progress.
 const INPUT_KEPT: usize = 16 * 1024;
-/// What it may grow to because reads fill it: beyond that a system call is cheap beside its bytes.
+/// The longest storage that reads alone make it grow to: at this length a system call is cheap beside its bytes.
 pub(super) const LARGEST_READ: usize = 64 * 1024;
 
-/// The policy of one connection's storage: what it keeps, and what it gives back.
+/// The policy of one connection's storage: how much of it is kept, and how much is freed.
 #[derive(Debug)]
 pub(super) struct Room {
-    /// What is kept for the next message, in any case.
+    /// The length that is always kept for the next message.
     keep: usize,
-    /// Big messages that follow one another keep what they needed.
+    /// Keeps the room of big messages that follow one another.
     messages: Retention,
-    /// Reads that are full of small messages do, too.
+    /// Keeps the room of reads that are full of small messages.
     reads: Retention,
-    /// The last read took all the room that there was: more is probably waiting.
+    /// The last read filled all of the room: more input is probably waiting.
     flooded: bool,
 }
 
 /// A moment at which the length of the storage may change.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Moment {
-    /// All that was read to the storage has been taken: `finished` bytes of it lie before the message in progress, or are all.
+    /// All bytes that were read to the storage have been taken. `finished` of them lie before the message in progress;
+    /// without one, `finished` is all of them.
     Taken { finished: usize, in_message: bool },
-    /// A message for which so many bytes are needed begins in the storage, where nothing else is.
+    /// A message that needs this many bytes begins in the storage, which is otherwise empty.
     Begins(usize),
-    /// Nothing is unfinished, and reads do not go to the storage.
+    /// All work is finished, and reads do not go to the storage.
     Unused,
     /// The connection is idle or has failed.
     Idle,
@@ -41,9 +42,9 @@ impl Room {
         Self { keep: 0, messages: Retention::new(), reads: Retention::new(), flooded: false }
     }
 
-    /// Keeps what a message of `len` bytes needs, in any case but [`Moment::Idle`].
+    /// Keeps the room of a message of `len` bytes, at all moments except [`Moment::Idle`].
     pub(super) const fn keep(&mut self, len: usize) {
-        // A message of that length comes with its header.
+        // The message needs room for its header too.
         self.keep = if len == 0 { 0 } else { len.saturating_add(FrameHeader::MAX_LEN) };
     }
 
@@ -69,14 +70,14 @@ impl Room {
         }
     }
 
-    /// Whether within a message, before which `finished` bytes lie, all of the storage is kept as it is.
+    /// Returns whether the storage keeps its length during a message, before which `finished` bytes lie.
     #[inline(always)]
     pub(super) const fn is_settled(&self, finished: usize) -> bool {
         !self.flooded && finished <= INPUT_KEPT
     }
 
     fn after_read(&mut self, len: usize, finished: usize, in_message: bool) -> usize {
-        // A read that only goes on with a message says nothing of those that are full of small ones.
+        // A read that only continues a message says little about reads that are full of small ones.
         let counts = !in_message || finished > INPUT_KEPT;
         let reads = if counts { self.reads.kept(finished, INPUT_KEPT) } else { INPUT_KEPT };
         if core::mem::take(&mut self.flooded) && len < LARGEST_READ {

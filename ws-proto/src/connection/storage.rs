@@ -1,4 +1,4 @@
-/// Where a [`MessageBuffer`](crate::MessageBuffer) keeps its bytes: `&mut [u8]`, or `Vec<u8>` with `alloc`.
+/// The memory of a [`MessageBuffer`](crate::MessageBuffer): `&mut [u8]`, or `Vec<u8>` with `alloc`.
 pub trait Storage: sealed::Sealed {
     #[doc(hidden)]
     fn bytes(&self) -> &[u8];
@@ -6,15 +6,15 @@ pub trait Storage: sealed::Sealed {
     #[doc(hidden)]
     fn bytes_mut(&mut self) -> &mut [u8];
 
-    /// The most bytes that there can be.
+    /// Returns the most bytes that the storage can grow to.
     #[doc(hidden)]
     fn limit(&self) -> usize;
 
-    /// Makes `bytes` at least `len` long, keeping what it holds; whether that was possible.
+    /// Makes `bytes` at least `len` long, keeping its content; returns whether that was possible.
     #[doc(hidden)]
     fn grow(&mut self, len: usize) -> bool;
 
-    /// Gives back what is beyond `len`.
+    /// Frees the bytes beyond `len`.
     #[doc(hidden)]
     fn shrink(&mut self, len: usize);
 }

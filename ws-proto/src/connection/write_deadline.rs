@@ -1,4 +1,4 @@
-//! The floor under a peer's progress: how long output may wait for a transport that takes it slowly.
+//! The minimum of a peer's progress: how long output may wait for a transport that takes it slowly.
 
 use core::{num::NonZeroU32, time::Duration};
 
@@ -8,18 +8,18 @@ use crate::{
     time::Instant,
 };
 
-/// When output that waits for the transport must have been taken.
+/// The deadline of output that waits for the transport.
 ///
-/// A peer that reads nothing, or a byte now and then, holds memory and a place in the host for as long as it is
-/// allowed to. Two bounds apply to output that waits:
+/// A peer that reads slowly or not at all holds memory and a place in the host for as long as it is allowed to. Two
+/// bounds apply to output that waits:
 ///
 /// - some of it has to be taken within every [`write_timeout`](Config::write_timeout);
 /// - all of it has to be taken within that timeout plus its length over
 ///   [`min_write_rate`](Config::min_write_rate). Bytes that are queued meanwhile extend this bound by their own share,
 ///   and it never lies further away than a wait that begins now would allow.
 ///
-/// A host calls [`written`](Self::written) after every attempt to write, also after one that took nothing, waits no longer than
-/// [`poll_timeout`](Self::poll_timeout), and then drops the transport: no Close can reach such a peer.
+/// A host calls [`written`](Self::written) after every attempt to write, also after one that took no byte, waits at
+/// most until [`poll_timeout`](Self::poll_timeout), and then drops the transport: no Close can reach such a peer.
 #[derive(Clone, Copy, Debug)]
 pub struct WriteDeadline {
     timeout: Option<Millis>,
@@ -30,16 +30,16 @@ pub struct WriteDeadline {
 /// Output that waits.
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
-    /// When some of it must have been taken.
+    /// The time by which some of it must have been taken.
     some: Instant,
-    /// When all of it must have been taken; `None` if any progress is enough.
+    /// The time by which all of it must have been taken; `None` if any progress is enough.
     all: Option<Instant>,
-    /// How many bytes waited after the last attempt.
+    /// The number of bytes that waited after the last attempt.
     left: usize,
 }
 
 impl WriteDeadline {
-    /// Creates a deadline for output of which none waits yet.
+    /// Creates a deadline; no output waits yet.
     #[must_use]
     pub fn new(config: &Config) -> Self {
         Self {
@@ -94,11 +94,12 @@ impl WriteDeadline {
         self.waiting = None;
     }
 
-    /// `start` and as long as `len` bytes take at the minimum rate; `None` without one.
+    /// Returns `start` plus the time that `len` bytes take at the minimum rate; `None` without such a rate.
     fn after(&self, start: Instant, len: usize) -> Option<Instant> {
         let rate = to_usize(self.rate?.get().into()).max(1);
         let (seconds, rest) = (len / rate, len % rate);
-        // Without a division of 64 bits, which a small machine does in software; a big rate has no need of its last digits.
+        // Avoids a division of 64 bits, which a small machine does in software. A big rate does not need its last
+        // digits.
         let millis = match rest.checked_mul(1_000) {
             Some(rest) => rest / rate,
             None => rest / (rate / 1_000).max(1),
@@ -109,7 +110,7 @@ impl WriteDeadline {
 }
 
 impl Default for WriteDeadline {
-    /// The deadline of [`Config::default`].
+    /// Returns the deadline of [`Config::default`].
     fn default() -> Self {
         Self::new(&Config::new())
     }

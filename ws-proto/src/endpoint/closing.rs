@@ -1,8 +1,8 @@
 //! The closing handshake and the ways a connection ends (RFC 6455 sections 5.5.1 and 7), for both roles.
 //!
-//! All transitions are here; the endpoint reports what happened and asks what is owed.
-//!
 //! All transitions are here; the endpoint reports events to it and takes the output that is owed.
+//!
+//! | our Close | the peer's Close | then |
 //! |---|---|---|
 //! | sent | has not come | messages are still delivered, Pings are not answered; the wait takes `close_timeout` |
 //! | not yet | has come | the answer is owed at once: the same code without a reason; nothing more is delivered |
@@ -141,7 +141,7 @@ impl Closing {
         }
     }
 
-    /// Returns how the connection has ended, as soon as the answer is final.
+    /// Returns how the connection has ended, once that can no longer change.
     pub(crate) fn closed(&self) -> Option<Closed> {
         let is_certain = match self.stage {
             Stage::Open | Stage::AwaitingClose => false,

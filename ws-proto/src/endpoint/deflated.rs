@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl<R: Role, T: Trace> Endpoint<R, T> {
-    /// How messages may be compressed; `None`: not at all.
+    /// Returns the parameters of compression; `None`: messages are not compressed.
     #[must_use]
     pub const fn deflate(&self) -> Option<Parameters> {
         self.receiver.negotiated().deflate
@@ -38,7 +38,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         };
         let (sender, plain) = self.admit_message(message)?;
         let start = out.len();
-        // Behind the longest header that it can have; a shorter payload may have a shorter one.
+        // Leaves room for the longest header that the frame can have; a shorter payload may have a shorter header.
         let at = start + EncodedHeader::new(&plain).as_bytes().len();
         out.resize(at + Deflater::room(payload.len()), 0);
         let Some(len) = deflater.compress_whole(payload, bits, part_mut(out, at..)) else {
@@ -59,8 +59,8 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         Ok(())
     }
 
-    /// Appends part of a message as one frame to `out`, compressed if that has been agreed on: then all parts of a
-    /// message are. What a part holds can be inflated as soon as it arrives.
+    /// Appends part of a message as one frame to `out`, compressed if that has been agreed on; then all parts of a
+    /// message are compressed. Each part can be inflated as soon as it arrives.
     ///
     /// # Errors
     ///
@@ -98,19 +98,20 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         Ok(())
     }
 
-    /// A message has ended: what it was must not matter to the next if so agreed.
+    /// Ends a message: the compressor forgets it if the sides agreed on no context takeover.
     fn end_deflated(&self, deflater: &mut Deflater) {
         if self.deflate().is_some_and(|agreed| agreed.no_context_takeover(R::SIDE)) {
             deflater.forget();
         }
     }
 
-    /// The window to compress with, if messages may be compressed.
+    /// Returns the window to compress with, if messages may be compressed.
     fn window_bits(&self, deflater: &Deflater) -> Option<WindowBits> {
         self.deflate().map(|agreed| agreed.max_window_bits(R::SIDE)).filter(|bits| deflater.can_keep_to(*bits))
     }
 
-    /// The limit of a message that is being inflated, and whether it is inflated by itself.
+    /// Returns the limit of a message that is being inflated, and whether it is inflated without the context of earlier
+    /// ones.
     pub(crate) fn inflate_limits(&self) -> (u64, bool) {
         let by_itself = self.deflate().is_none_or(|agreed| agreed.no_context_takeover(R::SIDE.peer()));
         (self.receiver.max_message_len(), by_itself)
@@ -118,7 +119,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
 }
 
 impl<T: Trace> Endpoint<Server, T> {
-    /// Whether a message that was encoded once may go to this peer.
+    /// Checks that a message that was encoded once may go to this peer.
     pub(super) fn check_compression<B: AsRef<[u8]>>(&self, prepared: &Prepared<B>) -> Result<(), SendError> {
         let Some(bits) = prepared.window_bits() else {
             return Ok(());
@@ -130,7 +131,7 @@ impl<T: Trace> Endpoint<Server, T> {
     }
 }
 
-/// Masks what is behind `at` if the frame is masked.
+/// Masks the bytes from `at` on, if the frame is masked.
 fn mask_behind(header: &FrameHeader, out: &mut [u8], at: usize) {
     if let Some(key) = header.masking_key {
         Mask::new(key).apply(part_mut(out, at..));

@@ -1,4 +1,4 @@
-//! The accelerator for fragments: continuations that lie whole where they were read to, put together in one go.
+//! The accelerator for fragments: complete continuations in the read buffer are joined to the message in one pass.
 
 use core::ops::Range;
 
@@ -25,29 +25,29 @@ pub(crate) struct Gather<'b> {
     pub(crate) buffer: &'b mut [u8],
     pub(crate) unread: &'b mut Range<usize>,
     pub(crate) kind: MessageKind,
-    /// Where the message ends, and more of it goes to.
+    /// The end of the message, where its next bytes go.
     pub(crate) end: &'b mut usize,
-    /// The state of its text there.
+    /// The state of its text at `end`.
     pub(crate) text: &'b mut Validator,
 }
 
-/// Fragments of a text are validated together, which takes less time than one by one; but no more than this many, which are
-/// remembered for a fault among them.
+/// The most fragments of a text that are validated together, which takes less time than one by one. Their headers are
+/// remembered, to find the fragment of a fault.
 const BATCH: usize = 16;
 
 impl Receiver {
-    /// Whether the next byte begins a frame in the midst of a message.
+    /// Returns whether the next byte begins a frame in the midst of a message.
     #[inline(always)]
     pub(super) fn is_between_fragments(&self) -> bool {
         self.message.is_some() && matches!(&self.phase, Phase::Header(decoder) if decoder.is_empty())
     }
 
-    /// Takes continuations that lie whole at the start of what is unread, and returns whether the message ends with them;
-    /// `None` if anything else comes or something is to be refused, and then nothing has changed.
+    /// Takes complete continuations at the start of the unread bytes, and returns whether the message ends with them.
+    /// Returns `None`, with everything unchanged, if other input comes or is to be refused.
     ///
     /// # Errors
     ///
-    /// The text is not valid: the fragments are taken up to the one with the fault, and the trace has seen these.
+    /// The text is not valid: the fragments are taken up to the one with the fault, and the trace has observed these.
     pub(super) fn fragments<R: Role>(
         &mut self,
         gather: Gather<'_>,
@@ -97,8 +97,8 @@ impl Receiver {
         Ok(Some(last))
     }
 
-    /// Shows the trace the fragments of a text up to the one in which its byte `fault` lies, and moves the offset there, or to
-    /// the end of them all; returns the length of those frames.
+    /// Reports to the trace the fragments of a text up to the one in which its byte `fault` lies. Moves the offset to
+    /// that byte, or to the end of all fragments; returns the length of those frames.
     fn pass_texts(&mut self, frames: &[FrameHeader], fault: Option<usize>, trace: &mut impl Trace) -> usize {
         let fault = fault.map_or(u64::MAX, to_u64);
         let (mut passed, mut payload) = (0, 0);
@@ -115,8 +115,8 @@ impl Receiver {
     }
 }
 
-/// Takes `payload` through the validator of its text; returns where the first wrong byte is, the length if the text ends too
-/// soon.
+/// Validates `payload` as the next bytes of its text. Returns the position of the first wrong byte, or the length if
+/// the text ends too soon.
 fn validate(payload: &[u8], last: bool, text: &mut Validator) -> Option<usize> {
     match text.update(payload) {
         Ok(()) => (last && !text.is_complete()).then_some(payload.len()),

@@ -1,21 +1,21 @@
-//! The limits of what is received (RFC 6455 section 10.4).
+//! The limits of received data (RFC 6455 section 10.4).
 
 use super::negotiated::Negotiated;
 use crate::config::Config;
 
-/// The limits of a receiver; with room for a few bytes more that an endpoint has to remember.
+/// The limits of a receiver; kept with them are the few bytes of the agreed extensions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) frame_len: u64,
     pub(crate) message_len: u64,
     pub(crate) fragments: u32,
     pub(crate) empty_fragments: u16,
-    /// What more may come than RFC 6455 has.
+    /// The agreed extensions, which decide on the reserved bits that may be set.
     pub(crate) negotiated: Negotiated,
 }
 
 impl Limits {
-    // One fragment for each this many bytes of the message limit.
+    // The default limit allows one fragment for each this many bytes of the message limit.
     const FRAGMENT_LEN: u64 = 64;
 
     pub(crate) fn new(config: &Config, negotiated: Negotiated) -> Self {

@@ -1,16 +1,16 @@
-/// What the two sides agreed on in the opening handshake beyond RFC 6455 itself.
+/// The extensions that the two sides agreed on in the opening handshake (RFC 6455 section 9.1).
 ///
-/// Without an extension there is nothing to agree on: `Negotiated::default()`. The same for HTTP/1.1, HTTP/2 and HTTP/3.
+/// Without an extension it is `Negotiated::default()`. It is the same for HTTP/1.1, HTTP/2 and HTTP/3.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Negotiated {
-    /// How messages may be compressed; `None`: not at all.
+    /// The parameters of compression; `None`: messages are not compressed.
     #[cfg(feature = "deflate")]
     pub deflate: Option<crate::deflate::Parameters>,
 }
 
 impl Negotiated {
-    /// No extension.
+    /// Creates the value for a connection without extensions.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -19,14 +19,14 @@ impl Negotiated {
         }
     }
 
-    /// With messages compressed as agreed on.
+    /// Returns these extensions with messages compressed as agreed on.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub const fn with_deflate(self, deflate: Option<crate::deflate::Parameters>) -> Self {
         Self { deflate }
     }
 
-    /// Whether the first reserved bit has a meaning.
+    /// Returns whether the first reserved bit has a meaning.
     pub(crate) const fn compression(self) -> bool {
         #[cfg(feature = "deflate")]
         return self.deflate.is_some();

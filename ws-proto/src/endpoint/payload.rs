@@ -1,6 +1,7 @@
-//! Payload on its way (RFC 6455 section 5.3): a run of it is unmasked, moved and validated in one pass.
+//! Payload in transit (RFC 6455 section 5.3): a run of it is unmasked, moved and validated in one pass.
 //!
-//! A run knows nothing of frames: the rules say which mask and which text it belongs to, and its owner says where it goes.
+//! A run is independent of frames: the receiving rules supply its mask and its text, and its owner supplies its
+//! destination.
 
 use core::ops::Range;
 
@@ -13,19 +14,20 @@ use crate::{
 /// Texts are validated in pieces of this size, while they are in the nearest cache.
 pub(super) const PIECE: usize = 8 * 1024;
 
-/// A run of payload, and where it goes.
+/// A run of payload, and its destination.
 #[derive(Debug)]
 pub(crate) enum Run<'b> {
-    /// It stays where it lies.
+    /// The payload stays in its place.
     Stay(&'b mut [u8]),
-    /// It moves down in its buffer, to the start of `window`, at whose end it lies: `distance <= window.len()`.
+    /// The payload moves down in its buffer, to the start of `window`, from the end of `window`.
+    /// `distance <= window.len()`.
     Down { window: &'b mut [u8], distance: usize },
-    /// It goes across to another buffer, where `to` is as long as `from`.
+    /// The payload moves to another buffer; `to` is as long as `from`.
     Across { from: &'b [u8], to: &'b mut [u8] },
 }
 
 impl<'b> Run<'b> {
-    /// The payload at `buffer[from]`, which goes to `to <= from.start` in the same buffer.
+    /// Creates a run of the payload at `buffer[from]`, which moves to `to <= from.start` in the same buffer.
     #[inline(always)]
     pub(crate) fn within(buffer: &'b mut [u8], from: Range<usize>, to: usize) -> Self {
         debug_assert!(to <= from.start, "payload moves down only");
@@ -35,7 +37,7 @@ impl<'b> Run<'b> {
         Self::Down { distance: from.start - to, window: part_mut(buffer, to..from.end) }
     }
 
-    /// The number of its bytes.
+    /// Returns the number of bytes.
     #[inline(always)]
     pub(super) const fn len(&self) -> usize {
         match self {
@@ -45,7 +47,7 @@ impl<'b> Run<'b> {
         }
     }
 
-    /// Unmasks it, if there is a mask, and moves it.
+    /// Unmasks the payload, if there is a mask, and moves it.
     #[inline(always)]
     pub(super) fn unmask(self, mask: Option<&mut Mask>) {
         match (self, mask) {
@@ -58,11 +60,11 @@ impl<'b> Run<'b> {
         }
     }
 
-    /// Unmasks and moves it as [`unmask`](Self::unmask) does, and takes it through the validator of the text that it belongs to.
+    /// Unmasks and moves the payload as [`unmask`](Self::unmask) does, and validates it as the next bytes of its text.
     ///
     /// # Errors
     ///
-    /// The text is not valid. All of the run has been unmasked and moved all the same.
+    /// The text is not valid. All of the run has been unmasked and moved nevertheless.
     #[inline]
     pub(super) fn unmask_text(self, mask: Option<&mut Mask>, text: &mut Validator) -> Result<(), InvalidUtf8> {
         match (self, mask) {
@@ -82,7 +84,7 @@ impl<'b> Run<'b> {
     }
 }
 
-/// Has `payload` unmasked and validates it, piece by piece: only pieces that are not ASCII are looked at twice.
+/// Unmasks and validates `payload`, piece by piece: only pieces that are not ASCII are read a second time.
 ///
 /// `unmask` is called for all pieces, also after a fault; it returns whether the piece that begins at an index is ASCII.
 #[inline(always)]

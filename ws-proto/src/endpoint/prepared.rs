@@ -33,7 +33,7 @@ impl<B: AsRef<[u8]>> Prepared<B> {
         Ok(Self::of_message(kind, payload))
     }
 
-    /// A message whose payload fits its kind.
+    /// Creates a message whose payload is known to be valid for its kind.
     pub(crate) fn of_message(kind: MessageKind, payload: B) -> Self {
         Self {
             header: EncodedHeader::new(&header(kind.opcode(), None, payload.as_ref().len())),
@@ -44,7 +44,7 @@ impl<B: AsRef<[u8]>> Prepared<B> {
         }
     }
 
-    /// A message whose payload was compressed.
+    /// Creates a message whose payload was compressed.
     #[cfg(feature = "deflate")]
     pub(crate) fn deflated(kind: MessageKind, payload: B, window_bits: WindowBits) -> Self {
         let mut prepared = Self::of_message(kind, payload);
@@ -53,20 +53,20 @@ impl<B: AsRef<[u8]>> Prepared<B> {
         prepared
     }
 
-    /// The window that it was compressed with, if it was compressed.
+    /// Returns the window that the message was compressed with; `None` if it was not compressed.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub const fn window_bits(&self) -> Option<WindowBits> {
         self.window_bits
     }
 
-    /// Header and payload, to be written in this order.
+    /// Returns header and payload, to be written in this order.
     #[must_use]
     pub fn slices(&self) -> [&[u8]; 2] {
         self.remaining(0)
     }
 
-    /// What is left of [`slices`](Self::slices) after `written` bytes; both are empty when nothing is.
+    /// Returns the rest of [`slices`](Self::slices) after `written` bytes; both slices are empty when all is written.
     #[must_use]
     pub fn remaining(&self, written: usize) -> [&[u8]; 2] {
         self.header.remaining(self.payload.as_ref(), written)

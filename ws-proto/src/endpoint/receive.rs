@@ -347,7 +347,7 @@ impl Receiver {
         ReceiveErrorKind::InvalidUtf8
     }
 
-    /// Takes what `input` has of a control frame's payload; returns the frame once it is complete.
+    /// Takes the bytes that `input` has of a control frame's payload; returns the frame once it is complete.
     fn control_payload(&mut self, input: &mut &[u8]) -> Result<Option<Control>, ReceiveErrorKind> {
         let Phase::Control { mask, opcode, len: frame_len, remaining, kept } = &mut self.phase else {
             debug_assert!(false, "called within a control frame");

@@ -38,8 +38,7 @@ impl Sender {
         Self { in_progress: None, text: Validator::new(), in_frame: false, active: true }
     }
 
-    /// Returns whether the payload of a frame follows in pieces; until it is complete, the piece is the only thing that
-    /// may be sent.
+    /// Returns whether the payload of a frame follows in pieces; until it is complete, only pieces may be sent.
     pub(crate) const fn is_in_frame(&self) -> bool {
         self.in_frame
     }

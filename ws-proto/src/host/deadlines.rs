@@ -1,4 +1,4 @@
-//! When to look after which of many connections.
+//! The deadlines of many connections.
 
 use core::{cmp::Reverse, time::Duration};
 
@@ -8,9 +8,9 @@ use crate::time::Instant;
 
 /// The deadlines of many connections, for event loops.
 ///
-/// A connection's [`poll_timeout`](crate::Endpoint::poll_timeout) moves to later with nearly every read. That costs
-/// nothing here: the connection comes up at the deadline it had before, finds nothing to do, and is armed anew. Ids
-/// are small numbers, as a slab or a table of descriptors gives them; a connection takes 24 bytes.
+/// A connection's [`poll_timeout`](crate::Endpoint::poll_timeout) moves to later with nearly every read. Such a move
+/// costs no heap operation: the connection comes up at its earlier deadline, finds that no work is due, and is armed
+/// anew. Ids are small numbers, such as indices of a slab or descriptors; a connection takes 24 bytes.
 ///
 /// ```
 /// use core::time::Duration;
@@ -30,33 +30,34 @@ use crate::time::Instant;
 #[derive(Clone, Debug, Default)]
 pub struct Deadlines {
     heap: BinaryHeap<Reverse<(Instant, usize)>>,
-    /// Which entry of a connection counts; it may have others, which were replaced by earlier ones.
+    /// The entry of each connection that counts; others of it in the heap have been replaced by earlier ones.
     armed: Vec<Option<Instant>>,
 }
 
 impl Deadlines {
-    /// None yet.
+    /// Creates an empty table.
     #[must_use]
     pub const fn new() -> Self {
         Self { heap: BinaryHeap::new(), armed: Vec::new() }
     }
 
-    /// None yet, but room for those of `capacity` connections: growing later would leave gaps in the heap's memory.
+    /// Creates an empty table with room for `capacity` connections: growing later would leave gaps in the heap's
+    /// memory.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
         Self { heap: BinaryHeap::with_capacity(capacity), armed: Vec::with_capacity(capacity) }
     }
 
-    /// How long to wait for the first one; `None` if there is none.
+    /// Returns how long to wait for the first deadline; `None` if there is none.
     #[must_use]
     pub fn wait(&self, now: Instant) -> Option<Duration> {
         self.heap.peek().map(|Reverse((at, _))| at.saturating_duration_since(now))
     }
 
-    /// [`pop`](Self::pop) will give out `id` at its deadline or before; never if that is `None`.
+    /// Arms connection `id`: [`pop`](Self::pop) will return it at `deadline` or before; never if that is `None`.
     ///
-    /// To be called after everything that was done with a connection, and with `None` when it is dropped. The table is as
-    /// long as the biggest id.
+    /// Call it after all work on a connection, and with `None` when the connection is dropped. The table is as long as
+    /// the biggest id.
     pub fn arm(&mut self, id: usize, deadline: Option<Instant>) {
         if deadline.is_some() && id >= self.armed.len() {
             self.armed.resize(id.saturating_add(1), None);
@@ -73,7 +74,7 @@ impl Deadlines {
         }
     }
 
-    /// A connection whose time has come, which is no longer armed; `None` if there is none.
+    /// Returns a connection whose deadline has passed, which is then no longer armed; `None` if there is none.
     pub fn pop(&mut self, now: Instant) -> Option<usize> {
         while let Some(&Reverse((at, id))) = self.heap.peek().filter(|Reverse((at, _))| *at <= now) {
             self.heap.pop();
@@ -85,7 +86,7 @@ impl Deadlines {
         None
     }
 
-    /// Entries that do not count are dropped when they outnumber the connections, however fast those come and go.
+    /// Drops entries that do not count when they outnumber the connections, however fast those come and go.
     fn forget_replaced(&mut self) {
         if self.heap.len() > 2 * self.armed.len() + 64 {
             let armed = &self.armed;

@@ -9,9 +9,9 @@ use crate::{
     connection::{Connection, Memory, Opens},
 };
 
-/// The memory of an event loop's connections: each has some only while it has something to do, or something is unfinished.
+/// The memory of an event loop's connections: a connection has memory only while it has work to do, or unfinished data.
 ///
-/// [`lend`](Self::lend) before anything is done with a connection, [`take_back`](Self::take_back) after that. Memory that big
+/// Call [`lend`](Self::lend) before any work on a connection, [`take_back`](Self::take_back) after it. Memory that big
 /// messages have made big stays so for the next connection, up to a bound.
 ///
 /// ```
@@ -35,14 +35,14 @@ pub struct Pool {
     #[cfg(feature = "deflate")]
     deflate: Option<crate::deflate::Settings>,
     free: Vec<Box<Memory>>,
-    /// `free_bytes` is what those in `free` hold, at most `kept`.
+    /// The bytes that the memories in `free` hold together: at most `kept`, unless `free` has only one.
     free_bytes: usize,
     kept: usize,
 }
 
-/// What a memory keeps of a message's room in any case, in bytes.
+/// The bytes of a message's room that a memory always keeps.
 const MESSAGE_KEPT: usize = 1 << 20;
-/// What all free memories may hold if the host does not say otherwise, in bytes.
+/// The most bytes that all free memories hold together by default.
 const POOL_KEPT: usize = 16 << 20;
 
 impl Pool {
@@ -89,7 +89,7 @@ impl Pool {
     pub fn take_back<R: Opens>(&mut self, connection: &mut Connection<'_, R>) {
         let Some(memory) = connection.detach() else { return };
         let held = self.free_bytes.saturating_add(memory.held_bytes());
-        // One is kept in any case.
+        // One memory is always kept.
         if held <= self.kept || self.free.is_empty() {
             self.free_bytes = held;
             self.free.push(memory);
