@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ws_proto::{
     handshake::HandshakeError,
-    server::{Handshake, Head as Parsed, OriginMismatch, OriginPolicy, PlainRequest, Request},
+    server::{Handshake, Head, OriginMismatch, OriginPolicy, PlainRequest, Request},
 };
 
 #[cfg(feature = "deflate")]
@@ -15,7 +15,7 @@ use crate::{
     answer::{Answer, Page},
     clock::Clock,
     exchange::{Exchange, Terms},
-    opening::{Head, HeadError, farewell, write_within},
+    opening::{HeadBuffer, HeadError, farewell, write_within},
     role::Server,
     transport::Transport,
 };
@@ -137,11 +137,11 @@ impl<'a> Acceptor<'a> {
     ) -> Result<Option<WebSocket<Server, T>>, AcceptError> {
         let exchange = self.receive(transport)?;
         match exchange.request() {
-            Some(Parsed::Upgrade(request)) => {
+            Some(Head::Upgrade(request)) => {
                 let answer = answer(&request);
                 exchange.accept_with(answer).map(Some)
             }
-            Some(Parsed::Plain(request)) => match page(&request) {
+            Some(Head::Plain(request)) => match page(&request) {
                 Some(page) => exchange.page(&page).map(|()| None),
                 None => exchange.accept().map(Some),
             },
@@ -162,10 +162,10 @@ impl<'a> Acceptor<'a> {
     pub(crate) fn receive_over<T: Transport>(&self, transport: Arc<T>) -> Result<Exchange<T>, AcceptError> {
         let clock = Clock::new();
         let mut handshake = Handshake::new(clock.now(), &self.terms.config);
-        let mut head = Head::new();
+        let mut head = HeadBuffer::new();
         let len = match head.read(&*transport, clock, &mut handshake) {
             Ok(len) => len,
-            Err(HeadError::Nothing(_)) => return Err(AcceptError::NoRequest),
+            Err(HeadError::BeforeFirstByte(_)) => return Err(AcceptError::NoRequest),
             Err(HeadError::Io(error)) => return Err(error.into()),
             Err(HeadError::Handshake(error)) => return Err(self.refuse(&*transport, &head, error)),
         };
@@ -176,7 +176,7 @@ impl<'a> Acceptor<'a> {
     }
 
     /// Tells the client that its request is at fault.
-    fn refuse(&self, transport: &impl Transport, head: &Head, error: HandshakeError) -> AcceptError {
+    fn refuse(&self, transport: &impl Transport, head: &HeadBuffer, error: HandshakeError) -> AcceptError {
         let mut response = Vec::new();
         error.write_response_to(head.received(), &mut response);
         // A peer that is gone needs no answer.

@@ -21,7 +21,7 @@ use crate::{
     Client, Config, OsEntropy, Socket, WebSocket,
     clock::Clock,
     compression::Compression,
-    opening::{Head, HeadError, is_gone, system_deadline, write_by},
+    opening::{HeadBuffer, HeadError, is_gone, system_deadline, write_by},
     transport::Transport,
 };
 use address::{alternate, connect_any};
@@ -218,9 +218,9 @@ impl<'a> Connector<'a> {
         let mut request = Vec::new();
         handshake.write_request_to(&mut request);
         write_request(&transport, &request, deadline)?;
-        let mut head = Head::new();
+        let mut head = HeadBuffer::new();
         let len = head.read(&transport, clock, &mut handshake).map_err(|error| match error {
-            HeadError::Nothing(error) => ConnectError::Closed(error),
+            HeadError::BeforeFirstByte(error) => ConnectError::Closed(error),
             HeadError::Io(error) => ConnectError::Io(error),
             HeadError::Handshake(error) => ConnectError::Handshake(error),
         })?;

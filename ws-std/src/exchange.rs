@@ -6,7 +6,7 @@ use std::{io, net::SocketAddr, sync::Arc, thread};
 use ws_proto::{
     Endpoint,
     handshake::{Fields, HandshakeError, WriteError},
-    server::{Accept, Handshake, Head as Parsed, OriginPolicy, PlainRequest, Request, Subprotocol},
+    server::{Accept, Handshake, Head, OriginPolicy, PlainRequest, Request, Subprotocol},
 };
 
 #[cfg(feature = "deflate")]
@@ -17,7 +17,7 @@ use crate::{
     answer::{Answer, Page, Refusal, Verdict, borrowed},
     clock::Clock,
     compression::Compression,
-    opening::{Head, farewell, write_within},
+    opening::{HeadBuffer, farewell, write_within},
     role::Server,
     shared::unwrap_last,
     transport::Transport,
@@ -37,7 +37,7 @@ pub struct Exchange<T: Transport = Socket> {
     terms: Terms,
     clock: Clock,
     handshake: Handshake,
-    head: Head,
+    head: HeadBuffer,
     head_len: usize,
     peer: Option<SocketAddr>,
     watcher: Option<Box<dyn Watcher<T>>>,
@@ -74,7 +74,7 @@ impl<T: Transport> Exchange<T> {
         terms: Terms,
         clock: Clock,
         handshake: Handshake,
-        head: (Head, usize),
+        head: (HeadBuffer, usize),
     ) -> Self {
         let (head, head_len) = head;
         let transport = Some(transport);
@@ -88,7 +88,7 @@ impl<T: Transport> Exchange<T> {
     }
 
     /// The request: for a connection, or for something else.
-    pub(crate) fn request(&self) -> Option<Parsed<'_>> {
+    pub(crate) fn request(&self) -> Option<Head<'_>> {
         // The origin has been judged already.
         let parsed = self.handshake.request(self.head.received(), OriginPolicy::AllowAny).ok();
         debug_assert!(parsed.is_some(), "the head was valid when it was received");
@@ -102,8 +102,8 @@ impl<T: Transport> Exchange<T> {
         plain: impl FnOnce(PlainRequest<'h>) -> X,
     ) -> X {
         match self.request() {
-            Some(Parsed::Upgrade(request)) => upgrade(request),
-            Some(Parsed::Plain(request)) => plain(request),
+            Some(Head::Upgrade(request)) => upgrade(request),
+            Some(Head::Plain(request)) => plain(request),
             None => X::default(),
         }
     }
@@ -222,7 +222,7 @@ impl<T: Transport> Exchange<T> {
         headers: &[(String, String)],
         response: &mut Vec<u8>,
     ) -> Result<Endpoint<Server>, WriteError> {
-        let Some(Parsed::Upgrade(request)) = self.request() else {
+        let Some(Head::Upgrade(request)) = self.request() else {
             return Err(WriteError::InvalidHeader);
         };
         let chosen = match subprotocol {
