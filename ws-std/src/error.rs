@@ -10,7 +10,8 @@ pub enum Error {
     /// The transport failed, or the peer took none of our bytes for the write timeout
     /// ([`TimedOut`](io::ErrorKind::TimedOut)).
     Io(io::Error),
-    /// The read timeout has passed, or a message could not be queued in time. No data is lost and the call may be repeated.
+    /// The read timeout has passed, or a message could not be queued in time. No data is lost and the call may be
+    /// repeated.
     TimedOut,
     /// The peer broke the protocol or exceeded a limit. It has been sent a Close, and the connection has ended.
     Receive(ReceiveError),

@@ -63,7 +63,8 @@ impl Incoming {
         })
     }
 
-    /// Reads until the buffer has part of a message to lend, or a control frame has come. `None` is the end of the connection.
+    /// Reads until the buffer has part of a message to lend, or a control frame has come. `None` is the end of the
+    /// connection.
     fn next_part<L: Link>(&mut self, link: &mut L) -> Result<Option<Event<()>>> {
         self.in_parts = true;
         self.until(link, |this, core| this.buffer.next_part(&mut core.endpoint, this.now))
@@ -232,12 +233,13 @@ impl Incoming {
         }
     }
 
-    /// Handles an error of the endpoint. The first call writes the Close that tells the peer, and returns at once. Later calls
-    /// wait for the end of the connection, within the endpoint's timeouts.
+    /// Handles an error of the endpoint. The first call writes the Close that tells the peer, and returns at once.
+    /// Later calls wait for the end of the connection, within the endpoint's timeouts.
     fn failed<L: Link>(&mut self, link: &mut L) {
         if !self.told {
             self.told = true;
-            // Output that the transport does not take now is written by a later call, or when the connection is dropped.
+            // Output that the transport does not take now is written by a later call, or when the connection is
+            // dropped.
             let _ = self.flush(link);
             link.shared().notify();
             return;
@@ -250,7 +252,8 @@ impl Incoming {
         }
     }
 
-    /// Sends a Close, unless the connection is closing already, and waits for the end. Messages that still come are dropped.
+    /// Sends a Close, unless the connection is closing already, and waits for the end. Messages that still come are
+    /// dropped.
     pub(crate) fn close<L: Link>(&mut self, link: &mut L, code: CloseCode, reason: &str) -> Result<Closed> {
         queue_close(link, code, reason)?;
         if let (true, Some(closed)) = (self.told, link.core().endpoint.closed()) {

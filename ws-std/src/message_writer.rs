@@ -14,8 +14,8 @@ const PART_LEN: usize = 16 * 1024;
 
 /// A writer of one message in parts of 16 KiB, for a message that does not fit in memory or is not complete yet.
 ///
-/// Text may be written in any pieces. [`finish`](Self::finish) ends the message. If the writer is dropped before, the message
-/// stays unfinished and no other message can be sent: close the connection then.
+/// Text may be written in any pieces. [`finish`](Self::finish) ends the message. If the writer is dropped before, the
+/// message stays unfinished and no other message can be sent: close the connection then.
 pub struct MessageWriter<'a> {
     parts: &'a mut dyn Parts,
     kind: MessageKind,
@@ -73,8 +73,8 @@ impl<'a> MessageWriter<'a> {
 }
 
 impl Write for MessageWriter<'_> {
-    /// Takes some of `bytes` and returns how many. On an error it has taken none of them; after a timeout the call may be
-    /// repeated.
+    /// Takes some of `bytes` and returns how many. On an error it has taken none of them; after a timeout the call may
+    /// be repeated.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.part.len() >= PART_LEN {
             self.send_part(false).map_err(io::Error::from)?;

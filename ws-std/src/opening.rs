@@ -140,8 +140,9 @@ pub(crate) fn write_within(transport: &impl Transport, bytes: &[u8], timeout: Op
     write_by(transport, bytes, timeout.and_then(|timeout| Instant::now().checked_add(timeout)))
 }
 
-/// Ends a transport that did not become a connection, so that the peer can read our response. A socket that is closed with
-/// unread input is reset, and the response may be lost; so up to 64 KiB of input are discarded first, for at most 1 s.
+/// Ends a transport that did not become a connection, so that the peer can read our response. A socket that is closed
+/// with unread input is reset, and the response may be lost; so up to 64 KiB of input are discarded first, for at most
+/// 1 s.
 pub(crate) fn farewell(transport: &impl Transport) {
     const DRAIN_LEN: usize = 64 * 1024;
     let deadline = Instant::now().checked_add(Duration::from_secs(1));

@@ -32,8 +32,8 @@ impl Remote {
         Self(shared)
     }
 
-    /// Queues a Close, writes it as far as the transport takes it without waiting, and returns. The thread that reads completes
-    /// the closing handshake, within the connection's own timeouts.
+    /// Queues a Close, writes it as far as the transport takes it without waiting, and returns. The thread that reads
+    /// completes the closing handshake, within the connection's own timeouts.
     pub(crate) fn close(&self, code: CloseCode, reason: &str) {
         if let Some(connection) = self.0.upgrade() {
             connection.close(code, reason);

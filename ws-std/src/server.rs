@@ -52,9 +52,9 @@ pub type HandlerResult = Result<(), Box<dyn Error + Send + Sync>>;
 ///
 /// The handler gets every valid request, for connections and for pages alike. It answers through the [`Exchange`].
 ///
-/// The server outlives whatever its peers do and the system lacks: connections over its limits are told 503, later ones are
-/// dropped. While there are no files, threads or buffers it tries again ten times a second. A handler that panics ends only its own
-/// connection. A peer that connects and leaves without a byte, as health checks do, is not reported.
+/// The server outlives whatever its peers do and the system lacks: connections over its limits are told 503, later ones
+/// are dropped. While there are no files, threads or buffers it tries again ten times a second. A handler that panics
+/// ends only its own connection. A peer that connects and leaves without a byte, as health checks do, is not reported.
 pub struct Server {
     listener: TcpListener,
     connections: Arc<Connections>,
@@ -125,24 +125,24 @@ impl Server {
         Self { acceptor, ..self }
     }
 
-    /// Sets how many connections there are at most: 10,000 by default. There are never more than the files that the process may
-    /// have (`RLIMIT_NOFILE` at the time of this call) less 64. Beyond it, clients are told 503.
+    /// Sets how many connections there are at most: 10,000 by default. There are never more than the files that the
+    /// process may have (`RLIMIT_NOFILE` at the time of this call) less 64. Beyond it, clients are told 503.
     #[must_use]
     pub fn max_connections(mut self, most: usize) -> Self {
         self.limits.connections = most.min(most_files());
         self
     }
 
-    /// Sets how many of the connections may be waiting for their request or its answer: any number by default.
-    /// Beyond it, clients are told 503. A request has [`Config::handshake_timeout`](crate::Config::handshake_timeout) to come.
+    /// Sets how many of the connections may be waiting for their request or its answer: any number by default. Beyond
+    /// it, clients are told 503. A request has [`Config::handshake_timeout`](crate::Config::handshake_timeout) to come.
     #[must_use]
     pub fn max_opening(mut self, most: usize) -> Self {
         self.limits.opening = most;
         self
     }
 
-    /// Sets how many of those may be of one address: any number by default. Addresses of IPv6 that differ in their last 64 bits
-    /// count as one. After a proxy all connections have its address.
+    /// Sets how many of those may be of one address: any number by default. Addresses of IPv6 that differ in their last
+    /// 64 bits count as one. After a proxy all connections have its address.
     #[must_use]
     pub fn max_opening_per_address(mut self, most: Option<usize>) -> Self {
         self.limits.opening_per_address = most;
@@ -163,8 +163,8 @@ impl Server {
 
     /// Sets where incidents are reported: to standard error, a line each, by default.
     ///
-    /// Peers cannot flood a log: of the incidents of connections ten are reported at once and then one a second, of those of the
-    /// server itself one in ten seconds; the next one has the number of those between.
+    /// Peers cannot flood a log: of the incidents of connections ten are reported at once and then one a second, of
+    /// those of the server itself one in ten seconds; the next one has the number of those between.
     #[must_use]
     pub fn on_error(self, report: impl Fn(&Incident<'_>) + Send + Sync + 'static) -> Self {
         Self { log: Log::new(report), ..self }
@@ -276,13 +276,14 @@ where
 }
 
 impl Handle {
-    /// Stops the server: no connection is accepted any more, open ones are closed with 1001 all at once, those whose request has
-    /// not been answered are dropped. [`Server::run`] returns when all have ended, or after [`Server::stop_timeout`], when
-    /// those that are left are dropped.
+    /// Stops the server: no connection is accepted any more, open ones are closed with 1001 all at once, those whose
+    /// request has not been answered are dropped. [`Server::run`] returns when all have ended, or after
+    /// [`Server::stop_timeout`], when those that are left are dropped.
     ///
-    /// A handler that is [reading](crate::WebSocket::read) sees its connection end. One that computes goes on: its next call on the
-    /// connection fails, but no thread can be ended from outside, so `run` does not wait for it any longer, and it ends with
-    /// the process. A connection that a handler has given to another thread before it returned is not closed.
+    /// A handler that is [reading](crate::WebSocket::read) sees its connection end. One that computes goes on: its next
+    /// call on the connection fails, but no thread can be ended from outside, so `run` does not wait for it any longer,
+    /// and it ends with the process. A connection that a handler has given to another thread before it returned is not
+    /// closed.
     ///
     /// Returns at once, before the connections have ended. A server that does not run yet ends as soon as it does.
     pub fn stop(&self) {

@@ -133,15 +133,16 @@ impl Connections {
             if !state.accepting {
                 return;
             }
-            // Open until the thread has it. Another process that shares the listener may get it instead: then once more.
+            // Open until the thread has it. Another process that shares the listener may get it instead: then once
+            // more.
             let _caller = self.wake.call();
             let waited = self.changed.wait_timeout_while(state, WAKE_PAUSE, |state| state.accepting);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// Closes all connections at once, after the last has been accepted; returns when they have ended, or have been dropped
-    /// `timeout` after the server was stopped.
+    /// Closes all connections at once, after the last has been accepted; returns when they have ended, or have been
+    /// dropped `timeout` after the server was stopped.
     pub(super) fn end(&self, timeout: Duration) {
         let mut state = self.lock();
         state.accepting = false;
@@ -196,7 +197,8 @@ impl State {
 }
 
 impl Place {
-    /// Returns the watcher of an exchange. It makes the connection known to the server, which can close it from then on.
+    /// Returns the watcher of an exchange. It makes the connection known to the server, which can close it from then
+    /// on.
     pub(super) fn watcher(&self) -> Box<dyn Watcher<Socket>> {
         Box::new(PlaceWatcher { connections: Arc::clone(&self.connections), id: self.id })
     }

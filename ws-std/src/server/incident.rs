@@ -17,8 +17,8 @@ const LONGEST_TEXT: usize = 400;
 
 /// Something that went wrong while the server goes on, for its log.
 ///
-/// `Display` writes one line of at most some 500 characters: the peer, the error and its sources, with control characters and those
-/// that are invisible or change the direction of text escaped.
+/// `Display` writes one line of at most some 500 characters: the peer, the error and its sources, with control
+/// characters and those that are invisible or change the direction of text escaped.
 #[derive(Debug)]
 pub struct Incident<'a> {
     peer: Option<SocketAddr>,
@@ -27,7 +27,8 @@ pub struct Incident<'a> {
 }
 
 impl<'a> Incident<'a> {
-    /// Returns the peer of the connection that failed. `None`: the server itself lacks something, such as files or threads.
+    /// Returns the peer of the connection that failed. `None`: the server itself lacks something, such as files or
+    /// threads.
     #[must_use]
     pub const fn peer(&self) -> Option<SocketAddr> {
         self.peer

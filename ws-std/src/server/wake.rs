@@ -11,7 +11,8 @@ use socket2::{Domain, Socket, Type};
 /// Calls a listener of this process.
 ///
 /// No call ends a blocking `accept` on all systems: `shutdown` of a listener does on Linux only, and would end it for
-/// processes that share it. A connection does. Its socket is made beforehand, so that it is there when files have run out.
+/// processes that share it. A connection does. Its socket is made beforehand, so that it is there when files have run
+/// out.
 pub(super) struct Wake {
     address: SocketAddr,
     spare: Mutex<Option<Socket>>,

@@ -1,13 +1,14 @@
 //! The parts of a socket that differ between systems, and why.
 //!
 //! A call that may wait is made in one of two ways. It can block, with a timeout armed beforehand: one system call a
-//! read, since the timeout is seldom armed anew. Or a poll waits first, and the call itself does not: two system calls, but
-//! no option is touched.
+//! read, since the timeout is seldom armed anew. Or a poll waits first, and the call itself does not: two system calls,
+//! but no option is touched.
 //!
 //! - Linux and most Unix systems block. A read that times out has taken nothing.
 //! - macOS refuses to set any option on a socket whose peer has reset it (EINVAL), though bytes that came before can
 //!   still be read. What cannot be armed is polled for.
-//! - On Windows a receive that times out leaves the socket in a state that is not defined. There all calls are polled for.
+//! - On Windows a receive that times out leaves the socket in a state that is not defined. There all calls are polled
+//!   for.
 //!
 //! A write is always tried without waiting first, so that the time at which bytes went is known; then it is polled for.
 
