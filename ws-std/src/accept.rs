@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ws_proto::{
     handshake::HandshakeError,
-    server::{Handshake, Head as Parsed, OriginMismatch, OriginPolicy, PlainRequest, Request},
+    server::{Handshake, Head, OriginMismatch, OriginPolicy, PlainRequest, Request},
 };
 
 #[cfg(feature = "deflate")]
@@ -15,7 +15,7 @@ use crate::{
     answer::{Answer, Page},
     clock::Clock,
     exchange::{Exchange, Terms},
-    opening::{Head, HeadError, farewell, write_within},
+    opening::{HeadBuffer, HeadError, farewell, write_within},
     role::Server,
     transport::Transport,
 };
@@ -23,11 +23,11 @@ pub use error::AcceptError;
 
 /// Accepts the WebSocket connection that a client opens on `stream`, with all defaults.
 ///
-/// Pages of other hosts are refused; [`Acceptor::origin`] lets them in.
+/// Pages of other hosts are refused; use [`Acceptor::origin`] to admit them.
 ///
 /// # Errors
 ///
-/// See [`AcceptError`]. The client has been answered.
+/// See [`AcceptError`]. The client has been sent an answer.
 pub fn accept<S>(stream: S) -> Result<WebSocket<Server>, AcceptError>
 where
     S: TryInto<Socket>,
@@ -36,7 +36,7 @@ where
     Acceptor::new().accept(stream)
 }
 
-/// Accepts connections. One acceptor serves for all connections of a server.
+/// Settings for accepting connections. One acceptor serves all connections of a server.
 #[derive(Clone, Debug)]
 pub struct Acceptor<'a> {
     origin: OriginPolicy<'a>,
@@ -50,7 +50,7 @@ impl Default for Acceptor<'_> {
 }
 
 impl<'a> Acceptor<'a> {
-    /// Takes all defaults: pages of the same host only, [`Config::default`], 30 s for a peer that takes no bytes.
+    /// Creates an acceptor with all defaults: pages of the same host only, and [`Config::default`].
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -70,24 +70,24 @@ impl<'a> Acceptor<'a> {
         self
     }
 
-    /// Sets which pages may connect (RFC 6455 section 10.2).
+    /// Sets the pages that may connect, by their origin (RFC 6455 section 10.2).
     #[must_use]
     pub fn origin(self, origin: OriginPolicy<'a>) -> Self {
         Self { origin, ..self }
     }
 
-    /// Sets [`Config::write_timeout`]: how long the peer may take none of the bytes that we write. Call it after
-    /// [`config`](Self::config).
+    /// Sets [`Config::write_timeout`]: the time in which the peer has to take some of our bytes. Call it after
+    /// [`config`](Self::config), which replaces it.
     #[must_use]
     pub fn write_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.terms.config.write_timeout = timeout;
         self
     }
 
-    /// Compresses messages as far as the client agrees (RFC 7692); see [`deflate`](crate::deflate) for what that takes.
+    /// Compresses messages as far as the client agrees (RFC 7692); [`deflate`](crate::deflate) lists the costs.
     ///
-    /// With a profile without context takeover, the connections of this acceptor and its clones share a pool of
-    /// compressors, so that an idle one has none.
+    /// With settings without context takeover, the connections of this acceptor and of its clones share a pool of
+    /// compressors, and an idle connection holds none.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(mut self, settings: crate::deflate::Settings) -> Self {
@@ -100,7 +100,7 @@ impl<'a> Acceptor<'a> {
     ///
     /// # Errors
     ///
-    /// See [`AcceptError`]. The client has been answered.
+    /// See [`AcceptError`]. The client has been sent an answer.
     pub fn accept<S>(&self, stream: S) -> Result<WebSocket<Server>, AcceptError>
     where
         S: TryInto<Socket>,
@@ -109,11 +109,11 @@ impl<'a> Acceptor<'a> {
         self.receive(stream.try_into()?)?.accept()
     }
 
-    /// Accepts the connection that a client opens on any transport, if `answer` says so.
+    /// Answers the request for a connection that comes over any transport as `answer` decides: it accepts or refuses.
     ///
     /// # Errors
     ///
-    /// See [`AcceptError`]. The client has been answered.
+    /// See [`AcceptError`]. The client has been sent an answer.
     pub fn accept_over<T: Transport>(
         &self,
         transport: T,
@@ -122,13 +122,13 @@ impl<'a> Acceptor<'a> {
         self.serve(transport, answer, |_| None)?.ok_or(AcceptError::Handshake(HandshakeError::UpgradeRequired))
     }
 
-    /// [`accept_over`](Self::accept_over) that also serves pages; `None` if it has served one.
+    /// Answers like [`accept_over`](Self::accept_over), and other requests with a page. `None`: a page has been sent.
     ///
-    /// Where `page` has none, the client is told to ask for a connection (426).
+    /// Where `page` returns `None`, the client is sent 426 (Upgrade Required).
     ///
     /// # Errors
     ///
-    /// See [`AcceptError`]. The client has been answered.
+    /// See [`AcceptError`]. The client has been sent an answer.
     pub fn serve<T: Transport>(
         &self,
         transport: T,
@@ -137,11 +137,11 @@ impl<'a> Acceptor<'a> {
     ) -> Result<Option<WebSocket<Server, T>>, AcceptError> {
         let exchange = self.receive(transport)?;
         match exchange.request() {
-            Some(Parsed::Upgrade(request)) => {
+            Some(Head::Upgrade(request)) => {
                 let answer = answer(&request);
                 exchange.accept_with(answer).map(Some)
             }
-            Some(Parsed::Plain(request)) => match page(&request) {
+            Some(Head::Plain(request)) => match page(&request) {
                 Some(page) => exchange.page(&page).map(|()| None),
                 None => exchange.accept().map(Some),
             },
@@ -153,19 +153,19 @@ impl<'a> Acceptor<'a> {
     ///
     /// # Errors
     ///
-    /// See [`AcceptError`]. A request that is not valid, or of a page that may not connect, has been answered.
+    /// See [`AcceptError`]. The client has been sent an answer if its request is not valid or its page may not connect.
     pub fn receive<T: Transport>(&self, transport: T) -> Result<Exchange<T>, AcceptError> {
         self.receive_over(Arc::new(transport))
     }
 
-    /// [`receive`](Self::receive) over a transport that its server can end meanwhile.
+    /// Reads a request like [`receive`](Self::receive), over a transport that the server can end during that.
     pub(crate) fn receive_over<T: Transport>(&self, transport: Arc<T>) -> Result<Exchange<T>, AcceptError> {
         let clock = Clock::new();
         let mut handshake = Handshake::new(clock.now(), &self.terms.config);
-        let mut head = Head::new();
+        let mut head = HeadBuffer::new();
         let len = match head.read(&*transport, clock, &mut handshake) {
             Ok(len) => len,
-            Err(HeadError::Nothing(_)) => return Err(AcceptError::NoRequest),
+            Err(HeadError::BeforeFirstByte(_)) => return Err(AcceptError::NoRequest),
             Err(HeadError::Io(error)) => return Err(error.into()),
             Err(HeadError::Handshake(error)) => return Err(self.refuse(&*transport, &head, error)),
         };
@@ -175,11 +175,11 @@ impl<'a> Acceptor<'a> {
         Ok(Exchange::new(transport, self.terms.clone(), clock, handshake, (head, len)))
     }
 
-    /// Tells the client that its request is at fault.
-    fn refuse(&self, transport: &impl Transport, head: &Head, error: HandshakeError) -> AcceptError {
+    /// Sends the answer to a request that is at fault, and returns the error for the application.
+    fn refuse(&self, transport: &impl Transport, head: &HeadBuffer, error: HandshakeError) -> AcceptError {
         let mut response = Vec::new();
         error.write_response_to(head.received(), &mut response);
-        // A peer that is gone needs no answer.
+        // An error means that the peer has gone, and then no answer is needed.
         if write_within(transport, &response, self.terms.answer_timeout()).is_ok() {
             farewell(transport);
         }

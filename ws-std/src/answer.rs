@@ -1,4 +1,4 @@
-//! Answers to a request.
+//! Answers to a request (RFC 6455 section 4.2.2).
 
 use std::borrow::Cow;
 
@@ -16,16 +16,17 @@ pub struct Answer {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Verdict {
-    /// With this subprotocol.
+    /// Accepts, with this subprotocol if any.
     Accept(Option<Box<str>>),
     Refuse(Refusal),
 }
 
-/// A status from 300 to 599, and what is said with it.
+/// An answer that opens no connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
+    /// From 300 to 599.
     pub(crate) status: u16,
-    /// The type of a body, and the body. `None`: the status in words.
+    /// The content type and the body. `None`: the body is the status in words.
     body: Option<(&'static str, Cow<'static, [u8]>)>,
 }
 
@@ -34,7 +35,7 @@ impl Refusal {
         Self { status, body: None }
     }
 
-    /// Appends the response to a request of which `received` has come.
+    /// Appends the response to a request. `received` is the request as far as it has come.
     pub(crate) fn write_to(
         &self,
         headers: &[(String, String)],
@@ -52,7 +53,7 @@ impl Refusal {
 
 /// A page for a request that does not ask for a connection.
 ///
-/// Browsers are told to take its content type as it is (`X-Content-Type-Options: nosniff`).
+/// It is sent with `X-Content-Type-Options: nosniff`, so that browsers do not guess another content type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     status: &'static str,
@@ -62,7 +63,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// Makes an HTML page in UTF-8.
+    /// Creates an HTML page in UTF-8.
     pub fn html(body: impl Into<Cow<'static, str>>) -> Self {
         let body = match body.into() {
             Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
@@ -71,19 +72,19 @@ impl Page {
         Self::new("text/html; charset=utf-8", body)
     }
 
-    /// Makes a page of another type.
+    /// Creates a page of any content type.
     pub fn new(content_type: &'static str, body: impl Into<Cow<'static, [u8]>>) -> Self {
         Self { status: "200 OK", content_type, headers: Vec::new(), body: body.into() }
     }
 
-    /// Makes the page for a path that has none (404).
+    /// Creates the page for an unknown path (404).
     #[must_use]
     pub fn not_found() -> Self {
         Self { status: "404 Not Found", ..Self::new("text/plain", b"Not Found".as_slice()) }
     }
 
-    /// Adds a header field, such as Content-Security-Policy. Those that describe the connection or the body are refused when
-    /// the page is sent.
+    /// Adds a header field, such as Content-Security-Policy. Fields that describe the connection or the body make
+    /// [`Exchange::page`](crate::Exchange::page) fail.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
@@ -92,7 +93,7 @@ impl Page {
 
     /// Returns the head of the response.
     pub(crate) fn head(&self) -> Result<Vec<u8>, WriteError> {
-        // Fields that a refusal can have are those that a page can have.
+        // A page may have the same fields as a refusal, which checks them.
         Refusal::new(404).write_to(&self.headers, b"", &mut Vec::new())?;
         let mut head = format!(
             "HTTP/1.1 {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n",
@@ -109,14 +110,14 @@ impl Page {
 }
 
 impl Answer {
-    /// Makes an answer that accepts the connection.
+    /// Creates an answer that accepts the connection.
     #[must_use]
     pub const fn accept() -> Self {
         Self { verdict: Verdict::Accept(None), headers: Vec::new() }
     }
 
-    /// Makes an answer that refuses the connection, with a status from 300 to 599: 401, 403, 404, 503, a redirect. The body is the
-    /// status in words, unless [`body`](Self::body) gives another.
+    /// Creates an answer that refuses the connection, with a status from 300 to 599 such as 401, 403, 404, 503 or that
+    /// of a redirect. The body is the status in words, unless [`body`](Self::body) sets another.
     #[must_use]
     pub const fn refuse(status: u16) -> Self {
         Self { verdict: Verdict::Refuse(Refusal::new(status)), headers: Vec::new() }
@@ -131,8 +132,8 @@ impl Answer {
         self
     }
 
-    /// Chooses a subprotocol, found by [`Request::select`](ws_proto::server::Request::select) or
-    /// [`Exchange::select`](crate::Exchange::select). A refusal ignores it.
+    /// Sets the subprotocol, which [`Request::select`](ws_proto::server::Request::select) or
+    /// [`Exchange::select`](crate::Exchange::select) has found. A refusal ignores it.
     #[must_use]
     pub fn subprotocol(mut self, subprotocol: Option<Subprotocol<'_>>) -> Self {
         if let Verdict::Accept(chosen) = &mut self.verdict {
@@ -149,7 +150,7 @@ impl Answer {
     }
 }
 
-/// Fields as `ws-proto` takes them.
+/// Borrows header fields in the form that `ws-proto` takes.
 pub(crate) fn borrowed(headers: &[(String, String)]) -> Vec<(&str, &str)> {
     headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }

@@ -1,8 +1,8 @@
 //! The pool of output buffers, which all connections of the process share.
 //!
-//! A connection needs a buffer from the first byte that it queues until the last one is written. That is a moment in which few
-//! other connections need one. So a few buffers serve all connections and stay in the processor's cache, and a connection
-//! without output has none.
+//! A connection needs a buffer from the first byte that it queues until the last one is written. That is a moment in
+//! which few other connections need one. So a few buffers serve all connections and stay in the processor's cache, and
+//! a connection without output has none.
 
 use std::sync::Mutex;
 
@@ -10,8 +10,8 @@ use std::sync::Mutex;
 const MOST_IDLE: usize = 32;
 /// Capacity of a new buffer in bytes.
 const NEW_CAPACITY: usize = 4 * 1024;
-/// The most output, in bytes, after which a buffer returns to the pool. A bigger one is kept by its connection for a stream of
-/// big messages, or freed.
+/// The most output, in bytes, after which a buffer returns to the pool. A bigger one is kept by its connection for a
+/// stream of big messages, or freed.
 pub(crate) const LARGEST_POOLED: usize = 80 * 1024;
 
 static IDLE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());

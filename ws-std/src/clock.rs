@@ -1,7 +1,7 @@
 use core::time::Duration;
 use std::time::Instant;
 
-/// The time of one connection: the endpoint's nanoseconds count from here.
+/// The clock of one connection. The endpoint's time is counted from the moment at which the clock was created.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     epoch: Instant,
@@ -12,16 +12,17 @@ impl Clock {
         Self { epoch: Instant::now() }
     }
 
-    /// An instant that has passed: a deadline for what must not wait.
+    /// Returns an instant in the past, as a deadline for calls that must not wait.
     pub(crate) const fn epoch(self) -> Instant {
         self.epoch
     }
 
+    /// Returns the present time, as the endpoint counts it.
     pub(crate) fn now(&self) -> ws_proto::Instant {
         self.epoch.elapsed().into()
     }
 
-    /// The endpoint's instant as the system's; `None` if it is beyond the system's reach.
+    /// Converts an instant of the endpoint to one of the system. `None` if the system cannot represent it.
     pub(crate) fn to_system(self, instant: ws_proto::Instant) -> Option<Instant> {
         self.epoch.checked_add(Duration::from(instant))
     }

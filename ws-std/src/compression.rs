@@ -1,4 +1,5 @@
-//! What connections compress with: of their own while they have to remember something, else from a pool.
+//! The compressors of connections. A connection owns one while it has to remember earlier data, and otherwise uses one
+//! of a pool.
 
 #[cfg(feature = "deflate")]
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ws_proto::deflate::{Deflater, Inflater, Settings};
 use ws_proto::{Endpoint, Message, MessageBuffer, MessageKind, Part, SendError};
 
-/// Compressors that no connection needs just now.
+/// Idle compressors and inflaters, which connections with the same settings share.
 #[cfg(feature = "deflate")]
 #[derive(Debug)]
 #[allow(clippy::vec_box, reason = "they move between here and connections as they are")]
@@ -17,7 +18,7 @@ pub(crate) struct Pool {
     inflaters: Mutex<Vec<Box<Inflater>>>,
 }
 
-/// More than threads that compress at the same moment.
+/// The most idle objects of each kind that are kept: more than the threads that compress at the same moment.
 #[cfg(feature = "deflate")]
 const POOLED: usize = 64;
 
@@ -41,27 +42,27 @@ fn give_back<X>(pool: &Mutex<Vec<X>>, object: X) {
     }
 }
 
-/// One direction of a connection's compression; by default there is none.
+/// The compression of one direction of a connection. The default compresses no messages.
 #[derive(Default)]
 pub(crate) struct Compression {
     #[cfg(feature = "deflate")]
     pool: Option<Arc<Pool>>,
-    /// What sends, if it remembers something.
+    /// The compressor for output, while it has to remember earlier data.
     #[cfg(feature = "deflate")]
     deflater: Option<Box<Deflater>>,
-    /// The buffer that receives has an inflater of the pool's.
+    /// The buffer for input has an inflater that goes to the pool when it is idle.
     #[cfg(feature = "deflate")]
     lent: bool,
 }
 
 impl Compression {
-    /// What `endpoint` needs, from `pool`.
+    /// Creates the compression that `endpoint` has negotiated, with compressors of `pool`.
     #[cfg(feature = "deflate")]
     pub(crate) fn new<R: ws_proto::role::Role>(endpoint: &Endpoint<R>, pool: Option<&Arc<Pool>>) -> Self {
         Self { pool: pool.filter(|_| endpoint.deflate().is_some()).cloned(), ..Self::default() }
     }
 
-    /// Another direction's, of the same pool.
+    /// Creates the compression of the other direction, with the same pool.
     pub(crate) fn other(&self) -> Self {
         #[cfg(feature = "deflate")]
         return Self { pool: self.pool.clone(), ..Self::default() };
@@ -69,6 +70,7 @@ impl Compression {
         Self::default()
     }
 
+    /// Returns whether compression has been negotiated.
     pub(crate) const fn is_on(&self) -> bool {
         #[cfg(feature = "deflate")]
         return self.pool.is_some();
@@ -76,7 +78,7 @@ impl Compression {
         false
     }
 
-    /// Appends a message to `out`, compressed if that is on and worth it.
+    /// Appends a message to `out`, compressed if that has been negotiated and the message is long enough.
     #[inline(always)]
     pub(crate) fn write<R: ws_proto::role::Role>(
         &mut self,
@@ -102,7 +104,7 @@ impl Compression {
         self.deflating(|deflater| endpoint.write_deflated_to(message, deflater, out))
     }
 
-    /// Appends part of a message to `out`, compressed if that is on.
+    /// Appends part of a message to `out`, compressed if that has been negotiated.
     pub(crate) fn write_part<R: ws_proto::role::Role>(
         &mut self,
         endpoint: &mut Endpoint<R>,
@@ -134,7 +136,7 @@ impl Compression {
         result
     }
 
-    /// `buffer`, with the limits of what may come compressed.
+    /// Sets the limits of compressed messages in `buffer`, and returns it.
     pub(crate) fn limit(&self, buffer: MessageBuffer<Vec<u8>>) -> MessageBuffer<Vec<u8>> {
         #[cfg(feature = "deflate")]
         if let Some(pool) = &self.pool {
@@ -145,7 +147,7 @@ impl Compression {
         buffer
     }
 
-    /// Sees to an inflater of the pool's before `buffer` is used.
+    /// Lends `buffer` an inflater of the pool, before the buffer is used.
     #[inline]
     pub(crate) fn lend(&mut self, buffer: &mut MessageBuffer<Vec<u8>>) {
         #[cfg(feature = "deflate")]
@@ -153,14 +155,14 @@ impl Compression {
             if let Some(inflater) = take(&pool.inflaters) {
                 buffer.set_inflater(inflater);
             }
-            // If there was none, `buffer` makes one when it needs it.
+            // If the pool is empty, `buffer` creates an inflater when it needs one.
             self.lent = true;
         }
         #[cfg(not(feature = "deflate"))]
         let _ = buffer;
     }
 
-    /// Takes the inflater back before a long wait, if it has nothing to remember.
+    /// Takes the inflater back before a wait, unless it has to remember earlier data.
     pub(crate) fn take_back(&mut self, buffer: &mut MessageBuffer<Vec<u8>>) {
         #[cfg(feature = "deflate")]
         if let (Some(pool), true) = (&self.pool, self.lent) {
@@ -173,7 +175,7 @@ impl Compression {
         let _ = buffer;
     }
 
-    /// Bytes of memory that are this connection's.
+    /// Returns the bytes of memory of the connection's own compressor.
     pub(crate) fn held_bytes(&self) -> usize {
         #[cfg(feature = "deflate")]
         return self.deflater.as_ref().map_or(0, |deflater| deflater.held_bytes());
@@ -188,7 +190,7 @@ mod tests {
 
     use super::*;
 
-    /// An endpoint that has agreed on compression with these settings, and its compression.
+    /// Creates an endpoint that has negotiated compression with these settings, and its compression.
     fn compressing(settings: Settings) -> (Endpoint<Server>, Arc<Pool>, Compression) {
         let fields = [
             ("sec-websocket-version", &b"13"[..]),
@@ -219,7 +221,7 @@ mod tests {
         let mut out = Vec::new();
         compression.write(&mut endpoint, Message::Text(&text()), &mut out).unwrap();
         assert_eq!((pooled(&pool), compression.held_bytes()), ((1, 0), 0));
-        // The next one takes the same.
+        // The next message takes the same compressor.
         compression.write(&mut endpoint, Message::Text(&text()), &mut out).unwrap();
         assert_eq!(pooled(&pool), (1, 0));
 
@@ -248,7 +250,7 @@ mod tests {
         let (_, pool, compression) = compressing(Settings::small());
         let mut incoming = compression.other();
         let mut buffer = MessageBuffer::default();
-        // There is none to be lent: the buffer makes one when it needs it.
+        // The pool is empty: the buffer creates an inflater when it needs one.
         incoming.lend(&mut buffer);
         incoming.take_back(&mut buffer);
         assert_eq!(pooled(&pool), (0, 0));

@@ -21,13 +21,13 @@ use crate::{
     Client, Config, OsEntropy, Socket, WebSocket,
     clock::Clock,
     compression::Compression,
-    opening::{Head, HeadError, is_gone, system_deadline, write_by},
+    opening::{HeadBuffer, HeadError, is_gone, system_deadline, write_by},
     transport::Transport,
     websocket::Opened,
 };
 use address::{alternate, connect_any};
 pub use error::ConnectError;
-use refused::Body;
+use refused::RefusalBody;
 pub use refused::Refused;
 
 /// Opens a connection to `url`, which is `ws://host[:port][/path][?query]`, with all defaults.
@@ -39,7 +39,7 @@ pub fn connect(url: &str) -> Result<WebSocket<Client>, ConnectError> {
     Connector::new().connect(url)
 }
 
-/// Opens connections.
+/// Settings for opening connections.
 #[derive(Clone, Debug)]
 pub struct Connector<'a> {
     subprotocols: &'a [&'a str],
@@ -58,7 +58,7 @@ impl Default for Connector<'_> {
 }
 
 impl<'a> Connector<'a> {
-    /// All defaults: 30 s for the transport to connect, [`Config::default`], 30 s for a peer that takes no bytes.
+    /// Creates a connector with all defaults: 30 s to connect the transport, and [`Config::default`].
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -72,51 +72,51 @@ impl<'a> Connector<'a> {
         }
     }
 
-    /// Subprotocols to offer, the preferred one first (RFC 6455 section 1.9).
+    /// Sets the subprotocols to offer, the preferred one first (RFC 6455 section 1.9).
     #[must_use]
     pub fn subprotocols(self, subprotocols: &'a [&'a str]) -> Self {
         Self { subprotocols, ..self }
     }
 
-    /// A header field to send besides those of the handshake; sent in this order, as it is written here.
+    /// Adds a header field to the request. Added fields are sent in the order of the calls, exactly as given.
     #[must_use]
     pub fn header(mut self, name: &'a str, value: &'a str) -> Self {
         self.headers.push((name, value));
         self
     }
 
-    /// The origin to claim; only browsers must (RFC 6455 section 10.2).
+    /// Sets the field Origin, which only browsers have to send (RFC 6455 section 10.2).
     #[must_use]
     pub fn origin(self, origin: &'a str) -> Self {
         Self { origin: Some(origin), ..self }
     }
 
-    /// Limits and timeouts. The [handshake timeout](Config::handshake_timeout) holds for the request and the answer
+    /// Sets limits and timeouts. The [handshake timeout](Config::handshake_timeout) covers the request and the answer
     /// together.
     #[must_use]
     pub fn config(self, config: Config) -> Self {
         Self { config, ..self }
     }
 
-    /// How long all attempts to connect the transport may take together, name resolution excluded: the
-    /// system has its own timeout for that.
+    /// Sets the time for all attempts to connect the transport together: 30 s by default. It does not cover name
+    /// resolution, for which the system has a timeout of its own.
     #[must_use]
     pub fn connect_timeout(self, timeout: Option<Duration>) -> Self {
         Self { connect_timeout: timeout, ..self }
     }
 
-    /// Sets [`Config::write_timeout`]: how long the peer may take none of the bytes that we write. Call it after
-    /// [`config`](Self::config).
+    /// Sets [`Config::write_timeout`]: the time in which the peer has to take some of our bytes. Call it after
+    /// [`config`](Self::config), which replaces it.
     #[must_use]
     pub fn write_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.config.write_timeout = timeout;
         self
     }
 
-    /// Offers to compress messages (RFC 7692); see [`deflate`](crate::deflate) for what that takes.
+    /// Offers to compress messages (RFC 7692); [`deflate`](crate::deflate) lists the costs.
     ///
-    /// Servers that can't be asked to save memory are offered to do without that; see
-    /// [`require_server_parameters`](crate::deflate::Settings::require_server_parameters).
+    /// The offer has a second form without demands on the server's compressor, for servers that do not know these
+    /// demands; see [`require_server_parameters`](crate::deflate::Settings::require_server_parameters).
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(self, settings: crate::deflate::Settings) -> Self {
@@ -132,7 +132,7 @@ impl<'a> Connector<'a> {
         self.connect_with(url, |_| ())
     }
 
-    /// [`connect`](Self::connect) where `response` sees the answer that opens the connection.
+    /// Opens a connection like [`connect`](Self::connect), and calls `response` with the answer that opens it.
     ///
     /// # Errors
     ///
@@ -142,7 +142,7 @@ impl<'a> Connector<'a> {
         url: &str,
         response: impl FnOnce(&Response<'_, '_>),
     ) -> Result<WebSocket<Client>, ConnectError> {
-        let target = Target::parse(url)?;
+        let target = ServerUrl::parse(url)?;
         if target.url.scheme() == "wss" {
             return Err(ConnectError::NeedsTls);
         }
@@ -160,8 +160,10 @@ impl<'a> Connector<'a> {
         self.open(&target, Socket::new(stream)?, response)
     }
 
-    /// Opens a connection over any transport: a Unix socket, TLS, a proxy's tunnel. `url`, `ws` or `wss`, says
-    /// what to ask for; `response` sees the answer that opens the connection.
+    /// Opens a connection over any transport, such as a Unix socket, a TLS stream or a proxy's tunnel.
+    ///
+    /// The host and the resource of the request are those of `url`, whose scheme is `ws` or `wss`. `response` is called
+    /// with the answer that opens the connection.
     ///
     /// # Errors
     ///
@@ -172,12 +174,12 @@ impl<'a> Connector<'a> {
         transport: T,
         response: impl FnOnce(&Response<'_, '_>),
     ) -> Result<WebSocket<Client, T>, ConnectError> {
-        self.open(&Target::parse(url)?, transport, response)
+        self.open(&ServerUrl::parse(url)?, transport, response)
     }
 
     fn handshake<'s>(
         &'s self,
-        target: &'s Target,
+        target: &'s ServerUrl,
         nonce: [u8; 16],
         clock: Clock,
     ) -> Result<Handshake<'s>, ConnectError> {
@@ -189,7 +191,7 @@ impl<'a> Connector<'a> {
         Handshake::new(request, nonce, clock.now(), &self.config).map_err(|error| self.at_fault(error))
     }
 
-    /// The error, with the name of the header field if it is about one.
+    /// Converts an error in the request. It names the added header field that is at fault, if one is.
     fn at_fault(&self, error: WriteError) -> ConnectError {
         let is_refused = |header: &&(&str, &str)| {
             let request = Request::new("localhost", "/").headers(std::slice::from_ref(*header));
@@ -206,7 +208,7 @@ impl<'a> Connector<'a> {
 
     fn open<T: Transport>(
         &self,
-        target: &Target,
+        target: &ServerUrl,
         transport: T,
         seen: impl FnOnce(&Response<'_, '_>),
     ) -> Result<WebSocket<Client, T>, ConnectError> {
@@ -214,14 +216,14 @@ impl<'a> Connector<'a> {
         let mut nonce = [0; 16];
         OsEntropy.fill(&mut nonce)?;
         let mut handshake = self.handshake(target, nonce, clock)?;
-        // One for all that is written and read.
+        // One deadline covers the request, the answer and the body of a refusal.
         let deadline = system_deadline(&handshake, clock);
         let mut request = Vec::new();
         handshake.write_request_to(&mut request);
         write_request(&transport, &request, deadline)?;
-        let mut head = Head::new();
+        let mut head = HeadBuffer::new();
         let len = head.read(&transport, clock, &mut handshake).map_err(|error| match error {
-            HeadError::Nothing(error) => ConnectError::Closed(error),
+            HeadError::BeforeFirstByte(error) => ConnectError::Closed(error),
             HeadError::Io(error) => ConnectError::Io(error),
             HeadError::Handshake(error) => ConnectError::Handshake(error),
         })?;
@@ -247,7 +249,7 @@ impl<'a> Connector<'a> {
     }
 }
 
-/// Writes the request. A server that has closed may have answered before.
+/// Writes the request. An error that means that the server has closed is ignored: its answer may lie in the transport.
 fn write_request(
     transport: &impl Transport,
     request: &[u8],
@@ -260,14 +262,14 @@ fn write_request(
     }
 }
 
-/// The begin of a refusal's body, as far as it comes in time; `received` is what has come with the head.
+/// Reads the start of a refusal's body, up to `deadline`. `received` holds the bytes that came with the head.
 fn read_body(
     transport: &impl Transport,
     refusal: &Refusal<'_>,
     received: &[u8],
     deadline: Option<Instant>,
 ) -> Vec<u8> {
-    let mut body = Body::of(refusal);
+    let mut body = RefusalBody::of(refusal);
     body.push(received);
     let mut buffer = [0; 1_024];
     while !body.is_complete() {
@@ -279,12 +281,12 @@ fn read_body(
     body.into_bytes()
 }
 
-/// What a URL asks for (RFC 6455 section 3).
-struct Target {
+/// The URL of a server (RFC 6455 section 3).
+struct ServerUrl {
     url: Url,
 }
 
-impl Target {
+impl ServerUrl {
     fn parse(url: &str) -> Result<Self, ConnectError> {
         let url = Url::parse(url).map_err(|_| ConnectError::InvalidUrl("it does not parse"))?;
         if !matches!(url.scheme(), "ws" | "wss") {
@@ -299,7 +301,7 @@ impl Target {
         Ok(Self { url })
     }
 
-    /// The host, and the port unless it is the scheme's own.
+    /// Returns the host, and the port unless it is the default of the scheme.
     fn host(&self) -> &str {
         &self.url[Position::BeforeHost..Position::AfterPort]
     }

@@ -1,6 +1,6 @@
 use core::fmt;
 
-/// The payload of a Ping or a Pong: at most 125 bytes.
+/// The payload of a Ping or a Pong, at most 125 bytes; it dereferences to them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ControlPayload {
     bytes: [u8; 125],

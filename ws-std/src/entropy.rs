@@ -1,6 +1,6 @@
 use ws_proto::{Entropy, EntropyError};
 
-/// Masking keys and nonces from the operating system's generator (RFC 6455 section 10.3).
+/// A source of masking keys and nonces: the operating system's random number generator (RFC 6455 section 10.3).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OsEntropy;
 

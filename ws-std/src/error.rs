@@ -3,19 +3,21 @@ use std::io;
 
 use ws_proto::{Closed, ReceiveError, SendError};
 
-/// Why a call on a connection failed.
+/// The error of a call on a connection.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The transport failed.
+    /// The transport failed, or the peer took none of our bytes for the write timeout
+    /// ([`TimedOut`](io::ErrorKind::TimedOut)).
     Io(io::Error),
-    /// A timeout set by the caller has passed; nothing is lost and the call may be repeated.
+    /// The read timeout has passed, or a message could not be queued in time. No data is lost and the call may be
+    /// repeated.
     TimedOut,
-    /// The peer broke the protocol or went over a limit; it has been told and the connection has ended.
+    /// The peer broke the protocol or exceeded a limit. It has been sent a Close, and the connection has ended.
     Receive(ReceiveError),
-    /// A fault of this side has ended the connection, such as no storage for a message; the peer has been told.
+    /// A fault of this side has ended the connection, such as no storage for a message. The peer has been sent a Close.
     Fault(ReceiveError),
-    /// The message can't be sent; nothing has changed.
+    /// The message can't be sent. The connection is unchanged.
     Send(SendError),
     /// The connection ended without the closing handshake.
     Unclean(Closed),

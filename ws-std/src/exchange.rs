@@ -6,7 +6,7 @@ use std::{io, net::SocketAddr, sync::Arc, thread};
 use ws_proto::{
     Endpoint,
     handshake::{Fields, HandshakeError, WriteError},
-    server::{Accept, Handshake, Head as Parsed, OriginPolicy, PlainRequest, Request, Subprotocol},
+    server::{Accept, Handshake, Head, OriginPolicy, PlainRequest, Request, Subprotocol},
 };
 
 #[cfg(feature = "deflate")]
@@ -17,7 +17,7 @@ use crate::{
     answer::{Answer, Page, Refusal, Verdict, borrowed},
     clock::Clock,
     compression::Compression,
-    opening::{Head, farewell, write_within},
+    opening::{HeadBuffer, farewell, write_within},
     role::Server,
     shared::unwrap_last,
     transport::Transport,
@@ -26,19 +26,18 @@ use crate::{
 
 /// A request that has been read but not answered yet, with the transport that it came over.
 ///
-/// [`accept`](Self::accept) makes a connection of it, [`page`](Self::page) and [`refuse`](Self::refuse) answer and end
-/// the transport. An exchange that is dropped answers too: 404 to a request for a connection, 426 (ask for a
-/// connection) to any other, and 500 if the thread panics. A handler that returns early for another reason answers
-/// itself first.
+/// [`accept`](Self::accept) makes a connection of it. [`page`](Self::page) and [`refuse`](Self::refuse) answer and end
+/// the transport. Dropping an exchange answers too: 404 to a request for a connection, 426 (Upgrade Required) to any
+/// other request, and 500 if the thread panics. A handler that returns early for another reason should answer first.
 ///
-/// Each question about the request is looked up in its head again.
+/// Each method that returns a part of the request parses the head again.
 pub struct Exchange<T: Transport = Socket> {
-    /// `None` once answered. The server that watches over the exchange has a weak reference.
+    /// `None` after the answer. The server that watches over the exchange holds a weak reference.
     transport: Option<Arc<T>>,
     terms: Terms,
     clock: Clock,
     handshake: Handshake,
-    head: Head,
+    head: HeadBuffer,
     head_len: usize,
     peer: Option<SocketAddr>,
     watcher: Option<Box<dyn Watcher<T>>>,
@@ -53,58 +52,59 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    /// How long the peer may take to take an answer without a page.
+    /// Returns the time within which the peer has to take an answer that is not a page.
     pub(crate) fn answer_timeout(&self) -> Option<Duration> {
         [self.config.write_timeout, self.config.handshake_timeout].into_iter().flatten().min()
     }
 }
 
-/// The server that watches over an exchange.
+/// The interest of a server in one of its exchanges.
 pub(crate) trait Watcher<T: Transport>: Send {
-    /// The answer that accepts is about to be written: the client may take the connection for open from now on.
+    /// Notes that an accepting answer is about to be written, after which the client may regard the connection as open.
     fn accepting(&self);
 
-    /// Sees the connection before the application does.
+    /// Receives the new connection before the application does, and returns it.
     fn opened(&self, ws: WebSocket<Server, T>) -> WebSocket<Server, T>;
 }
 
 impl<T: Transport> Exchange<T> {
-    /// The exchange of a request that has been found valid.
+    /// Creates the exchange of a request that has been found valid. `head` is the buffer and the length of the head in
+    /// it.
     pub(crate) fn new(
         transport: Arc<T>,
         terms: Terms,
         clock: Clock,
         handshake: Handshake,
-        head: (Head, usize),
+        head: (HeadBuffer, usize),
     ) -> Self {
         let (head, head_len) = head;
         let transport = Some(transport);
         Self { transport, terms, clock, handshake, head, head_len, peer: None, watcher: None }
     }
 
-    /// Has `watcher` told what becomes of the exchange.
+    /// Sets the watcher, which is told when the connection is accepted and opened.
     pub(crate) fn watch(&mut self, peer: SocketAddr, watcher: Box<dyn Watcher<T>>) {
         self.peer = Some(peer);
         self.watcher = Some(watcher);
     }
 
-    /// The request: for a connection, or for something else.
-    pub(crate) fn request(&self) -> Option<Parsed<'_>> {
-        // The origin has been judged already.
+    /// Returns the parsed request: for a connection, or for a page.
+    pub(crate) fn request(&self) -> Option<Head<'_>> {
+        // The policy of the acceptor has already been applied to the origin.
         let parsed = self.handshake.request(self.head.received(), OriginPolicy::AllowAny).ok();
         debug_assert!(parsed.is_some(), "the head was valid when it was received");
         parsed
     }
 
-    /// Looks something up in the request, whichever kind it is.
+    /// Returns a part of the request, which `upgrade` or `plain` finds in a request of its kind.
     fn look_up<'h, X: Default>(
         &'h self,
         upgrade: impl FnOnce(Request<'h>) -> X,
         plain: impl FnOnce(PlainRequest<'h>) -> X,
     ) -> X {
         match self.request() {
-            Some(Parsed::Upgrade(request)) => upgrade(request),
-            Some(Parsed::Plain(request)) => plain(request),
+            Some(Head::Upgrade(request)) => upgrade(request),
+            Some(Head::Plain(request)) => plain(request),
             None => X::default(),
         }
     }
@@ -145,14 +145,14 @@ impl<T: Transport> Exchange<T> {
         self.look_up(|upgrade| upgrade.host(), |plain| plain.host())
     }
 
-    /// Returns the origin of the page that asks for a connection. `None`: no browser asks, or the request is for
-    /// something else.
+    /// Returns the origin of the page that asks for a connection. `None`: the client is not a browser, or the request
+    /// is not for a connection.
     #[must_use]
     pub fn origin(&self) -> Option<&str> {
         self.look_up(|upgrade| upgrade.origin(), |_| None)
     }
 
-    /// Returns the value of the first field called `name`, in whatever case.
+    /// Returns the value of the first field called `name`, which is compared without regard to case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         self.look_up(|upgrade| upgrade.header(name), |plain| plain.header(name))
@@ -165,12 +165,12 @@ impl<T: Transport> Exchange<T> {
         fields.into_iter().flatten()
     }
 
-    /// Returns the subprotocols that the client speaks, its favourite first.
+    /// Returns the subprotocols that the client offers, the preferred one first.
     pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
         self.look_up(|upgrade| Some(upgrade.subprotocols()), |_| None).into_iter().flatten()
     }
 
-    /// Returns the first of `ours` that the client speaks too, for [`Answer::subprotocol`].
+    /// Returns the first of `ours` that the client offers too, for [`Answer::subprotocol`].
     #[must_use]
     pub fn select<'s>(&self, ours: &[&'s str]) -> Option<Subprotocol<'s>> {
         self.look_up(|upgrade| upgrade.select(ours), |_| None)
@@ -185,7 +185,7 @@ impl<T: Transport> Exchange<T> {
         self.accept_with(Answer::accept())
     }
 
-    /// Answers a request for a connection as `answer` says.
+    /// Accepts or refuses a request for a connection, as `answer` says.
     ///
     /// # Errors
     ///
@@ -207,7 +207,7 @@ impl<T: Transport> Exchange<T> {
             Ok(endpoint) => endpoint,
             Err(error) => return Err(self.fail_to_answer(error)),
         };
-        // Taken first: after half an answer there is no other.
+        // Taken before the write: if it fails, dropping the exchange must not send a second answer.
         let transport = self.take_transport()?;
         if let Some(watcher) = &self.watcher {
             watcher.accepting();
@@ -216,18 +216,18 @@ impl<T: Transport> Exchange<T> {
         Ok(self.open(transport, endpoint, subprotocol.as_deref()))
     }
 
-    /// Writes the response that accepts to `response`.
+    /// Appends the accepting response to `response` and returns the endpoint of the connection.
     fn write_acceptance(
         &self,
         subprotocol: Option<&str>,
         headers: &[(String, String)],
         response: &mut Vec<u8>,
     ) -> Result<Endpoint<Server>, WriteError> {
-        let Some(Parsed::Upgrade(request)) = self.request() else {
+        let Some(Head::Upgrade(request)) = self.request() else {
             return Err(WriteError::InvalidHeader);
         };
         let chosen = match subprotocol {
-            // One that this client has not offered would make it fail.
+            // A client fails the connection if it has not offered the subprotocol (RFC 6455 section 4.1).
             Some(name) => Some(request.select(&[name]).ok_or(WriteError::InvalidHeader)?),
             None => None,
         };
@@ -238,7 +238,7 @@ impl<T: Transport> Exchange<T> {
         request.upgrade().accept_to(&accept, &self.terms.config, self.clock.now(), response)
     }
 
-    /// Makes the connection whose handshake is complete.
+    /// Creates the connection after the answer has been written.
     fn open(
         mut self,
         transport: Arc<T>,
@@ -259,12 +259,12 @@ impl<T: Transport> Exchange<T> {
         }
     }
 
-    /// Answers with a page, whatever was asked for, and ends the transport. HEAD gets the fields alone.
+    /// Answers a request of any kind with a page, and ends the transport. The answer to HEAD has no body.
     ///
     /// # Errors
     ///
     /// [`AcceptError::Answer`] if the page has a field that cannot be sent: 500 has been sent instead.
-    /// [`AcceptError::Io`].
+    /// [`AcceptError::Io`] if the transport fails or the peer does not take the page within [`Config::write_timeout`].
     pub fn page(mut self, page: &Page) -> Result<(), AcceptError> {
         let mut response = match page.head() {
             Ok(head) => head,
@@ -280,7 +280,8 @@ impl<T: Transport> Exchange<T> {
     ///
     /// # Errors
     ///
-    /// [`AcceptError::Answer`] if that is no status of a refusal: 500 has been sent instead. [`AcceptError::Io`].
+    /// [`AcceptError::Answer`] for any other status: 500 has been sent instead. [`AcceptError::Io`] if the transport
+    /// fails or the peer does not take the answer in time.
     pub fn refuse(mut self, status: u16) -> Result<(), AcceptError> {
         self.refuse_with(&Refusal::new(status), &[])
     }
@@ -293,18 +294,18 @@ impl<T: Transport> Exchange<T> {
         }
     }
 
-    /// Answers that the request is at fault.
+    /// Sends the answer to a request that is at fault, and returns the error for the application.
     fn fail(&mut self, error: HandshakeError) -> AcceptError {
         let mut response = Vec::new();
         error.write_response_to(self.head.received(), &mut response);
-        // A peer that is gone needs no answer.
+        // An error means that the peer has gone; the application gets the other error.
         let _ = self.write_last(&response, self.terms.answer_timeout());
         AcceptError::Handshake(error)
     }
 
-    /// Answers that the application's answer is at fault.
+    /// Answers 500 in place of an answer that cannot be sent, and returns the error for the application.
     fn fail_to_answer(&mut self, error: WriteError) -> AcceptError {
-        // The application learns of its own fault, whether or not the peer does.
+        // The application learns of its own fault even if the peer has gone.
         let _ = self.refuse_with(&Refusal::new(500), &[]);
         AcceptError::Answer(error)
     }
@@ -323,7 +324,8 @@ impl<T: Transport> Exchange<T> {
 }
 
 impl Exchange {
-    /// Returns the address of the peer: a proxy's, if there is one. `None`: the socket has no such address, or is gone.
+    /// Returns the address of the peer, or of the last proxy before the server. `None`: the socket has no IP address,
+    /// or has been closed.
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.peer.or_else(|| self.transport.as_ref()?.as_socket2().peer_addr().ok()?.as_socket())
@@ -335,7 +337,7 @@ impl<T: Transport> Drop for Exchange<T> {
         if self.transport.is_none() {
             return;
         }
-        // A peer that is gone needs no answer.
+        // An error means that the peer has gone, and then no answer is needed.
         if thread::panicking() {
             let _ = self.refuse_with(&Refusal::new(500), &[]);
         } else if self.is_upgrade() {

@@ -1,4 +1,4 @@
-//! The reading side of a connection: one loop that obeys the one law, whoever holds the link.
+//! The reading side of a connection: one loop reads, writes what the protocol owes and runs timers, over any [`Link`].
 
 use core::time::Duration;
 use std::{io, time::Instant};
@@ -14,29 +14,29 @@ use crate::{
     transport::Transport,
 };
 
-/// What has been read of a connection, and when.
+/// The input of a connection, and the state of the calls that read it.
 pub(crate) struct Incoming {
     pub(crate) buffer: MessageBuffer<Vec<u8>>,
     compression: Compression,
-    /// The time of the last read: all that it held arrived then.
+    /// Time of the last read, at which all input in the buffer is taken to have arrived.
     now: ws_proto::Instant,
-    /// How long a call may wait for the peer.
+    /// The longest wait of one call for the peer.
     pub(crate) timeout: Option<Duration>,
-    /// When the wait of the call at hand is over, once it waits.
+    /// Deadline of the current call, from its first wait on.
     deadline: Option<Instant>,
-    /// Whether the call before looked for parts rather than whole messages.
+    /// The last call looked for parts rather than whole messages.
     in_parts: bool,
-    /// Whether the transport has been looked at since a timeout of the endpoint passed.
+    /// A timer of the endpoint is overdue, and the transport has been read since.
     looked: bool,
-    /// Whether the application knows that the connection has ended.
+    /// The application has been told that the connection has ended.
     told: bool,
 }
 
-/// The least that a read may wait: what has arrived already is seen however late it is.
-const LOOK: Duration = Duration::from_millis(1);
+/// The shortest wait of a read, so that bytes that have already arrived are noticed before a timeout.
+const SHORTEST_READ: Duration = Duration::from_millis(1);
 
 impl Incoming {
-    /// `buffer` may hold bytes that came behind the opening handshake.
+    /// Creates the reading side. `buffer` may hold bytes that came after the opening handshake.
     pub(crate) const fn new(
         buffer: MessageBuffer<Vec<u8>>,
         compression: Compression,
@@ -54,7 +54,7 @@ impl Incoming {
         }
     }
 
-    /// Reads until there is a message, which the buffer lends, or a control frame; `None` is the end.
+    /// Reads until the buffer has a message to lend, or a control frame has come. `None` is the end of the connection.
     fn next<L: Link>(&mut self, link: &mut L) -> Result<Option<Event<()>>> {
         self.in_parts = false;
         self.until(link, |this, core| {
@@ -63,13 +63,14 @@ impl Incoming {
         })
     }
 
-    /// Reads until there is part of a message, which the buffer lends, or a control frame; `None` is the end.
+    /// Reads until the buffer has part of a message to lend, or a control frame has come. `None` is the end of the
+    /// connection.
     fn next_part<L: Link>(&mut self, link: &mut L) -> Result<Option<Event<()>>> {
         self.in_parts = true;
         self.until(link, |this, core| this.buffer.next_part(&mut core.endpoint, this.now))
     }
 
-    /// Reads the next message; `None` is the end.
+    /// Reads the next message. `None` is the end of the connection.
     pub(crate) fn read<L: Link>(&mut self, link: &mut L) -> Result<Option<Message<'_>>> {
         self.deadline = None;
         loop {
@@ -81,7 +82,7 @@ impl Incoming {
         }
     }
 
-    /// Reads the next message or control frame; `None` is the end.
+    /// Reads the next message or control frame. `None` is the end of the connection.
     pub(crate) fn read_event<L: Link>(&mut self, link: &mut L) -> Result<Option<Event<Message<'_>>>> {
         self.deadline = None;
         Ok(match self.next(link)? {
@@ -91,7 +92,7 @@ impl Incoming {
         })
     }
 
-    /// Reads the next part of a message; `None` is the end.
+    /// Reads the next part of a message. `None` is the end of the connection.
     pub(crate) fn read_part<L: Link>(&mut self, link: &mut L) -> Result<Option<Data<'_>>> {
         self.deadline = None;
         loop {
@@ -103,7 +104,7 @@ impl Incoming {
         }
     }
 
-    /// Reads until `look` finds something in what has been read.
+    /// Reads until `look` finds an event in the buffer. `None` is the end of the connection.
     fn until<L: Link>(
         &mut self,
         link: &mut L,
@@ -113,7 +114,7 @@ impl Incoming {
             self.compression.lend(&mut self.buffer);
             let mut core = link.core();
             let found = look(self, &mut core);
-            // A message leaves nothing to be said.
+            // The protocol owes no frame for a message.
             if !matches!(found, Ok(Some(Event::Data(())))) {
                 core.drain();
             }
@@ -126,8 +127,8 @@ impl Incoming {
                     return Err(error.into());
                 }
             }
-            // What has been read already takes no time.
-            let limit = |timeout: Duration| Instant::now().checked_add(timeout.max(LOOK));
+            // The timeout begins here, after the buffer has been searched.
+            let limit = |timeout: Duration| Instant::now().checked_add(timeout.max(SHORTEST_READ));
             self.deadline = self.deadline.or_else(|| self.timeout.and_then(limit));
             if let Some(closed) = self.wait(link, self.deadline)? {
                 return if closed.clean { Ok(None) } else { Err(Error::Unclean(closed)) };
@@ -135,9 +136,13 @@ impl Incoming {
         }
     }
 
-    /// Writes what waits, then reads once; how the connection has ended, if it has.
+    /// Writes output, then reads once. Returns how the connection has ended, if it has.
     ///
-    /// The end is told once as soon as it is certain. Later calls drain the transport, and tell it again after that.
+    /// The end is returned once as soon as it is certain. Later calls first drain the transport, then return it again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`] at `limit`, and [`Error::Io`] if the transport fails or the write deadline has passed.
     fn wait<L: Link>(&mut self, link: &mut L, limit: Option<Instant>) -> Result<Option<Closed>> {
         let pause = self.flush(link)?;
         if let Some(closed) = self.ended(link, pause) {
@@ -157,7 +162,7 @@ impl Incoming {
         self.compression.take_back(&mut self.buffer);
         let room = self.buffer.unfilled(&core.endpoint);
         drop(core);
-        let timeout = timeout.map(|timeout| timeout.max(now + LOOK));
+        let timeout = timeout.map(|timeout| timeout.max(now + SHORTEST_READ));
         let retry = pause.and_then(|pause| now.checked_add(pause));
         let look_again = if link.is_shared() { link.shared().look_again(now) } else { None };
         let deadline = [timeout, limit, retry, look_again].into_iter().flatten().min();
@@ -169,12 +174,12 @@ impl Incoming {
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 link.core().handle_timeout(self.now);
                 if timeout.is_some_and(|timeout| timeout <= Instant::now()) {
-                    // Whatever is due, the connection has been idle.
+                    // No input came before the endpoint's timeout: the connection is idle and needs no memory.
                     link.core().release();
                     self.buffer.release();
                 }
                 if limit.is_some_and(|limit| limit <= Instant::now()) {
-                    // A Ping that has become due goes out all the same.
+                    // The timeout may have made a Ping due, which is written before the call returns.
                     self.flush(link)?;
                     return Err(Error::TimedOut);
                 }
@@ -184,13 +189,13 @@ impl Incoming {
         Ok(None)
     }
 
-    /// How the connection has ended, if that is to be told now.
+    /// Returns how the connection has ended, if the application is to be told now.
     fn ended<L: Link>(&mut self, link: &mut L, pause: Option<Duration>) -> Option<Closed> {
         let core = link.core();
         let (closed, certain) = (core.closed(), core.ended());
         drop(core);
         if closed.is_some() && pause.is_some() {
-            // No input is left, so that the last words may take their time.
+            // No input is left to read, so the last output is written with the whole write timeout.
             let _ = flush(link);
         }
         let told = closed.or_else(|| certain.filter(|_| !self.told))?;
@@ -199,17 +204,21 @@ impl Incoming {
         Some(told)
     }
 
-    /// Writes what waits; how long to read before the next try, if some of it has to wait longer.
+    /// Writes output. If some of it has to wait, returns how long to read before the next attempt.
     fn flush<L: Link>(&self, link: &mut L) -> Result<Option<Duration>> {
         match flush_before_read(link) {
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut => Err(Error::Io(error)),
-            // What the peer sent before it went away can still be read; the read tells when there is no more.
+            // Input that the peer sent before it went away can still be read; after that the read fails.
             Err(_) => Ok(None),
             Ok(pause) => Ok(pause),
         }
     }
 
-    /// The transport has failed. After a complete closing handshake that is a clean end.
+    /// Ends the connection after `error` of the transport: a clean end if the closing handshake was complete.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] with `error` if the end is not clean.
     fn transport_failed<L: Link>(&mut self, link: &mut L, error: io::Error) -> Result<Closed> {
         let mut core = link.core();
         core.endpoint.receive_eof();
@@ -224,25 +233,27 @@ impl Incoming {
         }
     }
 
-    /// The connection has failed: the peer is told at once, and the application. Later calls let the connection end in its
-    /// own time, within the endpoint's timeouts.
+    /// Handles an error of the endpoint. The first call writes the Close that tells the peer, and returns at once.
+    /// Later calls wait for the end of the connection, within the endpoint's timeouts.
     fn failed<L: Link>(&mut self, link: &mut L) {
         if !self.told {
             self.told = true;
-            // Output that takes longer goes out later, or when the connection is dropped.
+            // Output that the transport does not take now is written by a later call, or when the connection is
+            // dropped.
             let _ = self.flush(link);
             link.shared().notify();
             return;
         }
         while let Ok(None) = self.wait(link, None) {
             let mut core = link.core();
-            // The error is known; what matters is that the input is taken.
+            // The endpoint returns the same error again, and discards the input.
             let _ = self.buffer.next_part(&mut core.endpoint, self.now);
             core.drain();
         }
     }
 
-    /// Sends a Close, unless there was one, and waits for the end. Messages that still come are dropped.
+    /// Sends a Close, unless the connection is closing already, and waits for the end. Messages that still come are
+    /// dropped.
     pub(crate) fn close<L: Link>(&mut self, link: &mut L, code: CloseCode, reason: &str) -> Result<Closed> {
         queue_close(link, code, reason)?;
         if let (true, Some(closed)) = (self.told, link.core().endpoint.closed()) {

@@ -14,8 +14,8 @@
 //! # std::io::Result::Ok(())
 //! ```
 //!
-//! [`Server`] has limits, survives the lack of files and threads, and [stops](Handle::stop) in good order. A program with a loop of
-//! its own accepts single connections with [`accept`] or an [`Acceptor`].
+//! [`Server`] has limits, survives the lack of files and threads, and [stops](Handle::stop) in good order. A program
+//! with a loop of its own accepts single connections with [`accept`] or an [`Acceptor`].
 //!
 //! A client:
 //!
@@ -30,8 +30,9 @@
 //! # Ok(()) }
 //! ```
 //!
-//! - A program that keeps [reading](WebSocket::read) need not think of anything else: pings are answered, silent peers are probed and given up, the
-//!   closing handshake is completed and the transport ended in the order that loses nothing.
+//! - A program that keeps [reading](WebSocket::read) need not think of anything else: pings are answered, silent peers
+//!   are probed and given up, the closing handshake is completed and the transport ended in the order that loses
+//!   nothing.
 //! - Replies to messages are written together, right before `read` waits for the peer.
 //! - [`WebSocket::split`] gives two halves for two threads; neither waits for the other, and the writing half can be
 //!   cloned.
@@ -39,8 +40,8 @@
 //! - A message to many is [encoded once](Prepared).
 //! - Messages can be [compressed](Acceptor::deflate), with memory as the server decides.
 //! - Timeouts lose nothing: a call that returns [`Error::TimedOut`] may be repeated.
-//! - A connection has no buffers before its first byte, and gives big ones back. What waits to be written is in buffers that
-//!   connections lend each other; the process keeps at most 32 of them, of up to 160 KiB.
+//! - A connection has no buffers before its first byte, and gives big ones back. What waits to be written is in buffers
+//!   that connections lend each other; the process keeps at most 32 of them, of up to 160 KiB.
 //! - Anything that reads and writes can carry a connection: [`Transport`], [`Blocking`].
 //!
 //! # The guide
@@ -51,8 +52,8 @@
 //! - [Shutdown](guide::shutdown): the ends of connections and of servers.
 //! - [Limits](guide::limits): defaults, and the answer to a peer that goes beyond them.
 //!
-//! Limits and timeouts, their defaults and the reasons for them are in [`Config`]. [`Server`], [`Acceptor`] and [`Connector`] take
-//! everything that can be chosen for a connection.
+//! Limits and timeouts, their defaults and the reasons for them are in [`Config`]. [`Server`], [`Acceptor`] and
+//! [`Connector`] take everything that can be chosen for a connection.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod accept;

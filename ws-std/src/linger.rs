@@ -16,8 +16,8 @@ use crate::{
 /// Completes the end of the connection, which the application learned as soon as it was certain.
 ///
 /// A server ends its direction of the transport after its Close, then discards the peer's remaining input, within the
-/// endpoint's bounds: a socket that is closed with unread input is reset, and then the peer may lose our Close. A client writes
-/// its last frames and does not wait: it has received the peer's Close, so no frame can be lost any more.
+/// endpoint's bounds: a socket that is closed with unread input is reset, and then the peer may lose our Close. A
+/// client writes its last frames and does not wait: it has received the peer's Close, so no frame can be lost any more.
 impl<R: Role, T: Transport> Drop for Shared<R, T> {
     fn drop(&mut self) {
         if self.has_transport() && !std::thread::panicking() {

@@ -9,13 +9,13 @@ use crate::{
     shared::Link,
 };
 
-/// A part is sent when this much has come together.
+/// Length of a part in bytes.
 const PART_LEN: usize = 16 * 1024;
 
-/// Writes one message in parts of 16 KiB, for messages too big to be held or not known yet as a whole.
+/// A writer of one message in parts of 16 KiB, for a message that does not fit in memory or is not complete yet.
 ///
-/// Text may be written in any pieces. The message ends with [`finish`](Self::finish); one that is dropped
-/// before stays unfinished, and no other message can be sent on the connection: close it then.
+/// Text may be written in any pieces. [`finish`](Self::finish) ends the message. If the writer is dropped before, the
+/// message stays unfinished and no other message can be sent: close the connection then.
 pub struct MessageWriter<'a> {
     parts: &'a mut dyn Parts,
     kind: MessageKind,
@@ -23,7 +23,7 @@ pub struct MessageWriter<'a> {
     part: Vec<u8>,
 }
 
-/// Where parts go, whoever holds the link.
+/// A destination of parts: any [`Link`].
 pub(crate) trait Parts {
     fn queue_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()>;
     fn flush(&mut self) -> Result<()>;
@@ -44,12 +44,12 @@ impl<'a> MessageWriter<'a> {
         Self { parts, kind, begun: false, part: Vec::new() }
     }
 
-    /// Sends what is left as the last part, and writes all that is queued.
+    /// Sends the rest as the last part, and writes all queued output.
     ///
     /// # Errors
     ///
     /// As [`WebSocket::send`](crate::WebSocket::send), and
-    /// [`SendError::InvalidUtf8`](ws_proto::SendError::InvalidUtf8) if a text ends inside a code point.
+    /// [`SendError::InvalidUtf8`](ws_proto::SendError::InvalidUtf8) if a text is not UTF-8 or ends inside a code point.
     pub fn finish(mut self) -> Result<()> {
         self.send_part(true)?;
         self.parts.flush()
@@ -63,7 +63,7 @@ impl<'a> MessageWriter<'a> {
             (true, true) => Part::Last,
         };
         let queued = self.parts.queue_part(self.kind, part, &self.part);
-        // A part that is queued is sent, even if its writing has failed: what is repeated goes on behind it.
+        // After an `Io` error the part is queued, so a repeated call must not queue it again.
         if matches!(queued, Ok(()) | Err(Error::Io(_))) {
             self.begun = true;
             self.part.clear();
@@ -73,7 +73,8 @@ impl<'a> MessageWriter<'a> {
 }
 
 impl Write for MessageWriter<'_> {
-    /// Takes some of `bytes`. On an error it has taken none of them: if that was a timeout, the call may be repeated.
+    /// Takes some of `bytes` and returns how many. On an error it has taken none of them; after a timeout the call may
+    /// be repeated.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.part.len() >= PART_LEN {
             self.send_part(false).map_err(io::Error::from)?;
@@ -83,7 +84,7 @@ impl Write for MessageWriter<'_> {
         Ok(taken.len())
     }
 
-    /// Sends what has been written so far as a part, and writes all that is queued.
+    /// Sends the bytes written so far as a part, and writes all queued output.
     fn flush(&mut self) -> io::Result<()> {
         if !self.part.is_empty() {
             self.send_part(false).map_err(io::Error::from)?;

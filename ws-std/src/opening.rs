@@ -1,4 +1,4 @@
-//! What both sides of the opening handshake do with a transport.
+//! Reading and writing of heads, for both sides of the opening handshake (RFC 6455 section 4).
 
 use core::time::Duration;
 use std::{io, net::Shutdown, time::Instant};
@@ -10,25 +10,25 @@ use crate::{
     transport::{Transport, write_some},
 };
 
-/// What has been received of a head, and of what follows it.
+/// A buffer with the received part of a head, and with bytes that follow the head.
 #[derive(Default)]
-pub(crate) struct Head {
+pub(crate) struct HeadBuffer {
     bytes: Vec<u8>,
     filled: usize,
 }
 
-/// Why no head came.
+/// The reason why no head was received.
 pub(crate) enum HeadError {
     /// The transport ended, with this error, before the first byte.
-    Nothing(io::Error),
+    BeforeFirstByte(io::Error),
     Io(io::Error),
     Handshake(HandshakeError),
 }
 
-// A browser's request with cookies fits; more is doubled.
+/// Bytes of the first buffer: a browser's request with cookies fits. A longer head doubles it.
 const FIRST_READ: usize = 4 * 1024;
 
-/// The half of a handshake that waits for the peer's head.
+/// A handshake that waits for the peer's head: a server's for the request, a client's for the response.
 pub(crate) trait Awaiting {
     fn poll_head(&mut self, now: ws_proto::Instant, received: &[u8]) -> Result<Option<usize>, HandshakeError>;
     fn poll_timeout(&self) -> Option<ws_proto::Instant>;
@@ -60,14 +60,14 @@ macro_rules! awaiting {
 awaiting!(ws_proto::server::Handshake);
 awaiting!(ws_proto::client::Handshake<'_>);
 
-impl Head {
-    /// Creates an empty head.
+impl HeadBuffer {
+    /// Creates an empty buffer.
     pub(crate) fn new() -> Self {
         Self { bytes: vec![0; FIRST_READ], filled: 0 }
     }
 
-    /// Reads until the head is complete; returns how long it is. After a failure, [`received`](Self::received) has what came
-    /// until then.
+    /// Reads until the head is complete and returns its length in bytes. After a failure, [`received`](Self::received)
+    /// returns the bytes that came before it.
     pub(crate) fn read(
         &mut self,
         transport: &impl Transport,
@@ -86,7 +86,7 @@ impl Head {
             let room = self.bytes.get_mut(self.filled..).unwrap_or_default();
             match transport.read(room, deadline) {
                 Ok(0) if self.filled == 0 => {
-                    return Err(HeadError::Nothing(io::ErrorKind::UnexpectedEof.into()));
+                    return Err(HeadError::BeforeFirstByte(io::ErrorKind::UnexpectedEof.into()));
                 }
                 Ok(0) => return Err(HeadError::Io(io::ErrorKind::UnexpectedEof.into())),
                 Ok(len) => self.filled += len,
@@ -94,24 +94,25 @@ impl Head {
                     handshake.handle_timeout(clock.now()).map_err(HeadError::Handshake)?;
                 }
                 Err(error) if self.filled == 0 && is_gone(&error) => {
-                    return Err(HeadError::Nothing(error));
+                    return Err(HeadError::BeforeFirstByte(error));
                 }
                 Err(error) => return Err(HeadError::Io(error)),
             }
         }
     }
 
+    /// Returns all bytes that have been received.
     pub(crate) fn received(&self) -> &[u8] {
         self.bytes.get(..self.filled).unwrap_or_default()
     }
 
-    /// The buffer, which serves on for the connection: what is behind the head are its first bytes.
+    /// Turns the storage into the input buffer of the connection, whose first bytes are those after the head.
     pub(crate) fn into_buffer(self, head_len: usize) -> ws_proto::MessageBuffer<Vec<u8>> {
         ws_proto::MessageBuffer::with_received(self.bytes, head_len..self.filled)
     }
 }
 
-/// Whether the peer has ended the transport, in good order or not.
+/// Returns whether an error means that the peer has ended or reset the transport.
 pub(crate) fn is_gone(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -119,12 +120,12 @@ pub(crate) fn is_gone(error: &io::Error) -> bool {
     )
 }
 
-/// When a handshake that still awaits a head has to be over.
+/// Returns the deadline of a handshake that still waits for a head.
 pub(crate) fn system_deadline(handshake: &impl Awaiting, clock: Clock) -> Option<Instant> {
     handshake.poll_timeout().and_then(|at| clock.to_system(at))
 }
 
-/// Writes all of `bytes` before `deadline`, however steadily the peer takes some.
+/// Writes all of `bytes`, or fails at `deadline` even if the peer has taken some of them.
 pub(crate) fn write_by(transport: &impl Transport, bytes: &[u8], deadline: Option<Instant>) -> io::Result<()> {
     let mut rest = bytes;
     while !rest.is_empty() {
@@ -134,13 +135,14 @@ pub(crate) fn write_by(transport: &impl Transport, bytes: &[u8], deadline: Optio
     Ok(())
 }
 
-/// Writes all of `bytes`, within `timeout`.
+/// Writes all of `bytes`, or fails after `timeout`.
 pub(crate) fn write_within(transport: &impl Transport, bytes: &[u8], timeout: Option<Duration>) -> io::Result<()> {
     write_by(transport, bytes, timeout.and_then(|timeout| Instant::now().checked_add(timeout)))
 }
 
-/// Ends a transport that no connection came of, so that the peer gets to read our last words: closing with
-/// input unread would reset the connection and take them back.
+/// Ends a transport that did not become a connection, so that the peer can read our response. A socket that is closed
+/// with unread input is reset, and the response may be lost; so up to 64 KiB of input are discarded first, for at most
+/// 1 s.
 pub(crate) fn farewell(transport: &impl Transport) {
     const DRAIN_LEN: usize = 64 * 1024;
     let deadline = Instant::now().checked_add(Duration::from_secs(1));

@@ -6,8 +6,9 @@
 //!   [`WriteDeadline`](ws_proto::connection::WriteDeadline) of the connection has passed.
 //! - The reading half ([`flush_before_read`]) writes for a few milliseconds, then reads, and tries again later.
 //!
-//! Each write is first tried without waiting and without reading the clock: most often the transport takes all of it. Otherwise
-//! the time and the length of every piece are recorded, so that a slow peer can be told from one that takes no bytes.
+//! Each write is first tried without waiting and without reading the clock: most often the transport takes all of it.
+//! Otherwise the time and the length of every piece are recorded, so that a slow peer can be told from one that takes
+//! no bytes.
 
 use core::time::Duration;
 use std::{io, net::Shutdown, time::Instant};
@@ -26,8 +27,8 @@ use crate::{
 const SHARED_PAYLOAD: usize = 16 * 1024;
 /// The longest time that the reading half spends writing before it reads again.
 const READER_WRITE_TIME: Duration = Duration::from_millis(5);
-/// The longest wait for room before a write is tried again. Linux reports room only when a third of the socket's buffer is
-/// free. A slow peer may take longer for that than the write timeout; an attempt uses less room.
+/// The longest wait for room before a write is tried again. Linux reports room only when a third of the socket's buffer
+/// is free. A slow peer may take longer for that than the write timeout; an attempt uses less room.
 const WRITE_RETRY: Duration = Duration::from_secs(1);
 /// The longest time that the reading half reads before it tries to write again.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
@@ -37,8 +38,8 @@ pub(crate) fn flush(link: &mut impl Link) -> Result<()> {
     flush_as(Writing::Writer, link, None)
 }
 
-/// Writes output for the half that is about to read. If some output has to wait, returns how long to read before the next
-/// attempt.
+/// Writes output for the half that is about to read. If some output has to wait, returns how long to read before the
+/// next attempt.
 ///
 /// # Errors
 ///
@@ -260,8 +261,8 @@ fn write_out<L: Link>(link: &mut L, mut output: Vec<u8>, frame: [&[u8]; 2], limi
     result
 }
 
-/// Continues after `begun`, the first attempt to write `slices`. Returns how many bytes have been written in all, and the
-/// error that stopped it before the end.
+/// Continues after `begun`, the first attempt to write `slices`. Returns how many bytes have been written in all, and
+/// the error that stopped it before the end.
 #[cold]
 fn write_rest<L: Link>(
     link: &mut L,
@@ -292,7 +293,8 @@ fn write_rest<L: Link>(
         }
         let overdue = core.deadline.is_overdue(now) || gave_up;
         if overdue || limit.is_some_and(|limit| limit <= Instant::now()) {
-            // The caller of a writing half may try again with the whole timeout. The reading half resets the deadline itself.
+            // The caller of a writing half may try again with the whole timeout. The reading half resets the deadline
+            // itself.
             if overdue && limit.is_none() {
                 core.deadline.reset();
             }

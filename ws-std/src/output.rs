@@ -16,8 +16,8 @@ use crate::{
     role::Role,
 };
 
-/// The size in bytes from which output is written before more is queued. Beyond it only the frames of a closing connection
-/// are added.
+/// The size in bytes from which output is written before more is queued. Beyond it only the frames of a closing
+/// connection are added.
 pub(crate) const OUTPUT_MARK: usize = 64 * 1024;
 
 /// The endpoint and the output that waits: the part of a connection that is under its lock.
@@ -98,8 +98,8 @@ impl<R: Role> Core<R> {
 
     /// Queues a whole message.
     ///
-    /// It does not [drain](Self::drain) first: frames that the protocol owes were queued after the event that caused them, or
-    /// are queued before the next write.
+    /// It does not [drain](Self::drain) first: frames that the protocol owes were queued after the event that caused
+    /// them, or are queued before the next write.
     #[inline(always)]
     pub(crate) fn append(&mut self, message: Message<'_>) -> core::result::Result<(), SendError> {
         // Without a closure, which would pass the message through memory.
@@ -112,8 +112,8 @@ impl<R: Role> Core<R> {
     ///
     /// # Errors
     ///
-    /// [`SendError::Closing`] if the connection is closing already; [`SendError::InvalidCloseCode`] and its like for a Close
-    /// that cannot be sent.
+    /// [`SendError::Closing`] if the connection is closing already; [`SendError::InvalidCloseCode`] and its like for a
+    /// Close that cannot be sent.
     pub(crate) fn close(
         &mut self,
         now: Instant,
@@ -162,10 +162,10 @@ impl<R: Role> Core<R> {
 
     /// Queues the frames that the protocol owes. Call it after every event.
     ///
-    /// While more than [`OUTPUT_MARK`] waits, the frames of an open connection stay in the endpoint, which keeps the answer to
-    /// the latest Ping only (§5.5.3): another thread is stuck in a write, and a peer that sends Pings and takes no Pongs must
-    /// not make the output grow. The frames of a closing connection are queued always: there are few of them, and a Close that
-    /// stays in the endpoint would be lost at the end of the connection.
+    /// While more than [`OUTPUT_MARK`] waits, the frames of an open connection stay in the endpoint, which keeps the
+    /// answer to the latest Ping only (§5.5.3): another thread is stuck in a write, and a peer that sends Pings and
+    /// takes no Pongs must not make the output grow. The frames of a closing connection are queued always: there are
+    /// few of them, and a Close that stays in the endpoint would be lost at the end of the connection.
     #[inline]
     pub(crate) fn drain(&mut self) {
         while self.output.len() < OUTPUT_MARK || self.endpoint.state() != State::Open {
@@ -195,8 +195,8 @@ impl<R: Role> Core<R> {
 
     /// Runs the endpoint's timers.
     ///
-    /// The wait for the answer to a Ping or a Close begins when that frame has left. Until then only the write deadline limits
-    /// the peer, so the endpoint is told of a write.
+    /// The wait for the answer to a Ping or a Close begins when that frame has left. Until then only the write deadline
+    /// limits the peer, so the endpoint is told of a write.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         if self.awaited > 0 && self.deadline.poll_timeout().is_some_and(|deadline| deadline > now) {
             self.endpoint.written(now);
@@ -204,8 +204,8 @@ impl<R: Role> Core<R> {
         self.endpoint.handle_timeout(now);
     }
 
-    /// Returns the end of the connection as soon as it is certain and this thread has no output left to write: all has been
-    /// written, another thread is writing it, or the transport has failed.
+    /// Returns the end of the connection as soon as it is certain and this thread has no output left to write: all has
+    /// been written, another thread is writing it, or the transport has failed.
     pub(crate) fn ended(&self) -> Option<Closed> {
         let written = self.output.is_empty() || self.writing != Writing::Neither || !self.can_write();
         self.endpoint.closed().filter(|_| written)
@@ -250,8 +250,8 @@ impl<R: Role> Core<R> {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the transport has failed, or [`SendError::Closing`] if closing had begun: then the application can send
-    /// no more anyway.
+    /// [`Error::Io`] if the transport has failed, or [`SendError::Closing`] if closing had begun: then the application
+    /// can send no more anyway.
     pub(crate) fn check(&self) -> Result<()> {
         match self.broken {
             None => Ok(()),
@@ -278,8 +278,8 @@ impl<R: Role> Core<R> {
         core::mem::take(&mut self.output)
     }
 
-    /// Records that the transport has taken all bytes in flight in one call. `now` reads the clock, and is called only if the
-    /// time matters.
+    /// Records that the transport has taken all bytes in flight in one call. `now` reads the clock, and is called only
+    /// if the time matters.
     pub(crate) fn written_at_once(&mut self, now: impl FnOnce() -> Instant) {
         if self.awaited > 0 {
             self.awaited = self.awaited.saturating_sub(self.in_flight);
@@ -305,8 +305,8 @@ impl<R: Role> Core<R> {
         self.in_flight + self.output.len()
     }
 
-    /// Ends the writing that began with [`take_output`](Self::take_output): puts `unwritten` before the output that was queued
-    /// since, or drops all output if `result` says that the transport has failed.
+    /// Ends the writing that began with [`take_output`](Self::take_output): puts `unwritten` before the output that was
+    /// queued since, or drops all output if `result` says that the transport has failed.
     pub(crate) fn put_back(&mut self, mut unwritten: Vec<u8>, result: &io::Result<()>) {
         self.writing = Writing::Neither;
         self.in_flight = 0;

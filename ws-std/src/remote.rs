@@ -1,4 +1,4 @@
-//! Closing a connection from outside of the threads that use it.
+//! Closing a connection from a thread that does not use it.
 
 use core::fmt;
 use std::{
@@ -16,11 +16,11 @@ use crate::{
     transport::{Transport, abort},
 };
 
-/// A way to close a connection that another thread owns. It does not keep the connection.
+/// A weak reference to a connection that another thread owns, to close it.
 #[derive(Clone)]
 pub(crate) struct Remote(Weak<dyn Remotely>);
 
-/// A connection whose role and transport no longer matter.
+/// A connection of any role over any transport.
 trait Remotely: Send + Sync {
     fn close(self: Arc<Self>, code: CloseCode, reason: &str);
     fn abort(&self);
@@ -32,15 +32,15 @@ impl Remote {
         Self(shared)
     }
 
-    /// Begins the closing handshake and returns: the Close is queued, and written as far as that takes no waiting.
-    /// The thread that reads completes the handshake, within the connection's own timeouts.
+    /// Queues a Close, writes it as far as the transport takes it without waiting, and returns. The thread that reads
+    /// completes the closing handshake, within the connection's own timeouts.
     pub(crate) fn close(&self, code: CloseCode, reason: &str) {
         if let Some(connection) = self.0.upgrade() {
             connection.close(code, reason);
         }
     }
 
-    /// Ends the transport at once, which wakes every thread that waits for it.
+    /// Ends the transport at once, which wakes every thread that reads or writes it.
     pub(crate) fn abort(&self) {
         if let Some(connection) = self.0.upgrade() {
             connection.abort();
@@ -51,7 +51,7 @@ impl Remote {
 impl<R: Role, T: Transport> Remotely for Shared<R, T> {
     fn close(self: Arc<Self>, code: CloseCode, reason: &str) {
         let mut link = self;
-        // A connection that is closing, broken or slow is left to the thread that reads.
+        // The thread that reads handles a connection that is closing, broken or slow.
         let _ = queue_close(&mut link, code, reason);
         let _ = flush_as(Writing::Reader, &mut link, Some(Instant::now()));
     }

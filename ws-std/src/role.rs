@@ -1,16 +1,16 @@
-//! The two sides of a connection, as types.
+//! The two sides of a connection as types.
 
 pub use ws_proto::Server;
 use ws_proto::{Endpoint, Message, SendError, frame::Frame};
 
 use crate::OsEntropy;
 
-/// The side that opened the connection.
+/// The side that opens the connection. Its masking keys come from the operating system.
 pub type Client = ws_proto::Client<OsEntropy>;
 
-/// A role as this crate drives it.
+/// A role that this crate drives: [`Client`] or [`Server`].
 pub trait Role: ws_proto::role::Role + Send + Sized {
-    /// Frames a message where it lies, if this side needs not mask it.
+    /// Frames a message in the caller's memory. `None`: this side masks, so it has to copy the payload.
     #[doc(hidden)]
     fn send_shared<'p>(
         endpoint: &mut Endpoint<Self>,

@@ -1,4 +1,4 @@
-//! A server: the loop that accepts connections, their limits and their end.
+//! The server: the loop that accepts connections, their limits and their end.
 
 mod connections;
 mod incident;
@@ -26,13 +26,15 @@ use crate::{
 
 /// Default of [`Server::max_connections`].
 const MOST_CONNECTIONS: usize = 10_000;
-/// Connections that may wait to be accepted.
+/// The most connections that the system queues until they are accepted.
 const BACKLOG: i32 = 1_024;
-/// How long to wait before the next attempt to accept when the system lacks something.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Pause before the next attempt to accept when the system lacks files, threads or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Stack, in bytes, of a thread that refuses a connection.
 const REFUSAL_STACK: usize = 64 * 1024;
+/// Time within which a refused client has to take the answer.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
-/// Result of a handler; an error is reported to [`Server::on_error`].
+/// The result of a handler. An error is reported to [`Server::on_error`].
 pub type HandlerResult = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// A server with a thread for each connection.
@@ -52,9 +54,10 @@ pub type HandlerResult = Result<(), Box<dyn Error + Send + Sync>>;
 ///
 /// The handler gets every valid request, for connections and for pages alike. It answers through the [`Exchange`].
 ///
-/// The server outlives whatever its peers do and the system lacks: connections over its limits are told 503, later ones are
-/// dropped. While there are no files, threads or buffers it tries again ten times a second. A handler that panics ends only its own
-/// connection. A peer that connects and leaves without a byte, as health checks do, is not reported.
+/// - Connections over the limits are sent 503. While 32 of them are being refused, further ones are dropped.
+/// - When the system lacks files, threads or buffers, the server tries to accept again ten times a second.
+/// - A handler that panics ends its own connection only.
+/// - A peer that connects and leaves without sending a byte, as health checks do, is not reported.
 pub struct Server {
     listener: TcpListener,
     connections: Arc<Connections>,
@@ -71,7 +74,7 @@ pub struct Handle {
     connections: Arc<Connections>,
 }
 
-/// State that the threads of connections share.
+/// The state that the threads of connections share.
 struct Serving<H> {
     acceptor: Acceptor<'static>,
     connections: Arc<Connections>,
@@ -82,27 +85,27 @@ struct Serving<H> {
 impl Server {
     /// Default of [`stack_size`](Self::stack_size): 256 KiB.
     ///
-    /// An echo handler, compression and the log included, needs 16 KiB in a release build and 80 KiB in a debug build
-    /// (x86-64 Linux); the rest is the handler's. Memory of a stack is used only as far as the stack has been.
+    /// An echo handler with compression and the log needs 16 KiB in a release build and 80 KiB in a debug build (x86-64
+    /// Linux). The rest is left to the handler. The system allocates only the memory of a stack that has been used.
     pub const STACK_SIZE: usize = 256 * 1024;
 
     /// Listens at an address.
     ///
     /// # Errors
     ///
-    /// The operating system refuses: the address is in use, is not of this machine, or needs a privilege.
+    /// An error of the operating system: the address is in use, does not belong to this machine, or needs a privilege.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
-        // More than the standard library's 128, so that a crowd needs not ask twice, which takes a second.
+        // More than the standard library's 128: a client that finds the queue full tries again only after a second.
         SockRef::from(&listener).listen(BACKLOG)?;
         Self::new(listener)
     }
 
-    /// Takes over a listener, which must be in blocking mode.
+    /// Creates a server that accepts from `listener`, which is set to blocking mode.
     ///
     /// # Errors
     ///
-    /// The operating system refuses.
+    /// An error of the operating system.
     pub fn new(listener: TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(false)?;
         let connections = Connections::new(Wake::new(&listener)?);
@@ -119,52 +122,55 @@ impl Server {
         })
     }
 
-    /// Sets how connections are accepted: limits of messages, timeouts, origins, compression.
+    /// Sets the acceptor, which has the limits of messages, timeouts, origins and compression.
     #[must_use]
     pub fn acceptor(self, acceptor: Acceptor<'static>) -> Self {
         Self { acceptor, ..self }
     }
 
-    /// Sets how many connections there are at most: 10,000 by default. There are never more than the files that the process may
-    /// have (`RLIMIT_NOFILE` at the time of this call) less 64. Beyond it, clients are told 503.
+    /// Sets the most connections at a time: 10,000 by default. The limit is at most the number of files that the
+    /// process may open (`RLIMIT_NOFILE` at the time of this call) less 64. Clients beyond it are sent 503.
     #[must_use]
     pub fn max_connections(mut self, most: usize) -> Self {
         self.limits.connections = most.min(most_files());
         self
     }
 
-    /// Sets how many of the connections may be waiting for their request or its answer: any number by default.
-    /// Beyond it, clients are told 503. A request has [`Config::handshake_timeout`](crate::Config::handshake_timeout) to come.
+    /// Sets the most connections whose request has not been answered yet: any number by default. Clients beyond it are
+    /// sent
+    /// 503. A request has to come within [`Config::handshake_timeout`](crate::Config::handshake_timeout).
     #[must_use]
     pub fn max_opening(mut self, most: usize) -> Self {
         self.limits.opening = most;
         self
     }
 
-    /// Sets how many of those may be of one address: any number by default. Addresses of IPv6 that differ in their last 64 bits
-    /// count as one. After a proxy all connections have its address.
+    /// Sets the most connections of one address whose request has not been answered yet: any number by default. IPv6
+    /// addresses that differ in their last 64 bits only count as one. After a proxy all connections have the address of
+    /// the proxy.
     #[must_use]
     pub fn max_opening_per_address(mut self, most: Option<usize>) -> Self {
         self.limits.opening_per_address = most;
         self
     }
 
-    /// Sets how long connections may take to close when the server is stopped: 10 s by default.
+    /// Sets the time in which connections have to close when the server is stopped: 10 s by default.
     #[must_use]
     pub fn stop_timeout(self, stop_timeout: Duration) -> Self {
         Self { stop_timeout, ..self }
     }
 
-    /// Sets the size of a connection's stack in bytes: [`STACK_SIZE`](Self::STACK_SIZE) by default.
+    /// Sets the stack size of a connection's thread in bytes: [`STACK_SIZE`](Self::STACK_SIZE) by default.
     #[must_use]
     pub fn stack_size(self, stack_size: usize) -> Self {
         Self { stack_size, ..self }
     }
 
-    /// Sets where incidents are reported: to standard error, a line each, by default.
+    /// Sets the function that incidents are reported to. By default each is a line on standard error.
     ///
-    /// Peers cannot flood a log: of the incidents of connections ten are reported at once and then one a second, of those of the
-    /// server itself one in ten seconds; the next one has the number of those between.
+    /// The number of reports is limited, so that peers cannot flood a log. For connections it is ten at once and then
+    /// one a second; for the server itself it is one in ten seconds. [`Incident::suppressed`] counts the incidents in
+    /// between.
     #[must_use]
     pub fn on_error(self, report: impl Fn(&Incident<'_>) + Send + Sync + 'static) -> Self {
         Self { log: Log::new(report), ..self }
@@ -174,22 +180,22 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The operating system refuses.
+    /// An error of the operating system.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Returns a handle for another thread, such as the one that sees Ctrl-C.
+    /// Returns a handle that stops the server from another thread, such as one that handles Ctrl-C.
     #[must_use]
     pub fn handle(&self) -> Handle {
         Handle { connections: Arc::clone(&self.connections) }
     }
 
-    /// Serves connections, each with `handler` on a thread of its own, until the server is [stopped](Handle::stop).
+    /// Serves connections, each by `handler` on a thread of its own, until the server is [stopped](Handle::stop).
     ///
     /// # Errors
     ///
-    /// The listener cannot accept any more. Connections have been closed as by [`Handle::stop`].
+    /// The listener has failed for good. All connections have been closed as by [`Handle::stop`].
     pub fn run<H>(self, handler: H) -> io::Result<()>
     where
         H: Fn(Exchange) -> HandlerResult + Send + Sync + 'static,
@@ -198,7 +204,7 @@ impl Server {
         let serving = Arc::new(Serving { acceptor, connections, log, handler });
         serving.connections.begin();
         let result = serving.accept_all(&listener, &limits, stack_size);
-        // From here on clients are refused at once.
+        // Without a listener the system refuses new clients at once.
         drop(listener);
         serving.connections.end(stop_timeout);
         result
@@ -212,24 +218,24 @@ where
     fn accept_all(self: &Arc<Self>, listener: &TcpListener, limits: &Limits, stack_size: usize) -> io::Result<()> {
         while !self.connections.is_stopping() {
             let started = match listener.accept() {
-                // The call that wakes.
+                // The connection by which `Handle::stop` woke this thread.
                 Ok(_) if self.connections.is_stopping() => return Ok(()),
                 Ok((stream, peer)) => self.start(stream, peer, limits, stack_size),
-                // The listener itself is at fault, and will not get better.
+                // The listener itself has failed.
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Err(error),
                 Err(error) if concerns_one(&error) => Ok(()),
                 Err(error) => Err(error),
             };
             if let Err(error) = started {
                 self.log.report(None, &error);
-                // Something will be free in a moment.
-                self.connections.pause(PAUSE);
+                // Files or threads may be free after a pause.
+                self.connections.pause(ACCEPT_PAUSE);
             }
         }
         Ok(())
     }
 
-    /// Serves a connection on a thread of its own. The system's lack of threads is an error.
+    /// Serves or refuses a connection on a thread of its own. Fails if the system has no thread.
     fn start(
         self: &Arc<Self>,
         stream: TcpStream,
@@ -237,7 +243,7 @@ where
         limits: &Limits,
         stack: usize,
     ) -> io::Result<()> {
-        // A socket that cannot be set up is one whose peer has gone.
+        // Setting up a socket fails if its peer has gone.
         let Ok(socket) = Socket::try_from(stream) else {
             return Ok(());
         };
@@ -276,20 +282,22 @@ where
 }
 
 impl Handle {
-    /// Stops the server: no connection is accepted any more, open ones are closed with 1001 all at once, those whose request has
-    /// not been answered are dropped. [`Server::run`] returns when all have ended, or after [`Server::stop_timeout`], when
-    /// those that are left are dropped.
+    /// Stops the server. Returns before its connections have ended.
     ///
-    /// A handler that is [reading](crate::WebSocket::read) sees its connection end. One that computes goes on: its next call on the
-    /// connection fails, but no thread can be ended from outside, so `run` does not wait for it any longer, and it ends with
-    /// the process. A connection that a handler has given to another thread before it returned is not closed.
+    /// No connection is accepted any more, all open ones are closed with 1001 at the same time, and those whose request
+    /// has not been answered are dropped. [`Server::run`] returns when all connections have ended, or after
+    /// [`Server::stop_timeout`], when the rest is dropped. A server that does not run yet ends as soon as `run` is
+    /// called.
     ///
-    /// Returns at once, before the connections have ended. A server that does not run yet ends as soon as it does.
+    /// A handler that is [reading](crate::WebSocket::read) sees its connection end. A handler that computes continues,
+    /// and its next call on the connection fails; a thread cannot be ended from outside, so `run` does not wait for it
+    /// after the timeout, and it ends with the process. A connection that a handler has passed to another thread before
+    /// it returned is not closed.
     pub fn stop(&self) {
         self.connections.stop();
     }
 
-    /// Returns how many connections there are, answered or not.
+    /// Returns the number of connections, including those whose request has not been answered yet.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.connections.count()
@@ -314,7 +322,7 @@ impl fmt::Debug for Handle {
 /// Answers 503 to a request that is not read.
 fn refuse(socket: &Socket) {
     let mut response = Vec::new();
-    // The request is not read and may be HEAD: an empty body is right for every method.
+    // The request is not read and its method not known. An empty body is right for every method, HEAD too.
     let answer = Reject::new(503).headers(&[("Retry-After", "1")]).body("text/plain", b"");
     let written = reject_to(&answer, b"", &mut response);
     debug_assert!(written.is_ok(), "the answer is a fixed one");
@@ -323,7 +331,7 @@ fn refuse(socket: &Socket) {
     }
 }
 
-/// Whether a failure to accept concerns only the connection that was to be accepted.
+/// Returns whether a failure to accept concerns one connection only, not the listener or the process.
 fn concerns_one(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -331,10 +339,10 @@ fn concerns_one(error: &io::Error) -> bool {
     )
 }
 
-/// How many connections the limit of open files leaves room for.
+/// Returns the number of connections for which the limit of open files leaves room.
 #[cfg(unix)]
 fn most_files() -> usize {
-    // For the application, for refusals, and for what the process has open anyway.
+    // Files for the application, for refusals, and for standard streams and the like.
     const RESERVED: usize = 64;
     let files = rlimit::Resource::NOFILE.get_soft().ok().and_then(|files| usize::try_from(files).ok());
     files.map_or(usize::MAX, |files| files.saturating_sub(RESERVED).max(1))

@@ -21,24 +21,24 @@
 //! Therefore one thread writes at a time, and [`Core::writing`] says which half that is:
 //!
 //! 1. A thread takes the lock, encodes its frame at the end of the output, and looks at `writing`.
-//! 2. If a writing half is writing, the thread is done: the writer takes all output before it stops. If the reading half is
-//!    writing, a writing half waits, since the reading half stops within milliseconds.
+//! 2. If a writing half is writing, the thread is done: the writer takes all output before it stops. If the reading
+//!    half is writing, a writing half waits, since the reading half stops within milliseconds.
 //! 3. Otherwise the thread becomes the writer: it sets `writing`, takes the output out of the `Core` and releases the
 //!    lock. Output that others encode meanwhile starts a new buffer.
 //! 4. After the write it takes the lock again. Bytes that the transport did not take go before the output that has come
 //!    since. If there is more output, it writes again; otherwise it clears `writing`.
 //!
 //! A writing half writes until all output has gone or the peer has been too slow. The reading half only tries for a few
-//! milliseconds, then reads, and tries again later. Otherwise two peers whose readers both write could wait for each other
-//! for ever.
+//! milliseconds, then reads, and tries again later. Otherwise two peers whose readers both write could wait for each
+//! other for ever.
 //!
 //! A thread waits for another one in two cases: a writing half for room in the output, and `Writer::close` for the end
-//! of the connection. Both wait on the condition variable, with a deadline if there is one. The thread that stops writing or
-//! sees the end notifies it.
+//! of the connection. Both wait on the condition variable, with a deadline if there is one. The thread that stops
+//! writing or sees the end notifies it.
 //!
-//! Deadlines belong to the endpoint, and the thread that reads runs them. A Close that another thread sends creates a deadline
-//! that a read in progress does not know; [`Shared::look_again`] bounds that read. To wake a reader at once a thread ends the
-//! transport.
+//! Deadlines belong to the endpoint, and the thread that reads runs them. A Close that another thread sends creates a
+//! deadline that a read in progress does not know; [`Shared::look_again`] bounds that read. To wake a reader at once a
+//! thread ends the transport.
 //!
 //! The last reference to a `Shared` ends the connection, in [`linger`](crate::linger).
 
@@ -273,8 +273,8 @@ impl<R: Role, T: Transport> Shared<R, T> {
 
     /// Returns the latest time at which a read that starts at `now` has to look at the endpoint again.
     ///
-    /// Another thread may send a Close during the read, which does not know the deadline of the answer. A read that waits at
-    /// most as long as the peer may take to answer returns before any such deadline.
+    /// Another thread may send a Close during the read, which does not know the deadline of the answer. A read that
+    /// waits at most as long as the peer may take to answer returns before any such deadline.
     pub(crate) fn look_again(&self, now: Instant) -> Option<Instant> {
         now.checked_add(self.close_timeout?)
     }
@@ -282,8 +282,8 @@ impl<R: Role, T: Transport> Shared<R, T> {
 
 /// Takes a value out of its last lasting reference.
 ///
-/// A server that watches over the value may hold another reference for as long as one attempt to write takes; the call waits
-/// for that.
+/// A server that watches over the value may hold another reference for as long as one attempt to write takes; the call
+/// waits for that.
 pub(crate) fn unwrap_last<T>(mut shared: Arc<T>) -> T {
     loop {
         match Arc::try_unwrap(shared) {

@@ -17,37 +17,38 @@ use crate::transport::{Duplex, Transport};
 #[derive(Debug)]
 pub struct Socket {
     socket: socket2::Socket,
-    read_timeout: Armed,
+    read_timeout: ArmedTimeout,
 }
 
-/// The read timeout that the operating system has been told, in nanoseconds; 0 for none.
+/// The read timeout that is set in the operating system, in nanoseconds; 0 for none.
 ///
-/// Telling it is a system call, so it is told only what it does not know well enough.
+/// Setting it is a system call, which is made only if the value that is set differs too much from the one that is
+/// needed.
 #[derive(Debug, Default)]
-struct Armed(AtomicU64);
+struct ArmedTimeout(AtomicU64);
 
-impl Armed {
-    /// Arms a timeout through `arm`, so that a call that starts at `now` returns by `deadline`, or a little earlier.
+impl ArmedTimeout {
+    /// Sets a timeout by calling `arm`, so that a call that starts now returns within `remaining`, or a little earlier.
     fn arm(
         &self,
-        deadline: Option<Duration>,
+        remaining: Option<Duration>,
         arm: impl FnOnce(Option<Duration>) -> io::Result<()>,
     ) -> io::Result<()> {
-        let Some(remaining) = deadline else {
-            // What is armed would only make the call return early, to be repeated, but that for ever.
+        let Some(remaining) = remaining else {
+            // A timeout that stayed set would make the call return early again and again.
             if self.0.load(Ordering::Relaxed) != 0 {
                 arm(None)?;
                 self.0.store(0, Ordering::Relaxed);
             }
             return Ok(());
         };
-        // Below a microsecond the operating system's own value would be zero: no timeout at all.
+        // The operating system counts in microseconds, and zero means no timeout.
         let remaining = remaining.max(Duration::from_micros(1));
         let armed = Duration::from_nanos(self.0.load(Ordering::Relaxed));
         if (remaining / 4..=remaining).contains(&armed) {
             return Ok(());
         }
-        // A little early, so that the next call, whose deadline is as far away, finds it armed.
+        // Shorter than needed, so that it also serves a next call that has a little less time left.
         let timeout = (remaining - remaining / 8).max(Duration::from_micros(1));
         arm(Some(timeout))?;
         self.0.store(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -56,41 +57,41 @@ impl Armed {
 }
 
 impl Socket {
-    /// Takes over a connected socket and turns off Nagle's delay where there is one.
+    /// Takes over a connected socket, and turns Nagle's algorithm off if it is a TCP socket.
     ///
     /// # Errors
     ///
-    /// The operating system refuses.
+    /// An error of the operating system.
     pub fn new(socket: impl Into<socket2::Socket>) -> io::Result<Self> {
         let socket = socket.into();
         socket.set_nonblocking(system::NONBLOCKING)?;
         socket.set_read_timeout(None)?;
         socket.set_write_timeout(None)?;
-        // Not every stream socket is TCP.
+        // A socket other than TCP does not have the option.
         let _ = socket.set_tcp_nodelay(true);
         #[cfg(target_vendor = "apple")]
         socket.set_nosigpipe(true)?;
-        Ok(Self { socket, read_timeout: Armed::default() })
+        Ok(Self { socket, read_timeout: ArmedTimeout::default() })
     }
 
-    /// Returns the socket as `socket2` has it, for options and addresses.
+    /// Returns the socket of the crate `socket2`, for options and addresses.
     #[must_use]
     pub const fn as_socket2(&self) -> &socket2::Socket {
         &self.socket
     }
 
-    /// Returns the socket itself, blocking and without timeouts.
+    /// Returns the socket of the crate `socket2`, in blocking mode and without timeouts.
     ///
     /// # Errors
     ///
-    /// The operating system refuses.
+    /// An error of the operating system.
     pub fn into_socket2(self) -> io::Result<socket2::Socket> {
         self.socket.set_nonblocking(false)?;
         self.socket.set_read_timeout(None)?;
         Ok(self.socket)
     }
 
-    /// [`read`](Transport::read), with `arm` to set the read timeout.
+    /// Reads like [`read`](Transport::read), and sets the read timeout by calling `arm`.
     fn read_armed(
         &self,
         buffer: &mut [u8],
@@ -121,7 +122,7 @@ impl Socket {
     }
 }
 
-/// Whether a call came back because it would have had to wait longer, or a signal has interrupted it.
+/// Returns whether an error means that the call would have had to wait longer, or that a signal has interrupted it.
 fn would_wait(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }
@@ -159,7 +160,7 @@ impl Transport for Socket {
     fn write(&self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> io::Result<usize> {
         loop {
             let result = match slices {
-                // The shorter call for the system, too.
+                // With one slice this system call is faster than the vectored one.
                 [slice] => self.socket.send_with_flags(slice, system::SEND),
                 _ => self.socket.send_vectored_with_flags(slices, system::SEND),
             };
@@ -203,7 +204,7 @@ mod tests {
     // K-armed
     #[test]
     fn a_socket_that_takes_no_options_is_read_all_the_same() {
-        // As macOS has it once the peer has reset the connection.
+        // macOS returns this error after the peer has reset the connection.
         let refuse = |_| Err(io::Error::from(io::ErrorKind::InvalidInput));
         let (ours, theirs) = pair();
         assert!(timed_out(ours.read_armed(&mut [0; 4], soon(), refuse)));
@@ -238,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_timeout_is_armed_only_when_it_is_not_known_well_enough() {
-        let armed = Armed::default();
+        let armed = ArmedTimeout::default();
         let mut told = Vec::new();
         for remaining in [Some(8), Some(8), Some(7), None, None, Some(1), Some(4), Some(5)] {
             let remaining = remaining.map(Duration::from_secs);
@@ -250,7 +251,7 @@ mod tests {
                 .unwrap();
         }
         assert_eq!(told, [Some(7_000), None, Some(875), Some(3_500)]);
-        // Never zero, which would be none.
+        // Never zero, which would mean no timeout.
         armed
             .arm(Some(Duration::from_nanos(1)), |timeout| {
                 assert_eq!(timeout, Some(Duration::from_micros(1)));

@@ -21,7 +21,7 @@ use crate::{
 
 /// The reading half of a connection, from [`WebSocket::split`].
 ///
-/// It answers pings and completes the closing handshake, also while the other half is inside a long write.
+/// It answers Pings and completes the closing handshake, also while the other half is inside a long write.
 pub struct Reader<R: Role, T: Transport = Socket> {
     link: Arc<Shared<R, T>>,
     incoming: Incoming,
@@ -30,16 +30,17 @@ pub struct Reader<R: Role, T: Transport = Socket> {
 
 /// The writing half of a connection, from [`WebSocket::split`].
 ///
-/// It never waits for the peer to send anything; timeouts are kept by the thread that reads. Clones write to the
-/// same connection, each message whole.
+/// Clones write to the same connection, each message whole. The thread that reads runs the timers; a writing half waits
+/// only for the peer to take bytes, and in [`close`](Self::close).
 pub struct Writer<R: Role, T: Transport = Socket> {
     link: Arc<Shared<R, T>>,
-    /// Has one reference for each writer.
+    /// Counts the clones of this half, by its references.
     writers: Arc<()>,
 }
 
 impl<R: Role, T: Transport> WebSocket<R, T> {
-    /// Two halves for two threads: one reads while the other writes, and neither waits for the other.
+    /// Splits the connection into halves for two threads: one reads while the other writes, and neither waits for the
+    /// other.
     #[must_use]
     pub fn split(self) -> (Reader<R, T>, Writer<R, T>)
     where
@@ -53,7 +54,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
 }
 
 impl<R: Role, T: Transport> Reader<R, T> {
-    /// Reads the next message; `None` once both sides have closed.
+    /// Reads the next message. `None`: both sides have closed.
     ///
     /// # Errors
     ///
@@ -71,14 +72,14 @@ impl<R: Role, T: Transport> Reader<R, T> {
         self.incoming.read_event(&mut self.link)
     }
 
-    /// Returns the payload of the Ping or Pong that [`read_event`](Self::read_event) returned last, until the next call that
-    /// reads.
+    /// Returns the payload of the Ping or Pong that [`read_event`](Self::read_event) returned last. The next call that
+    /// reads replaces it.
     #[must_use]
     pub fn control_payload(&mut self) -> ControlPayload {
         ControlPayload::new(self.link.core().endpoint.control_payload())
     }
 
-    /// Reads the next part of a message as it comes; see [`WebSocket::read_part`].
+    /// Reads the next part of a message as soon as it has come; see [`WebSocket::read_part`].
     ///
     /// # Errors
     ///
@@ -91,18 +92,19 @@ impl<R: Role, T: Transport> Reader<R, T> {
     ///
     /// # Errors
     ///
-    /// As [`read`](Self::read), but an unclean end is none.
+    /// As [`WebSocket::close`].
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<Closed> {
         self.incoming.close(&mut self.link, code, reason)
     }
 
-    /// The code and the reason of the peer's Close, once it has come.
+    /// Returns the code and the reason of the peer's Close, once it has come.
     #[must_use]
     pub fn close_frame(&mut self) -> Option<(CloseCode, String)> {
         self.link.core().close_frame()
     }
 
-    /// How long a call of [`read`](Self::read) may wait for the peer; for ever by default.
+    /// Sets how long a call of [`read`](Self::read), [`read_event`](Self::read_event) or [`read_part`](Self::read_part)
+    /// may wait for the peer: for ever by default (`None`).
     pub const fn set_read_timeout(&mut self, timeout: Option<Duration>) {
         self.incoming.timeout = timeout;
     }
@@ -111,7 +113,7 @@ impl<R: Role, T: Transport> Reader<R, T> {
     ///
     /// # Errors
     ///
-    /// They are halves of two connections, or there are more writers; both are given back.
+    /// The halves are of two connections, or `writer` has clones. The error returns both halves.
     pub fn reunite(self, writer: Writer<R, T>) -> core::result::Result<WebSocket<R, T>, ReuniteError<R, T>> {
         if !Arc::ptr_eq(&self.link, &writer.link) {
             return Err(ReuniteError(Box::new((self, writer))));
@@ -121,7 +123,7 @@ impl<R: Role, T: Transport> Reader<R, T> {
         }
         drop(writer);
         let Self { link, incoming, subprotocol } = self;
-        // Only a remote refers to the connection now, if a server keeps one.
+        // A server may still refer to the connection, by a weak reference of a `Remote`.
         let link = if Arc::weak_count(&link) == 0 {
             Arc::try_unwrap(link).map_or_else(Owned::Watched, Owned::Alone)
         } else {
@@ -132,8 +134,8 @@ impl<R: Role, T: Transport> Reader<R, T> {
 }
 
 impl<R: Role, T: Transport> Writer<R, T> {
-    /// Sends a message and everything queued before it. If another clone is writing just now, that takes the
-    /// message along.
+    /// Sends a message and all output queued before it. If another clone is writing at that moment, it writes the
+    /// message too, and this call returns at once.
     ///
     /// # Errors
     ///
@@ -143,8 +145,8 @@ impl<R: Role, T: Transport> Writer<R, T> {
         self.flush()
     }
 
-    /// Queues a message, to be written with the next [`flush`](Self::flush), or as soon as 64 KiB have come
-    /// together.
+    /// Queues a message. It is written by the next [`flush`](Self::flush), by the next call that reads, or as soon as
+    /// 64 KiB have come together.
     ///
     /// # Errors
     ///
@@ -163,7 +165,7 @@ impl<R: Role, T: Transport> Writer<R, T> {
         self.flush()
     }
 
-    /// A writer for a message that is too big to be held; see
+    /// Returns a writer for a message that does not fit in memory; see
     /// [`WebSocket::message_writer`].
     pub fn message_writer(&mut self, kind: MessageKind) -> MessageWriter<'_> {
         MessageWriter::new(&mut self.link, kind)
@@ -178,7 +180,7 @@ impl<R: Role, T: Transport> Writer<R, T> {
         outgoing::ping(&mut self.link, payload)
     }
 
-    /// Writes what is queued.
+    /// Writes all queued output.
     ///
     /// # Errors
     ///
@@ -187,8 +189,8 @@ impl<R: Role, T: Transport> Writer<R, T> {
         outgoing::flush(&mut self.link)
     }
 
-    /// Begins the closing handshake and returns; the thread that reads completes it. Without effect if the
-    /// connection is closing already.
+    /// Begins the closing handshake: sends a Close and returns. The thread that reads completes it. Without effect if
+    /// the connection is closing already.
     ///
     /// # Errors
     ///
@@ -197,21 +199,21 @@ impl<R: Role, T: Transport> Writer<R, T> {
         outgoing::send_close(&mut self.link, code, reason)
     }
 
-    /// Ends the transport at once, without the closing handshake: for a peer that is too slow to be waited for.
+    /// Ends the transport at once, without the closing handshake, for a peer that is too slow to wait for.
     ///
-    /// Whoever reads or writes on this connection, in any thread, is woken and told that it has ended.
+    /// Calls that read or write on this connection, in any thread, return and report the end.
     pub fn abort(&self) {
         abort(self.link.transport());
     }
 
     /// Sends a Close and waits until the thread that reads has seen the connection end.
     ///
-    /// Should that take longer than the timeouts of the endpoint allow, the transport is ended, which wakes
-    /// a [`Reader::read`] that is still waiting.
+    /// If the timeouts of the endpoint pass first, the call ends the transport, so that a [`Reader::read`] that still
+    /// waits returns.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::close`]. The transport has been ended then, too.
+    /// As [`WebSocket::close`]. The transport has been ended then, except after a code or a reason that cannot be sent.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<Closed> {
         outgoing::queue_close(&mut self.link, code, reason)?;
         let closed = self.wait_for_end();
@@ -226,7 +228,7 @@ impl<R: Role, T: Transport> Writer<R, T> {
         loop {
             let deadline = self.link.core().endpoint.poll_timeout().and_then(|at| clock.to_system(at));
             match outgoing::flush_as(Writing::Writer, &mut self.link, deadline) {
-                // The reading half sees the transport fail as well.
+                // The reading half reports the failure of the transport.
                 Ok(()) | Err(Error::Send(SendError::Closing)) => {}
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut && deadline.is_some() => {}
                 Err(error) => return Err(error),
@@ -259,7 +261,7 @@ impl<T: Transport> Writer<Server, T> {
     }
 }
 
-/// The halves can't be [put together](Reader::reunite); here they are.
+/// The error of [`Reader::reunite`], which returns both halves.
 pub struct ReuniteError<R: Role, T: Transport = Socket>(pub Box<(Reader<R, T>, Writer<R, T>)>);
 
 impl<R: Role, T: Transport> fmt::Debug for ReuniteError<R, T> {

@@ -14,15 +14,15 @@ use std::{
 
 /// A blocking byte stream that two threads can use at once.
 ///
-/// Deadlines are absolute, so that a call that is interrupted or made in steps never waits longer than intended. `None` waits
-/// for ever. With a deadline in the past a call does what it can without waiting.
+/// Deadlines are absolute, so that a call that is interrupted or made in steps never waits longer than intended. `None`
+/// waits for ever. With a deadline in the past a call does what it can without waiting.
 pub trait Transport: Send + Sync {
     /// Reads some bytes and returns how many; 0 is the end of the peer's output.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::TimedOut`] if and only if no byte could be read before `deadline`; no byte is lost and the call may be
-    /// repeated. Never [`io::ErrorKind::Interrupted`]. Any other error means that the transport has failed.
+    /// [`io::ErrorKind::TimedOut`] if and only if no byte could be read before `deadline`; no byte is lost and the call
+    /// may be repeated. Never [`io::ErrorKind::Interrupted`]. Any other error means that the transport has failed.
     fn read(&self, buffer: &mut [u8], deadline: Option<Instant>) -> io::Result<usize>;
 
     /// Writes some bytes from the front of `slices` and returns how many.
@@ -48,10 +48,10 @@ pub trait Duplex: Transport {}
 /// A [`Transport`] over any `Read + Write`, such as a TLS stream, a pipe or a serial line. It cannot be split.
 ///
 /// Deadlines need the stream's help. [`Blocking::new`] is for a stream whose calls return now and then with
-/// [`WouldBlock`](io::ErrorKind::WouldBlock) (Unix) or [`TimedOut`](io::ErrorKind::TimedOut) (Windows), as those of a socket
-/// with a read and a write timeout do. At each such tick `Blocking` compares the time with the deadline and repeats the call
-/// until the deadline has passed. All timeouts of a connection are then exact to one tick. [`Blocking::untimed`] is for a
-/// stream whose calls have no timeout.
+/// [`WouldBlock`](io::ErrorKind::WouldBlock) (Unix) or [`TimedOut`](io::ErrorKind::TimedOut) (Windows), as those of a
+/// socket with a read and a write timeout do. At each such tick `Blocking` compares the time with the deadline and
+/// repeats the call until the deadline has passed. All timeouts of a connection are then exact to one tick.
+/// [`Blocking::untimed`] is for a stream whose calls have no timeout.
 ///
 /// ```no_run
 /// # fn tls(socket: std::net::TcpStream) -> std::io::Result<std::net::TcpStream> { Ok(socket) }
@@ -66,8 +66,8 @@ pub trait Duplex: Transport {}
 /// # Ok(()) }
 /// ```
 ///
-/// Ending the output flushes the stream; later reads return the end of the input at once. The peer can't see that our output
-/// has ended and might wait for it, so reading on could take for ever.
+/// Ending the output flushes the stream; later reads return the end of the input at once. The peer can't see that our
+/// output has ended and might wait for it, so reading on could take for ever.
 #[derive(Debug)]
 pub struct Blocking<S> {
     stream: Mutex<S>,
@@ -80,17 +80,18 @@ const SHORTEST_TICK: Duration = Duration::from_millis(1);
 impl<S: Read + Write + Send> Blocking<S> {
     /// Wraps a blocking stream that has a read and a write timeout.
     ///
-    /// Use [`untimed`](Self::untimed) for a stream without them. `new` cannot notice that they are missing: deadlines are
-    /// then not kept while the peer is silent.
+    /// Use [`untimed`](Self::untimed) for a stream without them. `new` cannot notice that they are missing: deadlines
+    /// are then not kept while the peer is silent.
     pub const fn new(stream: S) -> Self {
         Self { stream: Mutex::new(stream), ended: AtomicBool::new(false) }
     }
 
     /// Wraps a blocking stream whose calls wait as long as the peer sends no bytes, or takes none.
     ///
-    /// No deadline is kept: the read timeout, the opening handshake's timeout, keepalive, the wait for the peer's Close and the
-    /// write timeout are noticed only when a call of the stream returns, which a silent peer can prevent for ever. It is meant
-    /// for tests, for pipes between programs that trust each other, and for streams with a watchdog of their own.
+    /// No deadline is kept: the read timeout, the opening handshake's timeout, keepalive, the wait for the peer's Close
+    /// and the write timeout are noticed only when a call of the stream returns, which a silent peer can prevent for
+    /// ever. It is meant for tests, for pipes between programs that trust each other, and for streams with a watchdog
+    /// of their own.
     pub const fn untimed(stream: S) -> Self {
         Self::new(stream)
     }

@@ -22,9 +22,9 @@ use crate::{
 
 /// One side of a WebSocket connection, driven by the thread that calls it.
 ///
-/// Pings are answered, silence is probed and the closing handshake is completed inside [`read`](Self::read):
-/// a program that keeps reading has nothing else to do. What a program sends is written at once; replies to a
-/// received message wait for their like, see [`Reply`].
+/// [`read`](Self::read) answers Pings, probes a silent peer and completes the closing handshake: a program that keeps
+/// reading has nothing else to do. [`send`](Self::send) writes at once. Replies to received messages can be written
+/// together, see [`Reply`].
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -40,30 +40,31 @@ pub struct WebSocket<R: Role, T: Transport = Socket> {
     subprotocol: Option<Box<str>>,
 }
 
-/// A message, and the way to answer it while it is borrowed.
+/// A received message, and a [`Reply`] to answer it while it is borrowed.
 #[derive(Debug)]
 pub struct Received<'a, R: Role, T: Transport = Socket> {
-    /// The message, where it was read to.
+    /// The message, borrowed from the buffer that it was read to.
     pub message: Message<'a>,
-    /// Sends on the connection that the message came from.
+    /// The way to send on the connection that the message came from.
     pub reply: Reply<'a, R, T>,
 }
 
-/// Part of a message, and the way to answer it while it is borrowed.
+/// A received part of a message, and a [`Reply`] to answer it while it is borrowed.
 #[derive(Debug)]
 pub struct ReceivedPart<'a, R: Role, T: Transport = Socket> {
-    /// The payload, where it was read to.
+    /// The payload, borrowed from the buffer that it was read to.
     pub data: Data<'a>,
-    /// Sends on the connection that the part came from.
+    /// The way to send on the connection that the part came from.
     pub reply: Reply<'a, R, T>,
 }
 
-/// Sends on a connection whose received message is still borrowed.
+/// The way to send on a connection while a message received from it is still borrowed.
 ///
-/// [`queue`](Self::queue) is for replies that are written together, which is many times faster where messages follow one
-/// another: at the latest before the next [`read`](WebSocket::read) waits for the peer, and whenever 64 KiB have come
-/// together. [`send`](Self::send) writes at once: for a thread that does something long in between, or that drops the
-/// connection without another `read` or [`close`](WebSocket::close), which drops what is queued.
+/// [`queue`](Self::queue) collects replies, which are written together: before the next [`read`](WebSocket::read) waits
+/// for the peer, and whenever 64 KiB have come together. Where messages follow one another that is many times faster.
+///
+/// [`send`](Self::send) writes at once. Use it before long work, and before the connection is dropped without another
+/// `read` or [`close`](WebSocket::close): dropping it discards queued replies.
 pub struct Reply<'a, R: Role, T: Transport = Socket> {
     link: &'a mut Owned<R, T>,
 }
@@ -93,10 +94,9 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
         Self { subprotocol: subprotocol.map(Into::into), ..self }
     }
 
-    /// Takes over a connection whose opening handshake was made by someone else (RFC 6455 section 4).
+    /// Takes over a connection after an opening handshake that other code has made (RFC 6455 section 4).
     ///
-    /// `received` is what has been read behind the handshake. Timeouts are those of `config`, and 30 s
-    /// for a peer that takes none of our bytes.
+    /// `received` holds the bytes that were read after the handshake. Limits and timeouts are those of `config`.
     pub fn from_handshake(role: R, transport: T, received: Vec<u8>, config: &Config) -> Self {
         let clock = Clock::new();
         let endpoint = Endpoint::new(role, config, ws_proto::endpoint::Negotiated::default(), clock.now());
@@ -104,24 +104,31 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
         Self::new(Opened { endpoint, compression: Compression::default(), transport, buffer, clock }, config)
     }
 
-    /// Reads the next message; `None` once both sides have closed.
+    /// Reads the next message. `None`: both sides have closed.
     ///
-    /// Before it waits for the peer it writes what is queued.
+    /// It writes queued output before it waits for the peer.
     ///
     /// # Errors
     ///
-    /// [`Error::Receive`](crate::Error::Receive) if the peer broke the protocol, [`Error::Fault`](crate::Error::Fault) if this side failed, [`Error::Unclean`](crate::Error::Unclean) and [`Error::Io`](crate::Error::Io) if the connection was
-    /// lost: it has ended then. [`Error::TimedOut`](crate::Error::TimedOut) once the [read timeout](Self::set_read_timeout) has passed: the
-    /// call may be repeated, no byte is lost.
+    /// - [`Error::TimedOut`](crate::Error::TimedOut): the [read timeout](Self::set_read_timeout) has passed. No byte is
+    ///   lost and the call may be repeated.
+    /// - [`Error::Receive`](crate::Error::Receive): the peer broke the protocol or exceeded a limit.
+    /// - [`Error::Fault`](crate::Error::Fault): this side failed, for want of memory for instance.
+    /// - [`Error::Unclean`](crate::Error::Unclean): the connection ended without the closing handshake.
+    /// - [`Error::Io`](crate::Error::Io): the transport failed, or the peer took too little of our output for the write
+    ///   timeout.
+    ///
+    /// After any error but the first the connection has ended, or is of no further use.
     pub fn read(&mut self) -> Result<Option<Received<'_, R, T>>> {
         let message = self.incoming.read(&mut self.link)?;
         let reply = Reply { link: &mut self.link };
         Ok(message.map(|message| Received { message, reply }))
     }
 
-    /// Reads the next message or control frame; `None` once both sides have closed. A Ping has been answered then.
+    /// Reads the next message or control frame. `None`: both sides have closed.
     ///
-    /// [`control_payload`](Self::control_payload) has the payload of a Ping or a Pong.
+    /// A Ping is answered by the connection itself. [`control_payload`](Self::control_payload) returns the payload of a
+    /// Ping or a Pong.
     ///
     /// # Errors
     ///
@@ -130,16 +137,17 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
         self.incoming.read_event(&mut self.link)
     }
 
-    /// Returns the payload of the Ping or Pong that [`read_event`](Self::read_event) returned last, until the next call that
-    /// reads.
+    /// Returns the payload of the Ping or Pong that [`read_event`](Self::read_event) returned last. The next call that
+    /// reads replaces it.
     #[must_use]
     pub fn control_payload(&mut self) -> ControlPayload {
         ControlPayload::new(self.link.core().endpoint.control_payload())
     }
 
-    /// Reads the next part of a message as it comes, for messages too big to be held.
+    /// Reads the next part of a message as soon as it has come, for messages that do not fit in memory. `None`: both
+    /// sides have closed.
     ///
-    /// Between messages one may go over from here to [`read`](Self::read) and back.
+    /// A program may change between this and [`read`](Self::read) after the last part of a message.
     ///
     /// # Errors
     ///
@@ -150,21 +158,24 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
         Ok(data.map(|data| ReceivedPart { data, reply }))
     }
 
-    /// Sends a message and everything queued before it.
+    /// Sends a message and all output queued before it.
     ///
     /// # Errors
     ///
-    /// [`Error::Send`](crate::Error::Send) if the connection is closing or a streamed message is in progress,
-    /// [`Error::TimedOut`](crate::Error::TimedOut) if 64 KiB wait and the peer takes none of them: nothing has been
-    /// queued. [`Error::Io`](crate::Error::Io) if the transport fails; if that is a timeout, the message has
-    /// been queued, and what is unwritten goes with the next call.
+    /// - [`Error::Send`](crate::Error::Send): the connection is closing, or a message in parts is in progress. The
+    ///   message has not been queued.
+    /// - [`Error::TimedOut`](crate::Error::TimedOut): 64 KiB of output wait and the peer has taken none of it for the
+    ///   write timeout. The message has not been queued.
+    /// - [`Error::Io`](crate::Error::Io): the transport has failed, or ([`TimedOut`](std::io::ErrorKind::TimedOut)) the
+    ///   peer has taken too little for the write timeout. After a timeout the message stays queued, and the next call
+    ///   writes the rest of it.
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
         self.queue(message)?;
         self.flush()
     }
 
-    /// Queues a message, to be written with the next [`flush`](Self::flush), [`read`](Self::read) or
-    /// [`close`](Self::close), or as soon as 64 KiB have come together; dropping the connection drops it.
+    /// Queues a message. It is written by the next [`flush`](Self::flush), [`read`](Self::read) or
+    /// [`close`](Self::close), or as soon as 64 KiB have come together. Dropping the connection discards it.
     ///
     /// # Errors
     ///
@@ -177,102 +188,110 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send), and [`SendError::NoMessage`](ws_proto::SendError::NoMessage) or [`SendError::KindMismatch`](ws_proto::SendError::KindMismatch) for parts that make
-    /// no message.
+    /// As [`send`](Self::send), and [`SendError::NoMessage`](ws_proto::SendError::NoMessage) or
+    /// [`SendError::KindMismatch`](ws_proto::SendError::KindMismatch) for a part that does not continue the message in
+    /// progress.
     pub fn send_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
         outgoing::queue_part(&mut self.link, kind, part, payload)?;
         self.flush()
     }
 
-    /// A writer for a message that is too big to be held, or not known yet as a whole.
+    /// Returns a writer for a message that does not fit in memory or is not complete yet.
     pub fn message_writer(&mut self, kind: MessageKind) -> MessageWriter<'_> {
         MessageWriter::new(&mut self.link, kind)
     }
 
-    /// Sends a Ping; the answer comes as [`Control::Pong`](ws_proto::Control::Pong) with the same payload, of at most 125 bytes.
+    /// Sends a Ping with a payload of at most 125 bytes. [`read_event`](Self::read_event) returns the answer as
+    /// [`Control::Pong`](ws_proto::Control::Pong), with the same payload.
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send), and [`SendError::ControlTooLong`](ws_proto::SendError::ControlTooLong).
+    /// As [`send`](Self::send), and [`SendError::ControlTooLong`](ws_proto::SendError::ControlTooLong) for a payload of
+    /// more than 125 bytes.
     pub fn ping(&mut self, payload: &[u8]) -> Result<()> {
         outgoing::ping(&mut self.link, payload)
     }
 
-    /// Writes what is queued.
+    /// Writes all queued output.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`](crate::Error::Io); if that is a timeout, what is unwritten goes with the next call.
+    /// [`Error::Io`](crate::Error::Io) if the transport has failed, or ([`TimedOut`](std::io::ErrorKind::TimedOut)) the
+    /// peer has taken too little for the write timeout; after a timeout the next call writes the rest.
+    /// [`Error::Send`](crate::Error::Send) if the transport has failed while the connection was closing.
     pub fn flush(&mut self) -> Result<()> {
         outgoing::flush(&mut self.link)
     }
 
-    /// Begins the closing handshake and returns; [`read`](Self::read) still delivers what the peer sends until it
-    /// closes too. Without effect if the connection is closing already.
+    /// Begins the closing handshake: sends a Close and returns. [`read`](Self::read) still returns messages until the
+    /// peer has closed too. Without effect if the connection is closing already.
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send), and [`SendError::InvalidCloseCode`](ws_proto::SendError::InvalidCloseCode).
+    /// As [`send`](Self::send), and [`SendError::InvalidCloseCode`](ws_proto::SendError::InvalidCloseCode), or
+    /// [`SendError::ControlTooLong`](ws_proto::SendError::ControlTooLong) for a reason of more than 123 bytes.
     pub fn send_close(&mut self, code: CloseCode, reason: &str) -> Result<()> {
         outgoing::send_close(&mut self.link, code, reason)
     }
 
-    /// Closes the connection: sends a Close (unless there was one), waits for the peer's, and ends the
-    /// transport in the order that loses nothing. Messages that still come are dropped.
+    /// Closes the connection: sends a Close unless the connection is closing already, waits for the peer's, and ends
+    /// the transport in the order that loses no data. Messages that still come are dropped.
     ///
-    /// It takes as long as the timeouts in [`Config`](ws_proto::Config) allow at most; whether the end was clean is in what is returned.
+    /// The timeouts in [`Config`](ws_proto::Config) bound the wait. The result says whether the end was clean.
     ///
     /// # Errors
     ///
-    /// As [`read`](Self::read), but an unclean end is none.
+    /// As [`read`](Self::read), but an unclean end is not an error.
+    /// [`SendError::InvalidCloseCode`](ws_proto::SendError::InvalidCloseCode) and
+    /// [`SendError::ControlTooLong`](ws_proto::SendError::ControlTooLong) as [`send_close`](Self::send_close).
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<Closed> {
         self.incoming.close(&mut self.link, code, reason)
     }
 
-    /// The subprotocol that both sides have agreed on in the opening handshake, if any.
+    /// Returns the subprotocol that both sides have agreed on in the opening handshake, if any.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
     }
 
-    /// Where the connection is in its life.
+    /// Returns the state of the connection: open, closing or closed.
     #[must_use]
     pub fn state(&mut self) -> State {
         self.link.core().endpoint.state()
     }
 
-    /// The code and the reason of the peer's Close, once it has come.
+    /// Returns the code and the reason of the peer's Close, once it has come.
     #[must_use]
     pub fn close_frame(&mut self) -> Option<(CloseCode, String)> {
         self.link.core().close_frame()
     }
 
-    /// How long a call of [`read`](Self::read) and its like may wait for the peer; for ever by default.
+    /// Sets how long a call of [`read`](Self::read), [`read_event`](Self::read_event) or [`read_part`](Self::read_part)
+    /// may wait for the peer: for ever by default (`None`).
     pub const fn set_read_timeout(&mut self, timeout: Option<Duration>) {
         self.incoming.timeout = timeout;
     }
 
-    /// How long the peer may take none of the bytes that we write; 30 s by default.
+    /// Sets how long the peer may take none of our bytes before a write fails: 30 s by default. `None`: for ever.
     pub fn set_write_timeout(&mut self, timeout: Option<Duration>) {
         self.link.core().set_write_timeout(timeout);
     }
 
-    /// The memory that this connection holds now for input and output, in bytes, besides this value itself.
+    /// Returns the bytes of memory that this connection holds now for input and output, besides this value itself.
     #[must_use]
     pub fn held_bytes(&mut self) -> usize {
         self.incoming.buffer.held_bytes() + self.link.core().held_bytes()
     }
 
-    /// The transport.
+    /// Returns the transport.
     #[must_use]
     pub fn transport(&self) -> &T {
         self.link.shared().transport()
     }
 
-    /// Ends the driving of this connection: the transport, and bytes that were read and not been taken.
+    /// Gives the connection up, and returns its transport and the bytes that were read but not processed.
     ///
-    /// What is queued is not written; [`flush`](Self::flush) first. Part of a message that
-    /// [`read`](Self::read) has begun to put together is lost.
+    /// Queued output is discarded: [`flush`](Self::flush) first. The received parts of an unfinished message are lost.
     #[must_use]
     pub fn into_inner(self) -> (T, Vec<u8>) {
         let unread = self.incoming.buffer.unread().to_vec();
@@ -287,7 +306,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
         (self.link, self.incoming, self.subprotocol)
     }
 
-    /// This connection, and a way for another thread to close it.
+    /// Returns this connection, and a way for another thread to close it.
     pub(crate) fn with_remote(self) -> (Self, Remote)
     where
         R: 'static,
@@ -312,7 +331,7 @@ impl<T: Transport> WebSocket<Server, T> {
 }
 
 impl<R: Role, T: Transport> Reply<'_, R, T> {
-    /// Sends a message and everything queued before it.
+    /// Sends a message and all output queued before it.
     ///
     /// # Errors
     ///
@@ -322,7 +341,7 @@ impl<R: Role, T: Transport> Reply<'_, R, T> {
         self.flush()
     }
 
-    /// Queues a message, to be written with others: see [`Reply`].
+    /// Queues a message, which is written together with others: see [`Reply`].
     ///
     /// # Errors
     ///
@@ -341,7 +360,7 @@ impl<R: Role, T: Transport> Reply<'_, R, T> {
         self.flush()
     }
 
-    /// Queues part of a message, to be written with others: see [`Reply`].
+    /// Queues part of a message, which is written together with others: see [`Reply`].
     ///
     /// # Errors
     ///
@@ -350,12 +369,12 @@ impl<R: Role, T: Transport> Reply<'_, R, T> {
         outgoing::queue_part(self.link, kind, part, payload)
     }
 
-    /// A writer for a message that is too big to be held; see [`WebSocket::message_writer`].
+    /// Returns a writer for a message that does not fit in memory; see [`WebSocket::message_writer`].
     pub fn message_writer(&mut self, kind: MessageKind) -> MessageWriter<'_> {
         MessageWriter::new(self.link, kind)
     }
 
-    /// Writes what is queued.
+    /// Writes all queued output.
     ///
     /// # Errors
     ///
@@ -364,7 +383,7 @@ impl<R: Role, T: Transport> Reply<'_, R, T> {
         outgoing::flush(self.link)
     }
 
-    /// Begins the closing handshake; see [`WebSocket::send_close`].
+    /// Begins the closing handshake and returns; see [`WebSocket::send_close`].
     ///
     /// # Errors
     ///

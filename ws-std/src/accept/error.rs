@@ -3,25 +3,25 @@ use std::io;
 
 use ws_proto::handshake::{HandshakeError, WriteError};
 
-/// Why no connection came of a transport.
+/// The reason why a transport did not become a connection.
 ///
-/// Every client that sent a request has been answered. The answer of a refusal is followed by the end of our output; what the
-/// client still sends is drained, up to 64 KiB and for 1 s, so that the answer is not lost to a reset.
+/// Every client that sent a request has been sent an answer. After a refusal our output has been ended and further
+/// input has been discarded, up to 64 KiB and for 1 s, so that a reset does not destroy the answer.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AcceptError {
-    /// The peer connected and left without a byte: a health check, or a browser's spare connection. No fault of either side.
+    /// The peer connected and left without sending a byte, as health checks and the spare connections of browsers do.
     NoRequest,
-    /// The transport failed or ended.
+    /// The transport failed, or ended before the request was complete.
     Io(io::Error),
-    /// The request was not one for a connection, or was not accepted.
+    /// The request was not a valid request for a connection.
     Handshake(HandshakeError),
-    /// The [`OriginPolicy`](ws_proto::server::OriginPolicy) does not admit the page. The text names the page's origin and the host that it asked, bounded and
-    /// escaped.
+    /// The [`OriginPolicy`](ws_proto::server::OriginPolicy) does not admit the page. The text names the origin of the
+    /// page and the host of the request, bounded and escaped.
     Origin(Box<str>),
-    /// The application refused, with this status.
+    /// The application refused the request with this status.
     Refused(u16),
-    /// The application's answer has a field, a status or a subprotocol that cannot be sent; the client was told 500.
+    /// The application's answer has a field, a status or a subprotocol that cannot be sent. The client was sent 500.
     Answer(WriteError),
 }
 
@@ -55,7 +55,7 @@ impl From<io::Error> for AcceptError {
     }
 }
 
-// A `Socket` is one already, which cannot fail.
+// The conversion of a `Socket` to itself cannot fail.
 impl From<Infallible> for AcceptError {
     fn from(never: Infallible) -> Self {
         match never {}

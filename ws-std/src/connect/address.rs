@@ -1,9 +1,9 @@
-//! Which of a host's addresses is connected to.
+//! The choice among the addresses of a host.
 
 use core::time::Duration;
 use std::{io, net::SocketAddr, time::Instant};
 
-/// The addresses with IPv6 and IPv4 in turn, otherwise in their order.
+/// Sorts addresses so that IPv6 and IPv4 alternate. Within each family the order stays the same.
 pub(super) fn alternate(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (Vec<_>, Vec<_>) =
@@ -15,14 +15,16 @@ pub(super) fn alternate(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     alternating
 }
 
-/// An address that could not be connected to, and why.
+/// An address that could not be connected to, and the error.
 pub(super) type Failure = (SocketAddr, io::Error);
 
-/// Connects to the first of `addresses` that answers. Each gets its share of the time that is left: the same for all that
+/// Connects to the first of `addresses` that answers. The time that is left is shared equally among the addresses that
 /// have not been tried.
 ///
-/// The failure is that of the first address whose host answered or was silent; one that there is no way to says less. `None`:
-/// there is no address.
+/// # Errors
+///
+/// The failure of the first address to which this machine has a route, or else that of the first address. `None`:
+/// `addresses` is empty.
 pub(super) fn connect_any<S>(
     addresses: &[SocketAddr],
     timeout: Option<Duration>,
@@ -50,13 +52,13 @@ pub(super) fn connect_any<S>(
     Err(failure)
 }
 
-/// The time for one of so many attempts; no timeout may be zero.
+/// Returns the time for one of `attempts` attempts, at least 1 ms: the system does not accept a timeout of zero.
 fn share(left: Duration, attempts: usize) -> Duration {
     let attempts = u32::try_from(attempts).unwrap_or(u32::MAX).max(1);
     (left / attempts).max(Duration::from_millis(1))
 }
 
-/// Whether this machine knows no way to the address.
+/// Returns whether an error means that this machine has no route to the address.
 fn is_unreachable(error: &io::Error) -> bool {
     use io::ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkUnreachable, Unsupported};
     matches!(error.kind(), AddrNotAvailable | HostUnreachable | NetworkUnreachable | Unsupported)
@@ -88,12 +90,12 @@ mod tests {
         }
     }
 
-    /// An attempt: what comes of it and how many seconds it takes, at most its share.
+    /// An attempt: its result and its duration in seconds, which its share bounds.
     type Attempt = (Result<(), ErrorKind>, u64);
 
     type Outcome = Result<SocketAddr, Option<(SocketAddr, ErrorKind)>>;
 
-    /// The result of these attempts, and the time in seconds that each one was given.
+    /// Returns the result of these attempts, and the share of each in seconds.
     fn connected(attempts: &[Attempt], timeout: Option<u64>) -> (Outcome, Vec<Option<u64>>) {
         let all = addresses(&["::1", "10.0.0.1", "::2", "10.0.0.2"][..attempts.len()]);
         let begin = Instant::now();

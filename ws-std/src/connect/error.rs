@@ -8,37 +8,37 @@ use ws_proto::{
 
 use super::Refused;
 
-/// Why no connection was opened.
+/// The reason why no connection was opened.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The URL is not one of a WebSocket, and what is wrong with it.
+    /// The URL is not that of a WebSocket. The text says what is wrong with it.
     InvalidUrl(&'static str),
-    /// `wss` over plain TCP: make the TLS connection first and use
-    /// [`Connector::connect_over`](super::Connector::connect_over).
+    /// The URL has the scheme `wss`, which [`connect`](super::connect) cannot serve. Make a TLS connection first and
+    /// use [`Connector::connect_over`](super::Connector::connect_over).
     NeedsTls,
     /// The host's addresses can't be found.
     Resolve(io::Error),
     /// No address of the host could be connected to.
     Connect {
-        /// The first that there is a way to.
+        /// The first address to which this machine has a route.
         address: SocketAddr,
-        /// The error of that attempt.
+        /// The error of the attempt with this address.
         error: io::Error,
     },
-    /// The server closed or reset the transport before the first byte of an answer, as one does that expects TLS.
+    /// The server closed or reset the transport before the first byte of an answer. Servers that expect TLS do that.
     Closed(io::Error),
     /// The transport failed.
     Io(io::Error),
-    /// A header field can't be sent: its name, as the [`Connector`](super::Connector) has it.
+    /// A header field of the [`Connector`](super::Connector) can't be sent. The text is its name.
     Header(String),
     /// Another part of the request cannot be sent.
     Request(WriteError),
-    /// The server's answer is not one to an opening handshake.
+    /// The server's answer is not a valid answer to an opening handshake, or did not come in time.
     Handshake(HandshakeError),
     /// The server answered with another status than 101.
     Refused(Refused),
-    /// The operating system has no random numbers for us.
+    /// The operating system's random number generator failed.
     Entropy(EntropyError),
 }
 

@@ -1,14 +1,14 @@
-//! An answer that opens no connection, with the begin of its body (RFC 9112 section 6.3).
+//! An answer that opens no connection, with the start of its body (RFC 9112 section 6.3).
 
 use core::fmt;
 use std::str;
 
 use ws_proto::client::Refusal;
 
-/// How much of a body is kept: enough for a sentence, or for an error page.
+/// Bytes of a body that are kept: enough for a sentence or an error page.
 const MAX_BODY_LEN: usize = 8 * 1024;
 
-/// Any answer but 101: the server speaks HTTP, but did not open a connection.
+/// An answer other than 101: the server speaks HTTP, but did not open a connection.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Refused {
     status: u16,
@@ -26,26 +26,26 @@ impl Refused {
         Self { body, ..self }
     }
 
-    /// The status code: 401, 403, a redirect, ….
+    /// Returns the status code, such as 401, 403 or that of a redirect.
     #[must_use]
     pub const fn status(&self) -> u16 {
         self.status
     }
 
-    /// The first field with this name, in any case.
+    /// Returns the value of the first field called `name`, which is compared without regard to case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         let mut headers = self.headers.iter();
         headers.find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_slice())
     }
 
-    /// All fields in their order.
+    /// Returns all fields in their order, each with its name and its value.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
     }
 
-    /// The first 8 KiB of the body, without the framing of Transfer-Encoding: chunked. It is shorter than what the server
-    /// meant to send if that did not arrive within the [handshake timeout](crate::Config::handshake_timeout).
+    /// Returns the first 8 KiB of the body, without the framing of Transfer-Encoding: chunked. It is incomplete if the
+    /// rest did not arrive within the [handshake timeout](crate::Config::handshake_timeout).
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.body
@@ -54,7 +54,7 @@ impl Refused {
 
 impl fmt::Debug for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Fields may hold secrets.
+        // The values of fields may be secret.
         let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
         let body = self.body.escape_ascii().to_string();
         f.debug_struct("Refused")
@@ -65,33 +65,33 @@ impl fmt::Debug for Refused {
     }
 }
 
-/// The body of a refusal as it arrives.
+/// The body of a refusal while it arrives.
 #[derive(Debug)]
-pub(super) struct Body {
+pub(super) struct RefusalBody {
     framing: Framing,
     bytes: Vec<u8>,
 }
 
-/// The framing of a body: where it ends, and which of its bytes are no content.
+/// The position in the framing of a body, which says where the body ends and which bytes are not content.
 #[derive(Clone, Copy, Debug)]
 enum Framing {
-    /// So many bytes.
+    /// This many bytes of content remain.
     Length(u64),
-    /// The end of the transport.
+    /// The body ends with the transport.
     Close,
-    /// In the line that has the size of a chunk.
+    /// In the line with the size of a chunk.
     ChunkSize { size: u64, digits_ended: bool },
-    /// So many bytes of a chunk, and the end of a line.
+    /// This many bytes of a chunk remain, and the line end after it.
     Chunk(u64),
-    /// In the end of the line that follows a chunk.
+    /// In the line end after a chunk.
     ChunkEnd,
-    /// All has come, or what comes is not HTTP.
+    /// The body is complete, or the bytes are not HTTP.
     Ended,
 }
 
 const SIZE_LINE: Framing = Framing::ChunkSize { size: 0, digits_ended: false };
 
-impl Body {
+impl RefusalBody {
     pub(super) fn of(refusal: &Refusal<'_>) -> Self {
         let encodings = || refusal.headers().filter(|(name, _)| name.eq_ignore_ascii_case("transfer-encoding"));
         let is_chunked = |value: &[u8]| {
@@ -115,7 +115,7 @@ impl Body {
         Self { framing, bytes: Vec::new() }
     }
 
-    /// Whether more bytes would add something.
+    /// Returns whether the body has ended or enough of it is kept.
     pub(super) fn is_complete(&self) -> bool {
         matches!(self.framing, Framing::Ended | Framing::Length(0)) || self.bytes.len() >= MAX_BODY_LEN
     }
@@ -124,7 +124,7 @@ impl Body {
         self.bytes
     }
 
-    /// Takes what has arrived.
+    /// Adds bytes that have arrived.
     pub(super) fn push(&mut self, mut received: &[u8]) {
         while let (Some((first, after_first)), false) = (received.split_first(), self.is_complete()) {
             received = match self.framing {
@@ -147,7 +147,8 @@ impl Body {
         }
     }
 
-    /// Keeps at most `left` bytes, and no more than are kept; how many are then left, and the rest of what has arrived.
+    /// Takes at most `left` bytes of content, and keeps them up to [`MAX_BODY_LEN`]. Returns how many bytes of content
+    /// are left after them, and the rest of `received`.
     fn take<'r>(&mut self, received: &'r [u8], left: u64) -> (u64, &'r [u8]) {
         let len = received.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         let (taken, rest) = received.split_at(len);
@@ -158,7 +159,7 @@ impl Body {
 }
 
 impl Framing {
-    /// The state after a byte between the contents of chunks (RFC 9112 section 7.1).
+    /// Returns the position after a byte between the contents of chunks (RFC 9112 section 7.1).
     fn after(self, byte: u8) -> Self {
         match (self, byte) {
             (Self::ChunkSize { size, digits_ended: false }, byte) if byte.is_ascii_hexdigit() => {
@@ -166,7 +167,7 @@ impl Framing {
                 let size = size.checked_mul(16).map(|size| size | u64::from(digit));
                 size.map_or(Self::Ended, |size| Self::ChunkSize { size, digits_ended: false })
             }
-            // The last chunk; fields that may follow are not looked at.
+            // The last chunk. Trailer fields after it are ignored.
             (Self::ChunkSize { size: 0, .. }, b'\n') => Self::Ended,
             (Self::ChunkSize { size, .. }, b'\n') => Self::Chunk(size),
             (Self::ChunkSize { size, .. }, _) => Self::ChunkSize { size, digits_ended: true },
@@ -182,7 +183,7 @@ mod tests {
     use super::*;
 
     fn body(framing: Framing, pieces: &[&[u8]]) -> (Vec<u8>, bool) {
-        let mut body = Body { framing, bytes: Vec::new() };
+        let mut body = RefusalBody { framing, bytes: Vec::new() };
         pieces.iter().for_each(|piece| body.push(piece));
         let complete = body.is_complete();
         (body.into_bytes(), complete)

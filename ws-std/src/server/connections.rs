@@ -1,4 +1,4 @@
-//! Connections that a server has, from the first byte of a request on.
+//! The connections of a server, from the moment when they are accepted: limits, and their end when the server stops.
 
 use core::time::Duration;
 use std::{
@@ -13,70 +13,78 @@ use ws_proto::CloseCode;
 use super::wake::Wake;
 use crate::{Socket, WebSocket, exchange::Watcher, remote::Remote, role, transport::Transport};
 
-/// Connections over a limit that are being told so; each takes a thread for up to a second.
+/// The most connections that are being refused at a time; each takes a thread for up to a second.
 const MOST_REFUSALS: usize = 32;
-/// How long to wait for the accepting thread to see that it is to stop, and how often to wake it.
+/// Time after which the accepting thread is woken again if it has not stopped.
 const WAKE_PAUSE: Duration = Duration::from_millis(100);
+/// The most attempts to wake the accepting thread.
 const MOST_WAKES: u32 = 20;
+/// Reason in the Close that a stopped server sends.
 const REASON: &str = "server is going down";
 
-/// How many connections a server has at most.
+/// Limits of the number of connections.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     pub(super) connections: usize,
-    /// Of those, how many may have a request that is not answered yet.
+    /// The most connections whose request has not been answered yet.
     pub(super) opening: usize,
+    /// The same for each [`network`].
     pub(super) opening_per_address: Option<usize>,
 }
 
 /// All connections of a server, shared by its threads and its handles.
 pub(super) struct Connections {
-    state: Mutex<State>,
-    /// A connection has ended, or the server stops.
+    state: Mutex<Table>,
+    /// Notified when a connection has ended, and when the server stops.
     changed: Condvar,
     wake: Wake,
 }
 
 #[derive(Default)]
-struct State {
+struct Table {
+    /// Key of the next connection.
     next: u64,
     opening: HashMap<u64, Opening>,
     open: HashMap<u64, Remote>,
+    /// Number of connections that are being refused.
     refusals: usize,
+    /// A thread is in the accept loop.
     accepting: bool,
-    /// When the server was told to stop.
+    /// Time at which the server was told to stop.
     stopped: Option<Instant>,
 }
 
+/// A connection whose request has not been answered yet.
 struct Opening {
     network: IpAddr,
     socket: Weak<Socket>,
-    /// Its client may take the connection for open, so that a stop has to close it like an open one.
+    /// The accepting answer is being written. The client may regard the connection as open, so a stop has to close it
+    /// like an open one.
     accepting: bool,
 }
 
-/// Tells the connections of a server about one of them.
+/// The watcher of an exchange, which records in [`Connections`] that it becomes a connection.
 struct PlaceWatcher {
     connections: Arc<Connections>,
     id: u64,
 }
 
-/// How a new connection is treated.
+/// The treatment of a new connection.
 pub(super) enum Admission {
     Serve(Place),
-    /// It is told that there is no place.
+    /// A limit is reached: answer 503.
     Refuse(RefusalPlace),
-    /// It is dropped.
+    /// Too many connections are being refused: drop the socket.
     Drop,
 }
 
-/// The place of a connection, which is free again once this is dropped.
+/// The place of a connection under the limits. Dropping it frees the place.
 pub(super) struct Place {
     connections: Arc<Connections>,
     id: u64,
 }
 
-/// The place of a connection that is being refused.
+/// The place of a connection that is being refused. Dropping it frees the place.
 pub(super) struct RefusalPlace(Arc<Connections>);
 
 impl Connections {
@@ -84,7 +92,7 @@ impl Connections {
         Arc::new(Self { state: Mutex::default(), changed: Condvar::new(), wake })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Table> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -96,18 +104,18 @@ impl Connections {
         self.lock().stopped.is_some()
     }
 
-    /// Notes that a thread accepts from now on, unless the server has been stopped before.
+    /// Records that a thread has entered the accept loop, unless the server has already been stopped.
     pub(super) fn begin(&self) {
         let mut state = self.lock();
         state.accepting = state.stopped.is_none();
     }
 
-    /// Waits a while, or until the server is stopped.
+    /// Waits for `time`, or until the server is stopped.
     pub(super) fn pause(&self, time: Duration) {
         drop(self.changed.wait_timeout_while(self.lock(), time, |state| state.stopped.is_none()));
     }
 
-    /// Finds a place for a new connection.
+    /// Decides how to treat a new connection, and reserves its place.
     pub(super) fn admit(self: &Arc<Self>, socket: &Arc<Socket>, peer: SocketAddr, limits: &Limits) -> Admission {
         let mut state = self.lock();
         let network = network(peer.ip());
@@ -124,7 +132,7 @@ impl Connections {
         Admission::Refuse(RefusalPlace(Arc::clone(self)))
     }
 
-    /// Has the accepting thread stop, and waits until it does.
+    /// Makes the accepting thread stop, and waits until it has left the accept loop, for at most two seconds.
     pub(super) fn stop(&self) {
         let mut state = self.lock();
         state.stopped.get_or_insert_with(Instant::now);
@@ -133,15 +141,16 @@ impl Connections {
             if !state.accepting {
                 return;
             }
-            // Open until the thread has it. Another process that shares the listener may get it instead: then once more.
+            // The connection stays open until the thread has accepted it. Another process that shares the listener may
+            // accept it instead; then the next attempt is made.
             let _caller = self.wake.call();
             let waited = self.changed.wait_timeout_while(state, WAKE_PAUSE, |state| state.accepting);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// Closes all connections at once, after the last has been accepted; returns when they have ended, or have been dropped
-    /// `timeout` after the server was stopped.
+    /// Closes all connections at the same time, and returns when they have ended. Drops those that are left `timeout`
+    /// after the server was stopped. Call it after the accept loop has ended.
     pub(super) fn end(&self, timeout: Duration) {
         let mut state = self.lock();
         state.accepting = false;
@@ -150,7 +159,7 @@ impl Connections {
         state.abort_opening(|opening| !opening.accepting);
         let open: Vec<_> = state.open.values().cloned().collect();
         drop(state);
-        // A peer that takes nothing costs a millisecond.
+        // A Close is written without waiting, so a slow peer does not delay the others.
         for remote in open.iter().take_while(|_| stopped.elapsed() < timeout) {
             remote.close(CloseCode::GOING_AWAY, REASON);
         }
@@ -161,7 +170,7 @@ impl Connections {
         state.open.values().for_each(Remote::abort);
     }
 
-    /// Counts a connection as open.
+    /// Records that a connection is open. If the server has been stopped, closes it.
     fn opened(&self, id: u64, remote: Remote) {
         let mut state = self.lock();
         state.opening.remove(&id);
@@ -174,7 +183,7 @@ impl Connections {
     }
 }
 
-impl State {
+impl Table {
     fn count(&self) -> usize {
         self.opening.len() + self.open.len()
     }
@@ -189,14 +198,15 @@ impl State {
     fn abort_opening(&self, which: impl Fn(&Opening) -> bool) {
         let opening = self.opening.values().filter(|opening| which(opening));
         for socket in opening.filter_map(|opening| opening.socket.upgrade()) {
-            // A socket that is gone already is what is asked for.
+            // An error means that the socket has ended already.
             let _ = socket.shutdown(Shutdown::Both);
         }
     }
 }
 
 impl Place {
-    /// Returns the watcher of an exchange. It makes the connection known to the server, which can close it from then on.
+    /// Returns a watcher for the exchange of this connection, by which the server can close the connection once it is
+    /// open.
     pub(super) fn watcher(&self) -> Box<dyn Watcher<Socket>> {
         Box::new(PlaceWatcher { connections: Arc::clone(&self.connections), id: self.id })
     }
@@ -232,7 +242,8 @@ impl Drop for RefusalPlace {
     }
 }
 
-/// Returns the part of an address that counts: of IPv6 the first 64 bits, since one peer has all that follow.
+/// Returns the part of an address that the limits count by: the whole of an IPv4 address, the first 64 bits of an IPv6
+/// address, since a peer usually has all addresses of such a network.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),

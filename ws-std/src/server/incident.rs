@@ -1,4 +1,4 @@
-//! Reports of a server, and their rate.
+//! Reports of a server, with a limited rate.
 
 use core::{
     error::Error,
@@ -12,13 +12,13 @@ use std::{
     time::Instant,
 };
 
-/// Characters of an incident's text; longer ones are cut.
+/// The most characters of an error's text; the rest is cut.
 const LONGEST_TEXT: usize = 400;
 
-/// Something that went wrong while the server goes on, for its log.
+/// An error that the server survived, for its log.
 ///
-/// `Display` writes one line of at most some 500 characters: the peer, the error and its sources, with control characters and those
-/// that are invisible or change the direction of text escaped.
+/// `Display` writes one line of at most about 500 characters: the peer, the error and its sources. Characters that are
+/// invisible, control a terminal or change the direction of text are escaped.
 #[derive(Debug)]
 pub struct Incident<'a> {
     peer: Option<SocketAddr>,
@@ -27,7 +27,8 @@ pub struct Incident<'a> {
 }
 
 impl<'a> Incident<'a> {
-    /// Returns the peer of the connection that failed. `None`: the server itself lacks something, such as files or threads.
+    /// Returns the peer of the connection that failed. `None`: the server itself lacks a resource, such as files or
+    /// threads.
     #[must_use]
     pub const fn peer(&self) -> Option<SocketAddr> {
         self.peer
@@ -39,7 +40,7 @@ impl<'a> Incident<'a> {
         self.error
     }
 
-    /// Returns how many incidents of this kind came since the last one that was reported.
+    /// Returns the number of incidents of this kind since the last one that was reported.
     #[must_use]
     pub const fn suppressed(&self) -> u64 {
         self.suppressed
@@ -66,7 +67,7 @@ impl fmt::Display for Incident<'_> {
     }
 }
 
-/// Writes the first characters of `text`, those escaped that a terminal would not just show.
+/// Writes the first [`LONGEST_TEXT`] characters of `text`, and escapes those that a terminal would not simply show.
 fn write_escaped(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     for character in text.chars().take(LONGEST_TEXT) {
         match character {
@@ -77,12 +78,12 @@ fn write_escaped(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     if text.chars().nth(LONGEST_TEXT).is_some() { f.write_str(" …") } else { Ok(()) }
 }
 
-/// Passes incidents to a hook, not too many of them.
+/// A log that passes incidents to a hook, at a limited rate.
 pub(super) struct Log {
     hook: Box<dyn Fn(&Incident<'_>) + Send + Sync>,
-    /// Of connections: peers decide how many there are.
+    /// The allowance for incidents of connections, whose number peers decide.
     connections: Mutex<Allowance>,
-    /// Of the server itself, so that peers cannot hide them.
+    /// The allowance for incidents of the server itself, a separate one so that peers cannot use it up.
     server: Mutex<Allowance>,
 }
 
@@ -95,7 +96,7 @@ impl Log {
         }
     }
 
-    /// Reports `error`, of the connection with `peer` or of the server itself, unless there were too many of late.
+    /// Reports `error` of the connection with `peer`, or of the server itself, if the allowance permits it.
     pub(super) fn report(&self, peer: Option<SocketAddr>, error: &(dyn Error + 'static)) {
         let allowance = if peer.is_some() { &self.connections } else { &self.server };
         let taken = allowance.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
@@ -107,7 +108,7 @@ impl Log {
 
 impl Default for Log {
     fn default() -> Self {
-        // A server whose standard error is closed goes on.
+        // A closed standard error does not end the server.
         Self::new(|incident| drop(writeln!(io::stderr(), "{incident}")))
     }
 }
@@ -118,11 +119,11 @@ impl fmt::Debug for Log {
     }
 }
 
-/// A number of reports that may be made at once, each of which comes back after a time.
+/// An allowance of reports: `burst` at once, and another one after each `each`.
 struct Allowance {
     burst: u32,
     each: Duration,
-    /// When all have come back; `None` if none was taken yet.
+    /// Time at which a whole burst is allowed again; `None` before the first report.
     whole_at: Option<Instant>,
     suppressed: u64,
 }
@@ -132,7 +133,7 @@ impl Allowance {
         Self { burst, each, whole_at: None, suppressed: 0 }
     }
 
-    /// Takes one; returns how often there was none since the last time.
+    /// Takes one report and returns the number of refusals since the last one. `None`: no report is left.
     fn take(&mut self, now: Instant) -> Option<u64> {
         let whole_at = self.whole_at.map_or(now, |at| at.max(now)) + self.each;
         if whole_at - now > self.each * self.burst {

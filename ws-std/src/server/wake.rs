@@ -1,4 +1,4 @@
-//! Waking a thread that waits in `accept`, on every system with sockets.
+//! Waking a thread that waits in `accept`, on every system.
 
 use std::{
     io,
@@ -8,10 +8,11 @@ use std::{
 
 use socket2::{Domain, Socket, Type};
 
-/// Calls a listener of this process.
+/// Connects to a listener of this process, which ends a blocking `accept`.
 ///
-/// No call ends a blocking `accept` on all systems: `shutdown` of a listener does on Linux only, and would end it for
-/// processes that share it. A connection does. Its socket is made beforehand, so that it is there when files have run out.
+/// No system call ends `accept` on all systems: `shutdown` of a listener does so on Linux only, and also for other
+/// processes that share the listener. The connecting socket is created in advance, so that it exists when the process
+/// has run out of files.
 pub(super) struct Wake {
     address: SocketAddr,
     spare: Mutex<Option<Socket>>,
@@ -23,11 +24,11 @@ impl Wake {
         Ok(Self { address, spare: Mutex::new(Some(caller(address)?)) })
     }
 
-    /// Connects to the listener, and waits for nothing.
+    /// Connects to the listener without waiting. The connection lasts as long as the returned socket.
     pub(super) fn call(&self) -> Option<Socket> {
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
         let caller = spare.map_or_else(|| caller(self.address), Ok).ok()?;
-        // In progress is as good as connected. Where the queue of connections is full, `accept` does not wait.
+        // A connection in progress is enough. If the queue of connections is full, `accept` does not wait anyway.
         let _ = caller.connect(&self.address.into());
         Some(caller)
     }
@@ -39,7 +40,7 @@ fn caller(address: SocketAddr) -> io::Result<Socket> {
     Ok(caller)
 }
 
-/// The address at which this machine reaches what listens at `address`.
+/// Returns the address at which this machine reaches a listener that is bound to `address`.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),

@@ -1,15 +1,16 @@
-//! The parts of a socket that differ between systems, and why.
+//! The parts of a socket that differ between systems.
 //!
-//! A call that may wait is made in one of two ways. It can block, with a timeout armed beforehand: one system call a
-//! read, since the timeout is seldom armed anew. Or a poll waits first, and the call itself does not: two system calls, but
-//! no option is touched.
+//! A call that may wait is made in one of two ways. It can block until a timeout that was set before: one system call
+//! for each read, since the timeout is seldom set again. Or a poll waits, and then the call is made without waiting:
+//! two system calls, but no option has to be set.
 //!
-//! - Linux and most Unix systems block. A read that times out has taken nothing.
-//! - macOS refuses to set any option on a socket whose peer has reset it (EINVAL), though bytes that came before can
-//!   still be read. What cannot be armed is polled for.
-//! - On Windows a receive that times out leaves the socket in a state that is not defined. There all calls are polled for.
+//! - Linux and most Unix systems block. A read that times out has taken no byte.
+//! - macOS refuses to set any option on a socket whose peer has reset it (EINVAL), although bytes that came before can
+//!   still be read. If the timeout cannot be set, a poll waits.
+//! - On Windows a receive that times out leaves the socket in an undefined state, so a poll waits before each call.
 //!
-//! A write is always tried without waiting first, so that the time at which bytes went is known; then it is polled for.
+//! A write is always tried without waiting first, so that the time at which bytes left is known. Then a poll waits for
+//! room.
 
 use std::{
     io::{self, Read},
@@ -22,30 +23,30 @@ use rustix::{
 };
 use socket2::Socket;
 
-/// How a read that may wait is made.
+/// The way in which a read that may wait is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wait {
-    /// The call blocks; the armed timeout ends it.
+    /// The call blocks until the timeout of the socket.
     Blocking,
-    /// A poll waits, then the call is made without waiting.
+    /// A poll waits, and then the call is made without waiting.
     Polled,
 }
 
 impl Wait {
-    /// Decides from whether this is Windows, and from the result of arming the timeout.
+    /// Chooses the way by the system and by the result of setting the timeout.
     pub(super) const fn choose(is_windows: bool, armed: &io::Result<()>) -> Self {
         if is_windows || armed.is_err() { Self::Polled } else { Self::Blocking }
     }
 }
 
-/// Whether sockets have to be in non-blocking mode: where no flag makes a single call return at once.
+/// True where sockets have to be in non-blocking mode, because no flag makes a single call return at once.
 pub(super) const NONBLOCKING: bool = cfg!(windows);
 
-/// Whether timeouts are never armed.
+/// True where timeouts of sockets are never set.
 pub(super) const UNARMED: bool = cfg!(windows);
 
-/// Flags of a write that does not wait and raises no signal: a peer that is gone is an error to be returned, not a
-/// signal that ends the process.
+/// Flags of a write that does not wait and raises no signal: after the peer has gone it returns an error, and no
+/// SIGPIPE ends the process.
 #[cfg(all(unix, not(target_vendor = "apple")))]
 pub(super) const SEND: i32 = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
 #[cfg(target_vendor = "apple")]
@@ -60,7 +61,7 @@ pub(super) enum Interest {
     Write,
 }
 
-/// Waits until a call can be made without waiting, has failed, or `deadline` has passed. May return early.
+/// Waits until a call can be made without waiting, the socket has failed, or `deadline` has passed. May return early.
 pub(super) fn poll(socket: &Socket, interest: Interest, deadline: Option<Instant>) -> io::Result<()> {
     let flags = match interest {
         Interest::Read => PollFlags::IN,
@@ -73,7 +74,7 @@ pub(super) fn poll(socket: &Socket, interest: Interest, deadline: Option<Instant
     }
 }
 
-/// `duration`, or the longest wait: a poll that comes back early is repeated.
+/// Converts a duration, bounded by a day: a poll that returns early is repeated.
 fn timespec(duration: Duration) -> Timespec {
     const LONGEST: Duration = Duration::from_secs(86_400);
     Timespec::try_from(duration.min(LONGEST)).unwrap_or(Timespec { tv_sec: 0, tv_nsec: 0 })
@@ -91,7 +92,7 @@ pub(super) fn read_now(socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> 
     Ok(rustix::net::recv(socket, buffer, flags).map(|(len, _)| len)?)
 }
 
-/// Reads, and waits as the socket does.
+/// Reads, and waits if the socket is in blocking mode.
 pub(super) fn read(mut socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {
     socket.read(buffer)
 }
