@@ -1,6 +1,6 @@
 //! The guide: chapters of prose for programs that use the crate.
 //!
-//! | chapter | it answers |
+//! | chapter | question |
 //! |---|---|
 //! | [`proxies`] | How does a server run after nginx or haproxy? |
 //! | [`tls`] | How does a program speak `wss` with a TLS library of its choice? |
@@ -8,7 +8,7 @@
 //! | [`shutdown`] | How do connections end, one by one and all together? |
 //! | [`limits`] | What is accepted by default, and what happens beyond it? |
 
-// The scope that links of the chapters are resolved in.
+// Links in the chapters are resolved in this scope.
 use crate::*;
 
 #[doc = include_str!("guide/proxies.md")]

@@ -14,8 +14,8 @@
 //! # std::io::Result::Ok(())
 //! ```
 //!
-//! [`Server`] has limits, survives the lack of files and threads, and [stops](Handle::stop) in good order. A program
-//! with a loop of its own accepts single connections with [`accept`] or an [`Acceptor`].
+//! [`Server`] limits the number of connections, survives a lack of files and threads, and closes all connections when it is
+//! [stopped](Handle::stop). A program with an accept loop of its own uses [`accept`] or an [`Acceptor`].
 //!
 //! A client:
 //!
@@ -30,19 +30,17 @@
 //! # Ok(()) }
 //! ```
 //!
-//! - A program that keeps [reading](WebSocket::read) need not think of anything else: pings are answered, silent peers
-//!   are probed and given up, the closing handshake is completed and the transport ended in the order that loses
-//!   nothing.
+//! - [Reading](WebSocket::read) does the rest: it answers Pings, probes silent peers and gives them up, completes the closing
+//!   handshake, and ends the transport in the order that loses no data.
 //! - Replies to messages are written together, right before `read` waits for the peer.
-//! - [`WebSocket::split`] gives two halves for two threads; neither waits for the other, and the writing half can be
-//!   cloned.
+//! - [`WebSocket::split`] returns two halves for two threads. Neither waits for the other, and the writing half can be cloned.
 //! - Big messages can be [read](WebSocket::read_part) and [written](WebSocket::message_writer) in parts.
 //! - A message to many is [encoded once](Prepared).
-//! - Messages can be [compressed](Acceptor::deflate), with memory as the server decides.
-//! - Timeouts lose nothing: a call that returns [`Error::TimedOut`] may be repeated.
-//! - A connection has no buffers before its first byte, and gives big ones back. What waits to be written is in buffers
-//!   that connections lend each other; the process keeps at most 32 of them, of up to 160 KiB.
-//! - Anything that reads and writes can carry a connection: [`Transport`], [`Blocking`].
+//! - Messages can be [compressed](Acceptor::deflate); settings decide how much memory that takes.
+//! - Timeouts lose no data: a call that returns [`Error::TimedOut`] may be repeated.
+//! - A connection has no buffers before its first byte, and frees big ones after use. Output that waits lies in buffers of a
+//!   pool, in which the process keeps at most 32 idle ones of up to 160 KiB each.
+//! - Any stream that reads and writes can carry a connection: [`Transport`], [`Blocking`].
 //!
 //! # The guide
 //!
@@ -50,10 +48,10 @@
 //! - [TLS](guide::tls): `wss` with a library of your choice.
 //! - [Compression](guide::compression): profiles and costs.
 //! - [Shutdown](guide::shutdown): the ends of connections and of servers.
-//! - [Limits](guide::limits): defaults, and the answer to a peer that goes beyond them.
+//! - [Limits](guide::limits): defaults, and the answer to a peer that exceeds them.
 //!
-//! Limits and timeouts, their defaults and the reasons for them are in [`Config`]. [`Server`], [`Acceptor`] and
-//! [`Connector`] take everything that can be chosen for a connection.
+//! [`Config`] documents limits and timeouts, with their defaults and the reasons for them. [`Server`], [`Acceptor`] and
+//! [`Connector`] have the settings of connections.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod accept;
@@ -105,7 +103,7 @@ pub use ws_proto::{
 
 use role::{Client, Role};
 
-/// The programs in the README compile.
+/// Compiles the programs in the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 pub struct Readme;
