@@ -84,7 +84,7 @@ pub struct Config {
     /// closed or the connection has failed. Default: 1 s. If it closed with input unread, the transport would be
     /// reset and our last frames could be lost.
     pub drain_timeout: Option<Duration>,
-    /// The same time for a client. Default: 5 s. The server is to be the first to close the transport (RFC 6455
+    /// The time that a client waits for the server's end of the transport. Default: 5 s. The server is to be the first to close the transport (RFC 6455
     /// section 7.1.1), but a client cannot depend on it.
     pub server_fin_timeout: Option<Duration>,
 }

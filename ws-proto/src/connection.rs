@@ -614,7 +614,8 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
         }
     }
 
-    /// Returns how many bytes wait to be written. A host reads no more from a peer that lets too many wait.
+    /// Returns how many bytes wait to be written. A host reads no more from a peer that lets too many wait: ws-std stops at
+    /// 64 KiB.
     #[must_use]
     pub fn pending_len(&self) -> usize {
         self.memory.peek().map_or(0, |memory| memory.output.len())

@@ -2,7 +2,12 @@ use core::fmt;
 
 use crate::{error::ReceiveError, handshake::HandshakeError};
 
-/// A [`Connection`](super::Connection) did not open, or has failed. The peer has been told as far as that was possible.
+/// The reason why a [`Connection`](super::Connection) did not open, or failed. The peer has been told as far as that was
+/// possible.
+///
+/// A transport that ends too soon, in the opening handshake too, is no failure but an unclean
+/// [`Closed`](crate::Closed), and so is a peer that has fallen silent. Only
+/// [`Next::Opening`](super::Next::Opening) says that a connection has opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Failure {

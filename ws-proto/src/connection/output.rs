@@ -83,9 +83,11 @@ pub type DefaultQueue = FixedQueue<'static>;
 /// The next action on the transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pending<'o> {
-    /// Write these bytes, never empty, as far as possible; then call [`Output::written`].
+    /// Write these bytes, never empty, as far as possible; then call `written`, of the
+    /// [`Connection`](super::Connection::written) or the [`Output`](Output::written).
     Bytes(&'o [u8]),
-    /// Half-close the transport; then call [`Output::shut_down`].
+    /// Half-close the transport; then call `shut_down`, of the [`Connection`](super::Connection::shut_down) or the
+    /// [`Output`](Output::shut_down). That it fails may be ignored: the peer is gone.
     Shutdown,
 }
 

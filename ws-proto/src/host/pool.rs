@@ -15,19 +15,50 @@ use crate::{
 /// messages have made big stays so for the next connection, up to a bound.
 ///
 /// ```
-/// use ws_proto::{Config, Connection, Instant};
-/// use ws_proto::host::Pool;
-/// use ws_proto::server::OriginPolicy;
+/// use std::io::{self, Read, Write};
+/// use ws_proto::{Config, Connection, Instant, Next, Pending, Server};
+/// use ws_proto::host::{Deadlines, Pool};
+/// use ws_proto::server::{Accept, OriginPolicy};
+///
+/// /// The turn of a connection whose socket is ready, or whose deadline has passed.
+/// fn turn(
+///     id: usize,
+///     connection: &mut Connection<'_, Server>,
+///     mut socket: impl Read + Write,
+///     (pool, deadlines, buffer): (&mut Pool, &mut Deadlines, &mut [u8]),
+///     now: Instant,
+/// ) -> io::Result<()> {
+///     pool.lend(connection);
+///     let mut reading = connection.reading(buffer);
+///     match socket.read(reading.room()) {
+///         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+///         read => reading.received(now, read.unwrap_or(0)),
+///     }
+///     while let Some(next) = reading.each_message(|message, reply| _ = reply.send(message)) {
+///         if let Next::Opening(mut request) = next {
+///             request.accept(&Accept::new()).map_err(io::Error::other)?;
+///         }
+///     }
+///     drop(reading);
+///     connection.handle_timeout(now);
+///     let _later = connection.flush(now, |pending| match pending {
+///         Pending::Bytes(bytes) => socket.write(bytes),
+///         Pending::Shutdown => Ok(0), // here the socket is half-closed
+///     });
+///     // Drop a connection that `is_over`, and read no more from a peer that lets too much output wait.
+///     deadlines.arm(id, connection.poll_timeout());
+///     pool.take_back(connection);
+///     Ok(())
+/// }
 ///
 /// let config = Config::default();
-/// let mut pool = Pool::new(&config);
+/// let (mut pool, mut deadlines) = (Pool::new(&config), Deadlines::new());
 /// // A connection without memory, of which there may be very many.
 /// let mut connection = Connection::accept_in(None, &config, OriginPolicy::SameHost, Instant::ZERO);
-/// pool.lend(&mut connection);
-/// let len = 0; // of a read to connection.room()
-/// connection.received(Instant::ZERO, len);
-/// while let Some(_next) = connection.next() {}
-/// pool.take_back(&mut connection);
+/// # let mut socket = io::Cursor::new(Vec::new());
+/// turn(0, &mut connection, &mut socket, (&mut pool, &mut deadlines, &mut [0; 4096]), Instant::ZERO)?;
+/// assert!(connection.is_over(), "this socket had nothing but an end");
+/// # Ok::<(), io::Error>(())
 /// ```
 #[allow(clippy::vec_box, reason = "memories move in and out of connections as boxes")]
 pub struct Pool {

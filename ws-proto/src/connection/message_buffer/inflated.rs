@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl<S: Storage> MessageBuffer<S> {
-    /// Has compressed messages inflated by this; otherwise it makes an inflater when the first comes.
+    /// Sets the inflater of compressed messages; without this call one is made when the first comes.
     ///
     /// For hosts that keep a pool of inflaters.
     pub fn set_inflater(&mut self, inflater: Box<Inflater>) {
