@@ -6,28 +6,28 @@ use std::{
 };
 
 thread_local! {
-    /// How many allocations were made.
+    /// Number of allocations of this thread.
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-    /// Bytes that are allocated now, and the most since the last look.
+    /// Bytes that are allocated now, and the most since [`growth`] was called.
     static HELD: Cell<[usize; 2]> = const { Cell::new([0; 2]) };
 }
 
-/// The system's allocator, counting per thread. A test binary that counts makes it its global allocator.
+/// The system's allocator with counts for each thread. A test binary that counts makes it its global allocator.
 #[derive(Debug)]
 pub struct Counting;
 
 fn count(more: usize, less: usize) {
-    // A thread that ends has no counts any more.
+    // A thread that is ending may have dropped its counts already.
     let _ = ALLOCATIONS.try_with(|made| made.set(made.get() + usize::from(more > 0)));
     let _ = HELD.try_with(|held| {
         let [now, most] = held.get();
-        // What another thread has allocated may be freed here.
+        // This thread may free memory that another thread has allocated.
         let now = (now + more).saturating_sub(less);
         held.set([now, most.max(now)]);
     });
 }
 
-// SAFETY: every call is passed on to the system's allocator as it came.
+// SAFETY: every call is passed on unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size(), 0);
@@ -48,14 +48,15 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Returns how many allocations `work` makes, growing ones included.
+/// Returns the number of allocations that `work` makes, including those that grow a block.
 pub fn allocations(work: impl FnOnce()) -> usize {
     let before = ALLOCATIONS.get();
     work();
     ALLOCATIONS.get() - before
 }
 
-/// Returns the result of `work`, by how many bytes the heap has grown after it, and by how many at most during it.
+/// Returns the result of `work`, the bytes by which the heap has grown after it, and the most by which it grew during
+/// it.
 pub fn growth<X>(work: impl FnOnce() -> X) -> (X, usize, usize) {
     let [before, _] = HELD.get();
     HELD.set([before; 2]);

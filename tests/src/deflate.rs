@@ -9,17 +9,18 @@ use ws_proto::{
 
 use crate::{Host, Keys, TestClient};
 
-/// The bit that a compressed message's first frame has.
+/// The bit that marks the first frame of a compressed message.
 pub const RSV1: u8 = 0x40;
 
-/// The field that extensions are named in.
+/// The field that names extensions.
 const FIELD: &str = "sec-websocket-extensions";
 
-/// What a server with these settings makes of the values of Sec-WebSocket-Extensions.
+/// Returns the parameters by which a server with these settings accepts `offers`, the values of
+/// Sec-WebSocket-Extensions. `None`: it accepts none of them.
 ///
 /// # Panics
 ///
-/// They are not by the grammar.
+/// An offer does not follow the grammar.
 #[must_use]
 pub fn answer_to(settings: &Settings, offers: &[&str]) -> Option<Parameters> {
     let fields = || {
@@ -31,7 +32,8 @@ pub fn answer_to(settings: &Settings, offers: &[&str]) -> Option<Parameters> {
     offer.expect("extensions by the grammar").deflate(settings)
 }
 
-/// What a client that has offered these settings makes of an answer's Sec-WebSocket-Extensions; `None`: it fails.
+/// Returns the parameters that a client which has offered these settings takes from an answer's
+/// Sec-WebSocket-Extensions. `None`: it fails the connection.
 #[must_use]
 pub fn understood(settings: &Settings, answers: &[&str]) -> Option<Negotiated> {
     let request = client::Request::new("example.com", "/").deflate(Some(*settings));
@@ -41,11 +43,12 @@ pub fn understood(settings: &Settings, answers: &[&str]) -> Option<Negotiated> {
     accepted.map(|acceptance| acceptance.negotiated())
 }
 
-/// What both sides know after a client with these settings has opened a connection to a server with those.
+/// Returns the parameters of the client and of the server after a connection between these two settings has been
+/// opened.
 ///
 /// # Panics
 ///
-/// They can't agree.
+/// The two cannot agree.
 #[must_use]
 pub fn agreed(client: &Settings, server: &Settings) -> [Negotiated; 2] {
     let parameters = answer_to(server, &[&client.to_string()]).expect("the offer can be accepted");
@@ -53,11 +56,12 @@ pub fn agreed(client: &Settings, server: &Settings) -> [Negotiated; 2] {
     [understood, Negotiated::new().with_deflate(Some(parameters))]
 }
 
-/// Settings that compress everything, with this window and context takeover or not, both ways; a client insists on that.
+/// Returns settings that compress everything, with the same window and context takeover in both directions. A client
+/// demands them of the server.
 ///
 /// # Panics
 ///
-/// There is no such window.
+/// There is no window of `window_bits`.
 #[must_use]
 pub fn symmetric(window_bits: u8, takeover: bool) -> Settings {
     let mut settings = Settings::best_ratio();
@@ -68,21 +72,21 @@ pub fn symmetric(window_bits: u8, takeover: bool) -> Settings {
     settings
 }
 
-/// A server to which messages may come compressed.
+/// Returns a server that takes compressed messages.
 #[must_use]
 pub fn deflating_server(config: &Config, settings: &Settings) -> Host<Server> {
     let [_, negotiated] = agreed(settings, settings);
     Host::new(Endpoint::new(Server, config, negotiated, Instant::ZERO))
 }
 
-/// A client to which messages may come compressed.
+/// Returns a client that takes compressed messages.
 #[must_use]
 pub fn deflating_client(config: &Config, settings: &Settings) -> Host<TestClient> {
     let [negotiated, _] = agreed(settings, settings);
     Host::new(Endpoint::new(Client::new(Keys::Counted(7)), config, negotiated, Instant::ZERO))
 }
 
-/// Compresses messages as a peer does, through the public API alone.
+/// A compressor of messages as a peer's, which uses the public API alone.
 #[derive(Debug)]
 pub struct Compressor {
     host: Host<Server>,
@@ -90,17 +94,17 @@ pub struct Compressor {
 }
 
 impl Compressor {
-    /// One that compresses all it is given by these settings.
+    /// Creates a compressor with these settings.
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
         Self { host: deflating_server(&crate::bare_config(), settings), deflater: Deflater::new(*settings) }
     }
 
-    /// The payloads of the frames of a message in these parts.
+    /// Compresses a message in these parts, and returns the payloads of its frames.
     ///
     /// # Panics
     ///
-    /// It is not a message.
+    /// The parts do not form a message.
     pub fn frames(&mut self, kind: MessageKind, parts: &[&[u8]]) -> Vec<Vec<u8>> {
         for (index, payload) in parts.iter().enumerate() {
             let part = match (index == 0, index + 1 == parts.len()) {
@@ -116,17 +120,17 @@ impl Compressor {
         self.host.sent().into_iter().map(|frame| frame.payload).collect()
     }
 
-    /// The payload of a message of zeros and ones.
+    /// Compresses a binary message, and returns its payload.
     pub fn payload(&mut self, message: &[u8]) -> Vec<u8> {
         self.frames(MessageKind::Binary, &[message]).concat()
     }
 }
 
-/// Inflates a whole payload through room for `room` bytes at a time.
+/// Inflates a whole payload, `room` bytes at a time.
 ///
 /// # Errors
 ///
-/// It is not what a compressor makes.
+/// The payload is not valid compressed data.
 pub fn inflated(inflater: &mut Inflater, alone: bool, mut payload: &[u8], room: usize) -> Result<Vec<u8>, Fault> {
     let (mut message, mut out) = (Vec::new(), vec![0; room]);
     inflater.begin(alone);
@@ -142,7 +146,7 @@ pub fn inflated(inflater: &mut Inflater, alone: bool, mut payload: &[u8], room: 
     Ok(message)
 }
 
-/// Whether messages of this side are compressed by themselves.
+/// Returns whether this side compresses each message without reference to earlier ones.
 #[must_use]
 pub fn is_alone<R: Role>(host: &Host<R>, side: Side) -> bool {
     host.endpoint.deflate().expect("compression is on").no_context_takeover(side)

@@ -1,23 +1,23 @@
-/// How a head differs from one that is valid.
+/// A change of a valid head.
 #[derive(Clone, Copy, Debug)]
 pub enum Edit {
-    /// The start line is this.
+    /// Replaces the start line.
     Start(&'static str),
-    /// The field of this name is this line.
+    /// Replaces the line of the field with the same name.
     Set(&'static str),
-    /// The field of this name is missing.
+    /// Removes the field of this name.
     Without(&'static str),
-    /// This line comes last.
+    /// Appends a line.
     Add(&'static str),
-    /// This line comes last, and it is not text.
+    /// Appends a line that is not text.
     AddBytes(&'static [u8]),
-    /// These bytes come before everything.
+    /// Inserts bytes before the head.
     Before(&'static str),
-    /// The head is this alone.
+    /// Replaces the whole head.
     Raw(&'static [u8]),
 }
 
-/// The head that has the lines of `base`, but for `edits`.
+/// Returns the head with the lines of `base` after `edits`.
 #[must_use]
 pub fn edited_head(base: &[&str], edits: &[Edit]) -> Vec<u8> {
     let name = |line: &str| line.split(':').next().unwrap().to_ascii_lowercase();

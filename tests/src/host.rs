@@ -10,43 +10,44 @@ use ws_proto::{
 
 use crate::{Keys, TestClient, Told, read, wire};
 
-/// A host that obeys the one law and writes down what it is told.
+/// A host that drains the endpoint after every event and records all events and output.
 #[derive(Debug)]
 pub struct Host<R: Role, T: Trace = ()> {
     /// The endpoint itself.
     pub endpoint: Endpoint<R, T>,
-    /// The time.
+    /// The present time.
     pub now: Instant,
-    /// Messages and control frames, in order.
+    /// Received messages and control frames, in order.
     pub told: Vec<Told>,
-    /// What has been told of the message in progress.
+    /// The received part of the message in progress.
     pub unfinished: Option<(MessageKind, Vec<u8>)>,
-    /// The error that `receive` has ended with.
+    /// The error with which `receive` has ended.
     pub error: Option<ReceiveError>,
     /// Bytes for the peer.
     pub output: Vec<u8>,
-    /// How often the endpoint has asked to half-close the transport.
+    /// Number of times that the endpoint has asked to half-close the transport.
     pub shutdowns: usize,
 }
 
-/// All that may not depend on how the input was cut.
+/// The results of receiving that must not depend on how the input was cut.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// Messages and control frames.
+    /// Received messages and control frames.
     pub told: Vec<Told>,
-    /// What has come of a message in progress; not after an error, which may come before it is told.
+    /// The received part of the message in progress. `None` after an error, which may come before that part is
+    /// returned.
     pub unfinished: Option<(MessageKind, Vec<u8>)>,
     /// The error.
     pub error: Option<ReceiveError>,
     /// All bytes for the peer.
     pub output: Vec<u8>,
-    /// How often the transport was to be half-closed.
+    /// Number of times that the endpoint has asked to half-close the transport.
     pub shutdowns: usize,
     /// The state at the end.
     pub state: State,
 }
 
-/// A configuration without any timeout.
+/// Returns a configuration without timeouts.
 #[must_use]
 pub fn bare_config() -> Config {
     let mut config = Config::default();
@@ -60,13 +61,13 @@ pub fn bare_config() -> Config {
     config
 }
 
-/// A server with this configuration at the epoch.
+/// Returns a server with this configuration, created at the epoch.
 #[must_use]
 pub fn server(config: &Config) -> Host<Server> {
     Host::new(Endpoint::new(Server, config, Negotiated::default(), Instant::ZERO))
 }
 
-/// A client with this configuration at the epoch, whose masking keys are those of the RFC's examples.
+/// Returns a client with this configuration, created at the epoch. Its masking key is that of the examples in RFC 6455.
 #[must_use]
 pub fn client(config: &Config) -> Host<TestClient> {
     Host::new(Endpoint::new(Client::new(Keys::Fixed), config, Negotiated::default(), Instant::ZERO))
@@ -83,7 +84,7 @@ pub fn on_both(
 }
 
 impl<R: Role, T: Trace> Host<R, T> {
-    /// A host at the epoch.
+    /// Creates a host at the epoch.
     pub fn new(endpoint: Endpoint<R, T>) -> Self {
         Self {
             endpoint,
@@ -96,7 +97,7 @@ impl<R: Role, T: Trace> Host<R, T> {
         }
     }
 
-    /// A frame as this host's peer sends it.
+    /// Returns a frame as the peer of this host sends it.
     #[must_use]
     pub fn peer_frame(&self, first: u8, payload: &[u8]) -> Vec<u8> {
         wire::from_peer(R::SIDE, first, payload)
@@ -107,7 +108,7 @@ impl<R: Role, T: Trace> Host<R, T> {
         self.receive(&self.peer_frame(first, payload));
     }
 
-    /// Receives bytes by [`Endpoint::receive`], and checks its contract on the way.
+    /// Receives bytes by [`Endpoint::receive`], and checks its contract.
     ///
     /// # Panics
     ///
@@ -119,7 +120,7 @@ impl<R: Role, T: Trace> Host<R, T> {
         });
     }
 
-    /// Receives bytes as [`receive`](Self::receive) does, where `take` does what a host does with payload.
+    /// Receives bytes like [`receive`](Self::receive), and passes payload to `take`.
     ///
     /// # Panics
     ///
@@ -177,7 +178,7 @@ impl<R: Role, T: Trace> Host<R, T> {
         }
     }
 
-    /// Receives bytes through a [`MessageBuffer`] that tells messages part by part.
+    /// Receives bytes through a [`MessageBuffer`] that returns messages part by part.
     ///
     /// # Panics
     ///
@@ -221,7 +222,7 @@ impl<R: Role, T: Trace> Host<R, T> {
         assert!(input.is_empty(), "`None` means that all was taken");
     }
 
-    /// Whether there may be more.
+    /// Records a result of receiving, and returns whether there may be more.
     fn incoming(&mut self, found: Result<Option<Event<Told>>, ReceiveError>) -> bool {
         let go_on = matches!(found, Ok(Some(_)));
         match found {
@@ -265,7 +266,7 @@ impl<R: Role, T: Trace> Host<R, T> {
         assert!(earlier.is_none_or(|earlier| earlier == error), "the error stays the same");
     }
 
-    /// Does what the protocol owes.
+    /// Takes the frames that the protocol owes into the output, and counts half-closes.
     pub fn transmit(&mut self) {
         while let Some(transmit) = self.endpoint.poll_transmit() {
             match transmit {
@@ -278,17 +279,17 @@ impl<R: Role, T: Trace> Host<R, T> {
         }
     }
 
-    /// The peer has ended the transport.
+    /// Receives the end of the transport.
     pub fn receive_eof(&mut self) {
         self.endpoint.receive_eof();
         self.transmit();
     }
 
-    /// Moves the clock to the next deadline and handles it; false if there is none.
+    /// Moves the clock to the next deadline and handles it. Returns false if there is none.
     ///
     /// # Panics
     ///
-    /// Handling a deadline twice does not get rid of it.
+    /// The deadline is still there after it has been handled twice.
     pub fn step_clock(&mut self) -> bool {
         let Some(deadline) = self.endpoint.poll_timeout() else {
             return false;
@@ -302,7 +303,7 @@ impl<R: Role, T: Trace> Host<R, T> {
         true
     }
 
-    /// Handles the present time.
+    /// Runs the timers at the present time.
     pub fn handle_timeout(&mut self) {
         self.endpoint.handle_timeout(self.now);
         self.transmit();
@@ -318,11 +319,11 @@ impl<R: Role, T: Trace> Host<R, T> {
         self.sent().into_iter().map(|frame| (frame.first, frame.payload)).collect()
     }
 
-    /// How the connection ended.
+    /// Returns how the connection ended.
     ///
     /// # Panics
     ///
-    /// It has not.
+    /// The connection has not ended.
     #[must_use]
     pub fn closed(&self) -> Closed {
         match self.endpoint.state() {
@@ -331,7 +332,7 @@ impl<R: Role, T: Trace> Host<R, T> {
         }
     }
 
-    /// What has come of it all.
+    /// Returns the results so far.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         Outcome {

@@ -5,7 +5,7 @@ use crate::{
     wire::{BINARY, CLOSE, CONTINUATION, FIN, KEY, PING, PONG, TEXT, from_peer, header},
 };
 
-/// Streams that peers have sent, or might, to bring an endpoint of `side` down.
+/// Returns byte streams that are meant to bring an endpoint of `side` down.
 #[must_use]
 pub fn hostile_inputs(side: Side) -> Vec<Vec<u8>> {
     let frames = |frames: &[(u8, &[u8])]| {
@@ -14,12 +14,12 @@ pub fn hostile_inputs(side: Side) -> Vec<Vec<u8>> {
     let key = (side == Side::Server).then_some(KEY);
     let announced = |first: u8, len: u64| [header(first, len, key), vec![0; 100]].concat();
     let mut inputs = vec![
-        // A text cut inside a code point, ended by an empty frame.
+        // Text that is cut inside a code point, and ended by an empty frame.
         frames(&[(TEXT, b"\xE2\x82"), (FIN, b"")]),
         frames(&[(TEXT, b"\xE2\x82"), (CONTINUATION, b""), (PING, b"x"), (FIN, b"\xAC")]),
         frames(&[(FIN | TEXT, b"\xF0\x9F\xA6")]),
         frames(&[(FIN | TEXT, b"\xED\xA0\x80")]),
-        // The wrong side's masking.
+        // Masking of the wrong side.
         match side {
             Side::Client => crate::masked(FIN | TEXT, b"x"),
             Side::Server => crate::frame(FIN | TEXT, b"x"),
@@ -31,7 +31,7 @@ pub fn hostile_inputs(side: Side) -> Vec<Vec<u8>> {
         frames(&[(CLOSE, &b""[..]); 300]),
         [frames(&[(TEXT, b"")]), frames(&[(CONTINUATION, &b""[..]); 300])].concat(),
         [frames(&[(BINARY, b"x")]), frames(&[(CONTINUATION, &b"y"[..]); 300])].concat(),
-        // Orders that make no message.
+        // Sequences of frames that do not form a message.
         frames(&[(CONTINUATION, b"x")]),
         frames(&[(TEXT, b"x"), (TEXT, b"y")]),
         frames(&[(CLOSE, b"\x03\xE8"), (FIN | TEXT, b"behind")]),

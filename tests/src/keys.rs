@@ -5,14 +5,14 @@ use crate::wire::KEY;
 /// The client of the tests.
 pub type TestClient = Client<Keys>;
 
-/// Masking keys that are known beforehand, where the protocol wants unpredictable ones.
+/// A source of predictable masking keys for tests.
 #[derive(Clone, Debug)]
 pub enum Keys {
     /// Every key is [`KEY`], that of the examples in RFC 6455 section 5.7.
     Fixed,
-    /// All different, the same in every run.
+    /// All keys differ, and are the same in every run.
     Counted(u64),
-    /// So many batches of keys, of 64 bytes each, then nothing but failure.
+    /// This many batches of keys, of 64 bytes each, then failures.
     Failing(u32),
 }
 

@@ -1,6 +1,7 @@
-//! What the tests share: two endpoints on a simulated clock, a recording host, raw frames.
+//! Helpers that the tests share: two endpoints on a simulated clock, a recording host, raw frames.
 //!
-//! No part but [`watch`] reads a socket, a clock or a random source, so every test runs the same way every time.
+//! Only [`watch`] reads a clock; no helper reads a socket or a random source. So every test runs the same way every
+//! time.
 
 mod counting;
 mod deflate;
@@ -34,7 +35,7 @@ pub use wire::{
     header, masked, parse,
 };
 
-/// A number of bytes that look random and are the same every time.
+/// Returns `len` bytes that look random and are the same every time.
 #[must_use]
 pub fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x2545_F491_4F6C_DD1D_u64;
@@ -48,7 +49,7 @@ pub fn noise(len: usize) -> Vec<u8> {
         .collect()
 }
 
-/// Every way to cut `bytes` in two, the halves in order; both may be empty.
+/// Returns every way to cut `bytes` in two, the halves in order. Either half may be empty.
 pub fn two_way_splits(bytes: &[u8]) -> impl Iterator<Item = [&[u8]; 2]> {
     (0..=bytes.len()).map(|cut| {
         let (head, tail) = bytes.split_at(cut);
@@ -56,7 +57,7 @@ pub fn two_way_splits(bytes: &[u8]) -> impl Iterator<Item = [&[u8]; 2]> {
     })
 }
 
-/// The programs in the README compile.
+/// Compiles the programs in the README.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub struct Readme;

@@ -4,21 +4,21 @@ use ws_proto::{
     server::{Accept, OriginPolicy, Reject},
 };
 
-/// The request of a client that has no subprotocols.
+/// A request for a connection, without subprotocols.
 pub const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
-/// A server's connection that waits for a request since the epoch.
+/// Returns a server's connection that waits for a request since the epoch.
 #[must_use]
 pub fn accepting(config: &Config) -> Connection<'static, Server> {
     Connection::accept(config, OriginPolicy::SameHost, Instant::ZERO)
 }
 
-/// A server's connection whose opening handshake is complete and written.
+/// Returns a server's connection after a complete opening handshake, whose response has been written.
 ///
 /// # Panics
 ///
-/// It has not opened.
+/// The connection has not opened.
 #[must_use]
 pub fn opened(config: &Config) -> Connection<'static, Server> {
     let mut connection = accepting(config);
@@ -28,7 +28,7 @@ pub fn opened(config: &Config) -> Connection<'static, Server> {
     connection
 }
 
-/// Gives `connection` what has been received at `now`, accepts its request and echoes messages.
+/// Lets `connection` receive `bytes` at `now`, accepts its request and echoes messages.
 pub fn echo(connection: &mut Connection<'_, Server>, now: Instant, bytes: &[u8]) {
     let mut bytes = bytes.to_vec();
     let mut reading = connection.received_in(now, &mut bytes);
@@ -45,17 +45,17 @@ pub fn echo(connection: &mut Connection<'_, Server>, now: Instant, bytes: &[u8])
 pub fn reply<S: Allocation>(next: Next<'_, '_, Server, Message<'_>, S>) {
     match next {
         Next::Opening(mut request) => request.accept(&Accept::new()).expect("the answer is valid"),
-        // Refused once the connection is closing.
+        // Sending fails once the connection is closing.
         Next::Data(message, mut reply) => drop(reply.send(message)),
         Next::Control(_) | Next::Closed(_) => {}
     }
 }
 
-/// Answers a request; an answer that cannot be sent is a fault of this server (500).
+/// Answers a request, with 500 if `answer` cannot be sent.
 ///
 /// # Panics
 ///
-/// Not even that can be sent.
+/// The 500 cannot be sent either.
 pub fn answer<S: Allocation>(request: &mut Request<'_, '_, S>, answer: Result<Accept<'_>, u16>) {
     let answered = match answer {
         Ok(accept) => request.accept(&accept),
@@ -64,11 +64,11 @@ pub fn answer<S: Allocation>(request: &mut Request<'_, '_, S>, answer: Result<Ac
     answered.or_else(|_| request.reject(&Reject::new(500))).expect("a refusal can be sent");
 }
 
-/// Takes all that is pending, a byte at a time; returns it, and whether the transport has been half-closed after it.
+/// Takes all pending output, a byte at a time. Returns it, and whether the transport has been half-closed after it.
 ///
 /// # Panics
 ///
-/// Something is pending after the half-close.
+/// Output is pending after the half-close.
 pub fn take_pending<R: Opens, S: Allocation>(
     connection: &mut Connection<'_, R, S>,
     now: Instant,

@@ -11,12 +11,12 @@ pub struct Pair {
     pub client: Host<TestClient>,
     /// The server's side.
     pub server: Host<Server>,
-    /// The most bytes that arrive in one read.
+    /// The most bytes that one read takes.
     pub read_len: usize,
 }
 
 impl Pair {
-    /// Two endpoints with the same configuration.
+    /// Creates two endpoints with the same configuration.
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let role = Client::new(Keys::Counted(1));
@@ -27,25 +27,25 @@ impl Pair {
         }
     }
 
-    /// Moves bytes and ends of the transport both ways until nothing moves any more.
+    /// Moves output and ends of the transport in both directions, until none is left.
     pub fn deliver(&mut self) {
         while deliver_to(&mut self.client, &mut self.server, self.read_len)
             | deliver_to(&mut self.server, &mut self.client, self.read_len)
         {}
     }
 
-    /// The time.
+    /// Returns the present time.
     #[must_use]
     pub fn now(&self) -> Instant {
         self.client.now
     }
 
-    /// Moves the clock.
+    /// Moves the clock forward.
     pub fn advance(&mut self, by: Duration) {
         self.set_clock(self.now().saturating_add(by));
     }
 
-    /// Moves the clock to the earliest deadline of the two, handles it and delivers; false if there is none.
+    /// Moves the clock to the earliest deadline of both sides, handles it and delivers. Returns false if there is none.
     pub fn step_clock(&mut self) -> bool {
         let deadlines = [self.client.endpoint.poll_timeout(), self.server.endpoint.poll_timeout()];
         let Some(next) = deadlines.into_iter().flatten().min() else {
@@ -63,20 +63,20 @@ impl Pair {
         self.server.now = now;
     }
 
-    /// Both states.
+    /// Returns the states of the client and of the server.
     #[must_use]
     pub fn states(&self) -> [State; 2] {
         [self.client.endpoint.state(), self.server.endpoint.state()]
     }
 }
 
-/// Moves the output of one host to the other, and the end of the transport behind it; whether anything moved.
+/// Moves the output of one host to the other, and then the end of the transport. Returns whether there was any.
 fn deliver_to<F: Role, T: Role>(from: &mut Host<F>, to: &mut Host<T>, read_len: usize) -> bool {
     let output = std::mem::take(&mut from.output);
     for piece in output.chunks(read_len) {
         to.receive(piece);
     }
-    // A host half-closes when it is told to, and drops the transport when the endpoint is closed.
+    // A host half-closes the transport when the endpoint asks for it, and drops it when the endpoint is closed.
     let ended = from.shutdowns > 0 || matches!(from.endpoint.state(), State::Closed(_));
     let news = ended && !matches!(to.endpoint.state(), State::Closed(_));
     if news {

@@ -1,10 +1,10 @@
 use ws_proto::{Endpoint, MessageBuffer, connection::Storage, endpoint::Trace, role::Role};
 
-/// Reads the front of `bytes` to the storage of `buffer`, as much as there is room for, and returns the rest.
+/// Copies the front of `bytes` to the storage of `buffer`, as far as there is room, and returns the rest.
 ///
 /// # Panics
 ///
-/// There is no room.
+/// The storage has no room.
 pub fn read<'b, R: Role, T: Trace, S: Storage>(
     buffer: &mut MessageBuffer<S>,
     endpoint: &Endpoint<R, T>,
@@ -15,12 +15,12 @@ pub fn read<'b, R: Role, T: Trace, S: Storage>(
     rest
 }
 
-/// Reads the front of `bytes` as an event loop does, to the storage of `buffer` or to `shared`; returns the input for
+/// Copies the front of `bytes` as an event loop does, to the storage of `buffer` or to `shared`. Returns the input for
 /// [`MessageBuffer::next_in`], and the rest.
 ///
 /// # Panics
 ///
-/// There is no room.
+/// Neither has room.
 pub fn read_beside<'b, 's, R: Role, T: Trace, S: Storage>(
     buffer: &mut MessageBuffer<S>,
     endpoint: &Endpoint<R, T>,
@@ -31,7 +31,7 @@ pub fn read_beside<'b, 's, R: Role, T: Trace, S: Storage>(
     (buffer.filled_or(read, shared), rest)
 }
 
-/// Copies as much as fits; returns how much that was, and the rest.
+/// Copies as many bytes as fit. Returns their number, and the rest.
 fn copy<'b>(bytes: &'b [u8], room: &mut [u8]) -> (usize, &'b [u8]) {
     assert!(!room.is_empty() || bytes.is_empty(), "there is room whenever everything has been taken");
     let (read, rest) = bytes.split_at(room.len().min(bytes.len()));

@@ -2,20 +2,20 @@ use ws_proto::{CloseCode, Message, MessageKind, Part, SendError, endpoint::Trace
 
 use crate::Host;
 
-/// Something that an application tells its endpoint to send.
+/// An order of an application to its endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Say {
     /// Part of a message, as one frame.
     Part(MessageKind, Part, Vec<u8>),
     /// A Ping.
     Ping(Vec<u8>),
-    /// A Pong that nobody asked for.
+    /// An unsolicited Pong.
     Pong(Vec<u8>),
-    /// A Close; `None` has neither code nor reason.
+    /// A Close. `None`: without code and reason.
     Close(Option<u16>, &'static str),
 }
 
-/// Something that an endpoint tells its application.
+/// An event that an endpoint reports to its application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
     /// A whole text message.
@@ -26,16 +26,16 @@ pub enum Told {
     Ping(Vec<u8>),
     /// A Pong.
     Pong(Vec<u8>),
-    /// A Close, with 1005 for one without a code.
+    /// A Close. Without a code it has 1005.
     Close(u16, String),
 }
 
 impl Told {
-    /// The whole message of `kind`.
+    /// Creates the event of a whole message.
     ///
     /// # Panics
     ///
-    /// A text is not UTF-8: the endpoint under test has let it through.
+    /// A text is not UTF-8, so the endpoint under test has a defect.
     #[must_use]
     pub fn message(kind: MessageKind, payload: Vec<u8>) -> Self {
         match kind {
@@ -52,23 +52,23 @@ impl From<Message<'_>> for Told {
 }
 
 impl Say {
-    /// A whole text message.
+    /// Creates the order to send a whole text message.
     #[must_use]
     pub fn text(text: &str) -> Self {
         Self::Part(MessageKind::Text, Part::Whole, text.into())
     }
 
-    /// A whole binary message.
+    /// Creates the order to send a whole binary message.
     #[must_use]
     pub fn binary(payload: &[u8]) -> Self {
         Self::Part(MessageKind::Binary, Part::Whole, payload.into())
     }
 
-    /// Has `host` send this; the bytes are behind its output then.
+    /// Makes `host` send this. The frame is appended to its output.
     ///
     /// # Errors
     ///
-    /// The endpoint refuses.
+    /// The endpoint refuses the order.
     pub fn by<R: Role, T: Trace>(&self, host: &mut Host<R, T>) -> Result<(), SendError> {
         let mut control = [0; 131];
         let endpoint = &mut host.endpoint;
@@ -88,7 +88,7 @@ impl Say {
     }
 }
 
-/// What an endpoint that receives all of `said` tells.
+/// Returns the events of an endpoint that receives all of `said`.
 #[must_use]
 pub fn told_of(said: &[Say]) -> Vec<Told> {
     let mut told = Vec::new();

@@ -5,17 +5,18 @@ use std::{
     thread,
 };
 
-/// How long a test may take: far longer than any takes on a busy machine.
+/// The longest time of a test, far longer than any takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(240);
 
 thread_local! {
     static DOG: RefCell<Option<mpsc::Sender<()>>> = const { RefCell::new(None) };
 }
 
-/// Ends the process, naming the test, if the calling thread neither ends nor calls this again within four minutes.
+/// Starts a watchdog. It prints the name of the test and ends the process unless the calling thread ends, or calls this
+/// again, within four minutes.
 ///
-/// A test that would hang fails then. The test harness gives each test a thread of its own, or runs one after another on
-/// one thread, where each begins anew.
+/// So a test that hangs fails. The test harness runs each test on a thread of its own, or all on one thread, where each
+/// test restarts the watchdog.
 pub fn watch() {
     watch_for(LIMIT);
 }
@@ -68,7 +69,7 @@ mod tests {
     #[test]
     fn a_thread_that_ends_or_begins_anew_in_time_is_left_alone() {
         thread::spawn(|| watch_for(Duration::from_millis(20))).join().unwrap();
-        // Longer than the watch of the thread that has ended.
+        // Longer than the limit of the thread that has ended.
         thread::sleep(Duration::from_millis(60));
         watch();
         watch();

@@ -3,9 +3,9 @@ use ws_proto::{
     role::Side,
 };
 
-/// The bit that ends a message.
+/// The bit that marks the last frame of a message.
 pub const FIN: u8 = 0x80;
-/// First byte of an unfinished or middle fragment.
+/// First byte of a middle fragment; with [`FIN`], of the last fragment.
 pub const CONTINUATION: u8 = 0x00;
 /// First byte of the first fragment of a text message; with [`FIN`], of a whole one.
 pub const TEXT: u8 = 0x01;
@@ -21,7 +21,7 @@ pub const PONG: u8 = 0x8A;
 /// The masking key of the examples in RFC 6455 section 5.7.
 pub const KEY: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
 
-/// A frame header that starts with `first` and announces `len` bytes in the shortest form.
+/// Encodes a frame header that starts with `first` and announces `len` bytes in the shortest form.
 #[must_use]
 pub fn header(first: u8, len: u64, key: Option<[u8; 4]>) -> Vec<u8> {
     let mask_bit = if key.is_some() { 0x80 } else { 0 };
@@ -39,19 +39,19 @@ pub fn header(first: u8, len: u64, key: Option<[u8; 4]>) -> Vec<u8> {
     bytes
 }
 
-/// A frame without a mask, as a server sends it.
+/// Encodes a frame without a mask, as a server sends it.
 #[must_use]
 pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     [header(first, payload.len() as u64, None), payload.to_vec()].concat()
 }
 
-/// A frame masked with [`KEY`], as a client sends it.
+/// Encodes a frame masked with [`KEY`], as a client sends it.
 #[must_use]
 pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     [header(first, payload.len() as u64, Some(KEY)), xor(payload, KEY)].concat()
 }
 
-/// A frame as the peer of `side` sends it.
+/// Encodes a frame as the peer of `side` sends it.
 #[must_use]
 pub fn from_peer(side: Side, first: u8, payload: &[u8]) -> Vec<u8> {
     match side {
@@ -60,12 +60,12 @@ pub fn from_peer(side: Side, first: u8, payload: &[u8]) -> Vec<u8> {
     }
 }
 
-/// RFC 6455 section 5.3, word by word.
+/// Masks a payload exactly as RFC 6455 section 5.3 describes it.
 fn xor(payload: &[u8], key: [u8; 4]) -> Vec<u8> {
     payload.iter().enumerate().map(|(i, byte)| byte ^ key[i % 4]).collect()
 }
 
-/// A frame taken apart the slow way.
+/// A decoded frame, for comparison with the crate's decoder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawFrame {
     /// FIN, reserved bits and opcode.
@@ -74,11 +74,11 @@ pub struct RawFrame {
     pub key: Option<[u8; 4]>,
     /// The payload, unmasked.
     pub payload: Vec<u8>,
-    /// The bytes of the length: 1, 3 or 9.
+    /// Number of bytes in which the length is encoded: 1, 3 or 9.
     pub len_bytes: usize,
 }
 
-/// Takes `bytes`, which are whole frames, apart.
+/// Decodes `bytes`, which must be whole frames.
 ///
 /// # Panics
 ///
@@ -104,13 +104,13 @@ pub fn parse(mut bytes: &[u8]) -> Vec<RawFrame> {
     frames
 }
 
-/// The Close that tells a peer of a failure: first byte and payload, by the design's table of codes.
+/// Returns the first byte and the payload of the Close that is sent after a failure, by the design's table of codes.
 #[must_use]
 pub fn close_of(kind: ReceiveErrorKind) -> (u8, Vec<u8>) {
     (CLOSE, [&code_of(kind).to_be_bytes()[..], kind.close_reason().as_bytes()].concat())
 }
 
-/// The code that a peer is told a failure with, by the design's table.
+/// Returns the close code that is sent after a failure, by the design's table.
 #[must_use]
 pub fn code_of(kind: ReceiveErrorKind) -> u16 {
     use ReceiveErrorKind as Kind;

@@ -28,13 +28,13 @@ fn main() -> ExitCode {
 fn run_all(url: &str, agent: &str) -> Result<(), Box<dyn Error>> {
     let mut config = Config::default();
     config.max_message_len = 64 << 20;
-    // Servers that don't know compression don't mind the offer.
+    // Servers without compression ignore the offer.
     let connector = Connector::new().config(config).deflate(Settings::balanced());
     let count = case_count(&connector, url)?;
     for case in 1..=count {
         let case_url = format!("{url}/runCase?case={case}&agent={agent}");
         if let Err(error) = run_case(&connector, &case_url) {
-            // Many cases end this way on purpose; the server judges.
+            // Many cases provoke an error on purpose; the server judges the result.
             println!("case {case}/{count}: {}", program::explained(&*error));
         }
     }

@@ -1,4 +1,4 @@
-//! A WebSocket at the terminal: lines typed are sent, messages are printed.
+//! A WebSocket client at the terminal: sends each line typed, and prints each message.
 //!
 //! ```sh
 //! cargo run --release --example client ws://127.0.0.1:9001/
@@ -39,7 +39,7 @@ Ctrl-C at once; a second Ctrl-C exits. Exits with 0 if the connection ended clea
 
 What is not a message goes to standard error.";
 
-/// Characters of a refusal's body that are printed.
+/// The most characters of a refusal's body that are printed.
 const LONGEST_BODY: usize = 500;
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -129,7 +129,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     print_messages(reader, &life)
 }
 
-/// A refusal says more than its status.
+/// Adds the interesting fields and the body of a refusal to the error.
 fn explain(error: ConnectError) -> Box<dyn Error> {
     let refused = match &error {
         ConnectError::Refused(refused) => refused,
@@ -149,12 +149,13 @@ fn explain(error: ConnectError) -> Box<dyn Error> {
     text.into()
 }
 
-/// Sends each line of standard input; closes when the server has been silent for a while after the last.
+/// Sends each line of standard input. After the last one, closes the connection when the server has been silent for a
+/// while.
 fn send_lines(mut writer: Writer<Client>, life: &Life) {
     for line in std::io::stdin().lock().lines() {
         match line {
             Ok(line) if writer.send(line.as_str()).is_ok() => {}
-            // The thread that reads reports why.
+            // The thread that reads reports the error.
             Ok(_) => return,
             Err(error) => {
                 eprintln!("standard input: {error}");
@@ -166,12 +167,12 @@ fn send_lines(mut writer: Writer<Client>, life: &Life) {
     life.close(&mut writer);
 }
 
-/// State of a connection that its threads share.
+/// The state of a connection that its threads share.
 struct Life {
     started: Instant,
-    /// How long the server may be silent after the end of input.
+    /// Silence of the server, after the end of input, at which the connection is closed.
     wait: Duration,
-    /// When the last message came.
+    /// Time of the last message.
     heard: Mutex<Instant>,
     closing: AtomicBool,
 }
@@ -200,12 +201,12 @@ impl Life {
 
     fn close(&self, writer: &mut Writer<Client>) {
         self.closing.store(true, Ordering::Relaxed);
-        // A server that is gone is seen by the thread that reads.
+        // The thread that reads reports an error.
         let _ = writer.send_close(CloseCode::NORMAL, "");
     }
 }
 
-/// Prints messages until the connection ends, and the server's reason for that.
+/// Prints messages until the connection ends, then the reason if the server has closed.
 fn print_messages(mut reader: Reader<Client>, life: &Life) -> Result<(), Box<dyn Error>> {
     let mut out = std::io::stdout();
     loop {

@@ -1,4 +1,4 @@
-//! Echoes every message: a thread per connection, replies written together, Ctrl-C closes in good order.
+//! Echoes every message: a thread for each connection, replies written together, and Ctrl-C closes all connections.
 //!
 //! ```sh
 //! cargo run --release --example echo_server 127.0.0.1:9001
@@ -77,7 +77,7 @@ fn echo(exchange: Exchange) -> HandlerResult {
     let favourite = exchange.subprotocols().next().unwrap_or_default().to_owned();
     let answer = Answer::accept().subprotocol(exchange.select(&[&favourite]));
     let mut ws = exchange.accept_with(answer)?;
-    // Queued echoes are written together, before the next read waits for the socket.
+    // Queued echoes are written together, before the next `read` waits for the client.
     while let Some(mut received) = ws.read()? {
         received.reply.queue(received.message)?;
     }

@@ -1,7 +1,8 @@
-//! The hosts by which the room is reached.
+//! The hosts and origins from which the room can be used.
 //!
-//! A page of another site must not talk to a room on the loopback interface. Comparing Origin with Host does not keep it
-//! from that: its name may lead here (DNS rebinding), and then both name the other site. So both have to be known.
+//! A page of another site must not use a room on the loopback interface. It is not enough to compare Origin with Host:
+//! the name of the other site may resolve to this machine (DNS rebinding), and then both fields name that site. So both
+//! have to be known here.
 
 use std::{error::Error, net::IpAddr};
 
@@ -23,8 +24,12 @@ impl Admission {
         Ok(Self { bound, origins: origins.collect::<Result<_, _>>()? })
     }
 
-    /// Checks that a request is for a known host, and comes from a page of the same or of a known one. A request of HTTP/1.0
-    /// may name no host, as the health checks of proxies do; no browser sends one.
+    /// Checks that a request is for a known host and comes from a page of the same host or a known one. A request of
+    /// HTTP/1.0 without a host is admitted: health checks of proxies send such requests, browsers do not.
+    ///
+    /// # Errors
+    ///
+    /// The reason for the refusal, for the log.
     pub(crate) fn check(&self, exchange: &Exchange) -> Result<(), String> {
         let (host, origin) = (exchange.host(), exchange.origin());
         let from_here = origin.is_none_or(|origin| self.is_own_page(host, origin));
@@ -54,7 +59,7 @@ impl Admission {
     }
 }
 
-/// Whether `host`, as in the field Host, is that of a URL, its port included.
+/// Returns whether `host`, a value of the field Host, is that of a URL, including the port.
 fn is_host_of(url: &Url, host: &str) -> bool {
     url[Position::BeforeHost..Position::AfterPort].eq_ignore_ascii_case(host)
 }

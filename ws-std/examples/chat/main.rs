@@ -1,12 +1,13 @@
-//! A chat room in the browser: the page and its WebSocket from one port.
+//! A chat room in the browser. One port serves the page and its WebSocket.
 //!
 //! ```sh
 //! cargo run --release --example chat
 //! ```
 //!
-//! Open http://127.0.0.1:8080/ in two tabs and write. Each line is encoded and compressed once, whatever the number
-//! of members. A member has two threads, one that reads and one that writes what waits in a queue of its own. A member that
-//! writes too much is slowed and then leaves; one that falls too far behind in reading is dropped. Neither delays the others.
+//! Open http://127.0.0.1:8080/ in two tabs and write. Each line is encoded and compressed once, whatever the number of
+//! members. A member has two threads, one that reads and one that writes the lines of the member's queue. A member that
+//! writes too fast is slowed down, and removed if that goes on. A member that reads too slowly is dropped. Neither
+//! delays the others.
 
 mod admission;
 mod pace;
@@ -33,7 +34,7 @@ after 10 seconds at most; a second Ctrl-C exits at once.
   -h, --help        this text";
 
 const MOST_MEMBERS: usize = 1_000;
-/// Scripts and styles of the page's own files only, no frames around it, connections to where it came from.
+/// Admits scripts, styles and connections of the page's own origin only, and no frames around the page.
 const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
                               base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -68,7 +69,7 @@ fn chat(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
 
     let mut config = Config::default();
     config.max_message_len = room::LONGEST_LINE;
-    // The room looks at Host and Origin itself.
+    // `Admission` checks Host and Origin.
     let acceptor = Acceptor::new().config(config).origin(OriginPolicy::AllowAny).deflate(room::COMPRESSION);
     let room = Arc::new(Room::new());
     Ok(server.acceptor(acceptor).max_connections(MOST_MEMBERS).run(move |exchange| {
@@ -82,7 +83,7 @@ fn chat(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
 
 /// Serves a file of the page, or a member until it leaves.
 fn serve(room: &Room, exchange: Exchange) -> HandlerResult {
-    // A proxy may have put the room under a prefix, and leave it in the path.
+    // A proxy may serve the room under a prefix and leave the prefix in the path.
     let file = exchange.path().rsplit('/').next().unwrap_or_default();
     let page = match (file, exchange.is_upgrade()) {
         ("ws", true) => return room.serve(exchange),

@@ -1,22 +1,23 @@
-//! How fast a member may write.
+//! The rate at which a member may write.
 
 use std::time::{Duration, Instant};
 
-/// Lines that may come at once, and the time after which each of them may come again.
+/// Lines that may come at once.
 const BURST: u32 = 30;
+/// Time after which another line may come.
 const EACH: Duration = Duration::from_millis(100);
-/// Lines in a row that may come too early.
+/// The most lines in a row that may come too early.
 const MOST_EARLY: u32 = 50;
 
 #[derive(Default)]
 pub(crate) struct Pace {
-    /// When a whole burst may come again.
+    /// Time at which a whole burst may come again.
     whole_at: Option<Instant>,
     early: u32,
 }
 
 impl Pace {
-    /// Counts a line; returns how long it has to wait. `None`: the member goes on writing too fast.
+    /// Counts a line, and returns how long it has to wait. `None`: the member has written too fast for too long.
     pub(crate) fn line(&mut self, now: Instant) -> Option<Duration> {
         let whole_at = self.whole_at.map_or(now, |at| at.max(now)) + EACH;
         self.whole_at = Some(whole_at);

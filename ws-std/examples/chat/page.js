@@ -1,10 +1,10 @@
 "use strict";
 
-// Milliseconds: the first pause before another attempt, the longest, and how long a connection has to last to count as good.
+// In milliseconds: the first pause before another attempt, the longest pause, and the least time of a good connection.
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 30_000;
 const GOOD = 5_000;
-// The room wants us no more: policy violation, message too big.
+// Close codes after which the page does not try again: policy violation, message too big.
 const FINAL = [1008, 1009];
 
 const at = (id) => document.getElementById(id);
@@ -35,7 +35,7 @@ function setEntered(entered) {
   (entered ? at("line") : at("name")).focus();
 }
 
-/** The socket is beside the page: under the same prefix, behind TLS if the page is. */
+/** Returns the address of the socket: under the same prefix as the page, with TLS if the page has it. */
 function address() {
   const url = new URL("ws", location.href);
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
@@ -47,7 +47,7 @@ function connect() {
   clearTimeout(timer);
   tell("connecting …");
   if (socket) {
-    // Another attempt that is still under way.
+    // An earlier attempt may still be in progress.
     socket.onclose = null;
     socket.close();
   }
@@ -76,7 +76,7 @@ function connect() {
       return;
     }
     failures = opened && performance.now() - opened > GOOD ? 0 : failures + 1;
-    // Not all at once after the server was away.
+    // Random, so that the pages do not all come back at the same moment after the server was away.
     const longest = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** failures);
     const pause = longest * (0.5 + Math.random() / 2);
     tell(`${why}; trying again in ${Math.ceil(pause / 1_000)} s`);

@@ -6,9 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Bytes that may wait for a member.
+/// The most bytes that may wait for a member.
 const MOST_BYTES: usize = 256 * 1024;
-/// How far a member may be behind the others.
+/// The longest time that a line may wait for a member.
 const MOST_BEHIND: Duration = Duration::from_secs(10);
 
 /// An element of a queue.
@@ -25,7 +25,7 @@ pub(crate) struct Queue<L> {
 struct Waiting<L> {
     lines: VecDeque<(Instant, L)>,
     bytes: usize,
-    /// When the line was queued that is being written.
+    /// Time at which the line that is being written was queued.
     writing: Option<Instant>,
     closed: bool,
 }
@@ -40,7 +40,7 @@ impl<L: Line> Queue<L> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a line. Returns whether the member keeps up; if not, the queue is closed.
+    /// Adds a line. Returns false, and closes the queue, if the member reads too slowly.
     pub(crate) fn push(&self, now: Instant, line: L) -> bool {
         let mut waiting = self.lock();
         let oldest = waiting.writing.or(waiting.lines.front().map(|(queued, _)| *queued));
@@ -57,7 +57,7 @@ impl<L: Line> Queue<L> {
         keeps_up
     }
 
-    /// Waits for a line, which the caller then writes; `None` once the queue is closed.
+    /// Waits for a line, which the caller then writes. `None`: the queue is closed.
     pub(crate) fn pop(&self) -> Option<L> {
         let mut waiting = self.lock();
         waiting.writing = None;

@@ -1,4 +1,4 @@
-//! The members of the room, and what they say.
+//! The members of the room, and the lines that they exchange.
 
 use std::{
     collections::HashMap,
@@ -20,15 +20,15 @@ use crate::{
     queue::{self, Queue},
 };
 
-/// In bytes; a longer one is no line of a chat, and closes the connection with 1009.
+/// The longest line in bytes. A longer one closes the connection with 1009.
 pub(crate) const LONGEST_LINE: u64 = 4 * 1024;
 pub(crate) const COMPRESSION: Settings = Settings::small();
-/// In characters.
+/// The longest name in characters.
 const LONGEST_NAME: usize = 32;
-/// Stack of the thread that writes to a member.
-const STACK: usize = 128 * 1024;
+/// Stack, in bytes, of the thread that writes to a member.
+const WRITER_STACK: usize = 128 * 1024;
 
-/// A line on its way to everyone, and compressed for those who can read that.
+/// A line for all members, plain and compressed: some connections do not compress.
 struct Line {
     plain: Prepared<Vec<u8>>,
     deflated: Prepared<Vec<u8>>,
@@ -69,8 +69,8 @@ impl Room {
         let queue = Arc::new(Queue::new());
         thread::scope(|scope| {
             let (lines, to_member) = (Arc::clone(&queue), writer.clone());
-            // Without a thread there is no member: the connection ends, and the page tries again later.
-            let thread = thread::Builder::new().stack_size(STACK);
+            // If the system has no thread, the connection ends, and the page tries again later.
+            let thread = thread::Builder::new().stack_size(WRITER_STACK);
             thread.spawn_scoped(scope, move || write_lines(to_member, &lines))?;
             let id = self.join(Member { queue: Arc::clone(&queue), writer });
             self.say(&format!("join\t{name}"));
@@ -118,7 +118,7 @@ impl Room {
         self.lock().by_id.remove(&id);
     }
 
-    /// Queues a line for everyone: encoded once, without waiting for a member.
+    /// Encodes a line once and queues it for all members, without waiting for any.
     fn say(&self, line: &str) {
         let Ok(plain) = Prepared::new(MessageKind::Text, line.as_bytes().to_vec()) else {
             return;
@@ -135,12 +135,12 @@ impl Room {
             }
             keeps_up
         });
-        // Their threads see the connection end.
+        // The threads of these members see the connection end.
         late.iter().for_each(Writer::abort);
     }
 }
 
-/// Sends a member what waits for it, until it has left.
+/// Writes the lines of a member's queue until the member has left.
 fn write_lines(mut writer: Writer<Server>, lines: &Queue<Arc<Line>>) {
     while let Some(line) = lines.pop() {
         let sent = match writer.send_prepared(&line.deflated) {
@@ -148,13 +148,13 @@ fn write_lines(mut writer: Writer<Server>, lines: &Queue<Arc<Line>>) {
             sent => sent,
         };
         if sent.is_err() {
-            // The thread that reads sees it too.
+            // The thread that reads reports the error.
             return;
         }
     }
 }
 
-/// The name that a member has given itself: a short line, and not quite nothing.
+/// Returns the name that a member has chosen in the query, cut and cleaned; "guest" if none is left.
 fn name_in(query: Option<&str>) -> String {
     let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     let name = pairs.filter(|(key, _)| key == "name").map(|(_, name)| name).next().unwrap_or_default();
@@ -162,7 +162,7 @@ fn name_in(query: Option<&str>) -> String {
     if name.is_empty() { "guest".into() } else { name }
 }
 
-/// A text without characters that are not seen, or that change how others are.
+/// Returns a text without characters that are invisible or change how others are shown.
 fn plain(text: &str) -> String {
     text.replace('\t', " ").chars().filter(|&character| is_plain(character)).collect::<String>().trim().to_owned()
 }

@@ -10,10 +10,10 @@ use std::{
 
 use ws_std::{Server, deflate::Settings};
 
-/// The arguments of a program; `None` if help is asked for.
+/// The arguments of a program. `None`: the user asks for help.
 pub(crate) type Arguments<A> = Result<Option<A>, Box<dyn Error>>;
 
-/// The values on a command line that has up to `most` and no options but `--help`.
+/// Returns the values on a command line with up to `most` values and no option but `--help`.
 #[allow(dead_code, reason = "some examples have options of their own")]
 pub(crate) fn values(most: usize) -> Arguments<Vec<String>> {
     let mut values = Vec::new();
@@ -28,7 +28,7 @@ pub(crate) fn values(most: usize) -> Arguments<Vec<String>> {
     Ok(Some(values))
 }
 
-/// The settings that the value of `--deflate` names.
+/// Returns the settings that the value of `--deflate` names.
 #[allow(dead_code, reason = "some examples don't compress")]
 pub(crate) fn profile(name: Option<OsString>) -> Result<Settings, Box<dyn Error>> {
     match name.as_deref().map(OsStr::to_str) {
@@ -39,10 +39,11 @@ pub(crate) fn profile(name: Option<OsString>) -> Result<Settings, Box<dyn Error>
     }
 }
 
-/// Makes a server with as many connections as the system allows, which the first Ctrl-C or SIGTERM stops in good order.
+/// Creates a server with as many connections as the system allows. The first Ctrl-C or SIGTERM closes them all and
+/// stops it.
 #[allow(dead_code, reason = "some examples are clients")]
 pub(crate) fn server(address: &str) -> Result<Server, Box<dyn Error>> {
-    // A connection is a file; with fewer of them there are fewer connections.
+    // Each connection needs a file. With a lower limit of files the server has a lower limit of connections.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let server = Server::bind(address).map_err(|error| format!("can't listen on {address}: {error}"))?;
     let handle = server.handle();
@@ -50,7 +51,7 @@ pub(crate) fn server(address: &str) -> Result<Server, Box<dyn Error>> {
     Ok(server)
 }
 
-/// Has the first Ctrl-C or SIGTERM do `stop`, which may take its time; a second one ends the process at once.
+/// Calls `stop` on a thread at the first Ctrl-C or SIGTERM. A second one ends the process at once.
 #[allow(dead_code, reason = "some examples just end")]
 pub(crate) fn at_signal(stop: impl FnOnce() + Send + 'static) -> Result<(), Box<dyn Error>> {
     let mut stop = Some(stop);
@@ -64,7 +65,7 @@ pub(crate) fn at_signal(stop: impl FnOnce() + Send + 'static) -> Result<(), Box<
     Ok(())
 }
 
-/// A text of others for a terminal: characters that a terminal obeys, or that are not seen, are escaped.
+/// Returns a foreign text for a terminal. Characters that control a terminal or are invisible are escaped.
 #[allow(dead_code, reason = "some examples show no text of others")]
 pub(crate) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -78,8 +79,8 @@ pub(crate) fn escaped(text: &str) -> String {
     escaped
 }
 
-/// Returns whether a character is shown, and in its place: it is no control character, has a width and does not turn the direction
-/// of text.
+/// Returns whether a character is visible and stays in its place: it is no control character, has a width and does not
+/// change the direction of text.
 #[allow(dead_code, reason = "some examples show no text of others")]
 pub(crate) fn is_plain(character: char) -> bool {
     let is_hidden = matches!(
@@ -89,7 +90,7 @@ pub(crate) fn is_plain(character: char) -> bool {
     !character.is_control() && !is_hidden
 }
 
-/// An error and its sources in a line.
+/// Returns an error and its sources in one line.
 pub(crate) fn explained(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -100,7 +101,7 @@ pub(crate) fn explained(error: &dyn Error) -> String {
     text
 }
 
-/// Runs `program`, prints its help, or prints the error in its arguments.
+/// Runs `program`, or prints its help or the error in its arguments.
 pub(crate) fn run<A>(
     help: &str,
     arguments: Arguments<A>,
@@ -109,7 +110,7 @@ pub(crate) fn run<A>(
     let result = arguments.and_then(|arguments| match arguments {
         Some(arguments) => program(arguments),
         None => {
-            // A pager that was left early has closed the pipe.
+            // Printing fails if the reader of a pipe, such as a pager, has ended.
             let _ = writeln!(std::io::stdout(), "{help}");
             Ok(())
         }
