@@ -196,7 +196,7 @@ impl<R: Role> Core<R> {
     /// Runs the endpoint's timers.
     ///
     /// The wait for the answer to a Ping or a Close begins when that frame has left. Until then only the write deadline
-    /// limits the peer, so the endpoint is told of a write.
+    /// limits the peer, so this call reports a write to the endpoint.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         if self.awaited > 0 && self.deadline.poll_timeout().is_some_and(|deadline| deadline > now) {
             self.endpoint.written(now);
@@ -286,6 +286,7 @@ impl<R: Role> Core<R> {
             self.endpoint.written(now());
         }
         self.in_flight = 0;
+        self.stalled = None;
         self.deadline.reset();
     }
 
@@ -328,5 +329,25 @@ impl<R: Role> Core<R> {
                 self.awaited = 0;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ws_proto::{Server, endpoint::Negotiated};
+
+    use super::*;
+
+    #[test]
+    fn a_write_that_is_taken_at_once_ends_a_stall() {
+        let config = Config::new();
+        let endpoint = Endpoint::new(Server, &config, Negotiated::default(), Instant::ZERO);
+        let mut core = Core::new(endpoint, Compression::default(), &config);
+        core.stalled = Some(std::time::Instant::now());
+        core.append(Message::Text("late")).unwrap();
+        let output = core.take_output(Writing::Reader, 0);
+        core.written_at_once(|| Instant::ZERO);
+        core.put_back(Vec::new(), &Ok(()));
+        assert_eq!((output.is_empty(), core.stalled), (false, None));
     }
 }
