@@ -14,8 +14,9 @@
 //! # std::io::Result::Ok(())
 //! ```
 //!
-//! [`Server`] limits the number of connections, survives a lack of files and threads, and closes all connections when it is
-//! [stopped](Handle::stop). A program with an accept loop of its own uses [`accept`] or an [`Acceptor`].
+//! [`Server`] limits the number of connections, survives a lack of files and threads, and closes all connections when
+//! it is [stopped](Handle::stop). A program with an accept loop of its own uses [`accept`](fn@accept) or an
+//! [`Acceptor`].
 //!
 //! A client:
 //!
@@ -30,16 +31,17 @@
 //! # Ok(()) }
 //! ```
 //!
-//! - [Reading](WebSocket::read) does the rest: it answers Pings, probes silent peers and gives them up, completes the closing
-//!   handshake, and ends the transport in the order that loses no data.
+//! - [Reading](WebSocket::read) does the rest: it answers Pings, probes silent peers and gives them up, completes the
+//!   closing handshake, and ends the transport in the order that loses no data.
 //! - Replies to messages are written together, right before `read` waits for the peer.
-//! - [`WebSocket::split`] returns two halves for two threads. Neither waits for the other, and the writing half can be cloned.
+//! - [`WebSocket::split`] returns two halves for two threads. Neither waits for the other, and the writing half can be
+//!   cloned.
 //! - Big messages can be [read](WebSocket::read_part) and [written](WebSocket::message_writer) in parts.
 //! - A message to many is [encoded once](Prepared).
 //! - Messages can be [compressed](Acceptor::deflate); settings decide how much memory that takes.
 //! - Timeouts lose no data: a call that returns [`Error::TimedOut`] may be repeated.
-//! - A connection has no buffers before its first byte, and frees big ones after use. Output that waits lies in buffers of a
-//!   pool, in which the process keeps at most 32 idle ones of up to 160 KiB each.
+//! - A connection has no buffers before its first byte, and frees big ones after use. Output that waits lies in buffers
+//!   of a pool, in which the process keeps at most 32 idle ones of up to 160 KiB each.
 //! - Any stream that reads and writes can carry a connection: [`Transport`], [`Blocking`].
 //!
 //! # The guide

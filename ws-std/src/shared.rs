@@ -10,9 +10,9 @@
 //! | the endpoint and the output that waits, [`Core`] | every thread, under one lock |
 //! | the transport | every thread, without a lock: a [`Transport`] takes `&self` |
 //!
-//! [`Shared`] holds the last two. A connection that has not been split owns its `Shared` and takes no lock
-//! ([`Owned::Alone`]). Halves share it through an `Arc`. The trait [`Link`] hides the difference, so that reading
-//! (`incoming`) and writing (`outgoing`) are written once.
+//! [`Shared`] holds the last two. A connection that no other thread can reach owns its `Shared` and takes no lock
+//! ([`Owned::Alone`]). After a split, or on a server that can be stopped, threads share it through an `Arc`. The trait
+//! [`Link`] hides the difference, so that the code for reading (`incoming`) and for writing (`outgoing`) exists once.
 //!
 //! The lock is held while bytes in memory are parsed or encoded. It is never held during a read or a write of the
 //! transport, so that no thread waits for the peer because another thread does.
@@ -25,16 +25,16 @@
 //!    half is writing, a writing half waits, since the reading half stops within milliseconds.
 //! 3. Otherwise the thread becomes the writer: it sets `writing`, takes the output out of the `Core` and releases the
 //!    lock. Output that others encode meanwhile starts a new buffer.
-//! 4. After the write it takes the lock again. Bytes that the transport did not take go before the output that has come
-//!    since. If there is more output, it writes again; otherwise it clears `writing`.
+//! 4. After the write it takes the lock again, clears `writing`, and puts bytes that the transport did not take before
+//!    the output that has come since. If it has not run out of time and there is more output, it continues with step 2.
 //!
 //! A writing half writes until all output has gone or the peer has been too slow. The reading half only tries for a few
 //! milliseconds, then reads, and tries again later. Otherwise two peers whose readers both write could wait for each
 //! other for ever.
 //!
-//! A thread waits for another one in two cases: a writing half for room in the output, and `Writer::close` for the end
-//! of the connection. Both wait on the condition variable, with a deadline if there is one. The thread that stops
-//! writing or sees the end notifies it.
+//! A thread waits for another one in three cases: a writing half until the reading half has stopped writing, a writing
+//! half for room in the output, and `Writer::close` for the end of the connection. All wait on the condition variable,
+//! with a deadline if there is one. The thread that stops writing or sees the end notifies it.
 //!
 //! Deadlines belong to the endpoint, and the thread that reads runs them. A Close that another thread sends creates a
 //! deadline that a read in progress does not know; [`Shared::look_again`] bounds that read. To wake a reader at once a

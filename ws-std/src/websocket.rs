@@ -237,7 +237,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     /// Closes the connection: sends a Close unless the connection is closing already, waits for the peer's, and ends
     /// the transport in the order that loses no data. Messages that still come are dropped.
     ///
-    /// The timeouts in [`Config`](ws_proto::Config) bound the wait. The result says whether the end was clean.
+    /// The timeouts in [`Config`] bound the wait. The result says whether the end was clean.
     ///
     /// # Errors
     ///
