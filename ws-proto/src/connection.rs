@@ -233,13 +233,19 @@ impl<R: Opens> Connection<'_, R> {
         let memory = Memory { incoming: MessageBuffer::from(received), ..Memory::new(config) };
         Self { phase: Phase::Open(endpoint), memory: Some(alloc::boxed::Box::new(memory)) }
     }
+}
 
+#[cfg(feature = "alloc")]
+impl<R: Opens, S> Connection<'_, R, S>
+where
+    S: Allocation<Queue = alloc::vec::Vec<u8>, Held = Option<alloc::boxed::Box<Memory<S>>>> + Default,
+{
     /// Splits an open connection into halves: what has been received, for the one that reads, and the rest, which all that
     /// send share under a lock. `None` if the connection is not open, which drops it.
     #[must_use]
-    pub fn split(self) -> Option<(MessageBuffer<alloc::vec::Vec<u8>>, Outgoing<R>)> {
+    pub fn split(self) -> Option<(MessageBuffer<S>, Outgoing<R>)> {
         let Phase::Open(endpoint) = self.phase else { return None };
-        let memory = self.memory.map_or_else(|| Memory::new(&Config::new()), |memory| *memory);
+        let memory = self.memory.map_or_else(|| Memory::empty(&Config::new()), |memory| *memory);
         Some((memory.incoming, Outgoing::new(endpoint, memory.output)))
     }
 
@@ -247,7 +253,7 @@ impl<R: Opens> Connection<'_, R> {
     ///
     /// Attach memory before a connection reads, writes or sends; to ask it something needs none; a connection without any makes its own, with the
     /// deadlines of [`Config::default`].
-    pub fn attach(&mut self, memory: alloc::boxed::Box<Memory>) -> Option<alloc::boxed::Box<Memory>> {
+    pub fn attach(&mut self, memory: alloc::boxed::Box<Memory<S>>) -> Option<alloc::boxed::Box<Memory<S>>> {
         if self.memory.is_some() {
             return Some(memory);
         }
@@ -262,7 +268,7 @@ impl<R: Opens> Connection<'_, R> {
     }
 
     /// Takes the memory back, if nothing in it is unfinished: otherwise the connection keeps it.
-    pub fn detach(&mut self) -> Option<alloc::boxed::Box<Memory>> {
+    pub fn detach(&mut self) -> Option<alloc::boxed::Box<Memory<S>>> {
         self.memory.take_if(|memory| memory.is_empty())
     }
 
@@ -283,6 +289,13 @@ impl<R: Opens> Connection<'_, R> {
 }
 
 impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
+    /// Creates a connection with this memory that is open already: its opening handshake was made by an HTTP library. Bytes that
+    /// have been read after the handshake's head are passed to [`received_in`](Self::received_in) first.
+    #[must_use]
+    pub const fn open_in(memory: S::Held, endpoint: Endpoint<R>) -> Self {
+        Self { phase: Phase::Open(endpoint), memory }
+    }
+
     /// Returns the room for the next read. It is empty only when the connection [is over](Self::is_over), or storage of fixed
     /// length is full of what [`next`](Self::next) has not been asked for.
     pub fn room(&mut self) -> &mut [u8] {

@@ -53,7 +53,7 @@ impl Memory<Vec<u8>> {
     /// Creates memory that grows and shrinks, which is empty at first, with the deadlines for output of `config`.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        Self::on(Vec::new(), Vec::new(), config)
+        Self::empty(config)
     }
 
     /// Returns this memory, keeping up to `len` bytes of a message's room for the next one, in any case: for memory that
@@ -61,6 +61,13 @@ impl Memory<Vec<u8>> {
     #[must_use]
     pub fn keeping(self, len: usize) -> Self {
         Self { incoming: self.incoming.keeping(len), ..self }
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl<S: Allocation<Queue = Vec<u8>> + Default> Memory<S> {
+    pub(super) fn empty(config: &Config) -> Self {
+        Self::on(S::default(), Vec::new(), config)
     }
 
     /// Takes all bytes that wait to be written out for good: their writing is the host's.
@@ -168,7 +175,7 @@ mod sealed {
     pub trait Sealed {}
     impl Sealed for super::Memory<&mut [u8]> {}
     #[cfg(feature = "alloc")]
-    impl Sealed for Option<alloc::boxed::Box<super::Memory<alloc::vec::Vec<u8>>>> {}
+    impl<S: super::Allocation> Sealed for Option<alloc::boxed::Box<super::Memory<S>>> {}
 }
 
 impl<'m> Holder<&'m mut [u8]> for Memory<&'m mut [u8]> {
@@ -184,14 +191,14 @@ impl<'m> Holder<&'m mut [u8]> for Memory<&'m mut [u8]> {
 }
 
 #[cfg(feature = "alloc")]
-impl Holder<Vec<u8>> for Option<Box<Memory<Vec<u8>>>> {
+impl<S: Allocation<Queue = Vec<u8>> + Default> Holder<S> for Option<Box<Memory<S>>> {
     #[inline]
-    fn get(&mut self) -> &mut Memory<Vec<u8>> {
-        self.get_or_insert_with(|| Box::new(Memory::new(&Config::new())))
+    fn get(&mut self) -> &mut Memory<S> {
+        self.get_or_insert_with(|| Box::new(Memory::empty(&Config::new())))
     }
 
     #[inline]
-    fn peek(&self) -> Option<&Memory<Vec<u8>>> {
+    fn peek(&self) -> Option<&Memory<S>> {
         self.as_deref()
     }
 }
