@@ -8,6 +8,8 @@ mod next;
 mod opening;
 mod outgoing;
 mod output;
+#[cfg(feature = "bytes")]
+mod owned;
 mod queue;
 mod reading;
 mod retention;
@@ -105,8 +107,10 @@ pub use write_deadline::WriteDeadline;
 ///
 /// `S` is where it keeps what it receives. On `Vec<u8>` (feature `alloc`) its [`Memory`] is on the heap, grows with what
 /// arrives and shrinks again; an event loop with many connections lends one `Memory` to whichever has something to do
-/// ([`attach`](Self::attach), [`detach`](Self::detach)), and an idle connection is then no more than its endpoint. On
-/// `&mut [u8]` there is no heap at all: [`accept_in`](Self::accept_in), [`connect_in`](Self::connect_in).
+/// ([`attach`](Self::attach), [`detach`](Self::detach)), and an idle connection is then no more than its endpoint. The
+/// same holds on `bytes::BytesMut` (feature `bytes`), where messages can own their payload without a copy
+/// (`Memory::with_bytes`, `next_owned`). On `&mut [u8]` there is no heap at all: [`accept_in`](Self::accept_in),
+/// [`connect_in`](Self::connect_in).
 ///
 /// # Failures
 ///

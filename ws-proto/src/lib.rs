@@ -73,6 +73,7 @@
 //! | `std` (default) | implies `alloc`; asks the processor what `simdutf8` and [`mask`] may use |
 //! | `simdutf8` (default) | validation of text at SIMD speed |
 //! | `alloc` | `Vec<u8>` as memory of a [`Connection`], `Endpoint::write_to` and its like, the module `host` |
+//! | `bytes` | `bytes::BytesMut` as memory of a [`Connection`], from which messages are taken out as `Bytes` without a copy; implies `alloc` |
 //! | `deflate` | permessage-deflate: the module `deflate`; implies `std` as long as zlib-rs does |
 //! | `avx512` | masks payloads of 512 bytes and more in vectors of 64, where the processor has them; implies `std`, needs Rust 1.89 |
 //!

@@ -1,11 +1,17 @@
 //! Messages and their parts (RFC 6455 sections 5.4 and 5.6).
 
+#[cfg(feature = "bytes")]
+mod owned;
+
 use core::fmt;
 
 use crate::{
     frame::Opcode,
     utf8::{InvalidUtf8, Validated, to_str},
 };
+
+#[cfg(feature = "bytes")]
+pub use owned::OwnedMessage;
 
 /// The kind of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

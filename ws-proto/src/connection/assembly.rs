@@ -32,6 +32,9 @@
 //! Room: a frame that does not fit the limit of the storage fails as soon as its header has been read. Otherwise the storage
 //! grows with what arrives, never with what is announced. When all is taken, the policy ([`Room`]) says what is kept.
 //!
+//! A complete message can be taken out of storage that is a `BytesMut`: the storage is split at the end of the message, and goes on
+//! with the unread bytes, so that nothing is copied and nothing of the message can be written to again.
+//!
 //! Text: the validator at the end of the message belongs to the assembly, not to the endpoint, so that a message which is
 //! handed out as text depends on nothing but the code of this file and the contract of [`Endpoint::take`].
 
@@ -39,10 +42,15 @@ mod reads;
 
 use core::ops::Range;
 
+#[cfg(feature = "bytes")]
+use bytes::{Buf, Bytes};
+
 use super::{
     room::{LARGEST_READ, Moment, Room},
     storage::Storage,
 };
+#[cfg(feature = "bytes")]
+use crate::message::OwnedMessage;
 use crate::{
     endpoint::{Endpoint, Trace, fragments::Gather, payload::Run, receive::Taken, whole::Whole},
     error::{Fault, ReceiveError},
@@ -155,6 +163,11 @@ impl<S: Storage> Assembly<S> {
 
     pub(super) const fn room_mut(&mut self) -> &mut Room {
         &mut self.room
+    }
+
+    /// Returns the memory that is held now, in bytes.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.storage.held()
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -480,6 +493,29 @@ impl<S: Storage> Assembly<S> {
         if self.unread.start >= self.unread.end {
             self.unread = self.message_end()..self.message_end();
         }
+    }
+}
+
+#[cfg(feature = "bytes")]
+impl Assembly<bytes::BytesMut> {
+    /// Takes the message that has been found last out of the storage, which goes on with what follows it.
+    pub(super) fn take_out(&mut self) -> Option<OwnedMessage> {
+        let Some(Told::Message(Whole { kind, at })) = self.told.take_if(|told| matches!(told, Told::Message(_)))
+        else {
+            return None;
+        };
+        // By the invariant nothing before the end of a complete message is in use.
+        debug_assert!(self.message.is_none() && at.end <= self.unread.start && at.end <= self.storage.len());
+        let end = at.end.min(self.storage.len());
+        let mut payload = self.storage.split_to(end);
+        payload.advance(at.start.min(end));
+        self.unread = self.unread.start - end..self.unread.end - end;
+        self.room.take_out(end);
+        // An empty message holds no memory.
+        let payload = if payload.is_empty() { Bytes::new() } else { payload.freeze() };
+        // SAFETY: as in `lend`, the message lies at `at` in the storage, which is unchanged since it was found there.
+        #[allow(unsafe_code)]
+        Some(unsafe { OwnedMessage::new_validated(kind, payload) })
     }
 }
 

@@ -141,7 +141,8 @@ impl<S: Allocation> fmt::Debug for Memory<S> {
     }
 }
 
-/// How a connection's memory is allocated: on a heap, as `Vec<u8>`, or beforehand, as `&mut [u8]`.
+/// How a connection's memory is allocated: on a heap, as `Vec<u8>` or `bytes::BytesMut`, or beforehand, as
+/// `&mut [u8]`.
 pub trait Allocation: Storage + Sized {
     /// Where output is kept.
     type Queue: Queue;
@@ -157,6 +158,12 @@ impl<'m> Allocation for &'m mut [u8] {
 #[cfg(feature = "alloc")]
 impl Allocation for Vec<u8> {
     type Queue = Self;
+    type Held = Option<Box<Memory<Self>>>;
+}
+
+#[cfg(feature = "bytes")]
+impl Allocation for bytes::BytesMut {
+    type Queue = Vec<u8>;
     type Held = Option<Box<Memory<Self>>>;
 }
 

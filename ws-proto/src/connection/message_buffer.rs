@@ -2,6 +2,8 @@
 
 #[cfg(feature = "deflate")]
 mod inflated;
+#[cfg(feature = "bytes")]
+mod owned;
 mod shared;
 
 use core::{fmt, ops::Range};
@@ -28,6 +30,9 @@ use crate::{
 /// bytes that arrive, never with a length that is only announced; what a big message needed is given back
 /// when the message has been taken. `&mut [u8]` storage holds messages up to its own length; a longer one
 /// fails with [`Fault::StorageFull`] (1009) as soon as a header announces it.
+///
+/// `bytes::BytesMut` storage (feature `bytes`) does as a vector does, and messages can be taken out of it without a copy:
+/// `take_message`.
 ///
 /// There are two ways to feed it:
 ///
@@ -168,7 +173,7 @@ impl<S: Storage> MessageBuffer<S> {
         let inflater = self.inflated.held_bytes();
         #[cfg(not(feature = "deflate"))]
         let inflater = 0;
-        self.assembly.bytes().len() + inflater
+        self.assembly.held_bytes() + inflater
     }
 
     /// The storage, and where in it the bytes lie that have not been received.

@@ -21,6 +21,8 @@ pub(super) struct Room {
     reads: Retention,
     /// The last read filled all of the room: more input is probably waiting.
     flooded: bool,
+    /// The bytes that have been taken out of the storage since the last look at its length, if messages are taken out of it at all.
+    taken_out: Option<usize>,
 }
 
 /// A moment at which the length of the storage may change.
@@ -39,7 +41,7 @@ pub(super) enum Moment {
 
 impl Room {
     pub(super) const fn new() -> Self {
-        Self { keep: 0, messages: Retention::new(), reads: Retention::new(), flooded: false }
+        Self { keep: 0, messages: Retention::new(), reads: Retention::new(), flooded: false, taken_out: None }
     }
 
     /// Keeps the room of a message of `len` bytes, at all moments except [`Moment::Idle`].
@@ -53,10 +55,47 @@ impl Room {
         self.flooded = len >= room;
     }
 
-    /// Returns how long storage of `len` bytes is to be from this moment on.
+    /// Takes note that the first `len` bytes of the storage have been taken out of it for good.
+    #[cfg(feature = "bytes")]
+    pub(super) const fn take_out(&mut self, len: usize) {
+        self.taken_out = Some(self.taken_out().saturating_add(len));
+    }
+
+    /// Returns how many bytes have been taken out of the storage since the last look.
+    #[inline(always)]
+    pub(super) const fn taken_out(&self) -> usize {
+        match self.taken_out {
+            Some(len) if cfg!(feature = "bytes") => len,
+            _ => 0,
+        }
+    }
+
+    /// Returns whether messages are taken out of the storage, which then has room for many.
+    #[inline(always)]
+    const fn is_parted(&self) -> bool {
+        cfg!(feature = "bytes") && self.taken_out.is_some()
+    }
+
+    /// Returns how many bytes have been taken out of the storage since the last call.
+    #[inline(always)]
+    fn count_taken_out(&mut self) -> usize {
+        let taken_out = self.taken_out();
+        if self.is_parted() {
+            self.taken_out = Some(0);
+        }
+        taken_out
+    }
+
+    /// Returns how long storage becomes that has to grow to `len` bytes: if messages are taken out of it, long enough for many.
+    pub(super) const fn grown(&self, len: usize) -> usize {
+        if self.is_parted() && len < LARGEST_READ { LARGEST_READ } else { len }
+    }
+
+    /// Returns how long storage of `len` bytes is to be from this moment on; both with what has been taken out of it.
     pub(super) fn len(&mut self, len: usize, moment: Moment) -> usize {
+        let taken_out = self.count_taken_out();
         match moment {
-            Moment::Taken { finished, in_message } => self.after_read(len, finished, in_message),
+            Moment::Taken { finished, in_message } => self.after_read(len, finished + taken_out, in_message),
             Moment::Begins(needed) if len > INPUT_KEPT.max(self.keep) => {
                 let kept = self.messages.kept(needed, INPUT_KEPT);
                 len.min(kept.max(INPUT_KEPT).max(self.keep).max(needed))
@@ -73,7 +112,7 @@ impl Room {
     /// Returns whether the storage keeps its length during a message, before which `finished` bytes lie.
     #[inline(always)]
     pub(super) const fn is_settled(&self, finished: usize) -> bool {
-        !self.flooded && finished <= INPUT_KEPT
+        !self.flooded && self.taken_out() == 0 && finished <= INPUT_KEPT
     }
 
     fn after_read(&mut self, len: usize, finished: usize, in_message: bool) -> usize {
@@ -86,7 +125,9 @@ impl Room {
         if in_message {
             return len;
         }
-        let messages = self.messages.kept(finished, INPUT_KEPT);
+        // Memory for many messages is used to its end.
+        let usual = if self.is_parted() { LARGEST_READ } else { INPUT_KEPT };
+        let messages = self.messages.kept(finished, usual);
         len.min(messages.max(reads.min(LARGEST_READ)).max(self.keep))
     }
 }

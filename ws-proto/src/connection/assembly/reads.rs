@@ -3,7 +3,7 @@
 use super::Assembly;
 use crate::{
     connection::{
-        room::{Moment, SMALLEST_READ},
+        room::{LARGEST_READ, Moment, SMALLEST_READ},
         storage::Storage,
     },
     endpoint::{Endpoint, Trace},
@@ -88,7 +88,12 @@ impl<S: Storage> Assembly<S> {
         if self.has_message() && self.room.is_settled(finished) {
             return;
         }
+        let taken_out = self.room.taken_out();
         self.fit(Moment::Taken { finished, in_message: self.has_message() });
+        // The next big message would begin in the rest of the last one's memory, and have to move from there.
+        if taken_out > LARGEST_READ && !self.has_message() {
+            self.storage.restart();
+        }
     }
 
     /// Takes note that all that was read elsewhere has been taken.
@@ -106,16 +111,18 @@ impl<S: Storage> Assembly<S> {
         self.in_big_frame = false;
         self.unread = 0..0;
         self.fit(Moment::Idle);
+        // Storage of length 0 may still share memory with messages that have been taken out.
+        self.storage.shrink(0);
     }
 
     /// Has the storage as long as the policy says.
     pub(super) fn fit(&mut self, moment: Moment) {
-        let held = self.storage.bytes().len();
+        let held = self.storage.held() + self.room.taken_out();
         let len = self.room.len(held, moment);
         if len < held {
             self.storage.shrink(len);
         } else if len > held {
-            self.storage.grow(len);
+            self.storage.grow(self.room.grown(len));
         }
     }
 
@@ -158,7 +165,9 @@ impl<S: Storage> Assembly<S> {
 
     #[inline(never)]
     fn make_more_room(&mut self, remaining: usize) {
-        self.storage.grow(SMALLEST_READ.min(self.storage.limit()));
+        if self.storage.bytes().len() < SMALLEST_READ {
+            self.storage.grow(self.room.grown(SMALLEST_READ).min(self.storage.limit()));
+        }
         if self.is_room_for_read(remaining) {
             return;
         }
