@@ -5,6 +5,7 @@ mod ends;
 mod fixed;
 mod lives;
 mod opening;
+mod outgoing;
 mod pair;
 mod pool;
 mod reading;

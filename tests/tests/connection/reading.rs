@@ -1,7 +1,7 @@
 //! Buffers that are attached to a connection for the time of a read.
 
 use ws_proto::State;
-use ws_tests::{BINARY, CONTINUATION, FIN, PING, TEXT, masked, noise};
+use ws_tests::{BINARY, CLOSE, CONTINUATION, FIN, PING, TEXT, masked, noise};
 
 use super::*;
 
@@ -137,4 +137,43 @@ fn a_big_message_is_read_to_its_place_beside_an_attached_buffer() {
         unread = &unread[host.read_beside(unread, &mut buffer)..];
     }
     assert!(host.log.told == [Told::Binary(payload)] && direct > 0);
+}
+
+#[test]
+fn each_message_hands_out_what_next_returns() {
+    let wire = [
+        masked(FIN | TEXT, b"one"),
+        masked(TEXT, b"tw"),
+        masked(PING, b"p"),
+        masked(FIN | CONTINUATION, b"o"),
+        masked(FIN | BINARY, &noise(3_000)),
+        masked(CLOSE, b"\x03\xE8"),
+    ]
+    .concat();
+    for len in [1, 7, 64, 5_000] {
+        let mut connection = Connection::accept(&Config::default(), OriginPolicy::SameHost, Instant::ZERO);
+        let mut request = REQUEST.to_vec();
+        let mut reading = connection.received_in(Instant::ZERO, &mut request);
+        let Some(Next::Opening(mut request)) = reading.each_message(|_, _| {}) else { panic!("no request") };
+        request.accept(&Accept::new()).unwrap();
+        drop(reading);
+        let (mut shared, mut rest, mut found) = (vec![0; len], &wire[..], Vec::new());
+        while !rest.is_empty() {
+            let mut reading = connection.reading(&mut shared);
+            let room = reading.room();
+            let len = room.len().min(rest.len());
+            room[..len].copy_from_slice(&rest[..len]);
+            rest = &rest[len..];
+            reading.received(Instant::ZERO, len);
+            while let Some(next) = reading.each_message(|message, reply| {
+                found.push(format!("{} bytes", message.as_bytes().len()));
+                reply.send(message).unwrap();
+            }) {
+                if let Next::Control(control) = next {
+                    found.push(format!("{control:?}"));
+                }
+            }
+        }
+        assert_eq!(found, ["3 bytes", "Ping", "3 bytes", "3000 bytes", "Close"], "reads of {len}");
+    }
 }
