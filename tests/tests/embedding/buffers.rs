@@ -1,12 +1,12 @@
 //! Messages in storage of a connection's own, and in a buffer that many connections share.
 
 use ws_proto::{
-    Cause, Config, Endpoint, Event, Instant, MessageBuffer, ReceiveError, Server, State,
+    Cause, CloseCode, Config, Control, Endpoint, Event, Instant, MessageBuffer, ReceiveError, Server, State,
     connection::Storage,
     endpoint::Negotiated,
     error::{Fault, ReceiveErrorKind},
 };
-use ws_tests::{BINARY, CONTINUATION, FIN, PING, TEXT, masked, noise, read, read_beside};
+use ws_tests::{BINARY, CLOSE, CONTINUATION, FIN, PING, TEXT, masked, noise, read, read_beside};
 
 /// Reads `bytes` in reads of at most `len` as an event loop does whose buffer is `shared_len` long; the payloads of the
 /// messages, and how many reads went straight to the connection's own storage.
@@ -282,4 +282,14 @@ fn what_a_big_message_took_is_given_back_although_every_read_cuts_one() {
         }
     }
     assert!(!buffer.is_empty() && buffer.held_bytes() <= 16 * 1024, "{}", buffer.held_bytes());
+}
+
+#[test]
+fn a_close_inside_a_message_that_fixed_storage_has_no_room_for_ends_in_good_order() {
+    let mut wire = [masked(BINARY, &[1; 500]), masked(CLOSE, b"\x03\xE8")].concat();
+    let mut storage = [0; 400];
+    let (mut endpoint, mut buffer) = (server(), MessageBuffer::new(&mut storage[..]));
+    let found = buffer.next_in(&mut endpoint, Instant::ZERO, &mut &mut wire[..]);
+    assert_eq!(found, Ok(Some(Event::Control(Control::Close))));
+    assert_eq!((endpoint.failure(), endpoint.close_frame()), (None, Some((CloseCode::NORMAL, ""))));
 }

@@ -10,7 +10,7 @@ use crate::{
     },
     endpoint::{Endpoint, Trace},
     error::ReceiveError,
-    event::Event,
+    event::{Control, Event},
     message::Message,
     part::{part_mut, to_usize},
     role::Role,
@@ -147,8 +147,11 @@ impl<S: Storage> MessageBuffer<S> {
                     }
                 }
                 Some(Event::Control(control)) => {
-                    // What has come of a message would be out of reach once the input has moved on.
-                    input.go_home(endpoint, now, &mut self.assembly)?;
+                    // What has come of a message would be out of reach once the input has moved on. After a Close it will never
+                    // be complete.
+                    if control != Control::Close {
+                        input.go_home(endpoint, now, &mut self.assembly)?;
+                    }
                     break Some(self.control(control));
                 }
             }
