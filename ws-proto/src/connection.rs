@@ -26,7 +26,6 @@ use crate::{
     config::Config,
     endpoint::Endpoint,
     error::SendError,
-    event::{Control, Event},
     handshake::{HandshakeError, WriteError},
     message::{Data, Message, MessageKind, Part},
     role::{Client, Entropy, Server},
@@ -38,6 +37,7 @@ pub use crate::endpoint::{Cause, Closed, State};
 pub use failure::Failure;
 pub use memory::{Allocation, DefaultStorage, Holder, Memory};
 pub use message_buffer::MessageBuffer;
+use next::to_next;
 pub use next::{Next, Reply};
 pub use opening::{Opens, Request};
 pub use outgoing::Outgoing;
@@ -217,7 +217,7 @@ impl<'a, E: Entropy, S: Allocation> Connection<'a, Client<E>, S> {
         let handshake = client::Handshake::new(request, nonce, now, config)?;
         let memory_now = memory.get();
         memory_now.now = now;
-        memory_now.output.append_head(|out| Ok((handshake.write_request(out)?, ())))?;
+        memory_now.sending.output.append_head(|out| Ok((handshake.write_request(out)?, ())))?;
         #[cfg(feature = "deflate")]
         if let Some(settings) = request.settings() {
             memory_now.set_deflate(settings);
@@ -250,7 +250,7 @@ where
     pub fn split(self) -> Option<(MessageBuffer<S>, Outgoing<R>)> {
         let Phase::Open(endpoint) = self.phase else { return None };
         let memory = self.memory.map_or_else(|| Memory::empty(&Config::new()), |memory| *memory);
-        Some((memory.incoming, Outgoing::new(endpoint, memory.output)))
+        Some((memory.incoming, Outgoing::new(endpoint, memory.sending.output)))
     }
 
     /// Lends the connection memory, unless it holds some: then `memory` is returned.
@@ -279,13 +279,13 @@ where
     /// Lends what is pending to a transport that owns what it writes, at `now`; empty if no bytes are pending.
     /// [`put_back`](Self::put_back) ends the loan. Until then more can be sent, but not lent.
     pub fn lend_output(&mut self, now: Instant) -> alloc::vec::Vec<u8> {
-        self.memory.get().output.lend_bytes(now)
+        self.memory.get().sending.output.lend_bytes(now)
     }
 
     /// Takes back what was [lent](Self::lend_output), of which the transport took the first `len` bytes at `now`. The rest
     /// goes before what was sent meanwhile. [`written`](Self::written) is included.
     pub fn put_back(&mut self, now: Instant, bytes: alloc::vec::Vec<u8>, len: usize) {
-        let tell = self.memory.get().output.restore(now, bytes, len);
+        let tell = self.memory.get().sending.output.restore(now, bytes, len);
         if let (Phase::Open(endpoint), true) = (&mut self.phase, tell) {
             endpoint.written(now);
         }
@@ -331,7 +331,7 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
     fn receive_eof(&mut self, now: Instant) {
         let memory = self.memory.get();
         memory.now = now;
-        memory.has_ended = true;
+        memory.ending.eof = true;
         if memory.incoming.unread().is_empty() {
             self.end_input();
         }
@@ -347,11 +347,12 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
     /// Ends the input, of which all has been taken that can be.
     fn end_input(&mut self) {
         let memory = self.memory.get();
-        memory.has_ended = false;
+        memory.ending.eof = false;
         match &mut self.phase {
             Phase::Opening(_) => {
-                memory.ended = Some(Ok(Closed { clean: false, code: CloseCode::ABNORMAL, cause: Cause::Eof }));
-                memory.output.abandon();
+                memory.ending.result =
+                    Some(Ok(Closed { clean: false, code: CloseCode::ABNORMAL, cause: Cause::Eof }));
+                memory.sending.output.abandon();
                 self.phase = Phase::Over;
             }
             Phase::Open(endpoint) => endpoint.receive_eof(),
@@ -359,7 +360,7 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
         }
     }
 
-    /// Returns the next thing that has happened; `None` if more must be read, or a deadline pass. Call it until then.
+    /// Returns the next thing that has to_next; `None` if more must be read, or a deadline pass. Call it until then.
     #[inline]
     #[allow(clippy::should_implement_trait, reason = "what it returns borrows the connection")]
     pub fn next(&mut self) -> Option<Next<'_, 'a, R, Message<'_>, S>> {
@@ -368,19 +369,8 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
         }
         let memory = self.memory.get();
         let Phase::Open(endpoint) = &mut self.phase else { return None };
-        match memory.incoming.next(endpoint, memory.now) {
-            Ok(Some(Event::Data(message))) => Some(Next::Data(
-                message,
-                Reply {
-                    endpoint,
-                    output: &mut memory.output,
-                    #[cfg(feature = "deflate")]
-                    deflater: &mut memory.deflater,
-                },
-            )),
-            Ok(Some(Event::Control(control))) => Some(told(endpoint, &mut memory.output, control)),
-            Ok(None) | Err(_) => end(endpoint, &mut memory.output, &mut memory.ended, &mut memory.has_ended),
-        }
+        let found = memory.incoming.next(endpoint, memory.now);
+        to_next(found, endpoint, &mut memory.sending, &mut memory.ending)
     }
 
     /// Like [`next`](Self::next), for messages too big to be held: payload comes in parts.
@@ -392,19 +382,10 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
         }
         let memory = self.memory.get();
         let Phase::Open(endpoint) = &mut self.phase else { return None };
-        match memory.incoming.next_part(endpoint, memory.now) {
-            Ok(Some(Event::Data(()))) => {
-                let reply = Reply {
-                    endpoint,
-                    output: &mut memory.output,
-                    #[cfg(feature = "deflate")]
-                    deflater: &mut memory.deflater,
-                };
-                memory.incoming.take_part().map(|data| Next::Data(data, reply))
-            }
-            Ok(Some(Event::Control(control))) => Some(told(endpoint, &mut memory.output, control)),
-            Ok(None) | Err(_) => end(endpoint, &mut memory.output, &mut memory.ended, &mut memory.has_ended),
-        }
+        let found = memory.incoming.next_part(endpoint, memory.now);
+        let incoming = &mut memory.incoming;
+        let found = found.map(|event| event.and_then(|event| event.fetch(|| incoming.take_part())));
+        to_next(found, endpoint, &mut memory.sending, &mut memory.ending)
     }
 
     /// [`next`](Self::next) before the connection is open, and after it.
@@ -422,10 +403,10 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
         };
         match found {
             Ok(None) => {
-                if self.memory.get().has_ended {
+                if self.memory.get().ending.eof {
                     self.end_input();
                 }
-                self.memory.get().ended.take().map(Next::Closed)
+                self.memory.get().ending.result.take().map(Next::Closed)
             }
             Ok(Some(head_len)) => Some(match R::open(self.parts(), head_len) {
                 Ok(opening) => Next::Opening(opening),
@@ -445,11 +426,9 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
             phase: &mut self.phase,
             received,
             start,
-            output: &mut memory.output,
-            ended: &mut memory.ended,
+            sending: &mut memory.sending,
+            ending: &mut memory.ending,
             now: memory.now,
-            #[cfg(feature = "deflate")]
-            deflater: &mut memory.deflater,
         }
     }
 
@@ -462,15 +441,7 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
         match &mut self.phase {
             Phase::Opening(_) => Err(SendError::NotOpen),
             Phase::Over => Err(SendError::Closing),
-            Phase::Open(endpoint) => {
-                let memory = self.memory.get();
-                Ok(Reply {
-                    endpoint,
-                    output: &mut memory.output,
-                    #[cfg(feature = "deflate")]
-                    deflater: &mut memory.deflater,
-                })
-            }
+            Phase::Open(endpoint) => Ok(Reply { endpoint, sending: &mut self.memory.get().sending }),
         }
     }
 
@@ -492,7 +463,7 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
         self.sender()?.send_part(kind, part, payload)
     }
 
-    /// Queues a Ping; the answer is a [`Control::Pong`].
+    /// Queues a Ping; the answer is a [`Control::Pong`](crate::Control::Pong).
     ///
     /// # Errors
     ///
@@ -514,7 +485,7 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
     /// Returns what is to be done next with the transport; `None` if there is nothing.
     #[must_use]
     pub fn pending(&self) -> Option<Pending<'_>> {
-        self.memory.peek().and_then(|memory| memory.output.pending())
+        self.memory.peek().and_then(|memory| memory.sending.output.pending())
     }
 
     /// Takes note of an attempt to write at `now`, of which the transport took `len` bytes.
@@ -523,18 +494,18 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
     /// room in an output of fixed length is queued.
     pub fn written(&mut self, now: Instant, len: usize) {
         let memory = self.memory.get();
-        let tell = memory.output.advance(now, len);
+        let tell = memory.sending.output.advance(now, len);
         if let Phase::Open(endpoint) = &mut self.phase {
             if tell {
                 endpoint.written(now);
             }
-            memory.output.drain(endpoint);
+            memory.sending.output.drain(endpoint);
         }
     }
 
     /// Takes note that the transport has been half-closed, which [`Pending::Shutdown`] asked for.
     pub fn shut_down(&mut self) {
-        self.memory.get().output.shut_down();
+        self.memory.get().sending.output.shut_down();
     }
 
     /// Does all that is pending, through `write`: it returns how many bytes the transport has taken, and for
@@ -574,7 +545,7 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
             Phase::Open(endpoint) => endpoint.poll_timeout(),
             Phase::Over => None,
         };
-        let output = self.memory.peek().and_then(|memory| memory.output.poll_timeout());
+        let output = self.memory.peek().and_then(|memory| memory.sending.output.poll_timeout());
         earliest(own, output)
     }
 
@@ -589,21 +560,21 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
         }
         let memory = self.memory.get();
         memory.now = now;
-        if memory.output.is_overdue(now) {
-            memory.output.abandon();
+        if memory.sending.output.is_overdue(now) {
+            memory.sending.output.abandon();
             // An end that has been returned stays the end.
             let is_told = matches!(&self.phase, Phase::Open(endpoint) if endpoint.is_end_taken());
-            memory.ended = (!is_told).then_some(Err(Failure::WriteTimeout));
+            memory.ending.result = (!is_told).then_some(Err(Failure::WriteTimeout));
             self.phase = Phase::Over;
         }
         match &mut self.phase {
             Phase::Opening(_) => {
                 let error = HandshakeError::Timeout;
                 R::fail(self.parts(), error);
-                self.memory.get().ended = Some(Err(Failure::Handshake(error)));
+                self.memory.get().ending.result = Some(Err(Failure::Handshake(error)));
             }
             Phase::Open(endpoint) => {
-                memory.output.handle_timeout(endpoint, now);
+                memory.sending.output.handle_timeout(endpoint, now);
                 // Whatever is due, the connection has been idle.
                 memory.release();
             }
@@ -619,7 +590,7 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
             Phase::Open(endpoint) => matches!(endpoint.state(), State::Closed(_)),
             Phase::Over => true,
         };
-        is_over && self.memory.peek().is_none_or(|memory| memory.output.is_written())
+        is_over && self.memory.peek().is_none_or(|memory| memory.sending.output.is_written())
     }
 
     /// Returns the endpoint, for everything else; `None` before the connection is open, and when it is over.
@@ -635,7 +606,7 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
     /// 64 KiB.
     #[must_use]
     pub fn pending_len(&self) -> usize {
-        self.memory.peek().map_or(0, |memory| memory.output.len())
+        self.memory.peek().map_or(0, |memory| memory.sending.output.len())
     }
 
     /// Returns the payload of the Ping or Pong that [`next`](Self::next) has returned last, until it is called again.
@@ -649,35 +620,6 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
     pub fn close_frame(&self) -> Option<(CloseCode, &str)> {
         self.endpoint()?.close_frame()
     }
-}
-
-/// Queues what a control frame calls for.
-#[cold]
-#[inline(never)]
-fn told<'c, 'a, R: Opens, P, S: Allocation>(
-    endpoint: &mut Endpoint<R>,
-    output: &mut Output<S::Queue>,
-    control: Control,
-) -> Next<'c, 'a, R, P, S> {
-    output.drain(endpoint);
-    Next::Control(control)
-}
-
-/// Queues what is owed when all that was read has been taken; returns the end once, when it is certain.
-#[cold]
-#[inline(never)]
-fn end<'c, 'a, R: Opens, P, S: Allocation>(
-    endpoint: &mut Endpoint<R>,
-    output: &mut Output<S::Queue>,
-    ended: &mut Option<Result<Closed, Failure>>,
-    has_ended: &mut bool,
-) -> Option<Next<'c, 'a, R, P, S>> {
-    if core::mem::take(has_ended) {
-        endpoint.receive_eof();
-    }
-    output.drain(endpoint);
-    let end = ended.take().or_else(|| endpoint.take_end().map(|end| end.map_err(Failure::Receive)));
-    end.map(Next::Closed)
 }
 
 impl<R: Opens, S: Allocation> fmt::Debug for Connection<'_, R, S> {

@@ -17,15 +17,26 @@ use crate::{config::Config, endpoint::Closed, time::Instant};
 /// and what is to be written.
 pub struct Memory<S: Allocation = DefaultStorage> {
     pub(super) incoming: MessageBuffer<S>,
-    pub(super) output: Output<S::Queue>,
+    pub(super) sending: Sending<S::Queue>,
+    pub(super) ending: Ending,
     /// The time of the last read.
     pub(super) now: Instant,
-    /// The transport has ended after what is unread.
-    pub(super) has_ended: bool,
-    /// How the connection has ended, if that is still to be told and no endpoint knows it.
-    pub(super) ended: Option<Result<Closed, Failure>>,
+}
+
+/// The part of a connection's memory that it sends from.
+pub(super) struct Sending<Q> {
+    pub(super) output: Output<Q>,
     #[cfg(feature = "deflate")]
     pub(super) deflater: Option<Deflater>,
+}
+
+/// The part of a connection's end that its endpoint does not know.
+#[derive(Default)]
+pub(super) struct Ending {
+    /// `true` if the transport has ended after the bytes that are unread.
+    pub(super) eof: bool,
+    /// The end that the next call for an event returns.
+    pub(super) result: Option<Result<Closed, Failure>>,
 }
 
 /// Where a connection keeps what it receives if it does not say otherwise.
@@ -72,7 +83,7 @@ impl<S: Allocation<Queue = Vec<u8>> + Default> Memory<S> {
 
     /// Takes all bytes that wait to be written out for good: their writing is the host's.
     pub fn take_output(&mut self) -> Vec<u8> {
-        self.output.take_bytes()
+        self.sending.output.take_bytes()
     }
 }
 
@@ -80,12 +91,13 @@ impl<S: Allocation> Memory<S> {
     fn on(storage: S, queue: S::Queue, config: &Config) -> Self {
         Self {
             incoming: MessageBuffer::new(storage),
-            output: Output::on(queue, config),
+            sending: Sending {
+                output: Output::on(queue, config),
+                #[cfg(feature = "deflate")]
+                deflater: None,
+            },
+            ending: Ending::default(),
             now: Instant::ZERO,
-            has_ended: false,
-            ended: None,
-            #[cfg(feature = "deflate")]
-            deflater: None,
         }
     }
 
@@ -101,7 +113,7 @@ impl<S: Allocation> Memory<S> {
     #[cfg(feature = "deflate")]
     pub(super) fn set_deflate(&mut self, settings: Settings) {
         self.incoming.set_inflate_limits(settings.inflate);
-        self.deflater = Some(Deflater::new(settings));
+        self.sending.deflater = Some(Deflater::new(settings));
     }
 
     /// Returns whether nothing is unfinished, so that another connection can have it. Output that is
@@ -109,26 +121,29 @@ impl<S: Allocation> Memory<S> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         #[cfg(feature = "deflate")]
-        if self.deflater.as_ref().is_some_and(|deflater| !deflater.is_idle()) {
+        if self.sending.deflater.as_ref().is_some_and(|deflater| !deflater.is_idle()) {
             return false;
         }
-        self.ended.is_none() && !self.has_ended && self.incoming.is_empty() && self.output.is_written()
+        !self.ending.eof
+            && self.ending.result.is_none()
+            && self.incoming.is_empty()
+            && self.sending.output.is_written()
     }
 
     /// Returns the memory that it holds now, in bytes.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         #[cfg(feature = "deflate")]
-        let deflater = self.deflater.as_ref().map_or(0, Deflater::held_bytes);
+        let deflater = self.sending.deflater.as_ref().map_or(0, Deflater::held_bytes);
         #[cfg(not(feature = "deflate"))]
         let deflater = 0;
-        self.incoming.held_bytes() + self.output.held_bytes() + deflater
+        self.incoming.held_bytes() + self.sending.output.held_bytes() + deflater
     }
 
     /// Gives back what has grown, as far as nothing in it is unfinished.
     pub(super) fn release(&mut self) {
         self.incoming.release();
-        self.output.release();
+        self.sending.output.release();
     }
 }
 

@@ -2,11 +2,14 @@
 
 use core::{fmt, mem, ops::Deref};
 
-use super::{failure::Failure, memory::Allocation, output::Output};
+use super::{
+    failure::Failure,
+    memory::{Allocation, Ending, Sending},
+};
 use crate::{
     client,
     config::Config,
-    endpoint::{Closed, Endpoint},
+    endpoint::Endpoint,
     handshake::{HandshakeError, WriteError},
     role::{Client, Entropy, Role, Server},
     server::{self, Accept, Head, OriginPolicy, Reject},
@@ -81,12 +84,9 @@ pub struct Parts<'c, 'a, R: Opens, S: Allocation> {
     pub(super) received: &'c [u8],
     /// The position of `received` in the storage; moved on past bytes that have been taken.
     pub(super) start: &'c mut usize,
-    pub(super) output: &'c mut Output<S::Queue>,
-    /// The end of the connection, which the next call for an event returns.
-    pub(super) ended: &'c mut Option<Result<Closed, Failure>>,
+    pub(super) sending: &'c mut Sending<S::Queue>,
+    pub(super) ending: &'c mut Ending,
     pub(super) now: Instant,
-    #[cfg(feature = "deflate")]
-    pub(super) deflater: &'c mut Option<crate::deflate::Deflater>,
 }
 
 /// The state of a server's handshake.
@@ -140,7 +140,7 @@ impl Opens for Server {
     fn fail<S: Allocation>(mut parts: Parts<'_, '_, Self, S>, error: HandshakeError) {
         let received = parts.received;
         // A queue without room for a refusal sends none.
-        let _ = parts.output.append_head(|out| Ok((error.write_response(received, out)?, ())));
+        let _ = parts.sending.output.append_head(|out| Ok((error.write_response(received, out)?, ())));
         if let Some(mut endpoint) = parts.refused() {
             // The failure is returned instead.
             endpoint.take_end();
@@ -183,10 +183,12 @@ impl<S: Allocation> Request<'_, '_, S> {
         };
         let answer = self.request.resolve(*answer);
         #[cfg(feature = "deflate")]
-        let answer =
-            self.request.compress(answer, self.parts.deflater.as_ref().map(|deflater| deflater.settings()));
+        let answer = self
+            .request
+            .compress(answer, self.parts.sending.deflater.as_ref().map(|deflater| deflater.settings()));
         let (upgrade, now) = (self.request.upgrade(), self.parts.now);
-        let endpoint = self.parts.output.append_head(|out| upgrade.accept(&answer, &state.config, now, out))?;
+        let endpoint =
+            self.parts.sending.output.append_head(|out| upgrade.accept(&answer, &state.config, now, out))?;
         *self.parts.start += self.head_len;
         *self.parts.phase = Phase::Open(endpoint);
         Ok(())
@@ -204,7 +206,7 @@ impl<S: Allocation> Request<'_, '_, S> {
             return Ok(());
         }
         let received = self.parts.received;
-        self.parts.output.append_head(|out| Ok((server::reject(answer, received, out)?, ())))?;
+        self.parts.sending.output.append_head(|out| Ok((server::reject(answer, received, out)?, ())))?;
         if let Some(endpoint) = self.parts.refused() {
             *self.parts.phase = Phase::Open(endpoint);
         }
@@ -284,7 +286,7 @@ impl<E: Entropy> Opens for Client<E> {
     fn fail<S: Allocation>(parts: Parts<'_, '_, Self, S>, _error: HandshakeError) {
         *parts.start += parts.received.len();
         // Even if the request has not left: its answer would not be read.
-        parts.output.abandon();
+        parts.sending.output.abandon();
         *parts.phase = Phase::Over;
     }
 }
@@ -301,8 +303,8 @@ impl<'a, E: Entropy, S: Allocation> Parts<'_, 'a, Client<E>, S> {
         *self.phase = match answer {
             client::Answer::Open(response) => Phase::Open(response.open(role, &config, self.now)),
             client::Answer::Refused(refusal) => {
-                *self.ended = Some(Err(Failure::Refused(refusal.status())));
-                self.output.abandon();
+                self.ending.result = Some(Err(Failure::Refused(refusal.status())));
+                self.sending.output.abandon();
                 Phase::Over
             }
         };

@@ -3,13 +3,12 @@
 use bytes::BytesMut;
 
 use super::{
-    Connection, end,
+    Connection,
     memory::{Holder, Memory},
-    next::{Next, Reply},
+    next::{Next, to_next},
     opening::{Opens, Phase},
-    told,
 };
-use crate::{config::Config, event::Event, message::OwnedMessage};
+use crate::{config::Config, message::OwnedMessage};
 
 impl Memory<BytesMut> {
     /// Creates memory from which messages can be [taken out](Connection::next_owned) without a copy, with the deadlines for
@@ -54,18 +53,9 @@ impl<'a, R: Opens> Connection<'a, R, BytesMut> {
         }
         let memory = self.memory.get();
         let Phase::Open(endpoint) = &mut self.phase else { return None };
-        match memory.incoming.next(endpoint, memory.now) {
-            Ok(Some(Event::Data(_))) => {
-                let reply = Reply {
-                    endpoint,
-                    output: &mut memory.output,
-                    #[cfg(feature = "deflate")]
-                    deflater: &mut memory.deflater,
-                };
-                memory.incoming.take_message().map(|message| Next::Data(message, reply))
-            }
-            Ok(Some(Event::Control(control))) => Some(told(endpoint, &mut memory.output, control)),
-            Ok(None) | Err(_) => end(endpoint, &mut memory.output, &mut memory.ended, &mut memory.has_ended),
-        }
+        let found = memory.incoming.next(endpoint, memory.now).map(|event| event.map(|event| event.map(drop)));
+        let incoming = &mut memory.incoming;
+        let found = found.map(|event| event.and_then(|event| event.fetch(|| incoming.take_message())));
+        to_next(found, endpoint, &mut memory.sending, &mut memory.ending)
     }
 }

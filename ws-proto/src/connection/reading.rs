@@ -3,12 +3,11 @@
 use core::{fmt, mem};
 
 use super::{
-    Connection, end,
+    Connection,
     memory::{Allocation, Holder},
     message_buffer::MessageBuffer,
-    next::{Next, Reply},
+    next::{Next, Reply, to_next},
     opening::{Opens, Phase},
-    told,
 };
 use crate::{
     endpoint::Endpoint,
@@ -109,22 +108,14 @@ impl<'r, 'a, R: Opens, S: Allocation> Reading<'r, 'a, R, S> {
         }
     }
 
-    /// Returns the next thing that has happened; see [`Connection::next`].
+    /// Returns the next thing that has to_next; see [`Connection::next`].
     #[inline(always)]
     #[allow(clippy::should_implement_trait, reason = "what it returns borrows the buffer")]
     pub fn next(&mut self) -> Option<Next<'_, 'a, R, Message<'_>, S>> {
         if let Some(message) = self.next_whole() {
             let memory = self.connection.memory.get();
             let Phase::Open(endpoint) = &mut self.connection.phase else { return None };
-            return Some(Next::Data(
-                message,
-                Reply {
-                    endpoint,
-                    output: &mut memory.output,
-                    #[cfg(feature = "deflate")]
-                    deflater: &mut memory.deflater,
-                },
-            ));
+            return Some(Next::Data(message, Reply { endpoint, sending: &mut memory.sending }));
         }
         self.next_slowly()
     }
@@ -144,12 +135,7 @@ impl<'r, 'a, R: Opens, S: Allocation> Reading<'r, 'a, R, S> {
         let memory = self.connection.memory.get();
         let Phase::Open(endpoint) = &mut self.connection.phase else { return None };
         let mut input = mem::take(&mut self.input);
-        let mut reply = Reply {
-            endpoint,
-            output: &mut memory.output,
-            #[cfg(feature = "deflate")]
-            deflater: &mut memory.deflater,
-        };
+        let mut reply = Reply { endpoint, sending: &mut memory.sending };
         let now = memory.now;
         let found = loop {
             let message = match memory.incoming.next_whole_in(reply.endpoint, now, &mut input) {
@@ -164,10 +150,8 @@ impl<'r, 'a, R: Opens, S: Allocation> Reading<'r, 'a, R, S> {
             on_message(message, &mut reply);
         };
         self.input = input;
-        match found {
-            Some(control) => Some(told(reply.endpoint, reply.output, control)),
-            None => end(reply.endpoint, reply.output, &mut memory.ended, &mut memory.has_ended),
-        }
+        let Reply { endpoint, sending } = reply;
+        to_next(Ok(found.map(Event::Control)), endpoint, sending, &mut memory.ending)
     }
 
     /// Takes a whole message that comes next and lies in the buffer; `None`, and nothing has changed, if anything else does.
@@ -190,19 +174,8 @@ impl<'r, 'a, R: Opens, S: Allocation> Reading<'r, 'a, R, S> {
         }
         let memory = self.connection.memory.get();
         let Phase::Open(endpoint) = &mut self.connection.phase else { return None };
-        match memory.incoming.next_in(endpoint, memory.now, &mut self.input) {
-            Ok(Some(Event::Data(message))) => Some(Next::Data(
-                message,
-                Reply {
-                    endpoint,
-                    output: &mut memory.output,
-                    #[cfg(feature = "deflate")]
-                    deflater: &mut memory.deflater,
-                },
-            )),
-            Ok(Some(Event::Control(control))) => Some(told(endpoint, &mut memory.output, control)),
-            Ok(None) | Err(_) => end(endpoint, &mut memory.output, &mut memory.ended, &mut memory.has_ended),
-        }
+        let found = memory.incoming.next_in(endpoint, memory.now, &mut self.input);
+        to_next(found, endpoint, &mut memory.sending, &mut memory.ending)
     }
 
     /// Returns the connection, to look at: the payload of a control frame, its state.
