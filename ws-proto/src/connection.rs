@@ -37,8 +37,8 @@ pub use crate::endpoint::{Cause, Closed, State};
 pub use failure::Failure;
 pub use memory::{Allocation, DefaultStorage, Holder, Memory};
 pub use message_buffer::MessageBuffer;
-use next::to_next;
 pub use next::{Next, Reply};
+use next::{not_opened, to_next};
 pub use opening::{Opens, Request};
 pub use outgoing::Outgoing;
 pub use output::{DefaultQueue, Output, Pending};
@@ -360,7 +360,7 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
         }
     }
 
-    /// Returns the next thing that has to_next; `None` if more must be read, or a deadline pass. Call it until then.
+    /// Returns the next thing that has happened; `None` if more must be read, or a deadline pass. Call it until then.
     #[inline]
     #[allow(clippy::should_implement_trait, reason = "what it returns borrows the connection")]
     pub fn next(&mut self) -> Option<Next<'_, 'a, R, Message<'_>, S>> {
@@ -410,12 +410,9 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
             }
             Ok(Some(head_len)) => Some(match R::open(self.parts(), head_len) {
                 Ok(opening) => Next::Opening(opening),
-                Err(error) => Next::Closed(Err(Failure::Handshake(error))),
+                Err((parts, error)) => not_opened(parts, error),
             }),
-            Err(error) => {
-                R::fail(self.parts(), error);
-                Some(Next::Closed(Err(Failure::Handshake(error))))
-            }
+            Err(error) => Some(not_opened(self.parts(), error)),
         }
     }
 

@@ -3,7 +3,7 @@ use core::fmt;
 use super::{
     failure::Failure,
     memory::{Allocation, Ending, Sending},
-    opening::Opens,
+    opening::{Opens, Parts},
     queue::Queue,
 };
 use crate::{
@@ -11,11 +11,12 @@ use crate::{
     endpoint::{Closed, Endpoint, OpenFrame},
     error::{ReceiveError, SendError},
     event::{Control, Event},
+    handshake::HandshakeError,
     message::{Message, MessageKind, Part},
     time::Instant,
 };
 
-/// The next thing that has to_next on a [`Connection`](super::Connection).
+/// The next thing that has happened on a [`Connection`](super::Connection).
 ///
 /// `P` is the payload: a whole [`Message`], or with [`next_part`](super::Connection::next_part) a part of one.
 #[derive(Debug)]
@@ -119,8 +120,8 @@ impl<R: Opens, S: Allocation> fmt::Debug for Reply<'_, R, S> {
     }
 }
 
-/// Makes what was `found` the event that the host gets, and queues the frames that it calls for. If nothing was found, the event is
-/// the end of the connection, once it is certain.
+/// Makes what was `found` the event that the host gets, and queues the frames that it calls for. If nothing was found,
+/// the event is the end of the connection, once it is certain.
 #[inline]
 pub(super) fn to_next<'c, 'a, R: Opens, P, S: Allocation>(
     found: Result<Option<Event<P>>, ReceiveError>,
@@ -133,6 +134,15 @@ pub(super) fn to_next<'c, 'a, R: Opens, P, S: Allocation>(
         Ok(Some(Event::Control(control))) => Some(Next::Control(answered(control, endpoint, sending))),
         Ok(None) | Err(_) => end(endpoint, sending, ending).map(Next::Closed),
     }
+}
+
+/// Ends the opening handshake by `error`, and makes that the event that the host gets.
+pub(super) fn not_opened<'c, 'a, R: Opens, P, S: Allocation>(
+    parts: Parts<'_, 'a, R, S>,
+    error: HandshakeError,
+) -> Next<'c, 'a, R, P, S> {
+    R::fail(parts, error);
+    Next::Closed(Err(Failure::Handshake(error)))
 }
 
 /// Returns `control`, and queues the frames that it calls for.

@@ -64,12 +64,12 @@ pub trait Opens: Role + Sized {
     #[doc(hidden)]
     fn poll_timeout(state: &Self::State<'_>) -> Option<Instant>;
 
-    /// Takes the head at the start of the received bytes; an error has ended the handshake.
+    /// Takes the head at the start of the received bytes; an error is to [end](Self::fail) the handshake.
     #[doc(hidden)]
     fn open<'c, 'a, S: Allocation + 'c>(
         parts: Parts<'c, 'a, Self, S>,
         head_len: usize,
-    ) -> Result<Self::Opening<'c, 'a, S>, HandshakeError>;
+    ) -> Result<Self::Opening<'c, 'a, S>, (Parts<'c, 'a, Self, S>, HandshakeError)>;
 
     /// Ends the handshake by `error`.
     #[doc(hidden)]
@@ -123,17 +123,14 @@ impl Opens for Server {
     fn open<'c, 'a, S: Allocation + 'c>(
         parts: Parts<'c, 'a, Self, S>,
         head_len: usize,
-    ) -> Result<Self::Opening<'c, 'a, S>, HandshakeError> {
+    ) -> Result<Self::Opening<'c, 'a, S>, (Parts<'c, 'a, Self, S>, HandshakeError)> {
         let found = match &*parts.phase {
             Phase::Opening(state) => state.handshake.request(parts.received, state.origin),
             Phase::Open(_) | Phase::Over => Err(HandshakeError::Syntax),
         };
         match found.and_then(Head::into_request) {
             Ok(request) => Ok(Request { request, parts, head_len }),
-            Err(error) => {
-                Self::fail(parts, error);
-                Err(error)
-            }
+            Err(error) => Err((parts, error)),
         }
     }
 
@@ -265,7 +262,7 @@ impl<E: Entropy> Opens for Client<E> {
     fn open<'c, 'a, S: Allocation + 'c>(
         parts: Parts<'c, 'a, Self, S>,
         head_len: usize,
-    ) -> Result<Self::Opening<'c, 'a, S>, HandshakeError> {
+    ) -> Result<Self::Opening<'c, 'a, S>, (Parts<'c, 'a, Self, S>, HandshakeError)> {
         let found = match &*parts.phase {
             Phase::Opening(state) => state.handshake.answer(parts.received),
             Phase::Open(_) | Phase::Over => Err(HandshakeError::Syntax),
@@ -276,10 +273,7 @@ impl<E: Entropy> Opens for Client<E> {
                 parts.opened(&answer);
                 Ok(answer)
             }
-            Err(error) => {
-                Self::fail(parts, error);
-                Err(error)
-            }
+            Err(error) => Err((parts, error)),
         }
     }
 

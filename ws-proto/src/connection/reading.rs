@@ -108,7 +108,7 @@ impl<'r, 'a, R: Opens, S: Allocation> Reading<'r, 'a, R, S> {
         }
     }
 
-    /// Returns the next thing that has to_next; see [`Connection::next`].
+    /// Returns the next thing that has happened; see [`Connection::next`].
     #[inline(always)]
     #[allow(clippy::should_implement_trait, reason = "what it returns borrows the buffer")]
     pub fn next(&mut self) -> Option<Next<'_, 'a, R, Message<'_>, S>> {
