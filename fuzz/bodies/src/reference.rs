@@ -1,6 +1,8 @@
 //! A receiver that has all bytes at once and takes them one by one, from the text of RFC 6455.
 
-use ws_proto::{CloseCode, Config, MessageKind, error::ReceiveErrorKind, frame::FrameError, role::Side};
+use ws_proto::{
+    CloseCode, Config, MessageKind, error::ReceiveErrorKind, frame::FrameError, message::Data, role::Side,
+};
 
 /// What an application learns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,6 +11,14 @@ pub(super) enum Told {
     Ping(Vec<u8>),
     Pong(Vec<u8>),
     Close(CloseCode, String),
+}
+
+impl Told {
+    /// Appends a part to the message that has begun; returns the message once that is whole.
+    pub(super) fn message(begun: &mut Vec<u8>, part: &Data<'_>) -> Option<Self> {
+        begun.extend_from_slice(part.as_bytes());
+        part.part().is_last().then(|| Self::Message(part.kind(), std::mem::take(begun)))
+    }
 }
 
 /// A frame in clear; its payload is cut where the wire is.

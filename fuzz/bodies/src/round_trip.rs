@@ -168,10 +168,7 @@ fn receive<R: Role>(
         while let Some(event) = endpoint.receive(NOW, &mut input).expect("no error of the peer's") {
             match event {
                 Event::Data(data) => {
-                    message.extend_from_slice(data.as_bytes());
-                    if data.part().is_last() {
-                        told.push(Told::Message(data.kind(), std::mem::take(&mut message)));
-                    }
+                    told.extend(Told::message(&mut message, &data));
                 }
                 Event::Control(Control::Ping) => told.push(Told::Ping(endpoint.control_payload().to_vec())),
                 Event::Control(Control::Pong) => told.push(Told::Pong(endpoint.control_payload().to_vec())),

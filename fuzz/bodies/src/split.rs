@@ -184,13 +184,10 @@ impl<R: Role> Connection<R> {
             let mut input = &mut piece[..];
             loop {
                 let told = match self.endpoint.receive(NOW, &mut input) {
-                    Ok(Some(Event::Data(data))) => {
-                        message.extend_from_slice(data.as_bytes());
-                        if !data.part().is_last() {
-                            continue;
-                        }
-                        Told::Message(data.kind(), std::mem::take(&mut message))
-                    }
+                    Ok(Some(Event::Data(data))) => match Told::message(&mut message, &data) {
+                        Some(told) => told,
+                        None => continue,
+                    },
                     Ok(Some(Event::Control(control))) => self.control(control),
                     Ok(None) => break,
                     Err(failed) => {
@@ -317,11 +314,10 @@ impl<R: Role> Connection<R> {
                     let told = match buffer.next_part(&mut self.endpoint, NOW) {
                         Ok(Some(Event::Data(()))) => {
                             let data = buffer.take_part().expect("a part was told");
-                            message.extend_from_slice(data.as_bytes());
-                            if !data.part().is_last() {
-                                continue;
+                            match Told::message(&mut message, &data) {
+                                Some(told) => told,
+                                None => continue,
                             }
-                            Told::Message(data.kind(), std::mem::take(&mut message))
                         }
                         Ok(Some(Event::Control(control))) => self.control(control),
                         Ok(None) => break,

@@ -188,10 +188,7 @@ fn take<R: Role>(
             match buffer.next_part(far, NOW).expect("all is well") {
                 Some(Event::Data(())) => {
                     let data = buffer.take_part().expect("told");
-                    begun.extend_from_slice(data.as_bytes());
-                    if data.part().is_last() {
-                        told.push(Told::Message(data.kind(), std::mem::take(begun)));
-                    }
+                    told.extend(Told::message(begun, &data));
                 }
                 Some(_) => told.push(Told::Ping(vec![])),
                 None => return,
