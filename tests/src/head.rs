@@ -1,3 +1,5 @@
+use ws_proto::handshake::HandshakeError;
+
 /// A change of a valid head.
 #[derive(Clone, Copy, Debug)]
 pub enum Edit {
@@ -46,4 +48,21 @@ pub fn edited_head(base: &[&str], edits: &[Edit]) -> Vec<u8> {
     lines.push(Vec::new());
     lines.push(Vec::new());
     [before.into_bytes(), lines.join(&b"\r\n"[..])].concat()
+}
+
+/// Offers the start of `received`, which grows by `step` bytes at a time, to `poll_head` until that finds a head or an
+/// error; `None` if it finds neither.
+pub fn poll_head_in_steps(
+    received: &[u8],
+    step: usize,
+    mut poll_head: impl FnMut(&[u8]) -> Result<Option<usize>, HandshakeError>,
+) -> Option<Result<usize, HandshakeError>> {
+    let mut len = 0;
+    loop {
+        match poll_head(&received[..len]).transpose() {
+            None if len == received.len() => return None,
+            None => len = received.len().min(len + step),
+            found => return found,
+        }
+    }
 }

@@ -21,7 +21,7 @@ pub use deflate::{
     Compressor, RSV1, agreed, answer_to, deflating_client, deflating_server, inflated, is_alone, symmetric,
     understood,
 };
-pub use head::{Edit, edited_head};
+pub use head::{Edit, edited_head, poll_head_in_steps};
 pub use host::{Host, Outcome, bare_config, client, on_both, server};
 pub use hostile::hostile_inputs;
 pub use keys::{Keys, TestClient};

@@ -12,7 +12,7 @@ use ws_proto::{
     client::{Answer, Handshake, Request},
     handshake::{HandshakeError, WriteError},
 };
-use ws_tests::{Edit, edited_head};
+use ws_tests::{Edit, edited_head, poll_head_in_steps};
 
 const NONCE: [u8; 16] = *b"the sample nonce";
 /// What the client of all cases offers.
@@ -52,16 +52,11 @@ fn run(received: &[u8], step: usize) -> (Option<usize>, Verdict) {
 /// [`run`]; `None` if the head does not end.
 fn try_run(received: &[u8], step: usize) -> Option<(Option<usize>, Verdict)> {
     let mut handshake = handshake();
-    let mut len = 0;
-    let head_len = loop {
-        match handshake.poll_head(Instant::ZERO, &received[..len]) {
-            Ok(Some(head_len)) => break head_len,
-            Ok(None) if len == received.len() => return None,
-            Ok(None) => len = received.len().min(len + step),
-            Err(error) => {
-                assert_eq!(handshake.poll_head(Instant::ZERO, received), Err(error), "an error stays");
-                return Some((None, Failed(error)));
-            }
+    let head_len = match poll_head_in_steps(received, step, |start| handshake.poll_head(Instant::ZERO, start))? {
+        Ok(head_len) => head_len,
+        Err(error) => {
+            assert_eq!(handshake.poll_head(Instant::ZERO, received), Err(error), "an error stays");
+            return Some((None, Failed(error)));
         }
     };
     let verdict = judge(&handshake, &received[..head_len]);

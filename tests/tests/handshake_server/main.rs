@@ -14,7 +14,7 @@ use ws_proto::{
     handshake::HandshakeError,
     server::{Accept, Handshake, Head, OriginPolicy, Request, Upgrade},
 };
-use ws_tests::{Edit, edited_head};
+use ws_tests::{Edit, edited_head, poll_head_in_steps};
 
 /// What a valid request has.
 const BASE: [&str; 6] = [
@@ -41,17 +41,12 @@ fn run(received: &[u8], step: usize, policy: OriginPolicy<'_>) -> (Option<usize>
 /// [`run`]; `None` if the head does not end.
 fn try_run(received: &[u8], step: usize, policy: OriginPolicy<'_>) -> Option<(Option<usize>, u16)> {
     let mut handshake = Handshake::new(Instant::ZERO, &Config::default());
-    let mut len = 0;
-    let head_len = loop {
-        match handshake.poll_head(Instant::ZERO, &received[..len]) {
-            Ok(Some(head_len)) => break head_len,
-            Ok(None) if len == received.len() => return None,
-            Ok(None) => len = received.len().min(len + step),
-            Err(error) => {
-                // Parsing does not depend on having been here.
-                assert_eq!(Request::parse(received, policy).unwrap_err(), error);
-                return Some((None, refuse(error, received)));
-            }
+    let head_len = match poll_head_in_steps(received, step, |start| handshake.poll_head(Instant::ZERO, start))? {
+        Ok(head_len) => head_len,
+        Err(error) => {
+            // Parsing does not depend on having been here.
+            assert_eq!(Request::parse(received, policy).unwrap_err(), error);
+            return Some((None, refuse(error, received)));
         }
     };
     let status = match Request::parse(&received[..head_len], policy) {
