@@ -314,7 +314,7 @@ fn the_last_bytes_of_a_big_frame_are_read_by_themselves() {
             host.receive_buffered(&mut buffer, end);
         }
         assert_eq!(host.told.len(), 2);
-        // What follows begins at the start of the storage again.
+        // The next frame begins at the start of the storage again.
         assert_eq!(buffer.unfilled(&host.endpoint).len(), 1 << 20);
         // And where the frame does not end any more, there is room for what comes.
         host.receive_buffered(&mut buffer, &bytes[..100_000.min(len - 1)]);

@@ -197,7 +197,7 @@ fn allocated(len: usize, count: usize, keep: bool) -> (usize, usize) {
     let stream = wire.repeat(count);
     let (mut endpoint, mut buffer) = (server(), MessageBuffer::default());
     let mut kept = Vec::with_capacity(count);
-    // What they need at first.
+    // Both allocate at first, which is not counted.
     receive(&mut buffer, &mut endpoint, &wire.repeat(2), &[READ], drop);
     let made = allocations(|| {
         receive(&mut buffer, &mut endpoint, &stream, &[READ], |message| {

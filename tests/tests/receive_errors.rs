@@ -61,7 +61,7 @@ fn receive_error_frame_control_too_long() {
     }
 }
 
-/// What a fresh server fails with on these bytes.
+/// The error of a fresh server that receives these bytes.
 fn failure_on(bytes: &[u8]) -> Option<ReceiveErrorKind> {
     let mut host = server(&bare_config());
     host.receive(bytes);

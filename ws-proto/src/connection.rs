@@ -114,7 +114,7 @@ pub use write_deadline::WriteDeadline;
 ///
 /// # Failures
 ///
-/// Nothing that a peer does makes a call fail: [`next`](Self::next) returns it as [`Next::Closed`], after which the connection
+/// A peer cannot make a call fail: [`next`](Self::next) returns its errors as [`Next::Closed`], after which the connection
 /// ends by itself in good order. Calls that send return a [`SendError`] if they are refused, and have changed nothing then.
 pub struct Connection<'a, R: Opens, S: Allocation = DefaultStorage> {
     phase: Phase<'a, R>,
@@ -255,8 +255,8 @@ where
 
     /// Lends the connection memory, unless it holds some: then `memory` is returned.
     ///
-    /// Attach memory before a connection reads, writes or sends; to ask it something needs none; a connection without any makes its own, with the
-    /// deadlines of [`Config::default`].
+    /// Attach memory before the connection reads, writes or sends: without any it makes its own, with the deadlines of
+    /// [`Config::default`]. The calls that only return something need none.
     pub fn attach(&mut self, memory: alloc::boxed::Box<Memory<S>>) -> Option<alloc::boxed::Box<Memory<S>>> {
         if self.memory.is_some() {
             return Some(memory);
@@ -314,8 +314,8 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
     /// Takes note of a read at `now`, of `len` bytes to [`room`](Self::room). 0 is the end of the transport, as a read of a
     /// socket returns it, unless there was no room. Report a read or a write that has failed as 0 too.
     ///
-    /// What has come before the end is still returned by [`next`](Self::next). Bytes are a sign of life as soon as they are
-    /// reported here.
+    /// The bytes that came before the end are still taken by [`next`](Self::next). Bytes are a sign of life as soon as they
+    /// are reported here.
     pub fn received(&mut self, now: Instant, len: usize) {
         if len > 0 {
             let memory = self.memory.get();
@@ -572,7 +572,7 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
             }
             Phase::Open(endpoint) => {
                 memory.sending.output.handle_timeout(endpoint, now);
-                // Whatever is due, the connection has been idle.
+                // A deadline that is due shows that the connection has been idle.
                 memory.release();
             }
             Phase::Over => {}

@@ -55,7 +55,7 @@ fn answer(client: &Settings, server: &Settings) -> Option<Parameters> {
     offer.expect("our own offer").deflate(server)
 }
 
-/// What a client and a server know of each other.
+/// The parameters that a client and a server have agreed on, as each of them knows them.
 fn agreed(client: &Settings, server: &Settings) -> [Negotiated; 2] {
     let parameters = answer(client, server).expect("a window that a compressor can keep to");
     let answer = parameters.to_string();

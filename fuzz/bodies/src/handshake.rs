@@ -48,7 +48,7 @@ pub fn request_head(data: &[u8]) {
     match server::Request::parse(head, policy) {
         Ok(Head::Upgrade(request)) => {
             check_request(&request, head, policy);
-            // What follows the head does not matter.
+            // The bytes after the head do not matter.
             let Ok(Head::Upgrade(same)) = server::Request::parse(wire, policy) else { panic!("a tail matters") };
             assert_eq!(same.upgrade(), request.upgrade());
         }
@@ -151,7 +151,7 @@ impl Lines {
     }
 }
 
-/// What every request that can be accepted has (section 4.2.1), and that accepting it works.
+/// Checks that a request has all that it needs to be accepted (section 4.2.1), and that accepting it works.
 fn check_request(request: &server::Request<'_>, head: &[u8], policy: OriginPolicy<'_>) {
     let lines = Lines::of(head);
     let parts: Vec<&str> = lines.start.split(' ').collect();
@@ -291,7 +291,7 @@ fn final_head(heads: &[u8]) -> &[u8] {
     &heads[start.unwrap_or_default()..]
 }
 
-/// What every response that opens a connection has (section 4.1).
+/// Checks that a response has all that it needs to open a connection (section 4.1).
 fn check_response(response: &client::Response<'_, '_>, lines: &Lines) {
     assert!(lines.start.starts_with("HTTP/1.1 101"));
     assert!(lines.one("upgrade").eq_ignore_ascii_case(b"websocket"));

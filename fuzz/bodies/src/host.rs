@@ -297,7 +297,7 @@ impl<R: Role> Host<R> {
         frame
     }
 
-    /// What holds at any time.
+    /// Checks the rules that hold at any time.
     pub(super) fn check_state(&mut self) {
         assert_eq!(self.endpoint.failure(), self.error);
         let state = self.endpoint.state();
@@ -318,7 +318,7 @@ impl<R: Role> Host<R> {
         assert!(self.shutdowns <= 1, "two ends");
     }
 
-    /// What holds when all is done: all input is received, and the transport has ended.
+    /// Checks the rules that hold when all is done: all input is received, and the transport has ended.
     pub(super) fn check_end(mut self, expected: &Reference) {
         self.drain();
         self.check_state();

@@ -40,7 +40,7 @@ pub fn frame_header(data: &[u8]) {
     assert_eq!(header.encode(&mut encoded), len);
     assert_eq!(header.encoded_len(), len as u64);
     assert_eq!(encoded[..len], wire[..len]);
-    // What is decided stays so with more bytes, and no fewer decide it.
+    // The result stays the same with more bytes, and fewer give none.
     assert_eq!(FrameHeader::decode(&wire[..len]), whole);
     assert_eq!(FrameHeader::decode(&wire[..len - 1]), Ok(None));
 }

@@ -4,7 +4,7 @@ use ws_proto::{
     CloseCode, Config, MessageKind, error::ReceiveErrorKind, frame::FrameError, message::Data, role::Side,
 };
 
-/// What an application learns.
+/// An event as an application gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Told {
     Message(MessageKind, Vec<u8>),
@@ -83,7 +83,7 @@ impl Frame {
     }
 }
 
-/// What a receiver makes of some bytes.
+/// The events and the error that a receiver finds in some bytes.
 #[derive(Debug, Default)]
 pub(super) struct Reference {
     pub(super) told: Vec<Told>,

@@ -12,7 +12,7 @@ use super::{
 
 const NOW: Instant = Instant::ZERO;
 
-/// What one side sends, however it is sent and cut, is what the other is told, and both close in good order.
+/// Each message of one side, by any way of sending it and cut anywhere, reaches the other, and both close in good order.
 pub fn round_trip(data: &[u8]) {
     let (mut choices, script) = Choices::split(data);
     let client = Endpoint::new(Client::new(Keys::new(0)), &Config::new(), Negotiated::default(), NOW);

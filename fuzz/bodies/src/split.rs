@@ -13,7 +13,7 @@ use super::{
 };
 
 const NOW: Instant = Instant::ZERO;
-/// What `Vec` storage may hold beside twice what has arrived: a first read, and one that did not come.
+/// The bytes that `Vec` storage may hold beside twice those that have arrived: a first read, and one that did not come.
 const SPARE: usize = 4 * 1024;
 
 /// Any way of receiving the same bytes in any pieces tells the same, answers the same and fails the same.
@@ -59,7 +59,7 @@ fn compose(script: &[u8], masked: bool, enough: usize) -> Vec<u8> {
     wire
 }
 
-/// What came of some input.
+/// The result of some input.
 #[derive(Debug)]
 struct Outcome {
     told: Vec<Told>,
@@ -243,7 +243,7 @@ impl<R: Role> Connection<R> {
         let mut error = None;
         for piece in pieces {
             if error.is_some() {
-                // What else arrives is discarded.
+                // Bytes that arrive after an error are discarded.
                 assert_eq!(self.share_piece(&mut buffer, piece).err(), error);
                 continue;
             }

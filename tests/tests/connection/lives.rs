@@ -144,7 +144,7 @@ fn live<R: Role, S: Allocation>(mut host: Host<R, S>, head: &[u8], open: Open, s
         }
         host.act(step, way);
         host.check();
-        // Whatever a peer sends, its answers wait in the endpoint, or are as long as what it has sent.
+        // The answers to a peer wait in the endpoint, or are as long as the frames that it has sent.
         assert!(host.connection.pending_len() <= queued + 131 * steps.len());
     }
     let told = host.log.told.len();

@@ -77,7 +77,7 @@ fn say<R: Opens>(mut to: Reply<'_, R, Vec<u8>>) -> Result<(), SendError> {
     to.send(Message::Binary(b""))
 }
 
-/// What the other side is told then, without its own Pong.
+/// The events of the other side, without its own Pong.
 fn said() -> Vec<Told> {
     vec![
         Told::Text("hello".into()),

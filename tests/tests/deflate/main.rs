@@ -60,7 +60,7 @@ fn text(text: &str) -> Told {
     Told::Text(text.into())
 }
 
-/// What a server, to which messages may come compressed, makes of frames by every way of receiving, which is the same.
+/// The events and the error of a server that has agreed to compression, which are the same by every way of receiving.
 fn received(
     config: &Config,
     settings: &Settings,
@@ -112,7 +112,7 @@ fn by_next_in(config: &Config, settings: &Settings, pieces: &[&[u8]]) -> Came {
 
 fn in_parts(config: &Config, settings: &Settings, pieces: &[&[u8]]) -> Came {
     let mut host = deflating_server(config, settings);
-    // What is inflated does not need the storage.
+    // An inflated message does not need the storage.
     let mut storage = [0; 40];
     let mut buffer = MessageBuffer::new(&mut storage[..]);
     pieces.iter().for_each(|piece| host.receive_in_parts(&mut buffer, piece));
@@ -127,7 +127,7 @@ fn by_receive(config: &Config, settings: &Settings, pieces: &[&[u8]]) -> Came {
     came(&host)
 }
 
-/// What a host does that inflates by itself.
+/// A host that inflates by itself.
 struct Inflating {
     inflater: Inflater,
     alone: bool,

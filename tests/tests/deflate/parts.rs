@@ -53,7 +53,7 @@ fn parts_may_be_empty() {
 fn parts_of_any_length_around_the_compressors_pieces_are_understood() {
     let mut sending = Sending::new(&takeover());
     let noise = noise(70_000);
-    // What comes out of a part fills whole pieces of the output at some of these lengths.
+    // The compressed part fills whole pieces of the output at some of these lengths.
     for len in (16_330..16_400).chain(32_700..32_790).chain([65_530, 65_536, 70_000]) {
         let wire = sending.part(MessageKind::Binary, Part::Whole, &noise[..len]).unwrap();
         sending.hears(&wire, Message::Binary(&noise[..len]));

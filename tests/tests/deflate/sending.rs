@@ -247,7 +247,7 @@ fn what_was_prepared_once_goes_to_all_peers_that_understand_it() {
                 sending.send(message.as_str());
             }
         }
-        // What is not compressed goes anywhere.
+        // A message that is not compressed can be sent by any endpoint.
         let plain = Prepared::new(MessageKind::Text, message.as_bytes()).unwrap();
         assert_eq!(sending.near.endpoint.send_prepared(&plain), Ok(()));
     }

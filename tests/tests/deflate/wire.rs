@@ -94,7 +94,7 @@ fn the_examples_of_the_rfc_are_understood() {
     }
     let twice = &[(COMPRESSED_TEXT, HELLO), (COMPRESSED_TEXT, HELLO_AGAIN)];
     assert_eq!(told(&bare_config(), &takeover(), twice), [text("Hello"), text("Hello")]);
-    // What was agreed to be forgotten can't be referred to.
+    // A message cannot refer to one that both have agreed to forget.
     assert_eq!(received(&bare_config(), &alone(), twice), (vec![text("Hello")], Some(CORRUPT)));
 }
 
@@ -180,7 +180,7 @@ fn a_message_that_ends_inside_a_block_or_is_corrupt_fails() {
     ] {
         assert_eq!(error(&bare_config(), &takeover(), &[(COMPRESSED_TEXT, corrupt)]), CORRUPT, "{corrupt:02X?}");
     }
-    // What came before is told first.
+    // The message before the error is returned first.
     let late = received(&bare_config(), &takeover(), &[(COMPRESSED_TEXT, HELLO), (COMPRESSED_BINARY, &[0x07])]);
     assert_eq!(late, (vec![text("Hello")], Some(CORRUPT)));
 }

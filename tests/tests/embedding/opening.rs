@@ -171,7 +171,7 @@ fn a_refused_connection_discards_until_the_transport_ends() {
     let mut bytes = vec![0; 64 * 1024];
     assert!(endpoint.receive(Instant::ZERO, &mut &mut bytes[..]).unwrap().is_none());
     assert!(closed(&endpoint));
-    // Nothing can be sent on it.
+    // The endpoint refuses to send.
     let mut output = Output::new();
     assert_eq!(output.send(&mut refused(), Message::Text("")), Err(SendError::Closing));
 }

@@ -15,9 +15,9 @@ use ws_proto::{
 use ws_tests::{Edit, edited_head, poll_head_in_steps};
 
 const NONCE: [u8; 16] = *b"the sample nonce";
-/// What the client of all cases offers.
+/// The subprotocols that the client of all cases offers.
 const OFFERED: [&str; 2] = ["chat.v2", "chat.v1"];
-/// What a valid answer has.
+/// The lines of a valid answer.
 const BASE: [&str; 4] = [
     "HTTP/1.1 101 Switching Protocols",
     "Upgrade: websocket",
@@ -27,7 +27,7 @@ const BASE: [&str; 4] = [
 /// Frame bytes that look like anything but a head.
 const FRAMES: &[u8] = b"\x81\x00HTTP/1.1\r\n\r\n\xFF";
 
-/// What the client makes of an answer.
+/// The result of an answer for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Open(Option<&'static str>),

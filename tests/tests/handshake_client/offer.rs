@@ -16,7 +16,7 @@ use super::{
     written,
 };
 
-/// What an offer makes of the fields of an answer that another library has parsed.
+/// The result of an offer for the fields of an answer that another library has parsed.
 fn check_fields(offer: &Offer<'static>, version: HttpVersion, status: u16, fields: &[(&str, &[u8])]) -> Verdict {
     match offer.check(version, status, || fields.iter().copied()) {
         Ok(Some(acceptance)) => {

@@ -16,7 +16,7 @@ use ws_proto::{
 };
 use ws_tests::{Edit, edited_head, poll_head_in_steps};
 
-/// What a valid request has.
+/// The lines of a valid request.
 const BASE: [&str; 6] = [
     "GET /chat?room=1 HTTP/1.1",
     "Host: example.com",

@@ -1,4 +1,4 @@
-//! What a request shows, and arbitrary bytes.
+//! The parts of a request, and arbitrary bytes.
 
 use proptest::{collection::vec, prelude::*, sample};
 use ws_proto::{

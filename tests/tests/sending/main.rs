@@ -1,4 +1,4 @@
-//! What may be sent, how it is encoded, and that a wrong call changes nothing.
+//! Messages that may be sent and their encoding, and wrong calls, which change nothing.
 
 mod encoding;
 mod pongs;

@@ -11,7 +11,7 @@ use ws_tests::{BINARY, CLOSE, CONTINUATION, FIN, Host, Keys, PING, Say, TEXT, ba
 
 use super::{begin, client_with};
 
-/// What a host can still send must not depend on calls that were refused: says it, and returns the frames.
+/// Sends `say` after a call that was refused, which must make no difference, and returns the frames.
 fn go_on<R: Role>(host: &mut Host<R>, say: &Say) -> Vec<(u8, Vec<u8>)> {
     say.by(host).unwrap();
     host.sent_plain()

@@ -25,7 +25,7 @@ pub struct Peer {
     closed: u16,
 }
 
-/// What [`next`] has found.
+/// An event as [`next`] returns it.
 #[repr(u32)]
 pub enum Found {
     Nothing,
@@ -109,7 +109,7 @@ pub extern "C" fn received(peer: &mut Peer, len: usize, now: f64) {
     peer.connection.received(instant(now), len);
 }
 
-/// What the bytes received so far hold next; the output may have grown after that.
+/// Returns the next event of the bytes received so far; the output may have grown after that.
 #[unsafe(no_mangle)]
 pub extern "C" fn next(peer: &mut Peer) -> Found {
     peer.payload = view(&[]);
@@ -161,7 +161,7 @@ pub extern "C" fn close(peer: &mut Peer, code: u16, now: f64) -> bool {
     peer.connection.close(instant(now), CloseCode::new(code), "").is_ok()
 }
 
-/// What is to be written to the transport; then call [`output_written`].
+/// Returns the bytes that are to be written to the transport; then call [`output_written`].
 #[unsafe(no_mangle)]
 pub extern "C" fn output(peer: &Peer) -> View {
     match peer.connection.pending() {

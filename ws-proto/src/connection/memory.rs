@@ -13,8 +13,8 @@ use super::{
 use crate::deflate::{Deflater, Settings};
 use crate::{config::Config, endpoint::Closed, time::Instant};
 
-/// What a [`Connection`](super::Connection) holds while it has something to do: what has been received and not been taken,
-/// and what is to be written.
+/// The memory of a [`Connection`](super::Connection) that has something to do: bytes that have been received and not been
+/// taken, and bytes that are to be written.
 pub struct Memory<S: Allocation = DefaultStorage> {
     pub(super) incoming: MessageBuffer<S>,
     pub(super) sending: Sending<S::Queue>,

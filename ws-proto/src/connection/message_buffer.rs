@@ -149,7 +149,7 @@ impl<S: Storage> MessageBuffer<S> {
         }
     }
 
-    /// What has been read and not been received yet.
+    /// Returns the bytes that have been read and not been received yet.
     #[must_use]
     pub fn unread(&self) -> &[u8] {
         self.assembly.unread()
@@ -352,7 +352,7 @@ impl<S: Storage> MessageBuffer<S> {
         spare: usize,
     ) -> Result<(), ReceiveError> {
         let announced = to_usize(endpoint.payload_remaining()).max(spare);
-        // What is inflated does not stay in the storage.
+        // A compressed payload does not stay in the storage.
         if self.assembly.has_room(announced)
             || (endpoint.is_receiving_compressed() && self.assembly.has_room(spare))
         {

@@ -185,7 +185,7 @@ impl<'r, 'a, R: Opens, S: Allocation> Reading<'r, 'a, R, S> {
     }
 }
 
-/// What comes if not a whole message in the buffer. Its parts are apart, so that a message is not moved byte by byte.
+/// An event other than a whole message in the buffer. Its parts are apart, so that a message is not moved byte by byte.
 struct Other<'s, 'b> {
     message: Option<Message<'s>>,
     control: Option<Control>,
@@ -208,7 +208,7 @@ fn other<'s, 'b: 's, R: Opens, S: Allocation>(
     }
 }
 
-/// What has not been asked for moves to the connection's own storage.
+/// Bytes that have not been taken move to the connection's own storage.
 impl<R: Opens, S: Allocation> Drop for Reading<'_, '_, R, S> {
     fn drop(&mut self) {
         if !self.is_read || self.input.is_empty() {

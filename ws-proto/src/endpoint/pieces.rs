@@ -33,7 +33,7 @@ impl OpenFrame {
         self.remaining
     }
 
-    /// What ends with a piece of `len` bytes, and what is still to come then.
+    /// Returns whether the frame or the message ends with a piece of `len` bytes, and the length that is still to come.
     fn after(&self, len: usize) -> Result<(Ends, u64), SendError> {
         let len = u64::try_from(len).map_err(|_| SendError::PayloadTooLong)?;
         let remaining = self.remaining.checked_sub(len).ok_or(SendError::PayloadTooLong)?;

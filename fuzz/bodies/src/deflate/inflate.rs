@@ -17,7 +17,7 @@ use crate::{choices::Choices, reference::Told};
 /// Runs something and tells by how many bytes the heap has grown at the end of it, and at most meanwhile.
 pub type Watch = fn(&mut dyn FnMut()) -> [isize; 2];
 
-/// Whatever comes compressed, it is inflated as by the text of RFC 1951, or fails as it should, and memory is bounded.
+/// Any compressed payload is inflated as by the text of RFC 1951, or fails as it should, and memory is bounded.
 pub fn inflate(data: &[u8]) {
     inflate_watched(data, |work| {
         work();
@@ -152,7 +152,7 @@ impl Way {
             None => assert_eq!((&self.told, self.error), (&case.told, None)),
             Some(wrong) => {
                 assert!(case.told.starts_with(&self.told), "{:?} of {:?}", self.told, case.told);
-                // What is too big may be found to be corrupt first, behind its limit or as text.
+                // A message that is too big may be found to be corrupt first, after its limit or as text.
                 let plain = Some(ReceiveErrorKind::InvalidUtf8);
                 let corrupt = self.error == fault(Fault::InvalidPayload) || self.error == plain;
                 assert!(corrupt || wrong == Wrong::TooBig && self.error == fault(Fault::MessageTooBig));

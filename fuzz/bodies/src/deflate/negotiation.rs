@@ -1,4 +1,4 @@
-//! What an offer is answered, and which answers are understood (RFC 7692 section 7.1).
+//! The answer to an offer, and the answers that are understood (RFC 7692 section 7.1).
 
 use ws_proto::{
     client,
@@ -62,7 +62,7 @@ fn check_agreement(client: &Settings, server: &Settings) {
     }
 }
 
-/// What a client that has offered `settings` makes of an answer.
+/// The result of an answer for a client that has offered `settings`.
 pub(super) fn check_answer<'h, I: Iterator<Item = (&'h str, &'h [u8])>>(
     settings: &Settings,
     fields: impl Fn() -> I,

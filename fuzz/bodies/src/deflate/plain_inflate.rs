@@ -34,7 +34,7 @@ const DISTANCE_BASES: [usize; 30] = [
 const CODE_LENGTHS_ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
 impl Plain {
-    /// What this payload comes to, but for its text's being none.
+    /// Inflates this payload; whether it is UTF-8 is not checked.
     pub(super) fn message(&mut self, payload: &[u8], limit: usize, takeover: bool) -> Result<Vec<u8>, Wrong> {
         if !takeover {
             self.from = self.history.len();

@@ -1,4 +1,4 @@
-//! What one side compresses, the other is told.
+//! A message that one side compresses reaches the other as it was.
 
 use ws_proto::{
     Client, Config, Endpoint, Event, Message, MessageBuffer, MessageKind, Part, Server,
@@ -12,7 +12,7 @@ use crate::{
     reference::Told,
 };
 
-/// What one side sends, compressed or not, whole or in parts, the other is told, whatever they have agreed on.
+/// Each message of one side, compressed or not, whole or in parts, reaches the other, for any agreed parameters.
 pub fn deflate_round_trip(data: &[u8]) {
     let (mut choices, script) = Choices::split(data);
     let mode = choices.take();

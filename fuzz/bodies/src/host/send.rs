@@ -1,4 +1,4 @@
-//! What a host sends of its own accord, and whether it may.
+//! Frames that a host sends of its own accord, and whether it may.
 
 use ws_proto::{
     CloseCode, Message, MessageKind, Part, SendError,

@@ -61,7 +61,8 @@ impl<S: Storage> Assembly<S> {
         part_mut(self.storage.bytes_mut(), self.unread.end..)
     }
 
-    /// What has been read of a head, and where in the storage it begins, which the caller moves on by what is taken of it.
+    /// Returns the bytes of a head that have been read, and their position in the storage, which the caller moves past those
+    /// that it takes.
     pub(in super::super) fn head(&mut self) -> (&[u8], &mut usize) {
         (part(self.storage.bytes(), self.unread.clone()), &mut self.unread.start)
     }

@@ -75,7 +75,7 @@ impl Inflated {
     ///
     /// # Errors
     ///
-    /// What was compressed is not valid, or too long.
+    /// The compressed payload is not valid, or the message is too long.
     pub(super) fn add<R: Role, T: Trace>(
         &mut self,
         endpoint: &mut Endpoint<R, T>,

@@ -17,7 +17,8 @@ use crate::{
     time::Instant,
 };
 
-/// What is left of a frame from this size on is not read to a shared buffer first, nor what would fill one that is smaller.
+/// The rest of a frame is read to its place, not to a shared buffer first, from this length on, or if it would fill the
+/// shared buffer.
 const DIRECT_READ: usize = 16 * 1024;
 
 impl<S: Storage> MessageBuffer<S> {
@@ -94,7 +95,7 @@ impl<S: Storage> MessageBuffer<S> {
         let found = match self.advance_in(endpoint, now, &mut input) {
             Ok(found) => found,
             Err(error) => {
-                // What else has been read is discarded, and counts as that.
+                // The other bytes that were read are discarded, and counted as discarded.
                 let _ = endpoint.discard(input.unread().len());
                 return (Err(self.give_up(endpoint, error)), &mut []);
             }
@@ -147,8 +148,8 @@ impl<S: Storage> MessageBuffer<S> {
                     }
                 }
                 Some(Event::Control(control)) => {
-                    // What has come of a message would be out of reach once the input has moved on. After a Close it will never
-                    // be complete.
+                    // The part of a message that has come would be out of reach once the input has moved on. After a Close
+                    // it will never be complete.
                     if control != Control::Close {
                         input.go_home(endpoint, now, &mut self.assembly)?;
                     }
