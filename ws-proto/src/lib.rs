@@ -74,6 +74,7 @@
 //! | `simdutf8` (default) | validation of text at SIMD speed |
 //! | `alloc` | `Vec<u8>` as memory of a [`Connection`], `Endpoint::write_to` and its like, the module `host` |
 //! | `bytes` | `bytes::BytesMut` as memory of a [`Connection`], from which messages are taken out as `Bytes` without a copy; implies `alloc` |
+//! | `driver` | the parts of a driver that do no I/O: the module `driver`; implies `std` |
 //! | `deflate` | permessage-deflate: the module `deflate`; implies `std` as long as zlib-rs does |
 //! | `avx512` | masks payloads of 512 bytes and more in vectors of 64, where the processor has them; implies `std`, needs Rust 1.89 |
 //!
@@ -92,6 +93,8 @@ pub mod config;
 pub mod connection;
 #[cfg(feature = "deflate")]
 pub mod deflate;
+#[cfg(feature = "driver")]
+pub mod driver;
 pub mod endpoint;
 pub mod error;
 pub mod frame;

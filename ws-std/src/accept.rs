@@ -1,25 +1,20 @@
-mod error;
-
 use core::time::Duration;
 use std::sync::Arc;
 
 use ws_proto::{
+    driver::{AcceptError, AcceptSettings, Answer, HeadBuffer, Page},
     handshake::HandshakeError,
-    server::{Handshake, Head, OriginMismatch, OriginPolicy, PlainRequest, Request},
+    server::{Handshake, Head, OriginPolicy, PlainRequest, Request},
 };
 
-#[cfg(feature = "deflate")]
-use crate::compression::Pool;
 use crate::{
     Config, Socket, WebSocket,
-    answer::{Answer, Page},
     clock::Clock,
-    exchange::{Exchange, Terms},
-    opening::{HeadBuffer, HeadError, farewell, write_within},
+    exchange::Exchange,
+    opening::{HeadError, farewell, read_head, write_within},
     role::Server,
     transport::Transport,
 };
-pub use error::AcceptError;
 
 /// Accepts the WebSocket connection that a client opens on `stream`, with all defaults.
 ///
@@ -39,8 +34,7 @@ where
 /// Settings for accepting connections. One acceptor serves all connections of a server.
 #[derive(Clone, Debug)]
 pub struct Acceptor<'a> {
-    origin: OriginPolicy<'a>,
-    terms: Terms,
+    settings: AcceptSettings<'a>,
 }
 
 impl Default for Acceptor<'_> {
@@ -53,34 +47,28 @@ impl<'a> Acceptor<'a> {
     /// Creates an acceptor with all defaults: pages of the same host only, and [`Config::default`].
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            origin: OriginPolicy::SameHost,
-            terms: Terms {
-                config: Config::new(),
-                #[cfg(feature = "deflate")]
-                pool: None,
-            },
-        }
+        Self { settings: AcceptSettings::new() }
     }
 
     /// Sets limits and timeouts.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
-        self.terms.config = config;
+        self.settings.config = config;
         self
     }
 
     /// Sets the pages that may connect, by their origin (RFC 6455 section 10.2).
     #[must_use]
-    pub fn origin(self, origin: OriginPolicy<'a>) -> Self {
-        Self { origin, ..self }
+    pub const fn origin(mut self, origin: OriginPolicy<'a>) -> Self {
+        self.settings.origin = origin;
+        self
     }
 
     /// Sets [`Config::write_timeout`]: the time in which the peer has to take some of our bytes. Call it after
     /// [`config`](Self::config), which replaces it.
     #[must_use]
     pub fn write_timeout(mut self, timeout: Option<Duration>) -> Self {
-        self.terms.config.write_timeout = timeout;
+        self.settings.config.write_timeout = timeout;
         self
     }
 
@@ -91,7 +79,7 @@ impl<'a> Acceptor<'a> {
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(mut self, settings: crate::deflate::Settings) -> Self {
-        self.terms.pool = Some(Pool::new(settings));
+        self.settings.set_deflate(settings);
         self
     }
 
@@ -136,7 +124,7 @@ impl<'a> Acceptor<'a> {
         page: impl FnOnce(&PlainRequest<'_>) -> Option<Page>,
     ) -> Result<Option<WebSocket<Server, T>>, AcceptError> {
         let exchange = self.receive(transport)?;
-        match exchange.request() {
+        match exchange.head() {
             Some(Head::Upgrade(request)) => {
                 let answer = answer(&request);
                 exchange.accept_with(answer).map(Some)
@@ -161,33 +149,27 @@ impl<'a> Acceptor<'a> {
     /// Reads a request like [`receive`](Self::receive), over a transport that the server can end during that.
     pub(crate) fn receive_over<T: Transport>(&self, transport: Arc<T>) -> Result<Exchange<T>, AcceptError> {
         let clock = Clock::new();
-        let mut handshake = Handshake::new(clock.now(), &self.terms.config);
+        let settings = &self.settings;
+        let mut handshake = Handshake::new(clock.now(), &settings.config);
         let mut head = HeadBuffer::new();
-        let len = match head.read(&*transport, clock, &mut handshake) {
-            Ok(len) => len,
+        let read = read_head(&mut head, &*transport, clock, &mut handshake);
+        let error = match read
+            .and_then(|len| settings.check(&handshake, &head).map(|()| len).map_err(HeadError::Handshake))
+        {
+            Ok(len) => {
+                let request = settings.request(handshake, head, len);
+                return Ok(Exchange::new(transport, request, settings.answer_timeout(), clock));
+            }
             Err(HeadError::BeforeFirstByte(_)) => return Err(AcceptError::NoRequest),
             Err(HeadError::Io(error)) => return Err(error.into()),
-            Err(HeadError::Handshake(error)) => return Err(self.refuse(&*transport, &head, error)),
+            Err(HeadError::Handshake(error)) => error,
         };
-        if let Err(error) = handshake.request(head.received(), self.origin) {
-            return Err(self.refuse(&*transport, &head, error));
-        }
-        Ok(Exchange::new(transport, self.terms.clone(), clock, handshake, (head, len)))
-    }
-
-    /// Sends the answer to a request that is at fault, and returns the error for the application.
-    fn refuse(&self, transport: &impl Transport, head: &HeadBuffer, error: HandshakeError) -> AcceptError {
         let mut response = Vec::new();
         error.write_response_to(head.received(), &mut response);
         // An error means that the peer has gone, and then no answer is needed.
-        if write_within(transport, &response, self.terms.answer_timeout()).is_ok() {
-            farewell(transport);
+        if write_within(&*transport, &response, settings.answer_timeout()).is_ok() {
+            farewell(&*transport);
         }
-        match error {
-            HandshakeError::Origin => {
-                AcceptError::Origin(OriginMismatch::of_head(head.received()).to_string().into())
-            }
-            error => AcceptError::Handshake(error),
-        }
+        Err(settings.error(error, &head))
     }
 }

@@ -3,11 +3,13 @@
 use core::time::Duration;
 use std::{io, time::Instant};
 
-use ws_proto::{CloseCode, Closed, Event, Message, MessageBuffer, ReceiveError, message::Data};
+use ws_proto::{
+    CloseCode, Closed, Event, Message, MessageBuffer, ReceiveError,
+    driver::{Compression, Error, Result},
+    message::Data,
+};
 
 use crate::{
-    compression::Compression,
-    error::{Error, Result},
     outgoing::{flush, flush_before_read, queue_close},
     output::Core,
     shared::Link,

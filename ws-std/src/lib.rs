@@ -57,14 +57,9 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod accept;
-mod answer;
 mod buffers;
 mod clock;
-mod compression;
 mod connect;
-mod control_payload;
-mod entropy;
-mod error;
 mod exchange;
 #[cfg(doc)]
 pub mod guide;
@@ -83,15 +78,11 @@ mod split;
 mod transport;
 mod websocket;
 
-pub use accept::{AcceptError, Acceptor, accept};
-pub use answer::{Answer, Page};
-pub use connect::{ConnectError, Connector, Refused, connect};
-pub use control_payload::ControlPayload;
-pub use entropy::OsEntropy;
-pub use error::{Error, Result};
+pub use accept::{Acceptor, accept};
+pub use connect::{Connector, connect};
 pub use exchange::Exchange;
 pub use message_writer::MessageWriter;
-pub use server::{Handle, HandlerResult, Incident, Server};
+pub use server::{Handle, HandlerResult, Server};
 pub use socket::Socket;
 pub use split::{Reader, ReuniteError, Writer};
 pub use transport::{Blocking, Duplex, Transport};
@@ -100,6 +91,10 @@ pub use websocket::{Received, ReceivedPart, Reply, WebSocket};
 pub use ws_proto::deflate;
 pub use ws_proto::{
     self as proto, Cause, CloseCode, Closed, Config, Control, Event, Message, MessageKind, Part, State,
+    driver::{
+        AcceptError, Answer, ConnectError, ControlPayload, Error, Incident, OsEntropy, Page, ReceivedRequest,
+        Refused, Result,
+    },
     endpoint::Prepared,
 };
 

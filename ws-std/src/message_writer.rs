@@ -1,13 +1,12 @@
 use core::fmt;
 use std::io::{self, Write};
 
-use ws_proto::{MessageKind, Part};
-
-use crate::{
-    error::{Error, Result},
-    outgoing,
-    shared::Link,
+use ws_proto::{
+    MessageKind, Part,
+    driver::{Error, Result},
 };
+
+use crate::{outgoing, shared::Link};
 
 /// Length of a part in bytes.
 const PART_LEN: usize = 16 * 1024;
@@ -90,16 +89,6 @@ impl Write for MessageWriter<'_> {
             self.send_part(false).map_err(io::Error::from)?;
         }
         self.parts.flush().map_err(io::Error::from)
-    }
-}
-
-impl From<Error> for io::Error {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Io(error) => error,
-            Error::TimedOut => io::ErrorKind::TimedOut.into(),
-            error => Self::other(error),
-        }
     }
 }
 

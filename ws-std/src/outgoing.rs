@@ -13,10 +13,13 @@
 use core::time::Duration;
 use std::{io, net::Shutdown, time::Instant};
 
-use ws_proto::{CloseCode, Message, MessageKind, Part, SendError, Server, State, endpoint::Prepared};
+use ws_proto::{
+    CloseCode, Message, MessageKind, Part, SendError, Server, State,
+    driver::{Error, Result},
+    endpoint::Prepared,
+};
 
 use crate::{
-    error::{Error, Result},
     output::{Core, OUTPUT_MARK, Writing},
     role::Role,
     shared::Link,

@@ -6,15 +6,11 @@ use std::io;
 use ws_proto::{
     CloseCode, Closed, Config, Endpoint, Instant, Message, SendError, State, Transmit,
     connection::{Retention, WriteDeadline},
+    driver::{Compression, Error, Result},
     endpoint::ControlFrame,
 };
 
-use crate::{
-    buffers,
-    compression::Compression,
-    error::{Error, Result},
-    role::Role,
-};
+use crate::{buffers, role::Role};
 
 /// The size in bytes from which output is written before more is queued. Beyond it only the frames of a closing
 /// connection are added.

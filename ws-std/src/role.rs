@@ -1,12 +1,8 @@
 //! The two sides of a connection as types.
 
 pub use ws_proto::Server;
+pub use ws_proto::driver::Client;
 use ws_proto::{Endpoint, Message, SendError, frame::Frame};
-
-use crate::OsEntropy;
-
-/// The side that opens the connection. Its masking keys come from the operating system.
-pub type Client = ws_proto::Client<OsEntropy>;
 
 /// A role that this crate drives: [`Client`] or [`Server`].
 pub trait Role: ws_proto::role::Role + Send + Sized {

@@ -1,7 +1,6 @@
 //! The server: the loop that accepts connections, their limits and their end.
 
 mod connections;
-mod incident;
 mod wake;
 
 use core::{error::Error, fmt, time::Duration};
@@ -13,14 +12,15 @@ use std::{
 };
 
 use connections::{Admission, Connections, Limits, Place};
-pub use incident::Incident;
-use incident::Log;
 use socket2::SockRef;
 use wake::Wake;
-use ws_proto::server::{Reject, reject_to};
+use ws_proto::{
+    driver::{AcceptError, Incident, Log},
+    server::{Reject, reject_to},
+};
 
 use crate::{
-    AcceptError, Acceptor, Exchange, Socket,
+    Acceptor, Exchange, Socket,
     opening::{farewell, write_within},
 };
 

@@ -51,9 +51,9 @@ use std::{
     time::Instant,
 };
 
-use ws_proto::{Config, Endpoint};
+use ws_proto::{Config, Endpoint, driver::Compression};
 
-use crate::{clock::Clock, compression::Compression, output::Core, role::Role, transport::Transport};
+use crate::{clock::Clock, output::Core, role::Role, transport::Transport};
 
 /// A connection without its buffer for input.
 pub(crate) struct Shared<R: Role, T: Transport> {

@@ -2,13 +2,14 @@ use core::fmt;
 use std::{io, sync::Arc, time::Duration};
 
 use ws_proto::{
-    CloseCode, Closed, Event, Message, MessageKind, Part, SendError, Server, endpoint::Prepared, message::Data,
+    CloseCode, Closed, Event, Message, MessageKind, Part, SendError, Server,
+    driver::{ControlPayload, Error, Result},
+    endpoint::Prepared,
+    message::Data,
 };
 
 use crate::{
     Role,
-    control_payload::ControlPayload,
-    error::{Error, Result},
     incoming::Incoming,
     message_writer::MessageWriter,
     outgoing,

@@ -1,16 +1,15 @@
 use core::{fmt, time::Duration};
 
 use ws_proto::{
-    CloseCode, Closed, Config, Endpoint, Event, Message, MessageBuffer, MessageKind, Part, Server, State,
-    endpoint::Prepared, message::Data,
+    CloseCode, Closed, Config, Event, Message, MessageKind, Part, Server, State,
+    driver::{ControlPayload, Opened, Result},
+    endpoint::Prepared,
+    message::Data,
 };
 
 use crate::{
     Role,
     clock::Clock,
-    compression::Compression,
-    control_payload::ControlPayload,
-    error::Result,
     incoming::Incoming,
     message_writer::MessageWriter,
     outgoing,
@@ -69,29 +68,13 @@ pub struct Reply<'a, R: Role, T: Transport = Socket> {
     link: &'a mut Owned<R, T>,
 }
 
-/// A connection as its opening handshake leaves it.
-pub(crate) struct Opened<R: Role, T> {
-    pub(crate) endpoint: Endpoint<R>,
-    pub(crate) compression: Compression,
-    pub(crate) transport: T,
-    /// May hold bytes that came after the handshake.
-    pub(crate) buffer: MessageBuffer<Vec<u8>>,
-    /// The clock of `endpoint`.
-    pub(crate) clock: Clock,
-}
-
 impl<R: Role, T: Transport> WebSocket<R, T> {
-    /// Creates a connection whose opening handshake is complete.
-    pub(crate) fn new(opened: Opened<R, T>, config: &Config) -> Self {
-        let Opened { endpoint, compression, transport, buffer, clock } = opened;
-        let buffer = compression.limit(buffer);
-        let incoming = Incoming::new(buffer, compression.other(), clock.now());
-        let link = Owned::alone(Shared::new(endpoint, compression, transport, clock, config));
-        Self { link, incoming, subprotocol: None }
-    }
-
-    pub(crate) fn with_subprotocol(self, subprotocol: Option<&str>) -> Self {
-        Self { subprotocol: subprotocol.map(Into::into), ..self }
+    /// Creates a connection whose opening handshake is complete. `clock` is that of its endpoint.
+    pub(crate) fn new(opened: Opened<R>, transport: T, clock: Clock) -> Self {
+        let Opened { endpoint, compression, buffer, subprotocol, config } = opened;
+        let incoming = Incoming::new(compression.limit(buffer), compression.other(), clock.now());
+        let link = Owned::alone(Shared::new(endpoint, compression, transport, clock, &config));
+        Self { link, incoming, subprotocol }
     }
 
     /// Takes over a connection after an opening handshake that other code has made (RFC 6455 section 4).
@@ -99,9 +82,12 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     /// `received` holds the bytes that were read after the handshake. Limits and timeouts are those of `config`.
     pub fn from_handshake(role: R, transport: T, received: Vec<u8>, config: &Config) -> Self {
         let clock = Clock::new();
-        let endpoint = Endpoint::new(role, config, ws_proto::endpoint::Negotiated::default(), clock.now());
-        let buffer = MessageBuffer::from(received);
-        Self::new(Opened { endpoint, compression: Compression::default(), transport, buffer, clock }, config)
+        let negotiated = ws_proto::endpoint::Negotiated::default();
+        Self::new(
+            Opened::from_handshake(role, negotiated, received, config.clone(), clock.now()),
+            transport,
+            clock,
+        )
     }
 
     /// Reads the next message. `None`: both sides have closed.

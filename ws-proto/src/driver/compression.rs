@@ -1,19 +1,27 @@
 //! The compressors of connections. A connection owns one while it has to remember earlier data, and otherwise uses one
 //! of a pool.
 
+use core::fmt;
+use std::vec::Vec;
 #[cfg(feature = "deflate")]
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    boxed::Box,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 #[cfg(feature = "deflate")]
-use ws_proto::deflate::{Deflater, Inflater, Settings};
-use ws_proto::{Endpoint, Message, MessageBuffer, MessageKind, Part, SendError};
+use crate::deflate::{Deflater, Inflater, Settings};
+use crate::{
+    Endpoint, Message, MessageBuffer, MessageKind, Part, SendError, connection::Storage, endpoint::Trace,
+    role::Role,
+};
 
 /// Idle compressors and inflaters, which connections with the same settings share.
 #[cfg(feature = "deflate")]
 #[derive(Debug)]
 #[allow(clippy::vec_box, reason = "they move between here and connections as they are")]
-pub(crate) struct Pool {
-    pub(crate) settings: Settings,
+struct Pool {
+    settings: Settings,
     deflaters: Mutex<Vec<Box<Deflater>>>,
     inflaters: Mutex<Vec<Box<Inflater>>>,
 }
@@ -22,10 +30,51 @@ pub(crate) struct Pool {
 #[cfg(feature = "deflate")]
 const POOLED: usize = 64;
 
-#[cfg(feature = "deflate")]
-impl Pool {
-    pub(crate) fn new(settings: Settings) -> Arc<Self> {
-        Arc::new(Self { settings, deflaters: Mutex::default(), inflaters: Mutex::default() })
+/// The compressors of connections with the same settings, or none. Clones share them.
+///
+/// It keeps at most 64 idle objects for each direction.
+#[derive(Clone, Debug, Default)]
+pub struct Compressors {
+    #[cfg(feature = "deflate")]
+    pool: Option<Arc<Pool>>,
+}
+
+impl Compressors {
+    /// Returns no compressors, for connections that are not compressed.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self {
+            #[cfg(feature = "deflate")]
+            pool: None,
+        }
+    }
+
+    /// Creates an empty pool of compressors.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let pool = Pool { settings, deflaters: Mutex::default(), inflaters: Mutex::default() };
+        Self { pool: Some(Arc::new(pool)) }
+    }
+
+    /// Returns the settings to negotiate with; `None` without compression.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn settings(&self) -> Option<Settings> {
+        self.pool.as_ref().map(|pool| pool.settings)
+    }
+
+    /// Returns the compression that `endpoint` has negotiated, with compressors of this pool.
+    #[must_use]
+    #[cfg_attr(not(feature = "deflate"), allow(clippy::unused_self, unused_variables))]
+    pub fn negotiated<R: Role, T: Trace>(&self, endpoint: &Endpoint<R, T>) -> Compression {
+        #[cfg(feature = "deflate")]
+        return Compression {
+            pool: self.pool.clone().filter(|_| endpoint.deflate().is_some()),
+            ..Compression::default()
+        };
+        #[cfg(not(feature = "deflate"))]
+        Compression::default()
     }
 }
 
@@ -43,8 +92,10 @@ fn give_back<X>(pool: &Mutex<Vec<X>>, object: X) {
 }
 
 /// The compression of one direction of a connection. The default compresses no messages.
+///
+/// A connection owns a compressor while that has to remember earlier data, and otherwise uses one of the pool.
 #[derive(Default)]
-pub(crate) struct Compression {
+pub struct Compression {
     #[cfg(feature = "deflate")]
     pool: Option<Arc<Pool>>,
     /// The compressor for output, while it has to remember earlier data.
@@ -56,14 +107,9 @@ pub(crate) struct Compression {
 }
 
 impl Compression {
-    /// Creates the compression that `endpoint` has negotiated, with compressors of `pool`.
-    #[cfg(feature = "deflate")]
-    pub(crate) fn new<R: ws_proto::role::Role>(endpoint: &Endpoint<R>, pool: Option<&Arc<Pool>>) -> Self {
-        Self { pool: pool.filter(|_| endpoint.deflate().is_some()).cloned(), ..Self::default() }
-    }
-
     /// Creates the compression of the other direction, with the same pool.
-    pub(crate) fn other(&self) -> Self {
+    #[must_use]
+    pub fn other(&self) -> Self {
         #[cfg(feature = "deflate")]
         return Self { pool: self.pool.clone(), ..Self::default() };
         #[cfg(not(feature = "deflate"))]
@@ -71,7 +117,8 @@ impl Compression {
     }
 
     /// Returns whether compression has been negotiated.
-    pub(crate) const fn is_on(&self) -> bool {
+    #[must_use]
+    pub const fn is_on(&self) -> bool {
         #[cfg(feature = "deflate")]
         return self.pool.is_some();
         #[cfg(not(feature = "deflate"))]
@@ -79,10 +126,14 @@ impl Compression {
     }
 
     /// Appends a message to `out`, compressed if that has been negotiated and the message is long enough.
+    ///
+    /// # Errors
+    ///
+    /// As [`Endpoint::write_to`].
     #[inline(always)]
-    pub(crate) fn write<R: ws_proto::role::Role>(
+    pub fn write<R: Role, T: Trace>(
         &mut self,
-        endpoint: &mut Endpoint<R>,
+        endpoint: &mut Endpoint<R, T>,
         message: Message<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), SendError> {
@@ -95,9 +146,9 @@ impl Compression {
 
     #[cfg(feature = "deflate")]
     #[inline(never)]
-    fn write_deflated<R: ws_proto::role::Role>(
+    fn write_deflated<R: Role, T: Trace>(
         &mut self,
-        endpoint: &mut Endpoint<R>,
+        endpoint: &mut Endpoint<R, T>,
         message: Message<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), SendError> {
@@ -105,9 +156,13 @@ impl Compression {
     }
 
     /// Appends part of a message to `out`, compressed if that has been negotiated.
-    pub(crate) fn write_part<R: ws_proto::role::Role>(
+    ///
+    /// # Errors
+    ///
+    /// As [`Endpoint::write_part_to`].
+    pub fn write_part<R: Role, T: Trace>(
         &mut self,
-        endpoint: &mut Endpoint<R>,
+        endpoint: &mut Endpoint<R, T>,
         kind: MessageKind,
         part: Part,
         payload: &[u8],
@@ -137,7 +192,8 @@ impl Compression {
     }
 
     /// Sets the limits of compressed messages in `buffer`, and returns it.
-    pub(crate) fn limit(&self, buffer: MessageBuffer<Vec<u8>>) -> MessageBuffer<Vec<u8>> {
+    #[must_use]
+    pub fn limit<S: Storage>(&self, buffer: MessageBuffer<S>) -> MessageBuffer<S> {
         #[cfg(feature = "deflate")]
         if let Some(pool) = &self.pool {
             let mut buffer = buffer;
@@ -149,7 +205,7 @@ impl Compression {
 
     /// Lends `buffer` an inflater of the pool, before the buffer is used.
     #[inline]
-    pub(crate) fn lend(&mut self, buffer: &mut MessageBuffer<Vec<u8>>) {
+    pub fn lend<S: Storage>(&mut self, buffer: &mut MessageBuffer<S>) {
         #[cfg(feature = "deflate")]
         if let (Some(pool), false) = (&self.pool, self.lent) {
             if let Some(inflater) = take(&pool.inflaters) {
@@ -163,7 +219,7 @@ impl Compression {
     }
 
     /// Takes the inflater back before a wait, unless it has to remember earlier data.
-    pub(crate) fn take_back(&mut self, buffer: &mut MessageBuffer<Vec<u8>>) {
+    pub fn take_back<S: Storage>(&mut self, buffer: &mut MessageBuffer<S>) {
         #[cfg(feature = "deflate")]
         if let (Some(pool), true) = (&self.pool, self.lent) {
             if let Some(inflater) = buffer.take_inflater() {
@@ -176,7 +232,8 @@ impl Compression {
     }
 
     /// Returns the bytes of memory of the connection's own compressor.
-    pub(crate) fn held_bytes(&self) -> usize {
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
         #[cfg(feature = "deflate")]
         return self.deflater.as_ref().map_or(0, |deflater| deflater.held_bytes());
         #[cfg(not(feature = "deflate"))]
@@ -184,14 +241,23 @@ impl Compression {
     }
 }
 
+impl fmt::Debug for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Compression").field("is_on", &self.is_on()).finish_non_exhaustive()
+    }
+}
+
 #[cfg(all(test, feature = "deflate"))]
+#[allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 mod tests {
-    use ws_proto::{Config, Instant, Server, deflate::Inflater, endpoint::Negotiated, server};
+    use std::string::String;
+
+    use crate::{Config, Instant, Server, deflate::Inflater, endpoint::Negotiated, server};
 
     use super::*;
 
     /// Creates an endpoint that has negotiated compression with these settings, and its compression.
-    fn compressing(settings: Settings) -> (Endpoint<Server>, Arc<Pool>, Compression) {
+    fn compressing(settings: Settings) -> (Endpoint<Server>, Compressors, Compression) {
         let fields = [
             ("sec-websocket-version", &b"13"[..]),
             ("sec-websocket-extensions", b"permessage-deflate; client_max_window_bits"),
@@ -200,13 +266,14 @@ mod tests {
         let offer = server::negotiate_extended_connect("localhost", || fields.into_iter(), policy).unwrap();
         let negotiated = Negotiated::new().with_deflate(offer.deflate(&settings));
         let endpoint = Endpoint::new(Server, &Config::new(), negotiated, Instant::ZERO);
-        let pool = Pool::new(settings);
-        let compression = Compression::new(&endpoint, Some(&pool));
+        let pool = Compressors::new(settings);
+        let compression = pool.negotiated(&endpoint);
         assert!(compression.is_on());
         (endpoint, pool, compression)
     }
 
-    fn pooled(pool: &Pool) -> (usize, usize) {
+    fn pooled(compressors: &Compressors) -> (usize, usize) {
+        let pool = compressors.pool.as_ref().unwrap();
         (pool.deflaters.lock().unwrap().len(), pool.inflaters.lock().unwrap().len())
     }
 
@@ -249,12 +316,12 @@ mod tests {
     fn an_inflater_is_lent_once_and_taken_back_only_without_context() {
         let (_, pool, compression) = compressing(Settings::small());
         let mut incoming = compression.other();
-        let mut buffer = MessageBuffer::default();
+        let mut buffer = MessageBuffer::<Vec<u8>>::default();
         // The pool is empty: the buffer creates an inflater when it needs one.
         incoming.lend(&mut buffer);
         incoming.take_back(&mut buffer);
         assert_eq!(pooled(&pool), (0, 0));
-        give_back(&pool.inflaters, Box::new(Inflater::new()));
+        give_back(&pool.pool.as_ref().unwrap().inflaters, Box::new(Inflater::new()));
         let mut other = compression.other();
         other.lend(&mut buffer);
         assert_eq!(pooled(&pool), (0, 0));
@@ -267,9 +334,9 @@ mod tests {
 
     #[test]
     fn the_pool_keeps_no_more_than_threads_need() {
-        let pool = Pool::new(Settings::small());
+        let pool = Compressors::new(Settings::small());
         for _ in 0..=POOLED {
-            give_back(&pool.inflaters, Box::new(Inflater::new()));
+            give_back(&pool.pool.as_ref().unwrap().inflaters, Box::new(Inflater::new()));
         }
         assert_eq!(pooled(&pool), (0, POOLED));
     }
@@ -277,7 +344,7 @@ mod tests {
     #[test]
     fn nothing_is_compressed_unless_it_was_agreed_on() {
         let mut endpoint = Endpoint::new(Server, &Config::new(), Negotiated::default(), Instant::ZERO);
-        let mut compression = Compression::new(&endpoint, Some(&Pool::new(Settings::small())));
+        let mut compression = Compressors::new(Settings::small()).negotiated(&endpoint);
         assert!(!compression.is_on() && !compression.other().is_on());
         let mut out = Vec::new();
         compression.write(&mut endpoint, Message::Text(&text()), &mut out).unwrap();

@@ -1,7 +1,7 @@
 use core::fmt;
 use std::io;
 
-use ws_proto::{Closed, ReceiveError, SendError};
+use crate::{Closed, ReceiveError, SendError};
 
 /// The error of a call on a connection.
 #[derive(Debug)]
@@ -64,6 +64,16 @@ impl From<ReceiveError> for Error {
 impl From<SendError> for Error {
     fn from(error: SendError) -> Self {
         Self::Send(error)
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Io(error) => error,
+            Error::TimedOut => io::ErrorKind::TimedOut.into(),
+            error => Self::other(error),
+        }
     }
 }
 

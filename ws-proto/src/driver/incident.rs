@@ -6,8 +6,11 @@ use core::{
     time::Duration,
 };
 use std::{
+    boxed::Box,
+    format,
     io::{self, Write as _},
     net::SocketAddr,
+    string::ToString,
     sync::{Mutex, PoisonError},
     time::Instant,
 };
@@ -79,7 +82,7 @@ fn write_escaped(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
 }
 
 /// A log that passes incidents to a hook, at a limited rate.
-pub(super) struct Log {
+pub struct Log {
     hook: Box<dyn Fn(&Incident<'_>) + Send + Sync>,
     /// The allowance for incidents of connections, whose number peers decide.
     connections: Mutex<Allowance>,
@@ -88,7 +91,8 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn new(hook: impl Fn(&Incident<'_>) + Send + Sync + 'static) -> Self {
+    /// Creates a log that passes incidents to `hook`.
+    pub fn new(hook: impl Fn(&Incident<'_>) + Send + Sync + 'static) -> Self {
         Self {
             hook: Box::new(hook),
             connections: Mutex::new(Allowance::new(10, Duration::from_secs(1))),
@@ -97,7 +101,7 @@ impl Log {
     }
 
     /// Reports `error` of the connection with `peer`, or of the server itself, if the allowance permits it.
-    pub(super) fn report(&self, peer: Option<SocketAddr>, error: &(dyn Error + 'static)) {
+    pub fn report(&self, peer: Option<SocketAddr>, error: &(dyn Error + 'static)) {
         let allowance = if peer.is_some() { &self.connections } else { &self.server };
         let taken = allowance.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
         if let Some(suppressed) = taken {
@@ -168,7 +172,7 @@ mod tests {
     #[test]
     fn line_is_bounded_and_escaped_and_names_sources() {
         let source = io::Error::other(format!("a\nb\u{202E}c\u{200B}\u{1b}[2J {}", "x".repeat(1_000)));
-        let error = crate::AcceptError::Io(source);
+        let error = crate::driver::AcceptError::Io(source);
         let incident = Incident { peer: Some(([127, 0, 0, 1], 80).into()), error: &error, suppressed: 3 };
         let line = incident.to_string();
         assert!(line.starts_with("127.0.0.1:80: transport failed"), "{line}");

@@ -1,4 +1,4 @@
-use ws_proto::{Entropy, EntropyError};
+use crate::{Entropy, EntropyError};
 
 /// A source of masking keys and nonces: the operating system's random number generator (RFC 6455 section 10.3).
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,7 +1,7 @@
 use core::fmt;
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, string::String};
 
-use ws_proto::{
+use crate::{
     EntropyError,
     handshake::{HandshakeError, WriteError},
 };
@@ -14,8 +14,8 @@ use super::Refused;
 pub enum ConnectError {
     /// The URL is not that of a WebSocket. The text says what is wrong with it.
     InvalidUrl(&'static str),
-    /// The URL has the scheme `wss`, which [`connect`](super::connect) cannot serve. Make a TLS connection first and
-    /// use [`Connector::connect_over`](super::Connector::connect_over).
+    /// The URL has the scheme `wss`, which the driver's `connect` cannot serve. Make a TLS connection first and use
+    /// `Connector::connect_over`.
     NeedsTls,
     /// The host's addresses can't be found.
     Resolve(io::Error),
@@ -30,7 +30,7 @@ pub enum ConnectError {
     Closed(io::Error),
     /// The transport failed.
     Io(io::Error),
-    /// A header field of the [`Connector`](super::Connector) can't be sent. The text is its name.
+    /// A header field of the connector can't be sent. The text is its name.
     Header(String),
     /// Another part of the request cannot be sent.
     Request(WriteError),

@@ -8,7 +8,9 @@ pub struct ControlPayload {
 }
 
 impl ControlPayload {
-    pub(crate) fn new(payload: &[u8]) -> Self {
+    /// Copies a payload, of which at most 125 bytes.
+    #[must_use]
+    pub fn new(payload: &[u8]) -> Self {
         let mut bytes = [0; 125];
         for (to, from) in bytes.iter_mut().zip(payload) {
             *to = *from;

@@ -1,8 +1,8 @@
 //! Answers to a request (RFC 6455 section 4.2.2).
 
-use std::borrow::Cow;
+use std::{borrow::Cow, boxed::Box, format, string::String, vec::Vec};
 
-use ws_proto::{
+use crate::{
     handshake::WriteError,
     server::{Reject, Subprotocol, reject_to},
 };
@@ -10,12 +10,12 @@ use ws_proto::{
 /// An answer to a request for a connection.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    pub(crate) verdict: Verdict,
-    pub(crate) headers: Vec<(String, String)>,
+    pub(super) verdict: Verdict,
+    pub(super) headers: Vec<(String, String)>,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum Verdict {
+pub(super) enum Verdict {
     /// Accepts, with this subprotocol if any.
     Accept(Option<Box<str>>),
     Refuse(Refusal),
@@ -23,20 +23,20 @@ pub(crate) enum Verdict {
 
 /// An answer that opens no connection.
 #[derive(Clone, Debug)]
-pub(crate) struct Refusal {
+pub(super) struct Refusal {
     /// From 300 to 599.
-    pub(crate) status: u16,
+    pub(super) status: u16,
     /// The content type and the body. `None`: the body is the status in words.
     body: Option<(&'static str, Cow<'static, [u8]>)>,
 }
 
 impl Refusal {
-    pub(crate) const fn new(status: u16) -> Self {
+    pub(super) const fn new(status: u16) -> Self {
         Self { status, body: None }
     }
 
     /// Appends the response to a request. `received` is the request as far as it has come.
-    pub(crate) fn write_to(
+    pub(super) fn write_to(
         &self,
         headers: &[(String, String)],
         received: &[u8],
@@ -59,7 +59,7 @@ pub struct Page {
     status: &'static str,
     content_type: &'static str,
     headers: Vec<(String, String)>,
-    pub(crate) body: Cow<'static, [u8]>,
+    pub(super) body: Cow<'static, [u8]>,
 }
 
 impl Page {
@@ -84,7 +84,7 @@ impl Page {
     }
 
     /// Adds a header field, such as Content-Security-Policy. Fields that describe the connection or the body make
-    /// [`Exchange::page`](crate::Exchange::page) fail.
+    /// [`ReceivedRequest::page`](super::ReceivedRequest::page) fail.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
@@ -92,7 +92,7 @@ impl Page {
     }
 
     /// Returns the head of the response.
-    pub(crate) fn head(&self) -> Result<Vec<u8>, WriteError> {
+    pub(super) fn head(&self) -> Result<Vec<u8>, WriteError> {
         // A page may have the same fields as a refusal, which checks them.
         Refusal::new(404).write_to(&self.headers, b"", &mut Vec::new())?;
         let mut head = format!(
@@ -132,8 +132,8 @@ impl Answer {
         self
     }
 
-    /// Sets the subprotocol, which [`Request::select`](ws_proto::server::Request::select) or
-    /// [`Exchange::select`](crate::Exchange::select) has found. A refusal ignores it.
+    /// Sets the subprotocol, which [`Request::select`](crate::server::Request::select) or
+    /// [`ReceivedRequest::select`](super::ReceivedRequest::select) has found. A refusal ignores it.
     #[must_use]
     pub fn subprotocol(mut self, subprotocol: Option<Subprotocol<'_>>) -> Self {
         if let Verdict::Accept(chosen) = &mut self.verdict {
@@ -151,6 +151,6 @@ impl Answer {
 }
 
 /// Borrows header fields in the form that `ws-proto` takes.
-pub(crate) fn borrowed(headers: &[(String, String)]) -> Vec<(&str, &str)> {
+pub(super) fn borrowed(headers: &[(String, String)]) -> Vec<(&str, &str)> {
     headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }

@@ -1,7 +1,7 @@
 use core::{convert::Infallible, fmt};
-use std::io;
+use std::{boxed::Box, io};
 
-use ws_proto::handshake::{HandshakeError, WriteError};
+use crate::handshake::{HandshakeError, WriteError};
 
 /// The reason why a transport did not become a connection.
 ///
@@ -16,7 +16,7 @@ pub enum AcceptError {
     Io(io::Error),
     /// The request was not a valid request for a connection.
     Handshake(HandshakeError),
-    /// The [`OriginPolicy`](ws_proto::server::OriginPolicy) does not admit the page. The text names the origin of the
+    /// The [`OriginPolicy`](crate::server::OriginPolicy) does not admit the page. The text names the origin of the
     /// page and the host of the request, bounded and escaped.
     Origin(Box<str>),
     /// The application refused the request with this status.
@@ -55,7 +55,7 @@ impl From<io::Error> for AcceptError {
     }
 }
 
-// The conversion of a `Socket` to itself cannot fail.
+// The conversion of a socket to itself cannot fail.
 impl From<Infallible> for AcceptError {
     fn from(never: Infallible) -> Self {
         match never {}

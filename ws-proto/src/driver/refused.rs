@@ -1,9 +1,14 @@
 //! An answer that opens no connection, with the start of its body (RFC 9112 section 6.3).
 
 use core::fmt;
-use std::str;
+use std::{
+    borrow::ToOwned,
+    str,
+    string::{String, ToString},
+    vec::Vec,
+};
 
-use ws_proto::client::Refusal;
+use crate::client::Refusal;
 
 /// Bytes of a body that are kept: enough for a sentence or an error page.
 const MAX_BODY_LEN: usize = 8 * 1024;
@@ -22,8 +27,10 @@ impl Refused {
         Self { status: refusal.status(), headers, body: Vec::new() }
     }
 
-    pub(super) fn with_body(self, body: Vec<u8>) -> Self {
-        Self { body, ..self }
+    /// Adds the body, as far as it has been read.
+    #[must_use]
+    pub fn with_body(self, body: RefusalBody) -> Self {
+        Self { body: body.bytes, ..self }
     }
 
     /// Returns the status code, such as 401, 403 or that of a redirect.
@@ -67,7 +74,7 @@ impl fmt::Debug for Refused {
 
 /// The body of a refusal while it arrives.
 #[derive(Debug)]
-pub(super) struct RefusalBody {
+pub struct RefusalBody {
     framing: Framing,
     bytes: Vec<u8>,
 }
@@ -116,16 +123,13 @@ impl RefusalBody {
     }
 
     /// Returns whether the body has ended or enough of it is kept.
-    pub(super) fn is_complete(&self) -> bool {
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
         matches!(self.framing, Framing::Ended | Framing::Length(0)) || self.bytes.len() >= MAX_BODY_LEN
     }
 
-    pub(super) fn into_bytes(self) -> Vec<u8> {
-        self.bytes
-    }
-
     /// Adds bytes that have arrived.
-    pub(super) fn push(&mut self, mut received: &[u8]) {
+    pub fn push(&mut self, mut received: &[u8]) {
         while let (Some((first, after_first)), false) = (received.split_first(), self.is_complete()) {
             received = match self.framing {
                 Framing::Close => self.take(received, u64::MAX).1,
@@ -180,13 +184,15 @@ impl Framing {
 
 #[cfg(test)]
 mod tests {
+    use std::vec;
+
     use super::*;
 
     fn body(framing: Framing, pieces: &[&[u8]]) -> (Vec<u8>, bool) {
         let mut body = RefusalBody { framing, bytes: Vec::new() };
         pieces.iter().for_each(|piece| body.push(piece));
         let complete = body.is_complete();
-        (body.into_bytes(), complete)
+        (body.bytes, complete)
     }
 
     #[test]

@@ -1,0 +1,50 @@
+//! The parts of a driver that do no I/O and are the same over every runtime: settings, answers, errors, compressors.
+//!
+//! [`ws-std`](https://docs.rs/ws-std) and [`ws-tokio`](https://docs.rs/ws-tokio) are built from them and re-export them, so
+//! that both have the same names, defaults and errors. A driver for another runtime finds here everything but its calls of
+//! the transport:
+//!
+//! | step | a server | a client |
+//! |---|---|---|
+//! | settings | [`AcceptSettings`], [`Compressors`] | [`ConnectSettings`], [`Compressors`], [`ServerUrl`] |
+//! | the opening handshake | [`HeadBuffer`], [`ReceivedRequest`], [`Answer`], [`Page`] | [`Connecting`], [`RefusalBody`] |
+//! | the open connection | [`Opened`], [`Compression`] | the same |
+//! | errors | [`AcceptError`], [`Error`] | [`ConnectError`], [`Error`] |
+//! | the log of a server | [`Log`], [`Incident`] | |
+
+#![allow(clippy::std_instead_of_core, clippy::alloc_instead_of_core, reason = "drivers have the standard library")]
+
+mod accept_error;
+mod accept_settings;
+mod answer;
+mod compression;
+mod connect_error;
+mod connect_settings;
+mod control_payload;
+mod entropy;
+mod error;
+mod head_buffer;
+mod incident;
+mod opened;
+mod received_request;
+mod refused;
+mod server_url;
+
+pub use accept_error::AcceptError;
+pub use accept_settings::AcceptSettings;
+pub use answer::{Answer, Page};
+pub use compression::{Compression, Compressors};
+pub use connect_error::ConnectError;
+pub use connect_settings::{Answered, ConnectSettings, Connecting};
+pub use control_payload::ControlPayload;
+pub use entropy::OsEntropy;
+pub use error::{Error, Result};
+pub use head_buffer::{AwaitsHead, HeadBuffer};
+pub use incident::{Incident, Log};
+pub use opened::Opened;
+pub use received_request::ReceivedRequest;
+pub use refused::{RefusalBody, Refused};
+pub use server_url::ServerUrl;
+
+/// The client of a driver, whose masking keys come from the operating system.
+pub type Client = crate::Client<OsEntropy>;

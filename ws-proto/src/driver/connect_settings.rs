@@ -1,0 +1,151 @@
+use core::fmt;
+use std::{borrow::ToOwned, slice, vec::Vec};
+
+use super::{Client, Compressors, ConnectError, HeadBuffer, Opened, OsEntropy, RefusalBody, Refused, ServerUrl};
+use crate::{
+    Config, Entropy,
+    client::{Answer, Handshake, Request, Response},
+    handshake::WriteError,
+    time::Instant,
+};
+
+/// Settings of a client: the contents of its requests, and the terms of its connections.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectSettings<'a> {
+    subprotocols: &'a [&'a str],
+    headers: Vec<(&'a str, &'a str)>,
+    origin: Option<&'a str>,
+    /// Limits and timeouts.
+    pub config: Config,
+    compressors: Compressors,
+}
+
+/// A request that waits for its answer.
+pub struct Connecting<'s> {
+    /// The handshake: its deadline covers the request, the answer and the body of a refusal.
+    pub handshake: Handshake<'s>,
+    settings: &'s ConnectSettings<'s>,
+}
+
+/// An answer to a request.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "most answers open the connection, and each is moved once")]
+pub enum Answered {
+    /// The connection is open.
+    Open(Opened<Client>),
+    /// The server opened no connection. The body may have to be read.
+    Refused(Refused, RefusalBody),
+}
+
+impl<'a> ConnectSettings<'a> {
+    /// Creates the default settings.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            subprotocols: &[],
+            headers: Vec::new(),
+            origin: None,
+            config: Config::new(),
+            compressors: Compressors::none(),
+        }
+    }
+
+    /// Sets the subprotocols to offer, the preferred one first (RFC 6455 section 1.9).
+    pub const fn set_subprotocols(&mut self, subprotocols: &'a [&'a str]) {
+        self.subprotocols = subprotocols;
+    }
+
+    /// Adds a header field to the request. Added fields are sent in the order of the calls, exactly as given.
+    pub fn add_header(&mut self, name: &'a str, value: &'a str) {
+        self.headers.push((name, value));
+    }
+
+    /// Sets the field Origin (RFC 6455 section 10.2).
+    pub const fn set_origin(&mut self, origin: &'a str) {
+        self.origin = Some(origin);
+    }
+
+    /// Offers to compress messages (RFC 7692).
+    #[cfg(feature = "deflate")]
+    pub fn set_deflate(&mut self, settings: crate::deflate::Settings) {
+        self.compressors = Compressors::new(settings);
+    }
+
+    /// Begins an opening handshake at `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::Header`], [`ConnectError::Request`]: the request cannot be sent. [`ConnectError::Entropy`].
+    pub fn begin<'s>(&'s self, url: &'s ServerUrl, now: Instant) -> Result<Connecting<'s>, ConnectError> {
+        let mut nonce = [0; 16];
+        OsEntropy.fill(&mut nonce)?;
+        let request = Request::new(url.host(), url.resource());
+        let request = request.subprotocols(self.subprotocols).headers(&self.headers);
+        let request = self.origin.map_or(request, |origin| request.origin(origin));
+        #[cfg(feature = "deflate")]
+        let request = request.deflate(self.compressors.settings());
+        let handshake = Handshake::new(request, nonce, now, &self.config).map_err(|error| self.at_fault(error))?;
+        Ok(Connecting { handshake, settings: self })
+    }
+
+    /// Converts an error in the request. It names the added header field that is at fault, if one is.
+    fn at_fault(&self, error: WriteError) -> ConnectError {
+        let is_refused = |header: &&(&str, &str)| {
+            let request = Request::new("localhost", "/").headers(slice::from_ref(*header));
+            Handshake::new(request, [0; 16], Instant::ZERO, &self.config).is_err()
+        };
+        match error {
+            WriteError::InvalidHeader => match self.headers.iter().find(is_refused) {
+                Some((name, _)) => ConnectError::Header((*name).to_owned()),
+                None => error.into(),
+            },
+            _ => error.into(),
+        }
+    }
+}
+
+impl Connecting<'_> {
+    /// Returns the request, which is to be written.
+    #[must_use]
+    pub fn request(&self) -> Vec<u8> {
+        let mut request = Vec::new();
+        self.handshake.write_request_to(&mut request);
+        request
+    }
+
+    /// Evaluates the answer, whose head is the first `len` bytes of `head`. `seen` is called if it opens the connection.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::Handshake`]: the answer is not valid.
+    pub fn answer(
+        &self,
+        head: HeadBuffer,
+        len: usize,
+        now: Instant,
+        seen: impl FnOnce(&Response<'_, '_>),
+    ) -> Result<Answered, ConnectError> {
+        let config = &self.settings.config;
+        match self.handshake.answer(head.received())? {
+            Answer::Open(response) => {
+                seen(&response);
+                let endpoint = response.open(Client::new(OsEntropy), config, now);
+                let compression = self.settings.compressors.negotiated(&endpoint);
+                let subprotocol = response.subprotocol();
+                let buffer = head.into_buffer(len);
+                Ok(Answered::Open(Opened::new(endpoint, compression, buffer, subprotocol, config.clone())))
+            }
+            Answer::Refused(refusal) => {
+                let mut body = RefusalBody::of(&refusal);
+                body.push(head.received().get(len..).unwrap_or_default());
+                Ok(Answered::Refused(Refused::new(&refusal), body))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Connecting<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connecting").field("handshake", &self.handshake).finish_non_exhaustive()
+    }
+}
