@@ -7,10 +7,11 @@
 //! | step | a server | a client |
 //! |---|---|---|
 //! | settings | [`AcceptSettings`], [`Compressors`] | [`ConnectSettings`], [`Compressors`], [`ServerUrl`] |
+//! | the transport | | [`Dialing`] |
 //! | the opening handshake | [`HeadBuffer`], [`ReceivedRequest`], [`Answer`], [`Page`] | [`Connecting`], [`RefusalBody`] |
 //! | the open connection | [`Opened`], [`Compression`] | the same |
 //! | errors | [`AcceptError`], [`Error`] | [`ConnectError`], [`Error`] |
-//! | the log of a server | [`Log`], [`Incident`] | |
+//! | a server's limits and log | [`Places`], [`Limits`], [`Log`], [`Incident`] | |
 
 #![allow(clippy::std_instead_of_core, clippy::alloc_instead_of_core, reason = "drivers have the standard library")]
 
@@ -21,11 +22,13 @@ mod compression;
 mod connect_error;
 mod connect_settings;
 mod control_payload;
+mod dialing;
 mod entropy;
 mod error;
 mod head_buffer;
 mod incident;
 mod opened;
+mod places;
 mod received_request;
 mod refused;
 mod server_url;
@@ -37,11 +40,13 @@ pub use compression::{Compression, Compressors};
 pub use connect_error::ConnectError;
 pub use connect_settings::{Answered, ConnectSettings, Connecting};
 pub use control_payload::ControlPayload;
+pub use dialing::Dialing;
 pub use entropy::OsEntropy;
-pub use error::{Error, Result};
+pub use error::{Error, Result, TrySendError};
 pub use head_buffer::{AwaitsHead, HeadBuffer};
 pub use incident::{Incident, Log};
 pub use opened::Opened;
+pub use places::{Admission, Limits, Places};
 pub use received_request::ReceivedRequest;
 pub use refused::{RefusalBody, Refused};
 pub use server_url::ServerUrl;

@@ -48,7 +48,7 @@ impl<P> Event<P> {
 
 impl Event<()> {
     /// Returns this event with its payload, if it has one, as `fetch` returns that; `None` if `fetch` does.
-    pub(crate) fn fetch<P>(self, fetch: impl FnOnce() -> Option<P>) -> Option<Event<P>> {
+    pub fn fetch<P>(self, fetch: impl FnOnce() -> Option<P>) -> Option<Event<P>> {
         match self {
             Self::Data(()) => fetch().map(Event::Data),
             Self::Control(control) => Some(Event::Control(control)),

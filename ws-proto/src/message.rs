@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[cfg(feature = "bytes")]
-pub use owned::OwnedMessage;
+pub use owned::{OwnedMessage, Utf8Bytes};
 
 /// The kind of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,5 +1,3 @@
-mod address;
-
 use core::time::Duration;
 use std::{
     io,
@@ -7,10 +5,9 @@ use std::{
     time::Instant,
 };
 
-use address::{alternate, connect_any};
 use ws_proto::{
     client::Response,
-    driver::{Answered, ConnectError, ConnectSettings, HeadBuffer, RefusalBody, ServerUrl},
+    driver::{Answered, ConnectError, ConnectSettings, Dialing, HeadBuffer, RefusalBody, ServerUrl},
     handshake::HandshakeError,
 };
 
@@ -131,15 +128,7 @@ impl<'a> Connector<'a> {
         // A request that cannot be sent is an error before any address is tried.
         self.settings.begin(&url, ws_proto::Instant::ZERO)?;
         let found = (url.host_name(), url.port()).to_socket_addrs().map_err(ConnectError::Resolve)?;
-        let addresses = alternate(found.collect());
-        let stream = connect_any(&addresses, self.connect_timeout, Instant::now, |address, share| match share {
-            None => TcpStream::connect(address),
-            Some(share) => TcpStream::connect_timeout(&address, share),
-        });
-        let stream = stream.map_err(|failure| match failure {
-            Some((address, error)) => ConnectError::Connect { address, error },
-            None => ConnectError::Resolve(io::ErrorKind::NotFound.into()),
-        })?;
+        let stream = dial(Dialing::new(found.collect(), self.connect_timeout, Instant::now()))?;
         self.open(&url, Socket::new(stream)?, response)
     }
 
@@ -185,6 +174,21 @@ impl<'a> Connector<'a> {
             }
         }
     }
+}
+
+/// Connects to the first address that answers.
+fn dial(mut dialing: Dialing) -> Result<TcpStream, ConnectError> {
+    while let Some((address, share)) = dialing.next(Instant::now()) {
+        let attempt = match share {
+            None => TcpStream::connect(address),
+            Some(share) => TcpStream::connect_timeout(&address, share),
+        };
+        match attempt {
+            Ok(stream) => return Ok(stream),
+            Err(error) => dialing.failed(address, error),
+        }
+    }
+    Err(dialing.into_error())
 }
 
 /// Writes the request. An error that means that the server has closed is ignored: its answer may lie in the transport.

@@ -11,11 +11,11 @@ use std::{
     thread,
 };
 
-use connections::{Admission, Connections, Limits, Place};
+use connections::{Admitted, Connections, Place};
 use socket2::SockRef;
 use wake::Wake;
 use ws_proto::{
-    driver::{AcceptError, Incident, Log},
+    driver::{AcceptError, Incident, Limits, Log},
     server::{Reject, reject_to},
 };
 
@@ -24,8 +24,6 @@ use crate::{
     opening::{farewell, write_within},
 };
 
-/// Default of [`Server::max_connections`].
-const MOST_CONNECTIONS: usize = 10_000;
 /// The most connections that the system queues until they are accepted.
 const BACKLOG: i32 = 1_024;
 /// Pause before the next attempt to accept when the system lacks files, threads or memory.
@@ -109,13 +107,11 @@ impl Server {
     pub fn new(listener: TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(false)?;
         let connections = Connections::new(Wake::new(&listener)?);
-        let most = MOST_CONNECTIONS.min(most_files());
-        let limits = Limits { connections: most, opening: usize::MAX, opening_per_address: None };
         Ok(Self {
             listener,
             connections,
             acceptor: Acceptor::new(),
-            limits,
+            limits: Limits::new(),
             stop_timeout: Duration::from_secs(10),
             stack_size: Self::STACK_SIZE,
             log: Log::default(),
@@ -132,7 +128,7 @@ impl Server {
     /// process may open (`RLIMIT_NOFILE` at the time of this call) less 64. Clients beyond it are sent 503.
     #[must_use]
     pub fn max_connections(mut self, most: usize) -> Self {
-        self.limits.connections = most.min(most_files());
+        self.limits.set_connections(most);
         self
     }
 
@@ -250,17 +246,17 @@ where
         let socket = Arc::new(socket);
         let thread = thread::Builder::new();
         match self.connections.admit(&socket, peer, limits) {
-            Admission::Serve(place) => {
+            Admitted::Serve(place) => {
                 let serving = Arc::clone(self);
                 thread.stack_size(stack).spawn(move || serving.serve(socket, peer, &place))?;
             }
-            Admission::Refuse(place) => {
+            Admitted::Refuse(place) => {
                 thread.stack_size(REFUSAL_STACK).spawn(move || {
                     refuse(&socket);
                     drop(place);
                 })?;
             }
-            Admission::Drop => {}
+            Admitted::Drop => {}
         }
         Ok(())
     }
@@ -337,18 +333,4 @@ fn concerns_one(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
     )
-}
-
-/// Returns the number of connections for which the limit of open files leaves room.
-#[cfg(unix)]
-fn most_files() -> usize {
-    // Files for the application, for refusals, and for standard streams and the like.
-    const RESERVED: usize = 64;
-    let files = rlimit::Resource::NOFILE.get_soft().ok().and_then(|files| usize::try_from(files).ok());
-    files.map_or(usize::MAX, |files| files.saturating_sub(RESERVED).max(1))
-}
-
-#[cfg(not(unix))]
-fn most_files() -> usize {
-    usize::MAX
 }

@@ -55,7 +55,7 @@ use crate::{
     endpoint::{Endpoint, Trace, fragments::Gather, payload::Run, receive::Taken, whole::Whole},
     error::{Fault, ReceiveError},
     event::Event,
-    message::{Content, Data, Message, MessageKind},
+    message::{Content, Data, Message, MessageKind, Part},
     part::{part, part_mut},
     role::Role,
     time::Instant,
@@ -194,6 +194,13 @@ impl<S: Storage> Assembly<S> {
         self.message.is_none() && !self.has_unread()
     }
 
+    /// Puts another storage in the place of this one, in which no byte is in use.
+    pub(super) fn exchange(&mut self, storage: S) -> S {
+        debug_assert!(self.is_empty());
+        self.unread = 0..0;
+        core::mem::replace(&mut self.storage, storage)
+    }
+
     pub(super) fn into_parts(self) -> (S, Range<usize>) {
         (self.storage, self.unread)
     }
@@ -241,16 +248,18 @@ impl<S: Storage> Assembly<S> {
         }
     }
 
-    /// The part that [`next_part`](Self::next_part) has found last, if nothing has been done here since.
+    /// The part that [`next_part`](Self::next_part) has found last, or the message that [`next_whole`](Self::next_whole) or
+    /// [`advance`](Self::advance) has, if nothing has been done here since.
     pub(super) fn take_part(&mut self) -> Option<Data<'_>> {
-        let Some(Told::Part(taken, at)) = self.told.take() else {
-            return None;
+        let (content, part, at) = match self.told.take()? {
+            Told::Part(taken, at) => (taken.content, taken.part(), at),
+            Told::Message(whole) => (Content::of(whole.kind), Part::Whole, whole.at),
         };
         let payload = part_mut(self.storage.bytes_mut(), at);
         // SAFETY: the endpoint has taken this part through its validator, a whole text from a new one to a complete one, and
-        // what writes to the storage again ends `told` first.
+        // what writes to the storage again ends `told` first. A message is valid as in `lend`.
         #[allow(unsafe_code)]
-        Some(unsafe { Data::new(taken.content, taken.part(), payload) })
+        Some(unsafe { Data::new(content, part, payload) })
     }
 
     /// Forgets what has been told.

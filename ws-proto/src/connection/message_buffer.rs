@@ -182,6 +182,18 @@ impl<S: Storage> MessageBuffer<S> {
         self.assembly.into_parts()
     }
 
+    /// Exchanges the storage for another one, unless anything is unfinished; returns the storage that is not used then.
+    ///
+    /// A connection that is idle needs no storage: hosts that try a read without waiting attach one before and detach it
+    /// after, by an exchange for an empty one.
+    pub fn exchange(&mut self, storage: S) -> S {
+        if !self.is_empty() {
+            return storage;
+        }
+        self.forget_told();
+        self.assembly.exchange(storage)
+    }
+
     /// Takes what has been read up to the next message or control frame; `None` if more must be read.
     ///
     /// # Errors
@@ -333,8 +345,8 @@ impl<S: Storage> MessageBuffer<S> {
         Ok(())
     }
 
-    /// Takes the payload that [`next_part`](Self::next_part) told last; it is lent until this buffer is
-    /// used again.
+    /// Takes the payload that [`next_part`](Self::next_part) returned last, or the message that [`next`](Self::next) did, as a
+    /// whole part; it is lent until this buffer is used again.
     pub fn take_part(&mut self) -> Option<Data<'_>> {
         #[cfg(feature = "deflate")]
         if let Some(piece) = self.inflated.piece() {

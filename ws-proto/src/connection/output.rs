@@ -115,6 +115,12 @@ impl Output<Vec<u8>> {
         &mut self.queue
     }
 
+    /// Exchanges the queue's memory for another, empty one, if no bytes are pending; returns the memory that is not used then.
+    pub fn exchange(&mut self, memory: Vec<u8>) -> Vec<u8> {
+        debug_assert!(memory.is_empty(), "the queue begins with pending bytes only");
+        if self.queue.is_empty() { core::mem::replace(&mut self.queue, memory) } else { memory }
+    }
+
     /// Takes the pending bytes out for good: the host has to write them. A pending [`Pending::Shutdown`] stays, and
     /// comes after them.
     pub fn take_bytes(&mut self) -> Vec<u8> {
@@ -434,6 +440,17 @@ impl<Q: Queue> Output<Q> {
     #[must_use]
     pub fn is_overdue(&self, now: Instant) -> bool {
         self.deadline.is_overdue(now)
+    }
+
+    /// Gives the peer the whole time again for the output that waits: for hosts that report that it is too slow and go on.
+    pub const fn restart_deadline(&mut self) {
+        self.deadline.reset();
+    }
+
+    /// Sets the time in which the peer has to take some of the output that waits; see
+    /// [`Config::write_timeout`](crate::Config::write_timeout).
+    pub fn set_write_timeout(&mut self, timeout: Option<core::time::Duration>) {
+        self.deadline.set_timeout(timeout);
     }
 
     /// Returns whether all output is written, lent bytes included.

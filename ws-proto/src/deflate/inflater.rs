@@ -396,10 +396,13 @@ impl Inflater {
         Some(unsafe { Message::new_validated(self.progress.kind, payload) })
     }
 
-    /// Returns the piece that [`next_piece`](Self::next_piece) has made, once.
+    /// Returns the piece that [`next_piece`](Self::next_piece) has made, or the message that [`add`](Self::add) has completed,
+    /// once.
     pub(crate) fn piece(&mut self) -> Option<Data<'_>> {
-        let Held::Piece(part) = core::mem::replace(&mut self.held, Held::Nothing) else {
-            return None;
+        let part = match core::mem::replace(&mut self.held, Held::Nothing) {
+            Held::Piece(part) => part,
+            Held::Message => Part::Whole,
+            Held::Nothing => return None,
         };
         let payload = part_mut(&mut self.message, ..self.len);
         // SAFETY: as for `message` if the piece is a whole text; a part of a text need not be valid by itself.

@@ -79,3 +79,37 @@ impl From<Error> for io::Error {
 
 /// A [`Result`](core::result::Result) with this crate's [`Error`].
 pub type Result<T> = core::result::Result<T, Error>;
+
+/// The error of a call that does not wait.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TrySendError {
+    /// So much output waits that the call would have to wait. The message has not been queued.
+    Full,
+    /// The call would fail in any case. The message has not been queued.
+    Failed(Error),
+}
+
+impl fmt::Display for TrySendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("too much output waits"),
+            Self::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for TrySendError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Full => None,
+            Self::Failed(error) => error.source(),
+        }
+    }
+}
+
+impl From<Error> for TrySendError {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}

@@ -2,35 +2,25 @@
 
 use core::time::Duration;
 use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr},
+    net::{Shutdown, SocketAddr},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
     time::Instant,
 };
 
-use ws_proto::CloseCode;
+use ws_proto::{
+    CloseCode,
+    driver::{Admission, Limits, Places},
+};
 
 use super::wake::Wake;
 use crate::{Socket, WebSocket, exchange::Watcher, remote::Remote, role, transport::Transport};
 
-/// The most connections that are being refused at a time; each takes a thread for up to a second.
-const MOST_REFUSALS: usize = 32;
 /// Time after which the accepting thread is woken again if it has not stopped.
 const WAKE_PAUSE: Duration = Duration::from_millis(100);
 /// The most attempts to wake the accepting thread.
 const MOST_WAKES: u32 = 20;
 /// Reason in the Close that a stopped server sends.
 const REASON: &str = "server is going down";
-
-/// Limits of the number of connections.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub(super) connections: usize,
-    /// The most connections whose request has not been answered yet.
-    pub(super) opening: usize,
-    /// The same for each [`network`].
-    pub(super) opening_per_address: Option<usize>,
-}
 
 /// All connections of a server, shared by its threads and its handles.
 pub(super) struct Connections {
@@ -42,12 +32,7 @@ pub(super) struct Connections {
 
 #[derive(Default)]
 struct Table {
-    /// Key of the next connection.
-    next: u64,
-    opening: HashMap<u64, Opening>,
-    open: HashMap<u64, Remote>,
-    /// Number of connections that are being refused.
-    refusals: usize,
+    places: Places<Opening, Remote>,
     /// A thread is in the accept loop.
     accepting: bool,
     /// Time at which the server was told to stop.
@@ -56,7 +41,6 @@ struct Table {
 
 /// A connection whose request has not been answered yet.
 struct Opening {
-    network: IpAddr,
     socket: Weak<Socket>,
     /// The accepting answer is being written. The client may regard the connection as open, so a stop has to close it
     /// like an open one.
@@ -69,8 +53,8 @@ struct PlaceWatcher {
     id: u64,
 }
 
-/// The treatment of a new connection.
-pub(super) enum Admission {
+/// A new connection under the limits.
+pub(super) enum Admitted {
     Serve(Place),
     /// A limit is reached: answer 503.
     Refuse(RefusalPlace),
@@ -97,7 +81,7 @@ impl Connections {
     }
 
     pub(super) fn count(&self) -> usize {
-        self.lock().count()
+        self.lock().places.count()
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -116,20 +100,13 @@ impl Connections {
     }
 
     /// Decides how to treat a new connection, and reserves its place.
-    pub(super) fn admit(self: &Arc<Self>, socket: &Arc<Socket>, peer: SocketAddr, limits: &Limits) -> Admission {
-        let mut state = self.lock();
-        let network = network(peer.ip());
-        if state.has_room(network, limits) {
-            let id = state.next;
-            state.next += 1;
-            state.opening.insert(id, Opening { network, socket: Arc::downgrade(socket), accepting: false });
-            return Admission::Serve(Place { connections: Arc::clone(self), id });
+    pub(super) fn admit(self: &Arc<Self>, socket: &Arc<Socket>, peer: SocketAddr, limits: &Limits) -> Admitted {
+        let opening = Opening { socket: Arc::downgrade(socket), accepting: false };
+        match self.lock().places.admit(peer.ip(), limits, opening) {
+            Admission::Serve(id) => Admitted::Serve(Place { connections: Arc::clone(self), id }),
+            Admission::Refuse => Admitted::Refuse(RefusalPlace(Arc::clone(self))),
+            Admission::Drop => Admitted::Drop,
         }
-        if state.refusals >= MOST_REFUSALS {
-            return Admission::Drop;
-        }
-        state.refusals += 1;
-        Admission::Refuse(RefusalPlace(Arc::clone(self)))
     }
 
     /// Makes the accepting thread stop, and waits until it has left the accept loop, for at most two seconds.
@@ -157,24 +134,23 @@ impl Connections {
         let stopped = *state.stopped.get_or_insert_with(Instant::now);
         self.changed.notify_all();
         state.abort_opening(|opening| !opening.accepting);
-        let open: Vec<_> = state.open.values().cloned().collect();
+        let open: Vec<_> = state.places.all_open().cloned().collect();
         drop(state);
         // A Close is written without waiting, so a slow peer does not delay the others.
         for remote in open.iter().take_while(|_| stopped.elapsed() < timeout) {
             remote.close(CloseCode::GOING_AWAY, REASON);
         }
         let left = timeout.saturating_sub(stopped.elapsed());
-        let waited = self.changed.wait_timeout_while(self.lock(), left, |state| state.count() > 0);
+        let waited = self.changed.wait_timeout_while(self.lock(), left, |state| state.places.count() > 0);
         let state = waited.unwrap_or_else(PoisonError::into_inner).0;
         state.abort_opening(|_| true);
-        state.open.values().for_each(Remote::abort);
+        state.places.all_open().for_each(Remote::abort);
     }
 
     /// Records that a connection is open. If the server has been stopped, closes it.
     fn opened(&self, id: u64, remote: Remote) {
         let mut state = self.lock();
-        state.opening.remove(&id);
-        state.open.insert(id, remote.clone());
+        state.places.open(id, remote.clone());
         let stopping = state.stopped.is_some();
         drop(state);
         if stopping {
@@ -184,19 +160,8 @@ impl Connections {
 }
 
 impl Table {
-    fn count(&self) -> usize {
-        self.opening.len() + self.open.len()
-    }
-
-    fn has_room(&self, network: IpAddr, limits: &Limits) -> bool {
-        let per_address = limits
-            .opening_per_address
-            .is_none_or(|most| self.opening.values().filter(|opening| opening.network == network).count() < most);
-        self.count() < limits.connections && self.opening.len() < limits.opening && per_address
-    }
-
     fn abort_opening(&self, which: impl Fn(&Opening) -> bool) {
-        let opening = self.opening.values().filter(|opening| which(opening));
+        let opening = self.places.all_opening().filter(|opening| which(opening));
         for socket in opening.filter_map(|opening| opening.socket.upgrade()) {
             // An error means that the socket has ended already.
             let _ = socket.shutdown(Shutdown::Both);
@@ -214,7 +179,7 @@ impl Place {
 
 impl Watcher<Socket> for PlaceWatcher {
     fn accepting(&self) {
-        if let Some(opening) = self.connections.lock().opening.get_mut(&self.id) {
+        if let Some(opening) = self.connections.lock().places.opening_mut(self.id) {
             opening.accepting = true;
         }
     }
@@ -229,8 +194,7 @@ impl Watcher<Socket> for PlaceWatcher {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.connections.lock();
-        state.opening.remove(&self.id);
-        state.open.remove(&self.id);
+        state.places.leave(self.id);
         drop(state);
         self.connections.changed.notify_all();
     }
@@ -238,16 +202,7 @@ impl Drop for Place {
 
 impl Drop for RefusalPlace {
     fn drop(&mut self) {
-        self.0.lock().refusals -= 1;
-    }
-}
-
-/// Returns the part of an address that the limits count by: the whole of an IPv4 address, the first 64 bits of an IPv6
-/// address, since a peer usually has all addresses of such a network.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-        address => address,
+        self.0.lock().places.refused();
     }
 }
 
@@ -264,23 +219,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_address_is_64_bits_of_ipv6_and_all_of_ipv4() {
-        let network = |text: &str| network(text.parse().unwrap());
-        assert_eq!(network("2001:db8:1:2:3:4:5:6"), network("2001:db8:1:2::1"));
-        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
-        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
-        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
-    }
-
-    #[test]
     fn a_connection_that_opens_while_the_server_stops_is_closed_with_1001() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let connections = Connections::new(Wake::new(&listener).unwrap());
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, peer) = listener.accept().unwrap();
         let socket = Arc::new(Socket::try_from(stream).unwrap());
-        let limits = Limits { connections: 1, opening: 1, opening_per_address: None };
-        let Admission::Serve(place) = connections.admit(&socket, peer, &limits) else { panic!("there is room") };
+        let limits = Limits::new();
+        let Admitted::Serve(place) = connections.admit(&socket, peer, &limits) else { panic!("there is room") };
         let watcher = place.watcher();
         watcher.accepting();
         let ending = thread::spawn({

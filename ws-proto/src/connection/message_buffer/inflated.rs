@@ -154,9 +154,9 @@ impl Inflated {
         inflater.message()
     }
 
-    /// The piece that was told last, once.
+    /// The piece that was told last, or the message, once.
     pub(super) fn piece(&mut self) -> Option<Data<'_>> {
-        self.told.take_if(|told| *told == Told::Piece)?;
+        self.told?;
         self.inflater.as_mut()?.piece()
     }
 
