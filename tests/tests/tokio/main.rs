@@ -1,0 +1,3 @@
+//! Behaviour of ws-tokio through its public API.
+
+mod messages;

@@ -1,0 +1,210 @@
+use core::time::Duration;
+use std::{io, time::Instant};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite},
+    net::{TcpStream, lookup_host},
+};
+use ws_proto::{
+    client::Response,
+    driver::{Answered, Client, ConnectError, ConnectSettings, Dialing, HeadBuffer, RefusalBody, ServerUrl},
+    handshake::HandshakeError,
+};
+
+use crate::{
+    Config, WebSocket,
+    clock::Clock,
+    opening::{HeadError, after, by, deadline, is_gone, read_head, write_by},
+};
+
+/// Opens a connection to `url`, which is `ws://host[:port][/path][?query]`, with all defaults.
+///
+/// # Errors
+///
+/// See [`ConnectError`].
+pub async fn connect(url: &str) -> Result<WebSocket<Client>, ConnectError> {
+    Connector::new().connect(url).await
+}
+
+/// Settings for opening connections.
+#[derive(Clone, Debug)]
+pub struct Connector<'a> {
+    settings: ConnectSettings<'a>,
+    connect_timeout: Option<Duration>,
+}
+
+impl Default for Connector<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<'a> Connector<'a> {
+    /// Creates a connector with all defaults: 30 s to connect the stream, and [`Config::default`].
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { settings: ConnectSettings::new(), connect_timeout: Some(Duration::from_secs(30)) }
+    }
+
+    /// Sets the subprotocols to offer, the preferred one first (RFC 6455 section 1.9).
+    #[must_use]
+    pub const fn subprotocols(mut self, subprotocols: &'a [&'a str]) -> Self {
+        self.settings.set_subprotocols(subprotocols);
+        self
+    }
+
+    /// Adds a header field to the request. Added fields are sent in the order of the calls, exactly as given.
+    #[must_use]
+    pub fn header(mut self, name: &'a str, value: &'a str) -> Self {
+        self.settings.add_header(name, value);
+        self
+    }
+
+    /// Sets the field Origin, which only browsers have to send (RFC 6455 section 10.2).
+    #[must_use]
+    pub const fn origin(mut self, origin: &'a str) -> Self {
+        self.settings.set_origin(origin);
+        self
+    }
+
+    /// Sets limits and timeouts. The [handshake timeout](Config::handshake_timeout) covers the request and the answer
+    /// together.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.settings.config = config;
+        self
+    }
+
+    /// Sets the time for name resolution and for all attempts to connect the stream together: 30 s by default.
+    #[must_use]
+    pub const fn connect_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Sets [`Config::write_timeout`]: the time in which the peer has to take some of our bytes. Call it after
+    /// [`config`](Self::config), which replaces it.
+    #[must_use]
+    pub const fn write_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.settings.config.write_timeout = timeout;
+        self
+    }
+
+    /// Offers to compress messages (RFC 7692); [`deflate`](crate::deflate) lists the costs.
+    ///
+    /// The offer has a second form without demands on the server's compressor, for servers that do not know these
+    /// demands; see [`require_server_parameters`](crate::deflate::Settings::require_server_parameters).
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(mut self, settings: crate::deflate::Settings) -> Self {
+        self.settings.set_deflate(settings);
+        self
+    }
+
+    /// Opens a connection over TCP to the host in `url`, trying all its addresses, IPv6 and IPv4 in turn.
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`].
+    pub async fn connect(&self, url: &str) -> Result<WebSocket<Client>, ConnectError> {
+        self.connect_with(url, |_| ()).await
+    }
+
+    /// Opens a connection like [`connect`](Self::connect), and calls `response` with the answer that opens it.
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`].
+    pub async fn connect_with(
+        &self,
+        url: &str,
+        response: impl FnOnce(&Response<'_, '_>),
+    ) -> Result<WebSocket<Client>, ConnectError> {
+        let url = ServerUrl::parse(url)?;
+        if url.is_secure() {
+            return Err(ConnectError::NeedsTls);
+        }
+        // A request that cannot be sent is an error before any address is tried.
+        self.settings.begin(&url, ws_proto::Instant::ZERO)?;
+        let stream = self.dial(&url).await?;
+        // Output is written together as it is.
+        stream.set_nodelay(true)?;
+        self.open(&url, stream, response).await
+    }
+
+    /// Opens a connection over any stream, such as a Unix socket, a TLS stream or a proxy's tunnel.
+    ///
+    /// The host and the resource of the request are those of `url`, whose scheme is `ws` or `wss`. `response` is called
+    /// with the answer that opens the connection.
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`].
+    pub async fn connect_over<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        &self,
+        url: &str,
+        stream: S,
+        response: impl FnOnce(&Response<'_, '_>),
+    ) -> Result<WebSocket<Client, S>, ConnectError> {
+        self.open(&ServerUrl::parse(url)?, stream, response).await
+    }
+
+    async fn dial(&self, url: &ServerUrl) -> Result<TcpStream, ConnectError> {
+        let begun = Instant::now();
+        let found = by(after(self.connect_timeout), lookup_host((url.host_name(), url.port()))).await;
+        let addresses = found.map_err(ConnectError::Resolve)?.collect();
+        let mut dialing = Dialing::new(addresses, self.connect_timeout, begun);
+        while let Some((address, share)) = dialing.next(Instant::now()) {
+            match by(after(share), TcpStream::connect(address)).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => dialing.failed(address, error),
+            }
+        }
+        Err(dialing.into_error())
+    }
+
+    async fn open<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        &self,
+        url: &ServerUrl,
+        mut stream: S,
+        seen: impl FnOnce(&Response<'_, '_>),
+    ) -> Result<WebSocket<Client, S>, ConnectError> {
+        let clock = Clock::new();
+        let mut connecting = self.settings.begin(url, clock.now())?;
+        // One deadline covers the request, the answer and the body of a refusal.
+        let deadline = deadline(&connecting.handshake, clock);
+        match write_by(&mut stream, &connecting.request(), deadline).await {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(HandshakeError::Timeout.into()),
+            Err(error) if !is_gone(&error) => return Err(error.into()),
+            // The server may have closed after its answer, which can still be read.
+            Ok(()) | Err(_) => {}
+        }
+        let mut head = HeadBuffer::new();
+        let read = read_head(&mut head, &mut stream, clock, &mut connecting.handshake).await;
+        let len = read.map_err(|error| match error {
+            HeadError::BeforeFirstByte(error) => ConnectError::Closed(error),
+            HeadError::Io(error) => ConnectError::Io(error),
+            HeadError::Handshake(error) => ConnectError::Handshake(error),
+        })?;
+        match connecting.answer(head, len, clock.now(), seen)? {
+            Answered::Open(opened) => Ok(WebSocket::new(opened, stream, clock)),
+            Answered::Refused(refused, mut body) => {
+                // The part of the body that comes in time is kept.
+                let _ = by(deadline, read_body(&mut stream, &mut body)).await;
+                Err(ConnectError::Refused(refused.with_body(body)))
+            }
+        }
+    }
+}
+
+/// Reads more of a refusal's body.
+async fn read_body(stream: &mut (impl AsyncRead + Unpin), body: &mut RefusalBody) -> io::Result<()> {
+    let mut buffer = [0; 1_024];
+    while !body.is_complete() {
+        match stream.read(&mut buffer).await? {
+            0 => break,
+            len => body.push(buffer.get(..len).unwrap_or_default()),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! The end of a connection that the application has dropped.
+
+use core::time::Duration;
+use std::thread;
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    runtime::Handle,
+};
+use ws_proto::{
+    State,
+    role::{Role, Side},
+};
+
+use crate::{
+    opening::{after, farewell, write_by},
+    output::Core,
+};
+
+/// The time in which the peer of a dropped connection has to take the last output.
+const LAST_WRITE: Duration = Duration::from_secs(10);
+
+/// Completes the end of the connection, which the application learned as soon as it was certain.
+///
+/// A server ends its direction of the stream after its Close, then discards the peer's remaining input, within bounds: a socket
+/// that is closed with unread input is reset, and then the peer may lose our Close. A client writes its last frames and does
+/// not wait: it has received the peer's Close, so no frame can be lost any more.
+impl<R: Role, S> Drop for Core<R, S> {
+    fn drop(&mut self) {
+        let is_ending = self.endpoint.state() == State::Closing && self.endpoint.closed().is_some();
+        if !is_ending || thread::panicking() {
+            return;
+        }
+        if let (Some((stream, output)), Some(linger)) = (self.take_stream(), self.linger) {
+            if R::SIDE == Side::Server || !output.is_empty() {
+                linger(stream, output);
+            }
+        }
+    }
+}
+
+/// Writes the last output and ends the stream, in a task of its own. Without a runtime the stream is dropped.
+pub(crate) fn spawn<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(mut stream: S, output: Vec<u8>) {
+    let Ok(runtime) = Handle::try_current() else { return };
+    runtime.spawn(async move {
+        if write_by(&mut stream, &output, after(Some(LAST_WRITE))).await.is_ok() {
+            farewell(&mut stream).await;
+        }
+    });
+}

@@ -1,0 +1,167 @@
+//! The writing side of a connection, over any [`Link`].
+
+use core::{
+    future::poll_fn,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use ws_proto::{
+    CloseCode, Message, MessageKind, Part, SendError, Server,
+    driver::{Error, Result, TrySendError},
+    endpoint::Prepared,
+};
+
+use crate::{
+    incoming::{Incoming, poll_write_deadline},
+    message_writer::Parts,
+    output::Core,
+    shared::{Half, Link},
+    timer::Timer,
+};
+
+/// A way to write on a connection.
+pub(crate) struct Outgoing<'a, L> {
+    link: &'a mut L,
+    meanwhile: Meanwhile<'a>,
+}
+
+/// The work of a task while its output waits.
+pub(crate) enum Meanwhile<'a> {
+    /// The task reads.
+    Read(&'a mut Incoming),
+    /// The task only watches the time: another task reads, or a message is lent.
+    Wait(&'a mut Timer),
+}
+
+impl<'a, L> Outgoing<'a, L>
+where
+    L: Link<Stream: AsyncRead + AsyncWrite + Unpin>,
+{
+    pub(crate) const fn new(link: &'a mut L, meanwhile: Meanwhile<'a>) -> Self {
+        Self { link, meanwhile }
+    }
+
+    /// Polls `step`, and after each time that it is pending whatever has to be done while output waits.
+    fn poll_while_writing<X>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut step: impl FnMut(&mut Core<L::Role, L::Stream>, &mut Context<'_>) -> Poll<Result<X>>,
+    ) -> Poll<Result<X>> {
+        let Self { link, meanwhile } = self;
+        link.poll(Half::Writer, cx, |core, cx| {
+            loop {
+                if let Poll::Ready(result) = step(core, cx) {
+                    return Poll::Ready(result);
+                }
+                ready!(match meanwhile {
+                    Meanwhile::Read(incoming) => incoming.poll_while_writing(core, cx),
+                    Meanwhile::Wait(timer) => poll_write_deadline(core, timer, cx),
+                })?;
+            }
+        })
+    }
+
+    /// Writes all output.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.poll_while_writing(cx, |core, cx| core.poll_flush(cx))
+    }
+
+    /// Waits until less output than the mark waits, so that more can be queued.
+    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.poll_with_room(cx, |_| Ok(()))
+    }
+
+    /// Calls `queue` as soon as less output than the mark waits, and writes the output if it has reached the mark then.
+    fn poll_with_room<X>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut queue: impl FnMut(&mut Core<L::Role, L::Stream>) -> Result<X>,
+    ) -> Poll<Result<X>> {
+        self.poll_while_writing(cx, |core, cx| {
+            while !core.has_room() {
+                if let Err(error) = ready!(core.poll_flush(cx)) {
+                    return Poll::Ready(Err(error));
+                }
+            }
+            Poll::Ready(queue(core))
+        })
+    }
+
+    pub(crate) async fn flush(&mut self) -> Result<()> {
+        poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    pub(crate) async fn queue(&mut self, message: Message<'_>) -> Result<()> {
+        poll_fn(|cx| self.poll_with_room(cx, |core| core.queue(message))).await
+    }
+
+    pub(crate) async fn queue_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
+        poll_fn(|cx| self.poll_queue_part(kind, part, payload, cx)).await
+    }
+
+    pub(crate) fn try_queue(&mut self, message: Message<'_>) -> core::result::Result<(), TrySendError> {
+        self.link.act(|core| if core.has_room() { Ok(core.queue(message)?) } else { Err(TrySendError::Full) })
+    }
+
+    pub(crate) async fn ping(&mut self, payload: &[u8]) -> Result<()> {
+        self.link.act(|core| core.queue_ping(payload))?;
+        self.flush().await
+    }
+
+    /// Does something that does not wait.
+    pub(crate) fn act<X>(&mut self, act: impl FnOnce(&mut Core<L::Role, L::Stream>) -> X) -> X {
+        self.link.act(act)
+    }
+
+    /// Queues a Close and writes it. Without effect if the connection is closing already.
+    pub(crate) async fn send_close(&mut self, code: CloseCode, reason: &str) -> Result<()> {
+        poll_fn(|cx| self.poll_close(code, reason, cx)).await
+    }
+
+    /// Queues a Close, unless the connection is closing already, and writes it.
+    pub(crate) fn poll_close(&mut self, code: CloseCode, reason: &str, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.link.act(|core| core.queue_close(code, reason))?;
+        match ready!(self.poll_flush(cx)) {
+            // The connection was closing already, and its stream has failed since.
+            Err(Error::Send(SendError::Closing)) => Poll::Ready(Ok(())),
+            result => Poll::Ready(result),
+        }
+    }
+}
+
+impl<L> Outgoing<'_, L>
+where
+    L: Link<Role = Server, Stream: AsyncRead + AsyncWrite + Unpin>,
+{
+    pub(crate) async fn queue_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
+        poll_fn(|cx| self.poll_with_room(cx, |core| core.queue_prepared(prepared))).await
+    }
+
+    pub(crate) fn try_queue_prepared<B: AsRef<[u8]>>(
+        &mut self,
+        prepared: &Prepared<B>,
+    ) -> core::result::Result<(), TrySendError> {
+        self.link
+            .act(|core| if core.has_room() { Ok(core.queue_prepared(prepared)?) } else { Err(TrySendError::Full) })
+    }
+}
+
+impl<L> Parts for Outgoing<'_, L>
+where
+    L: Link<Stream: AsyncRead + AsyncWrite + Unpin>,
+{
+    fn poll_queue_part(
+        &mut self,
+        kind: MessageKind,
+        part: Part,
+        payload: &[u8],
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<()>> {
+        self.poll_with_room(cx, |core| core.queue_part(kind, part, payload))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        Self::poll_flush(self, cx)
+    }
+}

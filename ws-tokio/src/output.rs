@@ -1,0 +1,341 @@
+//! The endpoint of a connection, the output that waits, and the stream: all that two halves share.
+
+use core::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use ws_proto::{
+    CloseCode, Closed, Config, Endpoint, Message, MessageKind, Part, Pending, SendError, Server, State,
+    connection::Output,
+    driver::{Compression, Result},
+    endpoint::Prepared,
+    role::Role,
+};
+
+use crate::{clock::Clock, memory};
+
+/// The length of waiting output, in bytes, from which calls that queue more wait first. Beyond it come only the message that
+/// crosses the mark, and frames of a closing connection.
+pub(crate) const OUTPUT_MARK: usize = 64 * 1024;
+
+/// A connection without its buffer for input.
+pub(crate) struct Core<R: Role, S> {
+    pub(crate) endpoint: Endpoint<R>,
+    output: Output,
+    compression: Compression,
+    /// `None` after the stream has been handed out.
+    stream: Option<S>,
+    /// Ends the stream of a connection that is dropped before all has been said. `None`: it is only dropped.
+    pub(crate) linger: Option<fn(S, Vec<u8>)>,
+    pub(crate) clock: Clock,
+    /// The stream has taken bytes that it may still hold.
+    unflushed: bool,
+    /// The error with which the stream has failed.
+    broken: Option<io::ErrorKind>,
+    /// The stream has taken output since [`take_progress`](Self::take_progress), or will take no more.
+    progress: bool,
+    /// There is news for the task that reads: a Close that another task has queued, the end.
+    reader_news: bool,
+    /// The deadline that a reading task which waits beside other tasks has armed, or none if it waits for ever. `None`: it does
+    /// not wait.
+    pub(crate) reader_deadline: Option<Option<ws_proto::Instant>>,
+}
+
+impl<R: Role, S> Core<R, S> {
+    pub(crate) fn new(
+        endpoint: Endpoint<R>,
+        compression: Compression,
+        stream: S,
+        clock: Clock,
+        config: &Config,
+    ) -> Self {
+        let output = Output::with_config(config);
+        Self {
+            endpoint,
+            output,
+            compression,
+            stream: Some(stream),
+            linger: None,
+            clock,
+            unflushed: false,
+            broken: None,
+            progress: false,
+            reader_news: false,
+            reader_deadline: None,
+        }
+    }
+
+    /// Queues the frames that the protocol owes. Call it after every event.
+    ///
+    /// While [`OUTPUT_MARK`] bytes wait, the frames of an open connection stay in the endpoint, which keeps the answer to the
+    /// latest Ping only (RFC 6455 section 5.5.3): a peer that sends Pings and takes no Pongs must not make the output grow. The
+    /// frames of a closing connection are queued always: there are few of them.
+    #[inline]
+    pub(crate) fn drain(&mut self) {
+        if self.output.len() < OUTPUT_MARK || self.endpoint.state() != State::Open {
+            self.output.drain(&mut self.endpoint);
+        }
+    }
+
+    /// Returns the number of bytes that wait to be written.
+    pub(crate) fn pending_len(&self) -> usize {
+        self.output.len()
+    }
+
+    /// Returns whether more may be queued at once.
+    pub(crate) fn has_room(&self) -> bool {
+        self.output.len() < OUTPUT_MARK
+    }
+
+    /// Returns whether all output has been written, or can never be.
+    pub(crate) fn is_written(&self) -> bool {
+        self.output.is_empty() || self.broken.is_some()
+    }
+
+    /// Queues a whole message, compressed if that has been negotiated.
+    #[inline]
+    pub(crate) fn queue(&mut self, message: Message<'_>) -> Result<()> {
+        self.encode(|endpoint, compression, out| compression.write(endpoint, message, out))
+    }
+
+    /// Queues part of a message as a frame of its own, compressed if that has been negotiated.
+    pub(crate) fn queue_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
+        self.encode(|endpoint, compression, out| compression.write_part(endpoint, kind, part, payload, out))
+    }
+
+    pub(crate) fn queue_ping(&mut self, payload: &[u8]) -> Result<()> {
+        self.check()?;
+        self.attach_output();
+        Ok(self.output.ping(&mut self.endpoint, payload)?)
+    }
+
+    /// Queues a Close. Without effect if the connection is closing already.
+    pub(crate) fn queue_close(&mut self, code: CloseCode, reason: &str) -> Result<()> {
+        self.attach_output();
+        // Every task that waits has a new deadline, and one of them has to write the Close.
+        (self.progress, self.reader_news) = (true, true);
+        match self.output.close(&mut self.endpoint, self.clock.now(), code, reason) {
+            Ok(()) | Err(SendError::Closing) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    #[inline]
+    fn encode(
+        &mut self,
+        encode: impl FnOnce(&mut Endpoint<R>, &mut Compression, &mut Vec<u8>) -> core::result::Result<(), SendError>,
+    ) -> Result<()> {
+        self.check()?;
+        self.drain();
+        self.attach_output();
+        Ok(encode(&mut self.endpoint, &mut self.compression, self.output.buffer())?)
+    }
+
+    #[inline]
+    fn attach_output(&mut self) {
+        if self.output.buffer().capacity() == 0 {
+            self.output.exchange(memory::take_output());
+        }
+    }
+
+    /// Gives the memory of an empty output back.
+    pub(crate) fn detach_output(&mut self) {
+        memory::give_output(self.output.exchange(Vec::new()));
+    }
+
+    /// Returns the bytes of memory that are held for output and for compressing it.
+    pub(crate) fn held_bytes(&mut self) -> usize {
+        self.output.buffer().capacity() + self.compression.held_bytes()
+    }
+
+    /// Checks that output can be written.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the stream has failed, or [`SendError::Closing`] if closing had begun: then the application can send no
+    /// more anyway.
+    fn check(&self) -> Result<()> {
+        match self.broken {
+            None => Ok(()),
+            Some(_) if self.endpoint.state() != State::Open => Err(SendError::Closing.into()),
+            Some(kind) => Err(io::Error::from(kind).into()),
+        }
+    }
+
+    /// Returns how the connection has ended, as soon as that is certain and all output is written or can never be.
+    pub(crate) fn ended(&self) -> Option<Closed> {
+        self.endpoint.closed().filter(|_| self.is_written())
+    }
+
+    /// Returns whether the connection has ended and its stream is drained too.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.endpoint.state(), State::Closed(_)) && self.is_written()
+    }
+
+    /// Returns the code and the reason of the peer's Close, once it has come.
+    pub(crate) fn close_frame(&self) -> Option<(CloseCode, String)> {
+        self.endpoint.close_frame().map(|(code, reason)| (code, reason.to_owned()))
+    }
+
+    /// Returns when [`handle_timeout`](Self::handle_timeout) has something to do.
+    pub(crate) fn poll_timeout(&self) -> Option<ws_proto::Instant> {
+        [self.endpoint.poll_timeout(), self.output.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// Returns whether there is an earlier deadline than the one that the reading task waits for.
+    pub(crate) fn has_earlier_deadline(&self) -> bool {
+        self.reader_deadline.is_some_and(|armed| match (self.poll_timeout(), armed) {
+            (Some(deadline), Some(armed)) => deadline < armed,
+            (deadline, None) => deadline.is_some(),
+            (None, Some(_)) => false,
+        })
+    }
+
+    /// Returns when the output that waits must have been taken.
+    pub(crate) fn write_deadline(&self) -> Option<ws_proto::Instant> {
+        self.output.poll_timeout()
+    }
+
+    /// Does what is due at `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] with [`TimedOut`](io::ErrorKind::TimedOut) if the peer has taken too little output for too long.
+    pub(crate) fn handle_timeout(&mut self, now: ws_proto::Instant) -> Result<()> {
+        self.check_write_deadline(now)?;
+        self.output.handle_timeout(&mut self.endpoint, now);
+        Ok(())
+    }
+
+    /// Fails if the peer has taken too little output for too long. The output stays, with its whole time again.
+    pub(crate) fn check_write_deadline(&mut self, now: ws_proto::Instant) -> Result<()> {
+        if self.output.is_overdue(now) {
+            self.output.restart_deadline();
+            return Err(io::Error::from(io::ErrorKind::TimedOut).into());
+        }
+        Ok(())
+    }
+
+    /// Takes note that the stream has failed: no output can be written any more.
+    pub(crate) fn fail(&mut self, kind: io::ErrorKind) {
+        self.broken = Some(kind);
+        self.output.abandon();
+        self.progress = true;
+    }
+
+    /// Ends the connection without a farewell.
+    pub(crate) fn abort(&mut self, kind: io::ErrorKind) {
+        self.fail(kind);
+        self.receive_eof();
+        self.reader_news = true;
+    }
+
+    /// Takes note that the peer has ended the stream, or that it has failed.
+    pub(crate) fn receive_eof(&mut self) {
+        self.endpoint.receive_eof();
+        self.drain();
+        self.progress = true;
+    }
+
+    /// Returns the stream; `None` after it has been handed out, as the connection has by then.
+    pub(crate) const fn stream(&self) -> Option<&S> {
+        self.stream.as_ref()
+    }
+
+    /// Takes the stream out, and the output that waits.
+    pub(crate) fn take_stream(&mut self) -> Option<(S, Vec<u8>)> {
+        Some((self.stream.take()?, self.output.take_bytes()))
+    }
+
+    /// Takes note of news for those that wait, such as the end of the connection.
+    pub(crate) const fn note_progress(&mut self) {
+        self.progress = true;
+    }
+
+    /// Returns whether there is news for those that wait for output to be written.
+    pub(crate) fn take_progress(&mut self) -> bool {
+        core::mem::take(&mut self.progress)
+    }
+
+    /// Returns whether there is news for the task that reads.
+    pub(crate) fn take_reader_news(&mut self) -> bool {
+        core::mem::take(&mut self.reader_news)
+    }
+
+    pub(crate) fn set_write_timeout(&mut self, timeout: Option<Duration>) {
+        self.output.set_write_timeout(timeout);
+    }
+}
+
+impl<S> Core<Server, S> {
+    /// Queues a message that was encoded once.
+    pub(crate) fn queue_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
+        self.encode(|endpoint, _, out| {
+            endpoint.send_prepared(prepared)?;
+            prepared.slices().iter().for_each(|slice| out.extend_from_slice(slice));
+            Ok(())
+        })
+    }
+}
+
+impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Core<R, S> {
+    /// Writes all output, and then ends our direction of the stream if that is due.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the stream has failed, [`SendError::Closing`] if it fails while the connection is closing.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.check()?;
+        self.drain();
+        if self.output.is_empty() && !self.unflushed {
+            return Poll::Ready(Ok(()));
+        }
+        let written = ready!(self.poll_write_out(cx));
+        if let Err(error) = written {
+            let is_open = self.endpoint.state() == State::Open;
+            self.fail(error.kind());
+            // A peer that has closed may end the stream before it has taken our output.
+            return Poll::Ready(Err(if is_open { error.into() } else { SendError::Closing.into() }));
+        }
+        self.unflushed = false;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(stream) = &mut self.stream else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        let mut stream = Pin::new(stream);
+        while let Some(pending) = self.output.pending() {
+            match pending {
+                Pending::Bytes(bytes) => {
+                    let polled = stream.as_mut().poll_write(cx, bytes);
+                    let taken = if let Poll::Ready(Ok(len)) = polled { len } else { 0 };
+                    // The peer's time begins to count with an attempt that takes no byte.
+                    self.output.written(&mut self.endpoint, self.clock.now(), taken);
+                    if ready!(polled)? == 0 {
+                        return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                    }
+                    (self.unflushed, self.progress) = (true, true);
+                }
+                Pending::Shutdown => {
+                    // An error means that the peer has gone, and then no end has to be sent.
+                    let _ = ready!(stream.as_mut().poll_shutdown(cx));
+                    self.output.shut_down();
+                    self.progress = true;
+                }
+            }
+        }
+        stream.poll_flush(cx)
+    }
+
+    /// Reads to `room`. `Ok(0)`: the peer has ended the stream.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
+        let Some(stream) = &mut self.stream else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        let mut room = ReadBuf::new(room);
+        ready!(Pin::new(stream).poll_read(cx, &mut room))?;
+        Poll::Ready(Ok(room.filled().len()))
+    }
+}

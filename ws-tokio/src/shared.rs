@@ -1,0 +1,269 @@
+//! The state that the halves of a connection share, and a task's access to it.
+//!
+//! # Theory of operation
+//!
+//! | part | used by |
+//! |---|---|
+//! | the buffer for input, [`Incoming`](crate::incoming::Incoming) | the reading task alone, which owns it |
+//! | the endpoint, the output that waits and the stream, [`Core`] | every task, under one lock |
+//!
+//! The lock is held while a task polls the stream, parses or encodes, and never while a task waits. So frames reach the
+//! stream in the order in which they were encoded, and whichever task is polled next continues where the last one stopped:
+//! a future that is dropped leaves nothing undone but its own wait.
+//!
+//! A connection that no other task can reach is not locked ([`Owned::Alone`]). The trait [`Link`] hides the difference, so
+//! that the code for reading (`incoming`) and for writing (`outgoing`) exists once.
+//!
+//! # Wake-ups
+//!
+//! A stream keeps the waker of the last task that polled it for reading, and of the last one for writing. Here several tasks
+//! poll one stream, so it is given the waker of [`Waiters`], which wakes every task that waits. Each of them polls again and
+//! finds out whether it has something to do.
+//!
+//! Three orders of events decide whether a wake-up can be lost:
+//!
+//! - The stream becomes ready after a task has polled it and before the task is registered: [`Waiters::wake`] counts, and
+//!   [`Waiters::register`] compares the count with that of before the poll. If they differ, the task is woken at once.
+//! - One task makes progress that another one waits for: room in the output, the end of the connection. `Link::poll` takes
+//!   the registered wakers while it holds the lock, under which every registration happens, and wakes them after that.
+//! - One task creates a deadline that is earlier than the one that the reading task waits for: a Close, output that the stream
+//!   does not take. The reader's deadline is kept in the lock, and `Link::poll` wakes the reader if there is an earlier one.
+
+use core::task::{Context, Poll, Waker};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Wake,
+};
+
+use ws_proto::role::Role;
+
+use crate::output::Core;
+
+/// A connection without its buffer for input, which several tasks use.
+pub(crate) struct Shared<R: Role, S> {
+    core: Mutex<Core<R, S>>,
+    waiters: Arc<Waiters>,
+    /// Wakes all waiters; the stream gets it.
+    waker: Waker,
+}
+
+/// The tasks that wait for something of a connection.
+#[derive(Default)]
+struct Waiters(Mutex<Registered>);
+
+#[derive(Default)]
+struct Registered {
+    /// Number of wake-ups by the stream and by timers.
+    woken: u64,
+    reader: Option<Waker>,
+    writers: Vec<Waker>,
+}
+
+/// The part of a connection that a task waits as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Half {
+    Reader,
+    Writer,
+}
+
+/// A task's access to a [`Core`], exclusive or beside other tasks.
+pub(crate) trait Link {
+    type Role: Role;
+    type Stream;
+
+    /// Takes a step of a future. If it is pending, the task is woken when the step is worth another try.
+    fn poll<X>(
+        &mut self,
+        half: Half,
+        cx: &mut Context<'_>,
+        step: impl FnOnce(&mut Core<Self::Role, Self::Stream>, &mut Context<'_>) -> Poll<X>,
+    ) -> Poll<X>;
+
+    /// Does something that does not wait.
+    fn act<X>(&mut self, act: impl FnOnce(&mut Core<Self::Role, Self::Stream>) -> X) -> X;
+}
+
+/// The link of an unsplit connection.
+pub(crate) enum Owned<R: Role, S> {
+    /// No other task can reach the connection, so there is no locking.
+    Alone(Box<Core<R, S>>),
+    /// A server may close the connection.
+    Watched(Arc<Shared<R, S>>),
+}
+
+impl<R: Role, S> Owned<R, S> {
+    /// Returns the link of a connection that has been put together again.
+    pub(crate) fn from_shared(shared: Arc<Shared<R, S>>) -> Self {
+        // A server may still refer to the connection, by a weak reference.
+        if Arc::weak_count(&shared) > 0 {
+            return Self::Watched(shared);
+        }
+        Self::Watched(shared).into_core().map_or_else(Self::Watched, |core| Self::Alone(Box::new(core)))
+    }
+
+    /// Returns the connection in a form that several tasks can hold.
+    pub(crate) fn into_shared(self) -> Arc<Shared<R, S>> {
+        match self {
+            Self::Alone(core) => Arc::new(Shared::new(*core)),
+            Self::Watched(shared) => shared,
+        }
+    }
+
+    /// Returns the core, unless a server holds it at this moment.
+    pub(crate) fn into_core(self) -> Result<Core<R, S>, Arc<Shared<R, S>>> {
+        match self {
+            Self::Alone(core) => Ok(*core),
+            Self::Watched(shared) => Arc::try_unwrap(shared)
+                .map(|shared| shared.core.into_inner().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+}
+
+impl<R: Role, S> Link for Owned<R, S> {
+    type Role = R;
+    type Stream = S;
+
+    #[inline]
+    fn poll<X>(
+        &mut self,
+        half: Half,
+        cx: &mut Context<'_>,
+        step: impl FnOnce(&mut Core<R, S>, &mut Context<'_>) -> Poll<X>,
+    ) -> Poll<X> {
+        match self {
+            Self::Alone(core) => step(core, cx),
+            Self::Watched(shared) => Shared::poll(shared, half, cx, step),
+        }
+    }
+
+    #[inline]
+    fn act<X>(&mut self, act: impl FnOnce(&mut Core<R, S>) -> X) -> X {
+        match self {
+            Self::Alone(core) => act(core),
+            Self::Watched(shared) => shared.with(act),
+        }
+    }
+}
+
+impl<R: Role, S> Link for Arc<Shared<R, S>> {
+    type Role = R;
+    type Stream = S;
+
+    fn poll<X>(
+        &mut self,
+        half: Half,
+        cx: &mut Context<'_>,
+        step: impl FnOnce(&mut Core<R, S>, &mut Context<'_>) -> Poll<X>,
+    ) -> Poll<X> {
+        Shared::poll(self, half, cx, step)
+    }
+
+    fn act<X>(&mut self, act: impl FnOnce(&mut Core<R, S>) -> X) -> X {
+        self.with(act)
+    }
+}
+
+impl<R: Role, S> Shared<R, S> {
+    pub(crate) fn new(core: Core<R, S>) -> Self {
+        let waiters = Arc::<Waiters>::default();
+        Self { core: Mutex::new(core), waker: Waker::from(Arc::clone(&waiters)), waiters }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Core<R, S>> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn poll<X>(
+        &self,
+        half: Half,
+        cx: &mut Context<'_>,
+        step: impl FnOnce(&mut Core<R, S>, &mut Context<'_>) -> Poll<X>,
+    ) -> Poll<X> {
+        let mut core = self.lock();
+        let woken = self.waiters.lock().woken;
+        let polled = step(&mut core, &mut Context::from_waker(&self.waker));
+        let news = self.waiters.take(&mut core, half);
+        if polled.is_pending() {
+            if half == Half::Reader {
+                core.reader_deadline = Some(core.poll_timeout());
+            }
+            self.waiters.register(woken, half, cx.waker());
+        }
+        drop(core);
+        news.wake();
+        polled
+    }
+
+    /// Does something that does not wait, and wakes the tasks for which it is news.
+    pub(crate) fn with<X>(&self, act: impl FnOnce(&mut Core<R, S>) -> X) -> X {
+        let mut core = self.lock();
+        let result = act(&mut core);
+        let news = self.waiters.take(&mut core, Half::Writer);
+        drop(core);
+        news.wake();
+        result
+    }
+}
+
+/// Wakers that have been taken to be woken when no lock is held.
+struct News {
+    reader: Option<Waker>,
+    writers: Vec<Waker>,
+}
+
+impl News {
+    fn wake(self) {
+        self.reader.into_iter().chain(self.writers).for_each(Waker::wake);
+    }
+}
+
+impl Waiters {
+    fn lock(&self) -> MutexGuard<'_, Registered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the wakers of tasks for which a step of `half` has brought news.
+    fn take<R: Role, S>(&self, core: &mut Core<R, S>, half: Half) -> News {
+        let for_reader = half == Half::Writer && (core.take_reader_news() || core.has_earlier_deadline());
+        let for_writers = core.take_progress();
+        if !for_reader && !for_writers {
+            return News { reader: None, writers: Vec::new() };
+        }
+        let mut registered = self.lock();
+        let reader = if for_reader { registered.reader.take() } else { None };
+        let writers = if for_writers { core::mem::take(&mut registered.writers) } else { Vec::new() };
+        News { reader, writers }
+    }
+
+    /// Registers a task, or wakes it at once if there have been other wake-ups than `woken`.
+    fn register(&self, woken: u64, half: Half, waker: &Waker) {
+        let mut registered = self.lock();
+        if registered.woken != woken {
+            drop(registered);
+            waker.wake_by_ref();
+            return;
+        }
+        match half {
+            Half::Reader => match &mut registered.reader {
+                Some(reader) => reader.clone_from(waker),
+                none => *none = Some(waker.clone()),
+            },
+            Half::Writer if registered.writers.iter().any(|writer| writer.will_wake(waker)) => {}
+            Half::Writer => registered.writers.push(waker.clone()),
+        }
+    }
+}
+
+impl Wake for Waiters {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let mut registered = self.lock();
+        registered.woken += 1;
+        let news = News { reader: registered.reader.take(), writers: core::mem::take(&mut registered.writers) };
+        drop(registered);
+        news.wake();
+    }
+}

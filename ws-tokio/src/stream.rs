@@ -1,0 +1,104 @@
+//! `Stream` and `Sink` of the futures crates, for connections and their halves.
+
+use core::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use futures_core::{Stream, stream::FusedStream};
+use futures_sink::Sink;
+use tokio::io::{AsyncRead, AsyncWrite};
+use ws_proto::{
+    CloseCode,
+    driver::{Error, Result},
+    message::OwnedMessage,
+    role::Role,
+};
+
+use crate::{Reader, WebSocket, Writer, outgoing::Outgoing, shared::Link};
+
+/// Messages, each with a payload of its own. It ends after an error, and when both sides have closed.
+impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<R, S> {
+    type Item = Result<OwnedMessage>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<OwnedMessage>>> {
+        if self.is_terminated() {
+            return Poll::Ready(None);
+        }
+        self.poll_owned(cx).map(Result::transpose)
+    }
+}
+
+impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> FusedStream for WebSocket<R, S> {
+    fn is_terminated(&self) -> bool {
+        self.incoming.is_told()
+    }
+}
+
+/// Messages, each with a payload of its own. It ends after an error, and when both sides have closed.
+impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Stream for Reader<R, S> {
+    type Item = Result<OwnedMessage>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<OwnedMessage>>> {
+        if self.is_terminated() {
+            return Poll::Ready(None);
+        }
+        self.poll_owned(cx).map(Result::transpose)
+    }
+}
+
+impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> FusedStream for Reader<R, S> {
+    fn is_terminated(&self) -> bool {
+        self.incoming.is_told()
+    }
+}
+
+/// A sink is ready while less than 64 KiB of output wait. Closing it sends a Close with 1000; reading completes the closing
+/// handshake.
+impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Sink<OwnedMessage> for WebSocket<R, S> {
+    type Error = Error;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.outgoing().poll_room(cx)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, message: OwnedMessage) -> Result<()> {
+        self.outgoing().start_send(&message)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.outgoing().poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.outgoing().poll_close(CloseCode::NORMAL, "", cx)
+    }
+}
+
+/// A sink is ready while less than 64 KiB of output wait. Closing it sends a Close with 1000; reading completes the closing
+/// handshake.
+impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Sink<OwnedMessage> for Writer<R, S> {
+    type Error = Error;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.outgoing().poll_room(cx)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, message: OwnedMessage) -> Result<()> {
+        self.outgoing().start_send(&message)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.outgoing().poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.outgoing().poll_close(CloseCode::NORMAL, "", cx)
+    }
+}
+
+impl<L: Link<Stream: AsyncRead + AsyncWrite + Unpin>> Outgoing<'_, L> {
+    fn start_send(&mut self, message: &OwnedMessage) -> Result<()> {
+        self.act(|core| core.queue(message.as_message()))
+    }
+}

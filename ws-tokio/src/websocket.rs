@@ -1,0 +1,517 @@
+use core::{
+    fmt,
+    future::poll_fn,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use ws_proto::{
+    CloseCode, Closed, Config, Event, Message, MessageKind, Part, Server, State,
+    driver::{ControlPayload, Opened, Result, TrySendError},
+    endpoint::{Negotiated, Prepared},
+    message::{Data, OwnedMessage},
+    role::Role,
+};
+
+use crate::{
+    clock::Clock,
+    incoming::{Incoming, Unit},
+    linger,
+    message_writer::MessageWriter,
+    outgoing::{Meanwhile, Outgoing},
+    output::Core,
+    remote::Remote,
+    shared::{Half, Link, Owned},
+    timer::Timer,
+};
+
+/// One side of a WebSocket connection, driven by the task that calls it.
+///
+/// [`read`](Self::read) answers Pings, probes a silent peer and completes the closing handshake: a program that keeps
+/// reading has nothing else to do. [`send`](Self::send) writes at once. Replies to received messages can be written
+/// together, see [`Reply`]. It is also a `Stream` of [`OwnedMessage`]s and a `Sink` for them.
+///
+/// ```no_run
+/// # async fn echo() -> Result<(), Box<dyn std::error::Error>> {
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:9001").await?;
+/// let mut ws = ws_tokio::accept(listener.accept().await?.0).await?;
+/// while let Some(mut received) = ws.read().await? {
+///     received.reply.queue(received.message).await?;
+/// }
+/// # Ok(()) }
+/// ```
+///
+/// # Cancel safety
+///
+/// All progress is in the connection and none in a future. A future of any method can be dropped at any time: no byte is
+/// lost and no frame is cut. A message whose [`send`](Self::send) is dropped has been queued whole or not at all.
+///
+/// # Memory
+///
+/// An idle connection holds no buffer. Otherwise it holds what has come of one message, at most twice
+/// [`Config::max_message_len`] for uncompressed messages, up to 64 KiB of input after that, and up to 64 KiB and one message of
+/// output.
+pub struct WebSocket<R: Role, S = TcpStream> {
+    pub(crate) link: Owned<R, S>,
+    pub(crate) incoming: Box<Incoming>,
+    subprotocol: Option<Box<str>>,
+}
+
+/// A received message, and a [`Reply`] to answer it while it is borrowed.
+#[derive(Debug)]
+pub struct Received<'a, R: Role, S = TcpStream> {
+    /// The message, borrowed from the buffer that it was read to.
+    pub message: Message<'a>,
+    /// The way to send on the connection that the message came from.
+    pub reply: Reply<'a, R, S>,
+}
+
+/// A received part of a message, and a [`Reply`] to answer it while it is borrowed.
+#[derive(Debug)]
+pub struct ReceivedPart<'a, R: Role, S = TcpStream> {
+    /// The payload, borrowed from the buffer that it was read to.
+    pub data: Data<'a>,
+    /// The way to send on the connection that the part came from.
+    pub reply: Reply<'a, R, S>,
+}
+
+/// The way to send on a connection while a message received from it is still borrowed.
+///
+/// [`queue`](Self::queue) collects replies, which are written together: before the next [`read`](WebSocket::read) waits
+/// for the peer, and whenever 64 KiB have come together. Where messages follow one another that is many times faster.
+///
+/// [`send`](Self::send) writes at once. Use it before long work, and before the connection is dropped without another
+/// `read` or [`close`](WebSocket::close): dropping it discards queued replies.
+pub struct Reply<'a, R: Role, S = TcpStream> {
+    link: &'a mut Owned<R, S>,
+    timer: Timer,
+}
+
+impl<R: Role, S> WebSocket<R, S> {
+    /// Creates a connection whose opening handshake is complete. `clock` is that of its endpoint.
+    pub(crate) fn new(opened: Opened<R>, stream: S, clock: Clock) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let incoming = Box::new(Incoming::new(&opened, clock.now()));
+        let Opened { endpoint, compression, subprotocol, config, .. } = opened;
+        let mut core = Box::new(Core::new(endpoint, compression, stream, clock, &config));
+        core.linger = Some(linger::spawn);
+        Self { link: Owned::Alone(core), incoming, subprotocol }
+    }
+
+    pub(crate) const fn from_parts(
+        link: Owned<R, S>,
+        incoming: Box<Incoming>,
+        subprotocol: Option<Box<str>>,
+    ) -> Self {
+        Self { link, incoming, subprotocol }
+    }
+
+    /// Returns this connection, and a way for another task to close it.
+    pub(crate) fn with_remote(self) -> (Self, Remote)
+    where
+        R: Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let shared = self.link.into_shared();
+        let remote = Remote::new(&shared);
+        (Self { link: Owned::Watched(shared), ..self }, remote)
+    }
+
+    pub(crate) fn into_parts(self) -> (Owned<R, S>, Box<Incoming>, Option<Box<str>>) {
+        (self.link, self.incoming, self.subprotocol)
+    }
+
+    /// Takes over a connection after an opening handshake that other code has made (RFC 6455 section 4, RFC 8441), with the
+    /// extensions that it has agreed on.
+    ///
+    /// `received` holds the bytes that were read after the handshake. Limits and timeouts are those of `config`.
+    pub fn from_handshake(role: R, stream: S, received: Vec<u8>, negotiated: Negotiated, config: &Config) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let clock = Clock::new();
+        Self::new(Opened::from_handshake(role, negotiated, received, config.clone(), clock.now()), stream, clock)
+    }
+
+    /// Returns the subprotocol that both sides have agreed on in the opening handshake, if any.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
+    }
+
+    /// Returns the state of the connection: open, closing or closed.
+    #[must_use]
+    pub fn state(&mut self) -> State {
+        self.link.act(|core| core.endpoint.state())
+    }
+
+    /// Returns the code and the reason of the peer's Close, once it has come.
+    #[must_use]
+    pub fn close_frame(&mut self) -> Option<(CloseCode, String)> {
+        self.link.act(|core| core.close_frame())
+    }
+
+    /// Returns the payload of the Ping or Pong that [`read_event`](Self::read_event) returned last. The next call that
+    /// reads replaces it.
+    #[must_use]
+    pub fn control_payload(&mut self) -> ControlPayload {
+        self.link.act(|core| ControlPayload::new(core.endpoint.control_payload()))
+    }
+
+    /// Returns the number of bytes of output that wait to be written.
+    #[must_use]
+    pub fn pending_len(&mut self) -> usize {
+        self.link.act(|core| core.pending_len())
+    }
+
+    /// Sets how long the peer may take none of our bytes before a write fails: 30 s by default. `None`: for ever.
+    pub fn set_write_timeout(&mut self, timeout: Option<Duration>) {
+        self.link.act(|core| core.set_write_timeout(timeout));
+    }
+
+    /// Returns the bytes of memory that this connection holds now for input and output, besides its fixed size.
+    #[must_use]
+    pub fn held_bytes(&mut self) -> usize {
+        self.incoming.held_bytes() + self.link.act(|core| core.held_bytes())
+    }
+
+    /// Looks at the stream, by `look`. `None`: it has been handed out.
+    pub fn with_stream<X>(&mut self, look: impl FnOnce(&S) -> X) -> Option<X> {
+        self.link.act(|core| core.stream().map(look))
+    }
+
+    /// Gives the connection up, and returns its stream and the bytes that were read but not processed.
+    ///
+    /// Queued output is discarded: [`flush`](Self::flush) first. The received parts of an unfinished message are lost.
+    ///
+    /// # Errors
+    ///
+    /// The connection belongs to a server that is closing it at this moment.
+    pub fn into_inner(self) -> core::result::Result<(S, Vec<u8>), Self> {
+        let Self { link, incoming, subprotocol } = self;
+        match link.into_core() {
+            Ok(mut core) => match core.take_stream() {
+                Some((stream, _)) => Ok((stream, incoming.unread().to_vec())),
+                None => Err(Self { link: Owned::Alone(Box::new(core)), incoming, subprotocol }),
+            },
+            Err(shared) => Err(Self { link: Owned::Watched(shared), incoming, subprotocol }),
+        }
+    }
+}
+
+impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> WebSocket<R, S> {
+    /// Reads the next message. `None`: both sides have closed.
+    ///
+    /// It writes queued output before it waits for the peer.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Receive`](crate::Error::Receive): the peer broke the protocol or exceeded a limit.
+    /// - [`Error::Fault`](crate::Error::Fault): this side failed, for want of memory for instance.
+    /// - [`Error::Unclean`](crate::Error::Unclean): the connection ended without the closing handshake.
+    /// - [`Error::Io`](crate::Error::Io): the stream failed, or the peer took too little of our output for the write timeout.
+    ///
+    /// After an error the connection has ended, or is of no further use.
+    pub async fn read(&mut self) -> Result<Option<Received<'_, R, S>>> {
+        let Some(()) = poll_fn(|cx| self.poll_message(cx)).await? else { return Ok(None) };
+        let reply = Reply { link: &mut self.link, timer: Timer::new() };
+        Ok(self.incoming.message().map(|message| Received { message, reply }))
+    }
+
+    /// Reads the next message or control frame. `None`: both sides have closed.
+    ///
+    /// A Ping is answered by the connection itself. [`control_payload`](Self::control_payload) returns the payload of a
+    /// Ping or a Pong. Pings that arrive while this connection waits for the peer to take output are answered, and not
+    /// returned.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub async fn read_event(&mut self) -> Result<Option<Event<Message<'_>>>> {
+        let event = poll_fn(|cx| self.poll_event(Unit::Message, cx)).await?;
+        let incoming = &self.incoming;
+        Ok(event.and_then(|event| event.fetch(|| incoming.message())))
+    }
+
+    /// Reads the next part of a message as soon as it has come, for messages that do not fit in memory. `None`: both
+    /// sides have closed.
+    ///
+    /// A program may change between this and [`read`](Self::read) after the last part of a message.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub async fn read_part(&mut self) -> Result<Option<ReceivedPart<'_, R, S>>> {
+        loop {
+            match poll_fn(|cx| self.poll_event(Unit::Part, cx)).await? {
+                Some(Event::Data(())) => break,
+                Some(Event::Control(_)) => {}
+                None => return Ok(None),
+            }
+        }
+        let reply = Reply { link: &mut self.link, timer: Timer::new() };
+        Ok(self.incoming.take_part().map(|data| ReceivedPart { data, reply }))
+    }
+
+    /// Reads the next part of a message or control frame: [`read_event`](Self::read_event) with parts.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub async fn read_part_event(&mut self) -> Result<Option<Event<Data<'_>>>> {
+        let event = poll_fn(|cx| self.poll_event(Unit::Part, cx)).await?;
+        let incoming = &mut self.incoming;
+        Ok(event.and_then(|event| event.fetch(|| incoming.take_part())))
+    }
+
+    fn poll_event(&mut self, unit: Unit, cx: &mut Context<'_>) -> Poll<Result<Option<Event<()>>>> {
+        let Self { link, incoming, .. } = self;
+        link.poll(Half::Reader, cx, |core, cx| incoming.poll_event(core, unit, cx))
+    }
+
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<()>>> {
+        loop {
+            match ready!(self.poll_event(Unit::Message, cx))? {
+                Some(Event::Data(())) => return Poll::Ready(Ok(Some(()))),
+                Some(Event::Control(_)) => {}
+                None => return Poll::Ready(Ok(None)),
+            }
+        }
+    }
+
+    /// Reads the next message, which owns its payload; see [`OwnedMessage`] for its memory. `None`: both sides have closed.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub async fn read_owned(&mut self) -> Result<Option<OwnedMessage>> {
+        poll_fn(|cx| self.poll_owned(cx)).await
+    }
+
+    pub(crate) fn poll_owned(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<OwnedMessage>>> {
+        let found = ready!(self.poll_message(cx))?;
+        Poll::Ready(Ok(found.and_then(|()| self.incoming.take_message())))
+    }
+
+    pub(crate) fn outgoing(&mut self) -> Outgoing<'_, Owned<R, S>> {
+        Outgoing::new(&mut self.link, Meanwhile::Read(&mut self.incoming))
+    }
+
+    /// Sends a message and all output queued before it.
+    ///
+    /// While the peer takes no output, a message that it sends meanwhile is read, and held for the next [`read`](Self::read).
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Send`](crate::Error::Send): the connection is closing, or a message in parts is in progress. The
+    ///   message has not been queued.
+    /// - [`Error::Io`](crate::Error::Io): the stream has failed, or ([`TimedOut`](std::io::ErrorKind::TimedOut)) the peer has taken
+    ///   too little for the write timeout. After a timeout a queued message stays so, and the next call writes the rest of it.
+    pub async fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
+        let mut outgoing = self.outgoing();
+        outgoing.queue(message.into()).await?;
+        outgoing.flush().await
+    }
+
+    /// Queues a message; waits only while 64 KiB or more of output wait. It is written by the next [`flush`](Self::flush),
+    /// [`read`](Self::read) or [`close`](Self::close), or when 64 KiB have come together. Dropping the connection discards it.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub async fn queue<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
+        self.outgoing().queue(message.into()).await
+    }
+
+    /// Queues a message if that needs no wait; [`queue`](Self::queue) says when it is written.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySendError::Full`]: 64 KiB or more of output wait. Otherwise as [`send`](Self::send).
+    pub fn try_send<'m>(&mut self, message: impl Into<Message<'m>>) -> core::result::Result<(), TrySendError> {
+        self.outgoing().try_queue(message.into())
+    }
+
+    /// Sends part of a message as a frame of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and [`SendError::NoMessage`](ws_proto::SendError::NoMessage) or
+    /// [`SendError::KindMismatch`](ws_proto::SendError::KindMismatch) for a part that does not continue the message in
+    /// progress.
+    pub async fn send_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
+        let mut outgoing = self.outgoing();
+        outgoing.queue_part(kind, part, payload).await?;
+        outgoing.flush().await
+    }
+
+    /// Returns a writer for a message that does not fit in memory or is not complete yet.
+    pub fn message_writer(&mut self, kind: MessageKind) -> MessageWriter<'_>
+    where
+        R: Send,
+        S: Send,
+    {
+        MessageWriter::new(self.outgoing(), kind)
+    }
+
+    /// Sends a Ping with a payload of at most 125 bytes. [`read_event`](Self::read_event) returns the answer as
+    /// [`Control::Pong`](ws_proto::Control::Pong), with the same payload.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and [`SendError::ControlTooLong`](ws_proto::SendError::ControlTooLong) for a payload of
+    /// more than 125 bytes.
+    pub async fn ping(&mut self, payload: &[u8]) -> Result<()> {
+        self.outgoing().ping(payload).await
+    }
+
+    /// Writes all queued output.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`](crate::Error::Io) if the stream has failed, or ([`TimedOut`](std::io::ErrorKind::TimedOut)) the peer has
+    /// taken too little for the write timeout; after a timeout the next call writes the rest.
+    /// [`Error::Send`](crate::Error::Send) if the stream has failed while the connection was closing.
+    pub async fn flush(&mut self) -> Result<()> {
+        self.outgoing().flush().await
+    }
+
+    /// Begins the closing handshake: sends a Close and returns. [`read`](Self::read) still returns messages until the
+    /// peer has closed too. Without effect if the connection is closing already.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and [`SendError::InvalidCloseCode`](ws_proto::SendError::InvalidCloseCode), or
+    /// [`SendError::ControlTooLong`](ws_proto::SendError::ControlTooLong) for a reason of more than 123 bytes.
+    pub async fn send_close(&mut self, code: CloseCode, reason: &str) -> Result<()> {
+        self.outgoing().send_close(code, reason).await
+    }
+
+    /// Closes the connection: sends a Close unless the connection is closing already, waits for the peer's, and ends
+    /// the stream in the order that loses no data. Messages that still come are dropped.
+    ///
+    /// The timeouts in [`Config`] bound the wait. The result says whether the end was clean.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read), but an unclean end is not an error.
+    /// [`SendError::InvalidCloseCode`](ws_proto::SendError::InvalidCloseCode) and
+    /// [`SendError::ControlTooLong`](ws_proto::SendError::ControlTooLong) as [`send_close`](Self::send_close).
+    pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<Closed> {
+        self.link.act(|core| core.queue_close(code, reason))?;
+        let Self { link, incoming, .. } = self;
+        poll_fn(|cx| link.poll(Half::Reader, cx, |core, cx| incoming.poll_to_end(core, cx))).await
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<Server, S> {
+    /// Sends a message that was encoded once for many connections.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub async fn send_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
+        let mut outgoing = self.outgoing();
+        outgoing.queue_prepared(prepared).await?;
+        outgoing.flush().await
+    }
+
+    /// Queues a message that was encoded once for many connections; see [`queue`](Self::queue).
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub async fn queue_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
+        self.outgoing().queue_prepared(prepared).await
+    }
+}
+
+impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Reply<'_, R, S> {
+    fn outgoing(&mut self) -> Outgoing<'_, Owned<R, S>> {
+        Outgoing::new(self.link, Meanwhile::Wait(&mut self.timer))
+    }
+
+    /// Sends a message and all output queued before it.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::send`].
+    pub async fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
+        let mut outgoing = self.outgoing();
+        outgoing.queue(message.into()).await?;
+        outgoing.flush().await
+    }
+
+    /// Queues a message, which is written together with others: see [`Reply`].
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::send`].
+    pub async fn queue<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
+        self.outgoing().queue(message.into()).await
+    }
+
+    /// Sends part of a message as a frame of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::send_part`].
+    pub async fn send_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
+        let mut outgoing = self.outgoing();
+        outgoing.queue_part(kind, part, payload).await?;
+        outgoing.flush().await
+    }
+
+    /// Queues part of a message, which is written together with others: see [`Reply`].
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::send_part`].
+    pub async fn queue_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
+        self.outgoing().queue_part(kind, part, payload).await
+    }
+
+    /// Returns a writer for a message that does not fit in memory; see [`WebSocket::message_writer`].
+    pub fn message_writer(&mut self, kind: MessageKind) -> MessageWriter<'_>
+    where
+        R: Send,
+        S: Send,
+    {
+        MessageWriter::new(self.outgoing(), kind)
+    }
+
+    /// Writes all queued output.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::flush`].
+    pub async fn flush(&mut self) -> Result<()> {
+        self.outgoing().flush().await
+    }
+
+    /// Begins the closing handshake and returns; see [`WebSocket::send_close`].
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::send_close`].
+    pub async fn send_close(&mut self, code: CloseCode, reason: &str) -> Result<()> {
+        self.outgoing().send_close(code, reason).await
+    }
+}
+
+impl<R: Role, S> fmt::Debug for WebSocket<R, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocket").field("incoming", &self.incoming).finish_non_exhaustive()
+    }
+}
+
+impl<R: Role, S> fmt::Debug for Reply<'_, R, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply").finish_non_exhaustive()
+    }
+}
