@@ -91,7 +91,6 @@ impl Clock {
     }
 
     #[cold]
-    #[inline(never)]
     fn heard_late(&mut self) {
         self.heard = self.heard.max(self.awaiting.unwrap_or(self.heard));
     }
