@@ -20,8 +20,8 @@ pub(crate) fn part_mut<T, I: SliceIndex<[T], Output = [T]>>(slice: &mut [T], at:
     sure(slice.get_mut(at))
 }
 
-/// Returns `slice[at]` as [`part`] does, for a caller that goes no further on `None`: a branch that is never taken costs less
-/// than the choice of an empty slice.
+/// Returns `slice[at]` as [`part`] does, for a caller that goes no further on `None`: a branch that is never taken costs
+/// less than the choice of an empty slice.
 #[inline(always)]
 #[cfg_attr(debug_assertions, track_caller)]
 pub(crate) fn some_part<T, I: SliceIndex<[T], Output = [T]>>(slice: &[T], at: I) -> Option<&[T]> {

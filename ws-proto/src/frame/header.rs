@@ -151,7 +151,7 @@ impl FrameHeader {
                 let len = swapped >> 48;
                 ([start(u64::from(LEN_16)) | len << 16 | key << 32, 0], 4 + key_len)
             }
-            0x1_0000.. => ([start(u64::from(LEN_64)) | swapped << 16, swapped >> 48 | key << 16], 10 + key_len),
+            _ => ([start(u64::from(LEN_64)) | swapped << 16, swapped >> 48 | key << 16], 10 + key_len),
         }
     }
 }
