@@ -477,9 +477,9 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     ///
     /// As [`send`](Self::send), and [`SendError::BufferTooSmall`]. On an error everything is unchanged.
     pub fn write(&mut self, message: Message<'_>, out: &mut [u8]) -> Result<usize, SendError> {
-        let (sender, header) = self.admit_message(message)?;
+        let header = self.admit_message(message)?;
         let len = encode_frame(&header, message.as_bytes(), out)?;
-        self.commit(sender, &header);
+        self.commit_message(&header);
         Ok(len)
     }
 
@@ -509,9 +509,9 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     #[cfg(feature = "alloc")]
     #[inline(always)]
     pub fn write_to(&mut self, message: Message<'_>, out: &mut alloc::vec::Vec<u8>) -> Result<(), SendError> {
-        let (sender, header) = self.admit_message(message)?;
+        let header = self.admit_message(message)?;
         crate::frame::append_frame(&header, message.as_bytes(), out);
-        self.commit(sender, &header);
+        self.commit_message(&header);
         Ok(())
     }
 
@@ -534,16 +534,16 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         Ok(())
     }
 
-    /// Checks that a whole message may be sent now. Returns the header of its frame, and the state to
-    /// [commit](Self::commit) to once the frame is encoded.
+    /// Checks that a whole message may be sent now. Returns the header of its frame, to
+    /// [commit](Self::commit_message) to once the frame is encoded.
     #[inline]
-    pub(crate) fn admit_message(&mut self, message: Message<'_>) -> Result<(Sender, FrameHeader), SendError> {
+    pub(crate) fn admit_message(&mut self, message: Message<'_>) -> Result<FrameHeader, SendError> {
         self.check_between_messages()?;
-        let header = self.data_header(message.kind().opcode(), Part::Whole, message.as_bytes().len())?;
-        Ok((Sender::after_message(), header))
+        self.data_header(message.kind().opcode(), Part::Whole, message.as_bytes().len())
     }
 
-    /// Checks that a part may be sent now, as [`admit_message`](Self::admit_message) does for a message.
+    /// Checks that a part may be sent now. Returns the state to [commit](Self::commit) to once the frame is encoded,
+    /// and the header of the frame.
     pub(crate) fn admit_part(
         &mut self,
         kind: MessageKind,
@@ -561,7 +561,14 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         Ok(FrameHeader { fin: part.is_last(), ..header(opcode, masking_key, len) })
     }
 
-    /// Takes note that the admitted frame has been encoded.
+    /// Takes note that the frame of an admitted message has been encoded.
+    #[inline]
+    pub(crate) fn commit_message(&mut self, header: &FrameHeader) {
+        self.sender.message_sent();
+        self.trace.frame_sent(header);
+    }
+
+    /// Takes note that the frame of an admitted part has been encoded.
     #[inline]
     pub(crate) fn commit(&mut self, sender: Sender, header: &FrameHeader) {
         self.sender = sender;
@@ -851,8 +858,8 @@ impl<T: Trace> Endpoint<Server, T> {
     ///
     /// The connection is closing, or a message is in progress. On an error everything is unchanged.
     pub fn send_shared<'p>(&mut self, message: Message<'p>) -> Result<Frame<'p>, SendError> {
-        let (sender, header) = self.admit_message(message)?;
-        self.commit(sender, &header);
+        let header = self.admit_message(message)?;
+        self.commit_message(&header);
         Ok(Frame::new(&header, message.as_bytes()))
     }
 
@@ -867,7 +874,7 @@ impl<T: Trace> Endpoint<Server, T> {
         self.check_between_messages()?;
         #[cfg(feature = "deflate")]
         self.check_compression(prepared)?;
-        self.commit(Sender::after_message(), &prepared.header());
+        self.commit_message(&prepared.header());
         Ok(())
     }
 }

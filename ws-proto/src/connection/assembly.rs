@@ -56,7 +56,7 @@ use crate::{
     error::{Fault, ReceiveError},
     event::Event,
     message::{Content, Data, Message, MessageKind, Part},
-    part::{part, part_mut},
+    part::{part, part_mut, some_part_mut},
     role::Role,
     time::Instant,
     utf8::Validator,
@@ -209,7 +209,7 @@ impl<S: Storage> Assembly<S> {
     #[inline(always)]
     fn whole_message<R: Role, T: Trace>(&mut self, endpoint: &mut Endpoint<R, T>, now: Instant) -> Option<Whole> {
         let start = self.unread.start;
-        let input = part_mut(self.storage.bytes_mut(), self.unread.clone());
+        let input = some_part_mut(self.storage.bytes_mut(), self.unread.clone())?;
         let Whole { kind, at } = endpoint.whole_message(now, input)?;
         let at = start + at.start..start + at.end;
         self.unread.start = at.end;

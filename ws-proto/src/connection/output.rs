@@ -221,9 +221,9 @@ impl<Q: Queue> Output<Q> {
         message: Message<'_>,
     ) -> Result<(), SendError> {
         self.drain(endpoint);
-        let (sender, header) = endpoint.admit_message(message)?;
+        let header = endpoint.admit_message(message)?;
         self.queue.append_frame(&header, message.as_bytes())?;
-        endpoint.commit(sender, &header);
+        endpoint.commit_message(&header);
         Ok(())
     }
 

@@ -36,7 +36,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         let Some(bits) = self.window_bits(deflater).filter(|_| deflater.is_worth(payload.len())) else {
             return self.write_to(message, out);
         };
-        let (sender, plain) = self.admit_message(message)?;
+        let plain = self.admit_message(message)?;
         let start = out.len();
         // Leaves room for the longest header that the frame can have; a shorter payload may have a shorter header.
         let at = start + EncodedHeader::new(&plain).as_bytes().len();
@@ -44,7 +44,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         let Some(len) = deflater.compress_whole(payload, bits, part_mut(out, at..)) else {
             out.truncate(start);
             append_frame(&plain, payload, out);
-            self.commit(sender, &plain);
+            self.commit_message(&plain);
             return Ok(());
         };
         let header = compressed(FrameHeader { payload_len: to_u64(len), ..plain });
@@ -54,7 +54,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         out.truncate(payload_at + len);
         part_mut(out, start..payload_at).copy_from_slice(encoded.as_bytes());
         mask_behind(&header, out, payload_at);
-        self.commit(sender, &header);
+        self.commit_message(&header);
         self.end_deflated(deflater);
         Ok(())
     }

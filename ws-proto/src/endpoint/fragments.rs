@@ -12,7 +12,7 @@ use crate::{
     frame::{CommonHeader, Continuation, FrameHeader, Opcode, header},
     mask::Mask,
     message::{Content, MessageKind},
-    part::{narrow, part, to_u64},
+    part::{narrow, part, some_part, to_u64},
     role::{Role, Side},
     utf8::Validator,
 };
@@ -61,7 +61,7 @@ impl Receiver {
         let mut texts = [header(Opcode::Continuation, None, 0); BATCH];
         let (mut count, mut last) = (0, false);
         while !last && (content != Content::Text || count < BATCH) {
-            let input = part(gather.buffer, gather.unread.clone());
+            let Some(input) = some_part(gather.buffer, gather.unread.clone()) else { break };
             let Some(header) = CommonHeader::<Continuation>::decode(input, R::SIDE == Side::Server) else { break };
             let frame = FrameHeader::from(&header);
             message = match message.with(&frame, &self.limits) {

@@ -33,9 +33,10 @@ impl Sender {
         self.in_progress.is_none()
     }
 
-    /// Returns the sender as it will be after a whole message.
-    pub(crate) const fn after_message() -> Self {
-        Self { in_progress: None, text: Validator::new(), in_frame: false, active: true }
+    /// Takes note of a whole message. Nothing else changes: between messages the text is complete.
+    pub(crate) const fn message_sent(&mut self) {
+        debug_assert!(self.is_between_messages() && !self.in_frame, "a whole message begins between messages");
+        self.active = true;
     }
 
     /// Returns whether the payload of a frame follows in pieces; until it is complete, only pieces may be sent.

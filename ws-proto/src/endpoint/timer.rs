@@ -98,8 +98,8 @@ impl Clock {
     /// Takes note of a whole message that has arrived on an open connection.
     #[inline]
     pub(crate) fn message_received(&mut self, now: Instant) {
-        self.heard(now);
         self.active = now;
+        self.heard(now);
     }
 
     /// Takes note that the bytes last heard are data.

@@ -112,15 +112,15 @@ fn mask(header: &FrameHeader) -> Mask {
 #[cfg(feature = "alloc")]
 #[inline(always)]
 pub(crate) fn append_frame(header: &FrameHeader, payload: &[u8], out: &mut alloc::vec::Vec<u8>) {
-    let ([first, second], header_len) = header.to_words();
     out.reserve(2 * size_of::<u64>() + payload.len());
     let room = out.spare_capacity_mut();
     debug_assert!(room.len() >= 2 * size_of::<u64>() + payload.len());
-    // Whole words have a constant length, so each is a store and not a call.
     let Some((to_first, to_second)) = room.split_first_chunk_mut() else { return };
+    let Some(to_second) = to_second.first_chunk_mut() else { return };
+    // Whole words have a constant length, so each is a store and not a call.
+    let ([first, second], header_len) = header.to_words();
     *to_first = first.to_le_bytes().map(MaybeUninit::new);
     if header_len > to_first.len() {
-        let Some(to_second) = to_second.first_chunk_mut() else { return };
         *to_second = second.to_le_bytes().map(MaybeUninit::new);
     }
     let end = header_len + payload.len();

@@ -143,17 +143,15 @@ impl FrameHeader {
             Some(key) => (MASKED, u64::from(u32::from_le_bytes(key.to_bytes())), 4),
             None => (0, 0, 0),
         };
-        let start = |len: u8| u64::from(fin | self.rsv.0 | self.opcode.bits()) | u64::from(masked | len) << 8;
-        match (u8::try_from(self.payload_len), u16::try_from(self.payload_len)) {
-            (Ok(short), _) if short < LEN_16 => ([start(short) | key << 16, 0], 2 + key_len),
-            (_, Ok(medium)) => {
-                let len = u64::from(medium.swap_bytes());
-                ([start(LEN_16) | len << 16 | key << 32, 0], 4 + key_len)
+        let start = |len: u64| u64::from(fin | self.rsv.0 | self.opcode.bits()) | (u64::from(masked) | len) << 8;
+        let swapped = self.payload_len.swap_bytes();
+        match self.payload_len {
+            short @ 0..126 => ([start(short) | key << 16, 0], 2 + key_len),
+            126..0x1_0000 => {
+                let len = swapped >> 48;
+                ([start(u64::from(LEN_16)) | len << 16 | key << 32, 0], 4 + key_len)
             }
-            _ => {
-                let len = self.payload_len.swap_bytes();
-                ([start(LEN_64) | len << 16, len >> 48 | key << 16], 10 + key_len)
-            }
+            _ => ([start(u64::from(LEN_64)) | swapped << 16, swapped >> 48 | key << 16], 10 + key_len),
         }
     }
 }

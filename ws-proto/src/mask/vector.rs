@@ -26,9 +26,9 @@
 //! upwards, where a write at or below the address of its read meets only bytes that have been read. A move up is not
 //! allowed.
 //!
-//! *ASCII.* With `TEXT`, the masked vectors are combined by OR. The payload is ASCII if no byte of the result has
-//! its top bit set. `stream` combines into four registers: one would be a chain of dependencies longer than the
-//! loop's other work.
+//! *ASCII.* For a [`Finding`] that is a check, the masked vectors are combined by OR. The payload is ASCII if no
+//! byte of the result has its top bit set. `stream` combines into four registers: one would be a chain of
+//! dependencies longer than the loop's other work.
 //!
 //! *The width.* [`mask`] handles up to two baseline vectors inline, since most payloads are so short and a call
 //! would cost more than the masking. [`mask_longer`] is a call. On x86-64 it chooses among SSE2, AVX2 and AVX-512
@@ -76,16 +76,30 @@ const LEAST: usize = Baseline::LEN;
 #[inline(always)]
 pub(super) fn apply<const TEXT: bool>(key: [u8; 4], payload: &mut [u8]) -> bool {
     let at = payload.as_mut_ptr();
+    let len = payload.len();
     // SAFETY: the slice is borrowed mutably and has this many bytes.
-    unsafe { mask::<TEXT, true>(key, at, at, payload.len()) }
+    unsafe {
+        if TEXT {
+            mask::<IsAscii, true>(key, at, at, len).found_ascii()
+        } else {
+            mask::<Unchecked, true>(key, at, at, len).found_ascii()
+        }
+    }
 }
 
 /// Copies the bytes that `payload` and `out` both have room for, masked. Returns whether the result is ASCII if
 /// `TEXT` is set.
 #[inline(always)]
 pub(super) fn apply_copy<const TEXT: bool>(key: [u8; 4], payload: &[u8], out: &mut [u8]) -> bool {
+    let (from, to, len) = (payload.as_ptr(), out.as_mut_ptr(), payload.len().min(out.len()));
     // SAFETY: the length is that of the shorter slice.
-    unsafe { mask::<TEXT, false>(key, payload.as_ptr(), out.as_mut_ptr(), payload.len().min(out.len())) }
+    unsafe {
+        if TEXT {
+            mask::<IsAscii, false>(key, from, to, len).found_ascii()
+        } else {
+            mask::<Unchecked, false>(key, from, to, len).found_ascii()
+        }
+    }
 }
 
 /// Copies and masks `payload` to `out`, and so initialises as many bytes of `out`.
@@ -93,7 +107,9 @@ pub(super) fn apply_copy<const TEXT: bool>(key: [u8; 4], payload: &[u8], out: &m
 #[inline(always)]
 pub(super) fn fill(key: [u8; 4], payload: &[u8], out: &mut [MaybeUninit<u8>]) {
     // SAFETY: the length is that of the shorter slice.
-    unsafe { mask::<false, false>(key, payload.as_ptr(), out.as_mut_ptr().cast(), payload.len().min(out.len())) };
+    unsafe {
+        mask::<Unchecked, false>(key, payload.as_ptr(), out.as_mut_ptr().cast(), payload.len().min(out.len()))
+    };
 }
 
 /// Masks all but the first `distance` bytes of `window` and moves them to its start.
@@ -102,10 +118,10 @@ pub(super) fn apply_move(key: [u8; 4], window: &mut [u8], distance: usize) {
     let len = window.len().saturating_sub(distance);
     let to = window.as_mut_ptr();
     // SAFETY: `distance + len <= window.len()` unless `len` is 0.
-    unsafe { mask::<false, false>(key, to.wrapping_add(distance), to, len) };
+    unsafe { mask::<Unchecked, false>(key, to.wrapping_add(distance), to, len) };
 }
 
-/// Masks `len` bytes from `from` to `to`. Returns whether the result is ASCII if `TEXT` is set.
+/// Masks `len` bytes from `from` to `to`. Returns whether the result is ASCII, if `F` is a check.
 ///
 /// With `EXACT`, a payload as long as one vector is masked as one instead of two that overlap completely. Callers
 /// that copy leave it out: the additional branch makes them longer and slower.
@@ -114,28 +130,23 @@ pub(super) fn apply_move(key: [u8; 4], window: &mut [u8], distance: usize) {
 ///
 /// `len` bytes at `from` can be read and `len` bytes at `to` can be written. Where the two overlap, `to <= from`.
 #[inline(always)]
-unsafe fn mask<const TEXT: bool, const EXACT: bool>(
-    key: [u8; 4],
-    from: *const u8,
-    to: *mut u8,
-    len: usize,
-) -> bool {
+unsafe fn mask<F: Finding, const EXACT: bool>(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> F {
     let word = u32::from_le_bytes(key);
     // SAFETY: every processor of the target has the baseline; the lengths are compared; the rest is the caller's
     // promise.
     unsafe {
         if len > 2 * LEAST {
-            mask_longer::<TEXT>(word, from, to, len)
+            mask_longer::<F>(word, from, to, len)
         } else if EXACT && len == LEAST {
-            single::<Baseline, TEXT>(word, from, to)
+            single::<Baseline, F>(word, from, to)
         } else if len >= LEAST {
-            first_and_last::<Baseline, 1, TEXT>(word, from, to, len)
+            first_and_last::<Baseline, F, 1>(word, from, to, len)
         } else if EXACT && len == 8 {
-            single::<u64, TEXT>(word, from, to)
+            single::<u64, F>(word, from, to)
         } else if len >= 8 {
-            first_and_last::<u64, 1, TEXT>(word, from, to, len)
+            first_and_last::<u64, F, 1>(word, from, to, len)
         } else if len >= 4 {
-            first_and_last::<u32, 1, TEXT>(word, from, to, len)
+            first_and_last::<u32, F, 1>(word, from, to, len)
         } else {
             let mut seen = 0;
             for (i, key) in key.into_iter().enumerate().take(len) {
@@ -143,7 +154,7 @@ unsafe fn mask<const TEXT: bool, const EXACT: bool>(
                 to.add(i).write(byte);
                 seen |= byte;
             }
-            seen < 0x80
+            F::new(seen < 0x80)
         }
     }
 }
@@ -154,24 +165,24 @@ unsafe fn mask<const TEXT: bool, const EXACT: bool>(
 ///
 /// As for [`mask`].
 #[inline(never)]
-unsafe fn mask_longer<const TEXT: bool>(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
+unsafe fn mask_longer<F: Finding>(key: u32, from: *const u8, to: *mut u8, len: usize) -> F {
     // SAFETY: every processor of the target has the baseline, and wider vectors are used only if the processor was
     // found to have them; the lengths are compared; the rest is the caller's promise.
     unsafe {
         if len <= 4 * LEAST {
-            return first_and_last::<Baseline, 2, TEXT>(key, from, to, len);
+            return first_and_last::<Baseline, F, 2>(key, from, to, len);
         }
         #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
         if len >= avx512::WORTH_IT && width::widest() == width::AVX512 {
-            return avx512::mask::<TEXT>(key, from, to, len);
+            return avx512::mask::<F>(key, from, to, len);
         }
         #[cfg(all(target_arch = "x86_64", feature = "std"))]
         match width::widest() {
-            width::AVX2.. => return avx2::mask::<TEXT>(key, from, to, len),
-            width::UNKNOWN => return detect_and_mask::<TEXT>(key, from, to, len),
+            width::AVX2.. => return avx2::mask::<F>(key, from, to, len),
+            width::UNKNOWN => return detect_and_mask::<F>(key, from, to, len),
             width::BASELINE => {}
         }
-        mask_in_baseline::<TEXT>(key, from, to, len)
+        mask_in_baseline::<F>(key, from, to, len)
     }
 }
 
@@ -181,14 +192,14 @@ unsafe fn mask_longer<const TEXT: bool>(key: u32, from: *const u8, to: *mut u8, 
 ///
 /// As for [`mask`].
 #[inline(never)]
-unsafe fn mask_in_baseline<const TEXT: bool>(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
+unsafe fn mask_in_baseline<F: Finding>(key: u32, from: *const u8, to: *mut u8, len: usize) -> F {
     // SAFETY: every processor of the target has the baseline; the lengths are compared; the rest is the caller's
     // promise.
     unsafe {
         if len <= 8 * LEAST {
-            return first_and_last::<Baseline, 4, TEXT>(key, from, to, len);
+            return first_and_last::<Baseline, F, 4>(key, from, to, len);
         }
-        stream::<Baseline, 4, TEXT>(key, from, to, len)
+        stream::<Baseline, F, 4>(key, from, to, len)
     }
 }
 
@@ -200,10 +211,56 @@ unsafe fn mask_in_baseline<const TEXT: bool>(key: u32, from: *const u8, to: *mut
 #[cfg(all(target_arch = "x86_64", feature = "std"))]
 #[cold]
 #[inline(never)]
-unsafe fn detect_and_mask<const TEXT: bool>(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
+unsafe fn detect_and_mask<F: Finding>(key: u32, from: *const u8, to: *mut u8, len: usize) -> F {
     width::detect();
     // SAFETY: the caller's promise.
-    unsafe { mask_longer::<TEXT>(key, from, to, len) }
+    unsafe { mask_longer::<F>(key, from, to, len) }
+}
+
+/// The finding of a kernel about the masked bytes.
+trait Finding {
+    /// `true` if the masked bytes are checked.
+    const IS_CHECK: bool;
+
+    /// Creates the finding; `is_ascii` counts only for a [check](Self::IS_CHECK).
+    fn new(is_ascii: bool) -> Self;
+
+    /// Returns whether the bytes are known to be ASCII.
+    fn found_ascii(self) -> bool;
+}
+
+/// Whether the masked bytes are ASCII.
+struct IsAscii(bool);
+
+impl Finding for IsAscii {
+    const IS_CHECK: bool = true;
+
+    #[inline(always)]
+    fn new(is_ascii: bool) -> Self {
+        Self(is_ascii)
+    }
+
+    #[inline(always)]
+    fn found_ascii(self) -> bool {
+        self.0
+    }
+}
+
+/// No finding. It takes no register, so that a function which ends in the call of another one jumps to it.
+struct Unchecked;
+
+impl Finding for Unchecked {
+    const IS_CHECK: bool = false;
+
+    #[inline(always)]
+    fn new(_: bool) -> Self {
+        Self
+    }
+
+    #[inline(always)]
+    fn found_ascii(self) -> bool {
+        false
+    }
 }
 
 /// A run of bytes in one register.
@@ -273,7 +330,7 @@ const fn rotated(key: u32, len: usize) -> u32 {
     key.rotate_right((len as u32 & 3) * 8)
 }
 
-/// Masks `len` bytes, which are `N` to `2 * N` vectors. Returns whether the result is ASCII if `TEXT` is set.
+/// Masks `len` bytes, which are `N` to `2 * N` vectors. Returns whether the result is ASCII, if `F` is a check.
 ///
 /// All bytes are read before any is written, so they may stay in place, move down or be copied.
 ///
@@ -284,12 +341,12 @@ const fn rotated(key: u32, len: usize) -> u32 {
 /// As for [`Vector::splat`]; `N * V::LEN <= len <= 2 * N * V::LEN`; `len` bytes at `from` can be read and `len`
 /// bytes at `to` can be written.
 #[inline(always)]
-unsafe fn first_and_last<V: Vector, const N: usize, const TEXT: bool>(
+unsafe fn first_and_last<V: Vector, F: Finding, const N: usize>(
     key: u32,
     from: *const u8,
     to: *mut u8,
     len: usize,
-) -> bool {
+) -> F {
     let last_at = len - N * V::LEN;
     // SAFETY: the caller's promise.
     let (first_key, last_key) = unsafe { (V::splat(key), V::splat_rotated(key, last_at)) };
@@ -306,32 +363,32 @@ unsafe fn first_and_last<V: Vector, const N: usize, const TEXT: bool>(
         unsafe {
             first[i].store(to.add(i * V::LEN));
             last[i].store(to.add(last_at + i * V::LEN));
-            if TEXT {
+            if F::IS_CHECK {
                 seen = seen.or(first[i]).or(last[i]);
             }
         }
     }
     // SAFETY: the caller's promise.
-    TEXT && unsafe { seen.is_ascii() }
+    F::new(F::IS_CHECK && unsafe { seen.is_ascii() })
 }
 
-/// Masks as many bytes as a vector has. Returns whether the result is ASCII if `TEXT` is set.
+/// Masks as many bytes as a vector has. Returns whether the result is ASCII, if `F` is a check.
 ///
 /// # Safety
 ///
 /// As for [`Vector::splat`], and `V::LEN` bytes at `from` can be read and at `to` be written.
 #[inline(always)]
-unsafe fn single<V: Vector, const TEXT: bool>(key: u32, from: *const u8, to: *mut u8) -> bool {
+unsafe fn single<V: Vector, F: Finding>(key: u32, from: *const u8, to: *mut u8) -> F {
     // SAFETY: the caller's promise.
     unsafe {
         let masked = V::load(from).xor(V::splat(key));
         masked.store(to);
-        TEXT && masked.is_ascii()
+        F::new(F::IS_CHECK && masked.is_ascii())
     }
 }
 
-/// Masks `len` bytes, at least one vector; `N` vectors fill a cache line. Returns whether the result is ASCII if
-/// `TEXT` is set.
+/// Masks `len` bytes, at least one vector; `N` vectors fill a cache line. Returns whether the result is ASCII, if
+/// `F` is a check.
 ///
 /// The bytes may stay in place, move down or be copied: no write reaches a byte that is still to be read.
 ///
@@ -342,19 +399,14 @@ unsafe fn single<V: Vector, const TEXT: bool>(key: u32, from: *const u8, to: *mu
 /// As for [`Vector::splat`]; `V::LEN <= len`; `len` bytes at `from` can be read and `len` bytes at `to` can be
 /// written. Where the two overlap, `to <= from`.
 #[inline(always)]
-unsafe fn stream<V: Vector, const N: usize, const TEXT: bool>(
-    key: u32,
-    from: *const u8,
-    to: *mut u8,
-    len: usize,
-) -> bool {
+unsafe fn stream<V: Vector, F: Finding, const N: usize>(key: u32, from: *const u8, to: *mut u8, len: usize) -> F {
     // The length from which aligning the writes to cache lines saves more than it costs.
     const ALIGNED: usize = 512;
     let line = N * V::LEN;
     let past_line = to.addr() & (line - 1);
     let head = if len < ALIGNED || past_line == 0 { 0 } else { 2 * line - past_line };
     // SAFETY: the head is one to two lines long, and shorter than `len`.
-    let ascii = head == 0 || unsafe { first_and_last::<V, N, TEXT>(key, from, to, head) };
+    let ascii = head == 0 || unsafe { first_and_last::<V, F, N>(key, from, to, head).found_ascii() };
     // SAFETY: the head is shorter than `len`.
     let (key, from, to, len) = unsafe { (rotated(key, head), from.add(head), to.add(head), len - head) };
     let last_at = len - V::LEN;
@@ -374,7 +426,7 @@ unsafe fn stream<V: Vector, const N: usize, const TEXT: bool>(
             for (i, seen) in seen.iter_mut().enumerate() {
                 let vector = V::load(from.add(i * V::LEN)).xor(key);
                 vector.store(at.add(i * V::LEN));
-                if TEXT {
+                if F::IS_CHECK {
                     *seen = seen.or(vector);
                 }
             }
@@ -387,7 +439,7 @@ unsafe fn stream<V: Vector, const N: usize, const TEXT: bool>(
         unsafe {
             let vector = V::load(from).xor(key);
             vector.store(at);
-            if TEXT {
+            if F::IS_CHECK {
                 seen[0] = seen[0].or(vector);
             }
             from = from.add(V::LEN);
@@ -397,7 +449,7 @@ unsafe fn stream<V: Vector, const N: usize, const TEXT: bool>(
     // SAFETY: the offset of the load, relative to `to`.
     unsafe {
         last.store(to.add(last_at));
-        TEXT && ascii & seen[0].or(seen[1]).or(seen[2].or(seen[3])).is_ascii()
+        F::new(F::IS_CHECK && ascii & seen[0].or(seen[1]).or(seen[2].or(seen[3])).is_ascii())
     }
 }
 
@@ -408,7 +460,7 @@ mod tests {
     use super::*;
     use crate::mask::portable;
 
-    type Kernel = unsafe fn(u32, *const u8, *mut u8, usize) -> bool;
+    type Kernel = unsafe fn(u32, *const u8, *mut u8, usize) -> IsAscii;
 
     /// A kernel with the condition and the least length for its use.
     struct KernelUse {
@@ -418,11 +470,11 @@ mod tests {
     }
 
     const KERNELS: &[KernelUse] = &[
-        KernelUse { least: LEAST, is_available: || true, kernel: stream::<Baseline, 4, true> },
+        KernelUse { least: LEAST, is_available: || true, kernel: stream::<Baseline, IsAscii, 4> },
         #[cfg(all(target_arch = "x86_64", feature = "std"))]
-        KernelUse { least: 64, is_available: avx2::is_available, kernel: avx2::mask::<true> },
+        KernelUse { least: 64, is_available: avx2::is_available, kernel: avx2::mask::<IsAscii> },
         #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
-        KernelUse { least: avx512::WORTH_IT, is_available: avx512::is_available, kernel: avx512::mask::<true> },
+        KernelUse { least: avx512::WORTH_IT, is_available: avx512::is_available, kernel: avx512::mask::<IsAscii> },
     ];
 
     /// Checks that `kernel` masks `from[offset..]` as the portable code does, and finds it ASCII or not alike.
@@ -434,7 +486,7 @@ mod tests {
         let at = masked[offset..].as_mut_ptr();
         // SAFETY: the bytes are owned, and the caller has checked the processor and the length.
         let found = unsafe { kernel(u32::from_le_bytes(key), at, at, from.len() - offset) };
-        assert_eq!(found, ascii);
+        assert_eq!(found.found_ascii(), ascii);
         assert_eq!(masked, expected);
     }
 

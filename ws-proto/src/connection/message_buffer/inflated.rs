@@ -168,6 +168,13 @@ impl Inflated {
     /// Forgets what was told last: it has been seen.
     #[inline(always)]
     pub(super) fn forget_told(&mut self) {
+        if self.told.is_some() {
+            self.end_told();
+        }
+    }
+
+    #[cold]
+    fn end_told(&mut self) {
         if self.told.take() == Some(Told::Message) {
             self.inflater.iter_mut().for_each(|inflater| inflater.release());
         }

@@ -8,7 +8,7 @@ use core::arch::x86_64::{
     _mm256_xor_si256,
 };
 
-use super::Vector;
+use super::{Finding, Vector};
 
 /// Returns whether the processor has AVX2.
 #[inline]
@@ -22,13 +22,13 @@ pub(super) fn is_available() -> bool {
 ///
 /// As for [`mask`](super::mask); the processor has AVX2, and `len` is at least 64.
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn mask<const TEXT: bool>(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
+pub(super) unsafe fn mask<F: Finding>(key: u32, from: *const u8, to: *mut u8, len: usize) -> F {
     // SAFETY: the caller's promise; the lengths are compared.
     unsafe {
         if len <= 128 {
-            super::first_and_last::<__m256i, 2, TEXT>(key, from, to, len)
+            super::first_and_last::<__m256i, F, 2>(key, from, to, len)
         } else {
-            super::stream::<__m256i, 2, TEXT>(key, from, to, len)
+            super::stream::<__m256i, F, 2>(key, from, to, len)
         }
     }
 }

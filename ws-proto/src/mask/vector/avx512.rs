@@ -8,7 +8,7 @@ use core::arch::x86_64::{
     _mm512_xor_si512,
 };
 
-use super::Vector;
+use super::{Finding, Vector};
 
 /// The length from which AVX-512 is faster than AVX2.
 pub(super) const WORTH_IT: usize = 512;
@@ -26,9 +26,9 @@ pub(super) fn is_available() -> bool {
 ///
 /// As for [`mask`](super::mask); the processor has AVX-512BW, and `len` is at least 64.
 #[target_feature(enable = "avx512bw")]
-pub(super) unsafe fn mask<const TEXT: bool>(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
+pub(super) unsafe fn mask<F: Finding>(key: u32, from: *const u8, to: *mut u8, len: usize) -> F {
     // SAFETY: the caller's promise.
-    unsafe { super::stream::<__m512i, 1, TEXT>(key, from, to, len) }
+    unsafe { super::stream::<__m512i, F, 1>(key, from, to, len) }
 }
 
 impl Vector for __m512i {
