@@ -15,6 +15,7 @@ mod reading;
 mod retention;
 mod room;
 mod storage;
+mod waiting;
 mod write_deadline;
 
 use core::fmt;
@@ -500,9 +501,10 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
         }
     }
 
-    /// Takes note that the transport has been half-closed, which [`Pending::Shutdown`] asked for.
-    pub fn shut_down(&mut self) {
-        self.memory.get().sending.output.shut_down();
+    /// Takes note that the transport is half-closed, and returns whether [`Pending::Shutdown`] asked for that. Call it when all
+    /// bytes are written.
+    pub fn shut_down(&mut self) -> bool {
+        self.memory.get().sending.output.shut_down()
     }
 
     /// Does all that is pending, through `write`: it returns how many bytes the transport has taken, and for

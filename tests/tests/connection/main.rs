@@ -9,6 +9,7 @@ mod outgoing;
 mod pair;
 mod pool;
 mod reading;
+mod waiting;
 
 use ws_proto::{
     CloseCode, Config, Connection, Control, Instant, Message, Next, Pending, Server,
