@@ -15,6 +15,8 @@ mod reading;
 mod retention;
 mod room;
 mod storage;
+#[cfg(feature = "std")]
+mod stream;
 mod waiting;
 mod write_deadline;
 
@@ -515,9 +517,14 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
     ///
     /// Those of `write`, `WouldBlock` among them, which is no reason to give the connection up: call `flush` again when the
     /// transport takes more. That a half-close fails may be ignored.
-    pub fn flush<X>(
+    pub fn flush<X>(&mut self, now: Instant, write: impl FnMut(Pending<'_>) -> Result<usize, X>) -> Result<(), X> {
+        self.flush_by(|| now, write)
+    }
+
+    /// Does what [`flush`](Self::flush) does, by a clock.
+    fn flush_by<X>(
         &mut self,
-        now: Instant,
+        now: impl Fn() -> Instant,
         mut write: impl FnMut(Pending<'_>) -> Result<usize, X>,
     ) -> Result<(), X> {
         while let Some(pending) = self.pending() {
@@ -528,7 +535,7 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
                 result?;
                 continue;
             }
-            self.written(now, *result.as_ref().unwrap_or(&0));
+            self.written(now(), *result.as_ref().unwrap_or(&0));
             if result? == 0 {
                 break;
             }
