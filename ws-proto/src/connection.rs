@@ -49,6 +49,8 @@ pub use queue::{FixedQueue, Queue};
 pub use reading::Reading;
 pub use retention::Retention;
 pub use storage::Storage;
+#[cfg(feature = "std")]
+pub(crate) use stream::attempt;
 pub use write_deadline::WriteDeadline;
 
 /// A connection from the first byte of its opening handshake to the last of its close.

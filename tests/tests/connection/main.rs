@@ -11,6 +11,7 @@ mod pair;
 mod pool;
 mod reading;
 mod stream;
+mod turns;
 mod waiting;
 
 use ws_proto::{

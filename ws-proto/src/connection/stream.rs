@@ -71,7 +71,7 @@ impl<R: Opens, S: Allocation> Connection<'_, R, S> {
     }
 
     /// Writes to `stream` all that is pending; returns whether it has taken all of it.
-    fn write_to<T: Write>(
+    pub(crate) fn write_to<T: Write>(
         &mut self,
         stream: &mut T,
         now: impl Fn() -> Instant,
@@ -87,7 +87,7 @@ impl<R: Opens, S: Allocation> Connection<'_, R, S> {
 }
 
 /// Reads or writes by `operation`; `None` if the stream can do nothing for now.
-fn attempt<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<Option<T>> {
+pub(crate) fn attempt<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<Option<T>> {
     loop {
         match operation() {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
