@@ -15,6 +15,9 @@ mod reading;
 mod retention;
 mod room;
 mod storage;
+#[cfg(feature = "std")]
+mod stream;
+mod waiting;
 mod write_deadline;
 
 use core::fmt;
@@ -46,6 +49,8 @@ pub use queue::{FixedQueue, Queue};
 pub use reading::Reading;
 pub use retention::Retention;
 pub use storage::Storage;
+#[cfg(feature = "std")]
+pub(crate) use stream::attempt;
 pub use write_deadline::WriteDeadline;
 
 /// A connection from the first byte of its opening handshake to the last of its close.
@@ -500,9 +505,10 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
         }
     }
 
-    /// Takes note that the transport has been half-closed, which [`Pending::Shutdown`] asked for.
-    pub fn shut_down(&mut self) {
-        self.memory.get().sending.output.shut_down();
+    /// Takes note that the transport is half-closed, and returns whether [`Pending::Shutdown`] asked for that. Call it when all
+    /// bytes are written.
+    pub fn shut_down(&mut self) -> bool {
+        self.memory.get().sending.output.shut_down()
     }
 
     /// Does all that is pending, through `write`: it returns how many bytes the transport has taken, and for
@@ -513,9 +519,14 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
     ///
     /// Those of `write`, `WouldBlock` among them, which is no reason to give the connection up: call `flush` again when the
     /// transport takes more. That a half-close fails may be ignored.
-    pub fn flush<X>(
+    pub fn flush<X>(&mut self, now: Instant, write: impl FnMut(Pending<'_>) -> Result<usize, X>) -> Result<(), X> {
+        self.flush_by(|| now, write)
+    }
+
+    /// Does what [`flush`](Self::flush) does, by a clock.
+    fn flush_by<X>(
         &mut self,
-        now: Instant,
+        now: impl Fn() -> Instant,
         mut write: impl FnMut(Pending<'_>) -> Result<usize, X>,
     ) -> Result<(), X> {
         while let Some(pending) = self.pending() {
@@ -526,7 +537,7 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
                 result?;
                 continue;
             }
-            self.written(now, *result.as_ref().unwrap_or(&0));
+            self.written(now(), *result.as_ref().unwrap_or(&0));
             if result? == 0 {
                 break;
             }

@@ -2,6 +2,7 @@
 //!
 //! | chapter | it answers |
 //! |---|---|
+//! | [`threads`] | What do the smallest server and client look like? |
 //! | [`embedding`] | How does a host read, write, wait and close? Which hosts can be copied? |
 //! | [`limits`] | What is accepted by default, and what happens beyond it? |
 //! | [`memory`] | How much does a connection hold, and when is it given back? |
@@ -21,3 +22,6 @@ pub mod memory {}
 
 #[doc = include_str!("guide/rfcs.md")]
 pub mod rfcs {}
+
+#[doc = include_str!("guide/threads.md")]
+pub mod threads {}

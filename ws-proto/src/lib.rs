@@ -61,6 +61,7 @@
 //!
 //! # The guide
 //!
+//! - [Threads](guide::threads): a server and a client on blocking threads, as whole programs.
 //! - [Embedding](guide::embedding): the way of a byte, five questions that every host answers, and hosts to copy from.
 //! - [Limits](guide::limits): defaults of sizes and timeouts, and the answer to a peer that goes beyond them.
 //! - [Memory](guide::memory): the bytes that a connection holds.

@@ -10,10 +10,9 @@
 //! ```
 
 use std::{
-    future::Future,
     io,
     num::NonZero,
-    pin::{Pin, pin},
+    pin::pin,
     time::{Duration, Instant},
 };
 
@@ -23,20 +22,15 @@ use compio::{
     io::{AsyncReadManaged, AsyncWrite},
     net::{TcpListener, TcpStream},
     runtime::Runtime,
-    time::{sleep, timeout_at},
+    time::{sleep, sleep_until},
 };
 use ws_proto::{
-    Config, Connection, Next, Pending, Server,
+    Config, Connection, Next, Server,
     server::{Accept, OriginPolicy},
 };
 
 const BUFFERS: NonZero<u16> = NonZero::new(64).unwrap();
 const BUFFER_LEN: usize = 64 * 1024;
-
-struct Peer {
-    connection: Connection<'static, Server>,
-    epoch: Instant,
-}
 
 fn main() -> io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
@@ -60,17 +54,33 @@ fn main() -> io::Result<()> {
 async fn serve(stream: TcpStream) -> io::Result<()> {
     // Replies are sent together as it is.
     stream.set_nodelay(true)?;
+    let epoch = Instant::now();
+    let now = || epoch.elapsed().into();
+    let timer = |deadline| sleep_until(epoch + Duration::from(deadline));
     let mut config = Config::default();
     config.max_message_len = 64 << 20;
-    let connection = Connection::accept(&config, OriginPolicy::AllowAny, ws_proto::Instant::ZERO);
-    let mut peer = Peer { connection, epoch: Instant::now() };
+    let mut connection = Connection::accept(&config, OriginPolicy::AllowAny, now());
+    let mut sink = &stream;
     let mut reading = pin!(read(&stream));
-    while !peer.connection.is_over() {
-        if let Some(bytes) = peer.wait(reading.as_mut()).await {
-            peer.receive(bytes?);
+    while !connection.is_over() {
+        // `None`: the read is still under way, but there is something to write.
+        if let Some(bytes) = connection.wait_for(reading.as_mut(), now, timer).await {
+            receive(&mut connection, now(), bytes?);
             reading.set(read(&stream));
         }
-        peer.flush(&stream).await?;
+        while connection.pending_len() > 0 {
+            let bytes = connection.lend_output(now());
+            let writing = sink.write(bytes);
+            let Some(BufResult(written, bytes)) = connection.wait_for(writing, now, timer).await else {
+                // The peer has been given up.
+                return Ok(());
+            };
+            connection.put_back(now(), bytes, written?);
+        }
+        if connection.shut_down() {
+            // A peer that is gone needs no farewell.
+            let _ = sink.shutdown().await;
+        }
     }
     Ok(())
 }
@@ -85,55 +95,14 @@ async fn read(mut stream: &TcpStream) -> io::Result<Option<BufferRef>> {
     }
 }
 
-impl Peer {
-    fn now(&self) -> ws_proto::Instant {
-        self.epoch.elapsed().into()
-    }
-
-    /// Waits for an operation, which is still under way if a deadline comes first: `None`.
-    async fn wait<T>(&self, operation: Pin<&mut impl Future<Output = T>>) -> Option<T> {
-        let Some(deadline) = self.connection.poll_timeout() else { return Some(operation.await) };
-        timeout_at(self.epoch + Duration::from(deadline), operation).await.ok()
-    }
-
-    /// Takes what has been read; nothing is the end.
-    fn receive(&mut self, bytes: Option<BufferRef>) {
-        let now = self.now();
-        let Some(mut bytes) = bytes else { return self.connection.received(now, 0) };
-        let mut reading = self.connection.received_in(now, &mut bytes);
-        // Refused once the connection is closing: then nobody waits for an echo.
-        while let Some(next) = reading.each_message(|message, reply| _ = reply.send(message)) {
-            if let Next::Opening(mut request) = next {
-                request.accept(&Accept::new().any_subprotocol()).expect("there is no other field");
-            }
+/// Takes what has been read; nothing is the end.
+fn receive(connection: &mut Connection<'_, Server>, now: ws_proto::Instant, bytes: Option<BufferRef>) {
+    let Some(mut bytes) = bytes else { return connection.received(now, 0) };
+    let mut reading = connection.received_in(now, &mut bytes);
+    // Refused once the connection is closing: then nobody waits for an echo.
+    while let Some(next) = reading.each_message(|message, reply| _ = reply.send(message)) {
+        if let Next::Opening(mut request) = next {
+            request.accept(&Accept::new().any_subprotocol()).expect("there is no other field");
         }
-    }
-
-    /// Writes all that is owed.
-    async fn flush(&mut self, mut stream: &TcpStream) -> io::Result<()> {
-        self.connection.handle_timeout(self.now());
-        while let Some(pending) = self.connection.pending() {
-            if let Pending::Shutdown = pending {
-                // A peer that is gone needs no farewell.
-                let _ = stream.shutdown().await;
-                self.connection.shut_down();
-                continue;
-            }
-            let bytes = self.connection.lend_output(self.now());
-            let mut writing = pin!(stream.write(bytes));
-            let BufResult(written, bytes) = loop {
-                if let Some(done) = self.wait(writing.as_mut()).await {
-                    break done;
-                }
-                self.connection.handle_timeout(self.now());
-                if self.connection.is_over() {
-                    // The peer has been given up.
-                    return Ok(());
-                }
-            };
-            self.connection.put_back(self.now(), bytes, *written.as_ref().unwrap_or(&0));
-            written?;
-        }
-        Ok(())
     }
 }

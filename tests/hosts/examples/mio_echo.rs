@@ -10,12 +10,7 @@
 //!
 //! With `--deflate`, messages are compressed without context takeover: then compressors are among what is lent.
 
-use std::{
-    error::Error,
-    io::{self, ErrorKind, Read, Write},
-    net::Shutdown,
-    time::Duration,
-};
+use std::{error::Error, io::ErrorKind, net::Shutdown};
 
 use mio::{
     Events, Interest, Poll, Token,
@@ -23,14 +18,11 @@ use mio::{
 };
 use slab::Slab;
 use ws_proto::{
-    Config, Connection, Instant, Next, Pending, Server,
+    Config, Connection, Instant, Next, Server,
     deflate::Settings,
-    host::{Deadlines, Pool},
+    host::{Deadlines, Pool, ReadUntil, Turns},
     server::{Accept, OriginPolicy},
 };
-
-/// After so many reads it is another connection's turn.
-const TURN: usize = 16;
 
 struct Peer {
     stream: TcpStream,
@@ -39,10 +31,7 @@ struct Peer {
 
 struct Host {
     peers: Slab<Peer>,
-    deadlines: Deadlines,
-    /// The buffer that all connections read to.
-    input: Vec<u8>,
-    pool: Pool,
+    turns: Turns<TcpStream>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -61,13 +50,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     if options.iter().any(|option| option == "--deflate") {
         pool = pool.deflate(Settings::small());
     }
-    let (peers, deadlines) = (Slab::with_capacity(CONNECTIONS), Deadlines::with_capacity(CONNECTIONS));
-    let mut host = Host { peers, deadlines, input: vec![0; 128 * 1024], pool };
+    let deadlines = Deadlines::with_capacity(CONNECTIONS);
+    let turns = Turns::new(pool, deadlines, |stream: &mut TcpStream| stream.shutdown(Shutdown::Write));
+    let mut host = Host { peers: Slab::with_capacity(CONNECTIONS), turns };
     let mut events = Events::with_capacity(1024);
     let epoch = std::time::Instant::now();
     let clock = || Instant::from(epoch.elapsed());
     loop {
-        match poll.poll(&mut events, host.deadlines.wait(clock())) {
+        match poll.poll(&mut events, host.turns.wait(clock())) {
             Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error.into()),
             _ => {}
         }
@@ -89,71 +79,29 @@ fn main() -> Result<(), Box<dyn Error>> {
                 host.run(id, now, false);
             }
         }
-        while let Some(id) = host.deadlines.pop(now) {
+        while let Some(id) = host.turns.due(now) {
             host.run(id, now, false);
         }
     }
 }
 
 impl Host {
-    /// Does all that a connection can do without waiting, and arms its deadline. `ended`: the peer will send no more.
+    /// Does all that a connection can do without waiting. `ended`: the peer will send no more.
     fn run(&mut self, id: usize, now: Instant, ended: bool) {
-        let Some(peer) = self.peers.get_mut(id) else { return };
-        self.pool.lend(&mut peer.connection);
-        let result = peer.run(&mut self.input, now, ended).map_err(|error| error.kind());
-        let deadline = match result {
-            Err(ErrorKind::WouldBlock) => peer.connection.poll_timeout(),
-            // In the next round, after all that have events.
-            Err(ErrorKind::Interrupted) => Some(now.saturating_add(Duration::from_nanos(1))),
-            _ => {
-                self.deadlines.arm(id, None);
-                self.peers.remove(id);
-                return;
-            }
-        };
-        self.deadlines.arm(id, deadline);
-        self.pool.take_back(&mut peer.connection);
-    }
-}
-
-impl Peer {
-    /// Reads and writes until one of them would block. `Ok`: the connection is over. [`ErrorKind::Interrupted`]:
-    /// there is more to do.
-    fn run(&mut self, input: &mut [u8], now: Instant, ended: bool) -> io::Result<()> {
-        let result = self.pump(input, now, ended);
-        self.connection.handle_timeout(now);
-        self.write(now)?;
-        if self.connection.is_over() { Ok(()) } else { result }
-    }
-
-    /// A peer that does not take its replies is not read from.
-    fn pump(&mut self, input: &mut [u8], now: Instant, ended: bool) -> io::Result<()> {
-        for _ in 0..TURN {
-            self.write(now)?;
-            let mut reading = self.connection.reading(input);
-            let room = reading.room();
-            let (room_len, len) = (room.len(), self.stream.read(room)?);
-            reading.received(now, len);
+        let Some(Peer { stream, connection }) = self.peers.get_mut(id) else { return };
+        // Linux announces what comes after a read that has emptied the socket.
+        let is_announced = cfg!(target_os = "linux") && !ended;
+        let until = if is_announced { ReadUntil::Short } else { ReadUntil::WouldBlock };
+        let turn = self.turns.turn(id, now).until(until).run(stream, connection, |reading| {
             // Refused once the connection is closing: then nobody waits for an echo.
             while let Some(next) = reading.each_message(|message, reply| _ = reply.send(message)) {
                 if let Next::Opening(mut request) = next {
                     request.accept(&Accept::new().any_subprotocol()).expect("there is no other field");
                 }
             }
-            // Linux announces what comes after a read that has emptied the socket.
-            if len == 0 || cfg!(target_os = "linux") && len < room_len && !ended {
-                return Err(ErrorKind::WouldBlock.into());
-            }
+        });
+        if turn.is_break() {
+            self.peers.remove(id);
         }
-        Err(ErrorKind::Interrupted.into())
-    }
-
-    fn write(&mut self, now: Instant) -> io::Result<()> {
-        let Self { stream, connection } = self;
-        connection.flush(now, |pending| match pending {
-            Pending::Bytes(bytes) => stream.write(bytes),
-            // A peer that is gone needs no farewell.
-            Pending::Shutdown => Ok(stream.shutdown(Shutdown::Write).map_or(0, |()| 0)),
-        })
     }
 }

@@ -2,6 +2,7 @@
 //! goes out, and the one end.
 
 mod ends;
+mod exchange;
 mod fixed;
 mod lives;
 mod opening;
@@ -9,6 +10,9 @@ mod outgoing;
 mod pair;
 mod pool;
 mod reading;
+mod stream;
+mod turns;
+mod waiting;
 
 use ws_proto::{
     CloseCode, Config, Connection, Control, Instant, Message, Next, Pending, Server,

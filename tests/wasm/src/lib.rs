@@ -175,9 +175,7 @@ pub extern "C" fn output(peer: &Peer) -> View {
 pub extern "C" fn output_written(peer: &mut Peer, now: f64) -> bool {
     let written = peer.connection.pending_len();
     peer.connection.written(instant(now), written);
-    let shutdown = peer.connection.pending().is_some();
-    peer.connection.shut_down();
-    shutdown
+    peer.connection.shut_down()
 }
 
 /// When to call [`handle_timeout`] at the latest; infinity for never.

@@ -99,9 +99,9 @@ impl<R: Role, Q: Queue> Outgoing<R, Q> {
         self.output.written(&mut self.endpoint, now, len);
     }
 
-    /// Takes note that the transport has been half-closed.
-    pub fn shut_down(&mut self) {
-        self.output.shut_down();
+    /// Takes note that the transport is half-closed, and returns whether that was asked for; see [`Output::shut_down`].
+    pub const fn shut_down(&mut self) -> bool {
+        self.output.shut_down()
     }
 
     /// Drops what is pending: the transport has failed.

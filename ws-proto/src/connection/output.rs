@@ -455,7 +455,7 @@ impl<Q: Queue> Output<Q> {
 
     /// Returns whether all output is written, lent bytes included.
     pub(crate) fn is_written(&self) -> bool {
-        self.is_empty() && self.lent == 0
+        self.is_empty() && !self.is_lent()
     }
 
     /// Returns the memory that is held, in bytes.
@@ -468,9 +468,15 @@ impl<Q: Queue> Output<Q> {
         self.len().saturating_add(self.lent)
     }
 
-    /// Takes note that the transport has been half-closed.
-    pub const fn shut_down(&mut self) {
-        self.shutdown_owed = false;
+    /// Takes note that the transport is half-closed, and returns whether [`Pending::Shutdown`] asked for that. Call it when all
+    /// bytes are written.
+    pub const fn shut_down(&mut self) -> bool {
+        core::mem::replace(&mut self.shutdown_owed, false)
+    }
+
+    /// Returns whether bytes are [lent](Self::lend_bytes).
+    pub(crate) const fn is_lent(&self) -> bool {
+        self.lent > 0
     }
 
     /// Returns whether no action is pending.
