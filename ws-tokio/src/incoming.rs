@@ -228,7 +228,7 @@ impl Incoming {
     fn attach(&mut self) {
         if !self.attached && self.buffer.is_empty() {
             self.attached = true;
-            memory::give_input(self.buffer.exchange(memory::take_input()));
+            memory::give_input(self.buffer.swap_storage(memory::take_input()));
         }
     }
 
@@ -238,7 +238,7 @@ impl Incoming {
         core.detach_output();
         if self.attached && self.buffer.is_empty() {
             self.attached = false;
-            memory::give_input(self.buffer.exchange(BytesMut::new()));
+            memory::give_input(self.buffer.swap_storage(BytesMut::new()));
         }
     }
 

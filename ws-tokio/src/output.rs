@@ -138,13 +138,13 @@ impl<R: Role, S> Core<R, S> {
     #[inline]
     fn attach_output(&mut self) {
         if self.output.buffer().capacity() == 0 {
-            self.output.exchange(memory::take_output());
+            self.output.swap_memory(memory::take_output());
         }
     }
 
     /// Gives the memory of an empty output back.
     pub(crate) fn detach_output(&mut self) {
-        memory::give_output(self.output.exchange(Vec::new()));
+        memory::give_output(self.output.swap_memory(Vec::new()));
     }
 
     /// Returns the bytes of memory that are held for output and for compressing it.

@@ -1,8 +1,8 @@
 //! A connection from the first byte of its opening handshake to the last of its close, for both roles: what comes in, what
 //! goes out, and the one end.
 
+mod drive;
 mod ends;
-mod exchange;
 mod fixed;
 mod lives;
 mod opening;

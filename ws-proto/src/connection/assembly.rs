@@ -195,7 +195,7 @@ impl<S: Storage> Assembly<S> {
     }
 
     /// Puts another storage in the place of this one, in which no byte is in use.
-    pub(super) fn exchange(&mut self, storage: S) -> S {
+    pub(super) fn swap_storage(&mut self, storage: S) -> S {
         debug_assert!(self.is_empty());
         self.unread = 0..0;
         core::mem::replace(&mut self.storage, storage)

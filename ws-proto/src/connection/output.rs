@@ -115,8 +115,8 @@ impl Output<Vec<u8>> {
         &mut self.queue
     }
 
-    /// Exchanges the queue's memory for another, empty one, if no bytes are pending; returns the memory that is not used then.
-    pub fn exchange(&mut self, memory: Vec<u8>) -> Vec<u8> {
+    /// Swaps the queue's memory for another, empty one, if no bytes are pending; returns the memory that is not used then.
+    pub fn swap_memory(&mut self, memory: Vec<u8>) -> Vec<u8> {
         debug_assert!(memory.is_empty(), "the queue begins with pending bytes only");
         if self.queue.is_empty() { core::mem::replace(&mut self.queue, memory) } else { memory }
     }

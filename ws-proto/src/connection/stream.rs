@@ -32,7 +32,7 @@ impl<R: Opens, S: Allocation> Connection<'_, R, S> {
     ///     let now = || epoch.elapsed().into();
     ///     let mut connection = Connection::accept(&Config::default(), OriginPolicy::SameHost, now());
     ///     while !connection.is_over() {
-    ///         connection.exchange(&mut stream, now, |stream| stream.shutdown(Shutdown::Write))?;
+    ///         connection.drive(&mut stream, now, |stream| stream.shutdown(Shutdown::Write))?;
     ///         while let Some(next) = connection.next() {
     ///             match next {
     ///                 Next::Opening(mut request) => request.accept(&Accept::new()).map_err(io::Error::other)?,
@@ -49,7 +49,7 @@ impl<R: Opens, S: Allocation> Connection<'_, R, S> {
     ///
     /// Those of `stream` other than [`WouldBlock`](ErrorKind::WouldBlock) and [`TimedOut`](ErrorKind::TimedOut). Drop the stream
     /// then; after [`received`](Self::received) with 0, [`next`](Self::next) returns how the connection has ended.
-    pub fn exchange<T: Read + Write>(
+    pub fn drive<T: Read + Write>(
         &mut self,
         stream: &mut T,
         now: impl Fn() -> Instant,

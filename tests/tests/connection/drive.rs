@@ -7,22 +7,22 @@ use ws_tests::{CLOSE, FIN, PING, REQUEST, TEXT, frame, masked};
 
 use super::{stream::Script, *};
 
-fn exchange<R: Role>(host: &mut Host<R>, stream: &mut Script, now: Instant) -> io::Result<()> {
-    let exchanged = host.connection.exchange(stream, || now, Script::half_close);
+fn drive<R: Role>(host: &mut Host<R>, stream: &mut Script, now: Instant) -> io::Result<()> {
+    let driven = host.connection.drive(stream, || now, Script::half_close);
     host.take_all();
-    exchanged
+    driven
 }
 
 #[test]
-fn a_server_and_a_client_live_by_exchanges() {
+fn a_server_and_a_client_are_driven_to_the_end() {
     let (mut client, mut server) = (client(), server());
     let (mut up, mut down) = (Script::default(), Script::default());
     for round in 0..20 {
-        exchange(&mut client, &mut up, at(round)).unwrap();
+        drive(&mut client, &mut up, at(round)).unwrap();
         if !up.sent.is_empty() {
             down.reads.push_back(Ok(std::mem::take(&mut up.sent)));
         }
-        exchange(&mut server, &mut down, at(round)).unwrap();
+        drive(&mut server, &mut down, at(round)).unwrap();
         if !down.sent.is_empty() {
             up.reads.push_back(Ok(std::mem::take(&mut down.sent)));
         }
@@ -48,10 +48,10 @@ fn input_that_has_come_counts_however_late_the_host_is() {
     let mut host = open_server(&Config::default());
     let mut stream = Script::default();
     host.connection.close(at(0), CloseCode::NORMAL, "").unwrap();
-    exchange(&mut host, &mut stream, at(0)).unwrap();
+    drive(&mut host, &mut stream, at(0)).unwrap();
     // The host was busy until long after the time for the peer's Close.
     stream.reads.push_back(Ok(masked(CLOSE, b"\x03\xE8")));
-    exchange(&mut host, &mut stream, at(60_000)).unwrap();
+    drive(&mut host, &mut stream, at(60_000)).unwrap();
     assert!(host.log.ends[0].is_ok_and(|closed| closed.clean), "{:?}", host.log.ends);
 }
 
@@ -61,9 +61,9 @@ fn an_exchange_without_input_does_what_is_due() {
         let mut host = open_server(&Config::default());
         let mut stream = Script { takes, ..Script::default() };
         host.connection.send("waits").unwrap();
-        exchange(&mut host, &mut stream, at(0)).unwrap();
-        exchange(&mut host, &mut stream, at(30_000)).unwrap();
-        exchange(&mut host, &mut stream, at(30_000)).unwrap();
+        drive(&mut host, &mut stream, at(0)).unwrap();
+        drive(&mut host, &mut stream, at(30_000)).unwrap();
+        drive(&mut host, &mut stream, at(30_000)).unwrap();
         if takes.is_none() {
             assert_eq!(stream.sent, [frame(FIN | TEXT, b"waits"), frame(PING, b"")].concat());
         } else {
@@ -80,7 +80,7 @@ fn a_peer_that_always_has_something_to_say_does_not_keep_deadlines_from_passing(
     host.connection.close(at(0), CloseCode::NORMAL, "").unwrap();
     for second in 0..12 {
         stream.reads.push_back(Ok(masked(FIN | TEXT, b"instead of a Close")));
-        exchange(&mut host, &mut stream, at(second * 1000)).unwrap();
+        drive(&mut host, &mut stream, at(second * 1000)).unwrap();
     }
     assert_eq!(host.log.ends[0].map(|closed| closed.cause), Ok(Cause::CloseTimeout));
 }
@@ -90,9 +90,9 @@ fn an_exchange_repeats_what_a_signal_has_interrupted() {
     let mut host = server();
     let mut stream = Script::of([REQUEST.to_vec()]);
     stream.reads.push_front(Err(ErrorKind::Interrupted.into()));
-    exchange(&mut host, &mut stream, at(0)).unwrap();
+    drive(&mut host, &mut stream, at(0)).unwrap();
     stream.write_errors.push_back(ErrorKind::Interrupted);
-    exchange(&mut host, &mut stream, at(0)).unwrap();
+    drive(&mut host, &mut stream, at(0)).unwrap();
     assert!(stream.sent.starts_with(b"HTTP/1.1 101 "));
 }
 
@@ -101,10 +101,10 @@ fn an_exchange_returns_the_errors_of_its_stream() {
     let mut host = open_server(&Config::default());
     let mut stream = Script::default();
     stream.reads.push_back(Err(ErrorKind::ConnectionReset.into()));
-    assert_eq!(exchange(&mut host, &mut stream, at(0)).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert_eq!(drive(&mut host, &mut stream, at(0)).unwrap_err().kind(), ErrorKind::ConnectionReset);
     host.connection.send("in vain").unwrap();
     stream.write_errors.push_back(ErrorKind::BrokenPipe);
-    assert_eq!(exchange(&mut host, &mut stream, at(0)).unwrap_err().kind(), ErrorKind::BrokenPipe);
+    assert_eq!(drive(&mut host, &mut stream, at(0)).unwrap_err().kind(), ErrorKind::BrokenPipe);
     host.receive_eof();
     assert!(host.log.ends[0].is_ok_and(|closed| closed.cause == Cause::Eof));
 }
