@@ -1,4 +1,4 @@
-//! Exchanges over a stream of the standard library.
+//! Steps over a stream of the standard library.
 
 use std::io::{self, ErrorKind};
 
@@ -56,7 +56,7 @@ fn input_that_has_come_counts_however_late_the_host_is() {
 }
 
 #[test]
-fn an_exchange_without_input_does_what_is_due() {
+fn a_step_without_input_does_what_is_due() {
     for takes in [None, Some(0)] {
         let mut host = open_server(&Config::default());
         let mut stream = Script { takes, ..Script::default() };
@@ -86,7 +86,7 @@ fn a_peer_that_always_has_something_to_say_does_not_keep_deadlines_from_passing(
 }
 
 #[test]
-fn an_exchange_repeats_what_a_signal_has_interrupted() {
+fn a_step_repeats_what_a_signal_has_interrupted() {
     let mut host = server();
     let mut stream = Script::of([REQUEST.to_vec()]);
     stream.reads.push_front(Err(ErrorKind::Interrupted.into()));
@@ -97,7 +97,7 @@ fn an_exchange_repeats_what_a_signal_has_interrupted() {
 }
 
 #[test]
-fn an_exchange_returns_the_errors_of_its_stream() {
+fn a_step_returns_the_errors_of_its_stream() {
     let mut host = open_server(&Config::default());
     let mut stream = Script::default();
     stream.reads.push_back(Err(ErrorKind::ConnectionReset.into()));
