@@ -35,9 +35,14 @@ pub(crate) struct Incoming {
     unit: Unit,
     /// The buffer has memory of the thread's.
     attached: bool,
+    /// The last event was the first of two that are a step of the task.
+    half_step: bool,
     /// The application has been told that the connection has ended.
     told: bool,
 }
+
+/// The most input, in bytes, that a task whose turn is over still takes before it yields.
+const LAST_LEN: usize = 4 * 1024;
 
 /// The form in which payload is delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,13 +57,14 @@ impl Incoming {
         let len = received.len();
         let buffer = MessageBuffer::with_received(received, 0..len);
         Self {
-            buffer: opened.compression.limit(buffer).keeping(memory::INPUT_LEN),
+            buffer: opened.compression.limit(buffer).keeping(memory::LARGEST_KEPT),
             compression: opened.compression.other(),
             now,
             timer: Timer::new(),
             held: None,
             unit: Unit::Message,
             attached: false,
+            half_step: false,
             told: false,
         }
     }
@@ -101,11 +107,17 @@ impl Incoming {
         if let Some(event) = self.held.take() {
             return Poll::Ready(Ok(Some(event)));
         }
-        // One read may bring thousands of messages, and each is a step of this task.
+        // One read may bring thousands of messages, and two of them are a step of this task. The last ones of a read are taken
+        // when its turn is over too: then the memory that they lie in is free for other connections.
+        let is_last = (1..=LAST_LEN).contains(&self.buffer.unread().len()) && !coop::has_budget_remaining();
+        if core::mem::take(&mut self.half_step) || is_last {
+            return self.poll_next(core, unit, cx);
+        }
         let step = ready!(coop::poll_proceed(cx));
         let polled = self.poll_next(core, unit, cx);
         if polled.is_ready() {
             step.made_progress();
+            self.half_step = true;
         }
         polled
     }

@@ -4,64 +4,98 @@
 //! written. Between two polls most connections need neither. So each thread keeps a few buffers, which stay in the
 //! processor's cache, and an idle connection has none.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, thread::LocalKey};
 
 use bytes::BytesMut;
 
-/// Length of the memory for input in bytes: at this length a read is cheap beside its bytes.
+/// Length of new memory for input in bytes: at this length a read is cheap beside its bytes.
 pub(crate) const INPUT_LEN: usize = 64 * 1024;
 /// The least memory for input that is kept. Messages that are taken out of it use it up from the front.
 const LEAST_INPUT: usize = 16 * 1024;
 /// Capacity of new memory for output, in bytes.
 const NEW_OUTPUT: usize = 4 * 1024;
-/// The most memory for output, in bytes, that is kept.
-const MOST_OUTPUT: usize = 160 * 1024;
-/// The most buffers of each kind that a thread keeps.
-const MOST_IDLE: usize = 4;
+/// The most memory of a connection, in bytes, that is kept for input and for output each: that of a message of 1 MiB, which is
+/// the longest by default.
+pub(crate) const LARGEST_KEPT: usize = 1 << 20;
+/// The most bytes that a thread keeps for input and for output each.
+const MOST_KEPT: usize = 4 << 20;
 
-#[derive(Default)]
-struct Idle {
-    input: Vec<BytesMut>,
-    output: Vec<Vec<u8>>,
+/// Memory that no connection uses.
+struct Idle<M> {
+    memories: Vec<M>,
+    /// Their bytes.
+    held: usize,
 }
 
 thread_local! {
-    static IDLE: RefCell<Idle> = RefCell::default();
+    static INPUT: RefCell<Idle<BytesMut>> = const { RefCell::new(Idle::new()) };
+    static OUTPUT: RefCell<Idle<Vec<u8>>> = const { RefCell::new(Idle::new()) };
+}
+
+/// Memory of some length.
+trait Memory {
+    fn held(&self) -> usize;
+}
+
+impl Memory for BytesMut {
+    fn held(&self) -> usize {
+        self.len()
+    }
+}
+
+impl Memory for Vec<u8> {
+    fn held(&self) -> usize {
+        self.capacity()
+    }
+}
+
+impl<M: Memory> Idle<M> {
+    const fn new() -> Self {
+        Self { memories: Vec::new(), held: 0 }
+    }
+
+    fn take(&mut self) -> Option<M> {
+        let memory = self.memories.pop()?;
+        self.held -= memory.held();
+        Some(memory)
+    }
+
+    /// Keeps `memory`, or frees it if it is big or enough is kept.
+    fn give(&mut self, memory: M) {
+        let held = memory.held();
+        if held <= LARGEST_KEPT && self.held + held <= MOST_KEPT {
+            self.held += held;
+            self.memories.push(memory);
+        }
+    }
 }
 
 /// Returns memory for input; its length is what can be read to.
 pub(crate) fn take_input() -> BytesMut {
-    with_idle(|idle| idle.input.pop()).unwrap_or_else(|| BytesMut::zeroed(INPUT_LEN))
+    with(&INPUT, Idle::take).flatten().unwrap_or_else(|| BytesMut::zeroed(INPUT_LEN))
 }
 
-/// Keeps memory for input, or frees it if there is little of it or enough is kept.
+/// Keeps memory for input for another connection, or frees it.
 pub(crate) fn give_input(memory: BytesMut) {
-    if memory.len() >= LEAST_INPUT && memory.len() <= INPUT_LEN {
-        with_idle(|idle| keep(&mut idle.input, memory));
+    if memory.len() >= LEAST_INPUT {
+        with(&INPUT, |idle| idle.give(memory));
     }
 }
 
 /// Returns empty memory for output.
 pub(crate) fn take_output() -> Vec<u8> {
-    with_idle(|idle| idle.output.pop()).unwrap_or_else(|| Vec::with_capacity(NEW_OUTPUT))
+    with(&OUTPUT, Idle::take).flatten().unwrap_or_else(|| Vec::with_capacity(NEW_OUTPUT))
 }
 
-/// Keeps empty memory for output, or frees it if it is big or enough is kept.
+/// Keeps empty memory for output for another connection, or frees it.
 pub(crate) fn give_output(memory: Vec<u8>) {
     debug_assert!(memory.is_empty());
-    if (1..=MOST_OUTPUT).contains(&memory.capacity()) {
-        with_idle(|idle| keep(&mut idle.output, memory));
+    if memory.capacity() > 0 {
+        with(&OUTPUT, |idle| idle.give(memory));
     }
-}
-
-fn keep<M>(idle: &mut Vec<M>, memory: M) -> Option<()> {
-    if idle.len() < MOST_IDLE {
-        idle.push(memory);
-    }
-    Some(())
 }
 
 /// Returns `None` while the thread ends.
-fn with_idle<X>(f: impl FnOnce(&mut Idle) -> Option<X>) -> Option<X> {
-    IDLE.try_with(|idle| idle.try_borrow_mut().ok().and_then(|mut idle| f(&mut idle))).ok().flatten()
+fn with<M, X>(idle: &'static LocalKey<RefCell<Idle<M>>>, f: impl FnOnce(&mut Idle<M>) -> X) -> Option<X> {
+    idle.try_with(|idle| f(&mut idle.borrow_mut())).ok()
 }

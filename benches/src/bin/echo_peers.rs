@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 fn main() -> io::Result<ExitCode> {
     let Some(peer) = std::env::args().nth(1).and_then(|name| Peer::from_name(&name)) else {
-        eprintln!("usage: echo_peers fastwebsockets|sockudo-ws|tokio-tungstenite|tokio-websockets");
+        eprintln!("usage: echo_peers fastwebsockets|sockudo-ws|tokio-tungstenite|tokio-websockets|yawc");
         return Ok(ExitCode::from(2));
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -24,6 +24,7 @@ enum Peer {
     Sockudo,
     TokioTungstenite,
     TokioWebsockets,
+    Yawc,
 }
 
 impl Peer {
@@ -33,6 +34,7 @@ impl Peer {
             "sockudo-ws" => Self::Sockudo,
             "tokio-tungstenite" => Self::TokioTungstenite,
             "tokio-websockets" => Self::TokioWebsockets,
+            "yawc" => Self::Yawc,
             _ => return None,
         })
     }
@@ -71,6 +73,17 @@ async fn echo(peer: Peer, mut stream: TcpStream) {
         Peer::TokioWebsockets => {
             if let Ok((_, stream)) = tokio_websockets::ServerBuilder::new().accept(stream).await {
                 echo_all(stream, |message| message.is_text() || message.is_binary()).await;
+            }
+        }
+        Peer::Yawc => {
+            let options = yawc::Options::default().without_compression().with_utf8();
+            if sockudo_ws::handshake::server_handshake(&mut stream).await.is_ok() {
+                if let Ok(socket) = yawc::WebSocket::from_stream(stream, yawc::Role::Server, options) {
+                    let is_data = |frame: &yawc::frame::Frame| {
+                        matches!(frame.opcode(), yawc::frame::OpCode::Text | yawc::frame::OpCode::Binary)
+                    };
+                    echo_all(socket.map(Ok::<_, yawc::WebSocketError>), is_data).await;
+                }
             }
         }
     }
