@@ -71,8 +71,9 @@ pub struct Reply<'a, R: Role, T: Transport = Socket> {
 impl<R: Role, T: Transport> WebSocket<R, T> {
     /// Creates a connection whose opening handshake is complete. `clock` is that of its endpoint.
     pub(crate) fn new(opened: Opened<R>, transport: T, clock: Clock) -> Self {
-        let Opened { endpoint, compression, buffer, subprotocol, config } = opened;
-        let incoming = Incoming::new(compression.limit(buffer), compression.other(), clock.now());
+        let Opened { endpoint, compression, mut buffer, subprotocol, config } = opened;
+        compression.limit(&mut buffer);
+        let incoming = Incoming::new(buffer, compression.other(), clock.now());
         let link = Owned::alone(Shared::new(endpoint, compression, transport, clock, &config));
         Self { link, incoming, subprotocol }
     }

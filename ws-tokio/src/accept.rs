@@ -24,7 +24,7 @@ use crate::{
 pub async fn accept<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
 ) -> Result<WebSocket<Server, S>, AcceptError> {
-    Acceptor::new().accept(stream).await
+    Box::pin(async { Acceptor::new().accept(stream).await }).await
 }
 
 /// Settings for accepting connections. One acceptor serves all connections of a server.
@@ -88,7 +88,8 @@ impl<'a> Acceptor<'a> {
         &self,
         stream: S,
     ) -> Result<WebSocket<Server, S>, AcceptError> {
-        self.receive(stream).await?.accept().await
+        // What the opening takes is freed when it is complete, and no part of the task that serves the connection.
+        Box::pin(async { self.receive(stream).await?.accept().await }).await
     }
 
     /// Reads a request from a stream, and leaves the answer to the caller.
@@ -97,6 +98,13 @@ impl<'a> Acceptor<'a> {
     ///
     /// See [`AcceptError`]. The client has been sent an answer if its request is not valid or its page may not connect.
     pub async fn receive<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        &self,
+        stream: S,
+    ) -> Result<Exchange<S>, AcceptError> {
+        Box::pin(self.read_request(stream)).await
+    }
+
+    async fn read_request<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         &self,
         mut stream: S,
     ) -> Result<Exchange<S>, AcceptError> {

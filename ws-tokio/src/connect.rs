@@ -120,7 +120,14 @@ impl<'a> Connector<'a> {
         url: &str,
         response: impl FnOnce(&Response<'_, '_>),
     ) -> Result<WebSocket<Client>, ConnectError> {
-        let url = ServerUrl::parse(url)?;
+        Box::pin(self.dial_and_open(ServerUrl::parse(url)?, response)).await
+    }
+
+    async fn dial_and_open(
+        &self,
+        url: ServerUrl,
+        response: impl FnOnce(&Response<'_, '_>),
+    ) -> Result<WebSocket<Client>, ConnectError> {
         if url.is_secure() {
             return Err(ConnectError::NeedsTls);
         }
@@ -146,7 +153,8 @@ impl<'a> Connector<'a> {
         stream: S,
         response: impl FnOnce(&Response<'_, '_>),
     ) -> Result<WebSocket<Client, S>, ConnectError> {
-        self.open(&ServerUrl::parse(url)?, stream, response).await
+        let url = ServerUrl::parse(url)?;
+        Box::pin(self.open(&url, stream, response)).await
     }
 
     async fn dial(&self, url: &ServerUrl) -> Result<TcpStream, ConnectError> {

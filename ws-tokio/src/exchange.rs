@@ -33,7 +33,7 @@ use crate::{
 pub struct Exchange<S: AsyncRead + AsyncWrite + Unpin = TcpStream> {
     /// `None` after the answer.
     stream: Option<S>,
-    request: ReceivedRequest,
+    request: Box<ReceivedRequest>,
     answer_timeout: Option<Duration>,
     clock: Clock,
     peer: Option<SocketAddr>,
@@ -48,12 +48,13 @@ pub(crate) trait Watcher<S>: Send + Sync {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
     /// Creates the exchange of a request that has been found valid.
-    pub(crate) const fn new(
+    pub(crate) fn new(
         stream: S,
         request: ReceivedRequest,
         answer_timeout: Option<Duration>,
         clock: Clock,
     ) -> Self {
+        let request = Box::new(request);
         Self { stream: Some(stream), request, answer_timeout, clock, peer: None, watcher: None }
     }
 
@@ -81,7 +82,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
     ///
     /// See [`AcceptError`]; [`AcceptError::Refused`] if the answer is a refusal. A request that does not ask for a
     /// connection has been answered with 426.
-    pub async fn accept_with(mut self, answer: Answer) -> Result<WebSocket<Server, S>, AcceptError>
+    pub async fn accept_with(self, answer: Answer) -> Result<WebSocket<Server, S>, AcceptError>
+    where
+        S: Send + 'static,
+    {
+        Box::pin(self.answer(answer)).await
+    }
+
+    async fn answer(mut self, answer: Answer) -> Result<WebSocket<Server, S>, AcceptError>
     where
         S: Send + 'static,
     {

@@ -14,17 +14,22 @@ use tokio::{
     task::coop,
 };
 use ws_proto::{
-    Closed, Control, Event, Message, MessageBuffer, ReceiveError, State,
+    Closed, Control, Event, Message, ReceiveError, State,
     driver::{Compression, Error, Opened, Result},
     message::{Data, OwnedMessage},
     role::Role,
 };
 
-use crate::{memory, output::Core, timer::Timer};
+use crate::{
+    memory::{self, Input},
+    output::Core,
+    timer::Timer,
+};
 
 /// The input of a connection, and the state of the calls that read it.
 pub(crate) struct Incoming {
-    buffer: MessageBuffer<BytesMut>,
+    /// `None` while the connection is idle.
+    buffer: Option<Box<Input>>,
     compression: Compression,
     /// Time of the last read, at which all input in the buffer is taken to have arrived.
     now: ws_proto::Instant,
@@ -33,8 +38,6 @@ pub(crate) struct Incoming {
     held: Option<Event<()>>,
     /// The form in which the last call looked for payload.
     unit: Unit,
-    /// The buffer has memory of the thread's.
-    attached: bool,
     /// The last event was the first of two that are a step of the task.
     half_step: bool,
     /// The application has been told that the connection has ended.
@@ -53,17 +56,20 @@ pub(crate) enum Unit {
 
 impl Incoming {
     pub(crate) fn new<R: Role>(opened: &Opened<R>, now: ws_proto::Instant) -> Self {
-        let received = BytesMut::from(opened.buffer.unread());
-        let len = received.len();
-        let buffer = MessageBuffer::with_received(received, 0..len);
+        let received = opened.buffer.unread();
+        let compression = opened.compression.other();
+        let buffer = (!received.is_empty()).then(|| {
+            let mut buffer = Box::new(Input::with_received(BytesMut::from(received), 0..received.len()));
+            compression.limit(&mut buffer);
+            buffer
+        });
         Self {
-            buffer: opened.compression.limit(buffer).keeping(memory::LARGEST_KEPT),
-            compression: opened.compression.other(),
+            buffer,
+            compression,
             now,
             timer: Timer::new(),
             held: None,
             unit: Unit::Message,
-            attached: false,
             half_step: false,
             told: false,
         }
@@ -76,25 +82,25 @@ impl Incoming {
 
     /// Returns the message that has been found last, until the next call that reads.
     pub(crate) fn message(&self) -> Option<Message<'_>> {
-        self.buffer.message()
+        self.buffer.as_ref()?.message()
     }
 
     /// Takes the message that has been found last.
     pub(crate) fn take_message(&mut self) -> Option<OwnedMessage> {
-        self.buffer.take_message()
+        self.buffer.as_mut()?.take_message()
     }
 
     /// Takes the part that has been found last, until the next call that reads.
     pub(crate) fn take_part(&mut self) -> Option<Data<'_>> {
-        self.buffer.take_part()
+        self.buffer.as_mut()?.take_part()
     }
 
     pub(crate) fn unread(&self) -> &[u8] {
-        self.buffer.unread()
+        self.buffer.as_ref().map_or(&[], |buffer| buffer.unread())
     }
 
     pub(crate) fn held_bytes(&self) -> usize {
-        self.buffer.held_bytes()
+        self.buffer.as_ref().map_or(0, |buffer| buffer.held_bytes())
     }
 
     /// Reads until the buffer has payload to lend, or a control frame has come. `None` is the end of the connection.
@@ -109,7 +115,7 @@ impl Incoming {
         }
         // One read may bring thousands of messages, and two of them are a step of this task. The last ones of a read are taken
         // when its turn is over too: then the memory that they lie in is free for other connections.
-        let is_last = (1..=LAST_LEN).contains(&self.buffer.unread().len()) && !coop::has_budget_remaining();
+        let is_last = (1..=LAST_LEN).contains(&self.unread().len()) && !coop::has_budget_remaining();
         if core::mem::take(&mut self.half_step) || is_last {
             return self.poll_next(core, unit, cx);
         }
@@ -158,12 +164,13 @@ impl Incoming {
         unit: Unit,
     ) -> core::result::Result<Option<Event<()>>, ReceiveError> {
         self.unit = unit;
-        self.compression.lend(&mut self.buffer);
+        let buffer = self.buffer.get_or_insert_with(|| attach(&self.compression));
+        self.compression.lend(buffer);
         let found = match unit {
             Unit::Message => {
-                self.buffer.next(&mut core.endpoint, self.now).map(|event| event.map(|event| event.map(drop)))
+                buffer.next(&mut core.endpoint, self.now).map(|event| event.map(|event| event.map(drop)))
             }
-            Unit::Part => self.buffer.next_part(&mut core.endpoint, self.now),
+            Unit::Part => buffer.next_part(&mut core.endpoint, self.now),
         };
         // The protocol owes no frame for payload.
         if !matches!(found, Ok(Some(Event::Data(())))) {
@@ -198,8 +205,8 @@ impl Incoming {
             return Poll::Ready(Ok(()));
         }
         if !matches!(core.endpoint.state(), State::Closed(_)) {
-            self.attach();
-            let room = self.buffer.unfilled(&core.endpoint);
+            let buffer = self.buffer.get_or_insert_with(|| attach(&self.compression));
+            let room = buffer.unfilled(&core.endpoint);
             match core.poll_read(cx, room) {
                 Poll::Ready(Ok(0)) => {
                     core.receive_eof();
@@ -207,7 +214,7 @@ impl Incoming {
                 }
                 Poll::Ready(Ok(len)) => {
                     self.now = core.clock.now();
-                    self.buffer.filled(len);
+                    buffer.filled(len);
                     return Poll::Ready(Ok(()));
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(self.stream_failed(core, error)),
@@ -219,8 +226,6 @@ impl Incoming {
         let now = core.clock.now();
         if core.poll_timeout().is_some_and(|deadline| deadline <= now) {
             core.handle_timeout(now)?;
-            // No input came before a deadline: the connection is idle and needs no memory.
-            self.buffer.release();
         }
         Poll::Ready(Ok(()))
     }
@@ -236,21 +241,14 @@ impl Incoming {
         Err(Error::Io(error))
     }
 
-    /// Gives the buffer memory to read to, unless it has some.
-    fn attach(&mut self) {
-        if !self.attached && self.buffer.is_empty() {
-            self.attached = true;
-            memory::give_input(self.buffer.swap_storage(memory::take_input()));
-        }
-    }
-
     /// Gives back all memory that a connection does not need while it waits.
     fn detach<R: Role, S>(&mut self, core: &mut Core<R, S>) {
-        self.compression.take_back(&mut self.buffer);
         core.detach_output();
-        if self.attached && self.buffer.is_empty() {
-            self.attached = false;
-            memory::give_input(self.buffer.swap_storage(BytesMut::new()));
+        if let Some(buffer) = &mut self.buffer {
+            self.compression.take_back(buffer);
+        }
+        if let Some(buffer) = self.buffer.take_if(|buffer| buffer.is_empty()) {
+            memory::give_input(buffer);
         }
     }
 
@@ -297,6 +295,13 @@ impl Incoming {
         let closed = core.endpoint.closed();
         Poll::Ready(closed.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected).into()))
     }
+}
+
+/// Returns a buffer of the thread's, for a connection with this compression.
+fn attach(compression: &Compression) -> Box<Input> {
+    let mut buffer = memory::take_input();
+    compression.limit(&mut buffer);
+    buffer
 }
 
 /// Waits until the peer has been too slow to take our output.

@@ -7,6 +7,7 @@
 use std::{cell::RefCell, thread::LocalKey};
 
 use bytes::BytesMut;
+use ws_proto::MessageBuffer;
 
 /// Length of new memory for input in bytes: at this length a read is cheap beside its bytes.
 pub(crate) const INPUT_LEN: usize = 64 * 1024;
@@ -28,7 +29,7 @@ struct Idle<M> {
 }
 
 thread_local! {
-    static INPUT: RefCell<Idle<BytesMut>> = const { RefCell::new(Idle::new()) };
+    static INPUT: RefCell<Idle<Box<Input>>> = const { RefCell::new(Idle::new()) };
     static OUTPUT: RefCell<Idle<Vec<u8>>> = const { RefCell::new(Idle::new()) };
 }
 
@@ -37,9 +38,12 @@ trait Memory {
     fn held(&self) -> usize;
 }
 
-impl Memory for BytesMut {
+/// The buffer that a connection reads to.
+pub(crate) type Input = MessageBuffer<BytesMut>;
+
+impl Memory for Box<Input> {
     fn held(&self) -> usize {
-        self.len()
+        self.held_bytes()
     }
 }
 
@@ -70,15 +74,17 @@ impl<M: Memory> Idle<M> {
     }
 }
 
-/// Returns memory for input; its length is what can be read to.
-pub(crate) fn take_input() -> BytesMut {
-    with(&INPUT, Idle::take).flatten().unwrap_or_else(|| BytesMut::zeroed(INPUT_LEN))
+/// Returns an empty buffer for input.
+pub(crate) fn take_input() -> Box<Input> {
+    let new = || Box::new(MessageBuffer::new(BytesMut::zeroed(INPUT_LEN)).keeping(LARGEST_KEPT));
+    with(&INPUT, Idle::take).flatten().unwrap_or_else(new)
 }
 
-/// Keeps memory for input for another connection, or frees it.
-pub(crate) fn give_input(memory: BytesMut) {
-    if memory.len() >= LEAST_INPUT {
-        with(&INPUT, |idle| idle.give(memory));
+/// Keeps an empty buffer for input for another connection, or frees it.
+pub(crate) fn give_input(buffer: Box<Input>) {
+    debug_assert!(buffer.is_empty());
+    if buffer.held() >= LEAST_INPUT {
+        with(&INPUT, |idle| idle.give(buffer));
     }
 }
 

@@ -1,15 +1,14 @@
 //! The writing side of a connection, over any [`Link`].
 
 use core::{
-    future::poll_fn,
+    future::{Future, poll_fn},
     task::{Context, Poll, ready},
 };
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use ws_proto::{
-    CloseCode, Message, MessageKind, Part, SendError, Server,
+    CloseCode, MessageKind, Part, SendError,
     driver::{Error, Result, TrySendError},
-    endpoint::Prepared,
 };
 
 use crate::{
@@ -88,24 +87,46 @@ where
         })
     }
 
-    pub(crate) async fn flush(&mut self) -> Result<()> {
-        poll_fn(|cx| self.poll_flush(cx)).await
+    // Functions that return a future instead of async ones: a future of these holds its arguments once.
+
+    pub(crate) fn flush(mut self) -> impl Future<Output = Result<()>> {
+        poll_fn(move |cx| self.poll_flush(cx))
     }
 
-    pub(crate) async fn queue(&mut self, message: Message<'_>) -> Result<()> {
-        poll_fn(|cx| self.poll_with_room(cx, |core| core.queue(message))).await
+    /// Queues by `queue` as soon as there is room.
+    pub(crate) fn queue_by(
+        mut self,
+        mut queue: impl FnMut(&mut Core<L::Role, L::Stream>) -> Result<()>,
+    ) -> impl Future<Output = Result<()>> {
+        poll_fn(move |cx| self.poll_with_room(cx, &mut queue))
     }
 
-    pub(crate) async fn queue_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
-        poll_fn(|cx| self.poll_queue_part(kind, part, payload, cx)).await
+    /// Queues by `queue` as soon as there is room, and writes all output.
+    pub(crate) fn send_by(
+        mut self,
+        mut queue: impl FnMut(&mut Core<L::Role, L::Stream>) -> Result<()>,
+    ) -> impl Future<Output = Result<()>> {
+        let mut queued = false;
+        poll_fn(move |cx| {
+            if !queued {
+                ready!(self.poll_with_room(cx, &mut queue))?;
+                queued = true;
+            }
+            self.poll_flush(cx)
+        })
     }
 
-    pub(crate) fn try_queue(&mut self, message: Message<'_>) -> core::result::Result<(), TrySendError> {
-        self.link.act(|core| if core.has_room() { Ok(core.queue(message)?) } else { Err(TrySendError::Full) })
+    /// Queues by `queue` if there is room.
+    pub(crate) fn try_queue_by(
+        self,
+        queue: impl FnOnce(&mut Core<L::Role, L::Stream>) -> Result<()>,
+    ) -> core::result::Result<(), TrySendError> {
+        self.link.act(|core| if core.has_room() { Ok(queue(core)?) } else { Err(TrySendError::Full) })
     }
 
-    pub(crate) async fn ping(&mut self, payload: &[u8]) -> Result<()> {
-        self.link.act(|core| core.queue_ping(payload))?;
+    /// Queues a Ping, whether or not there is room, and writes it.
+    pub(crate) async fn ping(mut self, payload: &[u8]) -> Result<()> {
+        self.act(|core| core.queue_ping(payload))?;
         self.flush().await
     }
 
@@ -115,7 +136,7 @@ where
     }
 
     /// Queues a Close and writes it. Without effect if the connection is closing already.
-    pub(crate) async fn send_close(&mut self, code: CloseCode, reason: &str) -> Result<()> {
+    pub(crate) async fn send_close(mut self, code: CloseCode, reason: &str) -> Result<()> {
         poll_fn(|cx| self.poll_close(code, reason, cx)).await
     }
 
@@ -127,23 +148,6 @@ where
             Err(Error::Send(SendError::Closing)) => Poll::Ready(Ok(())),
             result => Poll::Ready(result),
         }
-    }
-}
-
-impl<L> Outgoing<'_, L>
-where
-    L: Link<Role = Server, Stream: AsyncRead + AsyncWrite + Unpin>,
-{
-    pub(crate) async fn queue_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
-        poll_fn(|cx| self.poll_with_room(cx, |core| core.queue_prepared(prepared))).await
-    }
-
-    pub(crate) fn try_queue_prepared<B: AsRef<[u8]>>(
-        &mut self,
-        prepared: &Prepared<B>,
-    ) -> core::result::Result<(), TrySendError> {
-        self.link
-            .act(|core| if core.has_room() { Ok(core.queue_prepared(prepared)?) } else { Err(TrySendError::Full) })
     }
 }
 

@@ -1,6 +1,6 @@
 use core::{
     fmt,
-    future::poll_fn,
+    future::{Future, poll_fn},
     task::{Context, Poll, ready},
 };
 use std::sync::Arc;
@@ -249,10 +249,9 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Writer<R, S> {
     /// # Errors
     ///
     /// As [`WebSocket::send`].
-    pub async fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
-        let mut outgoing = self.outgoing();
-        outgoing.queue(message.into()).await?;
-        outgoing.flush().await
+    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> impl Future<Output = Result<()>> {
+        let message = message.into();
+        self.outgoing().send_by(move |core| core.queue(message))
     }
 
     /// Queues a message; waits only while 64 KiB or more of output wait. It is written by the next [`flush`](Self::flush),
@@ -261,8 +260,9 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Writer<R, S> {
     /// # Errors
     ///
     /// As [`send`](Self::send).
-    pub async fn queue<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
-        self.outgoing().queue(message.into()).await
+    pub fn queue<'m>(&mut self, message: impl Into<Message<'m>>) -> impl Future<Output = Result<()>> {
+        let message = message.into();
+        self.outgoing().queue_by(move |core| core.queue(message))
     }
 
     /// Queues a message if that needs no wait; see [`WebSocket::try_send`].
@@ -271,7 +271,8 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Writer<R, S> {
     ///
     /// As [`WebSocket::try_send`].
     pub fn try_send<'m>(&mut self, message: impl Into<Message<'m>>) -> core::result::Result<(), TrySendError> {
-        self.outgoing().try_queue(message.into())
+        let message = message.into();
+        self.outgoing().try_queue_by(|core| core.queue(message))
     }
 
     /// Sends part of a message as a frame of its own.
@@ -280,9 +281,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Writer<R, S> {
     ///
     /// As [`WebSocket::send_part`].
     pub async fn send_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
-        let mut outgoing = self.outgoing();
-        outgoing.queue_part(kind, part, payload).await?;
-        outgoing.flush().await
+        self.outgoing().send_by(|core| core.queue_part(kind, part, payload)).await
     }
 
     /// Returns a writer for a message that does not fit in memory; see [`WebSocket::message_writer`].
@@ -365,9 +364,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Writer<Server, S> {
     ///
     /// As [`send`](Self::send).
     pub async fn send_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
-        let mut outgoing = self.outgoing();
-        outgoing.queue_prepared(prepared).await?;
-        outgoing.flush().await
+        self.outgoing().send_by(|core| core.queue_prepared(prepared)).await
     }
 
     /// Queues a message that was encoded once for many connections; see [`queue`](Self::queue).
@@ -376,7 +373,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Writer<Server, S> {
     ///
     /// As [`send`](Self::send).
     pub async fn queue_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
-        self.outgoing().queue_prepared(prepared).await
+        self.outgoing().queue_by(|core| core.queue_prepared(prepared)).await
     }
 
     /// Queues a message that was encoded once, if that needs no wait; see [`WebSocket::try_send`].
@@ -388,7 +385,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Writer<Server, S> {
         &mut self,
         prepared: &Prepared<B>,
     ) -> core::result::Result<(), TrySendError> {
-        self.outgoing().try_queue_prepared(prepared)
+        self.outgoing().try_queue_by(|core| core.queue_prepared(prepared))
     }
 }
 

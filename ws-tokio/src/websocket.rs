@@ -1,6 +1,6 @@
 use core::{
     fmt,
-    future::poll_fn,
+    future::{Future, poll_fn},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -312,10 +312,9 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> WebSocket<R, S> {
     ///   message has not been queued.
     /// - [`Error::Io`](crate::Error::Io): the stream has failed, or ([`TimedOut`](std::io::ErrorKind::TimedOut)) the peer has taken
     ///   too little for the write timeout. After a timeout a queued message stays so, and the next call writes the rest of it.
-    pub async fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
-        let mut outgoing = self.outgoing();
-        outgoing.queue(message.into()).await?;
-        outgoing.flush().await
+    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> impl Future<Output = Result<()>> {
+        let message = message.into();
+        self.outgoing().send_by(move |core| core.queue(message))
     }
 
     /// Queues a message; waits only while 64 KiB or more of output wait. It is written by the next [`flush`](Self::flush),
@@ -324,8 +323,9 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> WebSocket<R, S> {
     /// # Errors
     ///
     /// As [`send`](Self::send).
-    pub async fn queue<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
-        self.outgoing().queue(message.into()).await
+    pub fn queue<'m>(&mut self, message: impl Into<Message<'m>>) -> impl Future<Output = Result<()>> {
+        let message = message.into();
+        self.outgoing().queue_by(move |core| core.queue(message))
     }
 
     /// Queues a message if that needs no wait; [`queue`](Self::queue) says when it is written.
@@ -334,7 +334,8 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> WebSocket<R, S> {
     ///
     /// [`TrySendError::Full`]: 64 KiB or more of output wait. Otherwise as [`send`](Self::send).
     pub fn try_send<'m>(&mut self, message: impl Into<Message<'m>>) -> core::result::Result<(), TrySendError> {
-        self.outgoing().try_queue(message.into())
+        let message = message.into();
+        self.outgoing().try_queue_by(|core| core.queue(message))
     }
 
     /// Sends part of a message as a frame of its own.
@@ -345,9 +346,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> WebSocket<R, S> {
     /// [`SendError::KindMismatch`](ws_proto::SendError::KindMismatch) for a part that does not continue the message in
     /// progress.
     pub async fn send_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
-        let mut outgoing = self.outgoing();
-        outgoing.queue_part(kind, part, payload).await?;
-        outgoing.flush().await
+        self.outgoing().send_by(|core| core.queue_part(kind, part, payload)).await
     }
 
     /// Returns a writer for a message that does not fit in memory or is not complete yet.
@@ -416,9 +415,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<Server, S> {
     ///
     /// As [`send`](Self::send).
     pub async fn send_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
-        let mut outgoing = self.outgoing();
-        outgoing.queue_prepared(prepared).await?;
-        outgoing.flush().await
+        self.outgoing().send_by(|core| core.queue_prepared(prepared)).await
     }
 
     /// Queues a message that was encoded once for many connections; see [`queue`](Self::queue).
@@ -427,7 +424,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<Server, S> {
     ///
     /// As [`send`](Self::send).
     pub async fn queue_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
-        self.outgoing().queue_prepared(prepared).await
+        self.outgoing().queue_by(|core| core.queue_prepared(prepared)).await
     }
 }
 
@@ -441,10 +438,9 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Reply<'_, R, S> {
     /// # Errors
     ///
     /// As [`WebSocket::send`].
-    pub async fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
-        let mut outgoing = self.outgoing();
-        outgoing.queue(message.into()).await?;
-        outgoing.flush().await
+    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> impl Future<Output = Result<()>> {
+        let message = message.into();
+        self.outgoing().send_by(move |core| core.queue(message))
     }
 
     /// Queues a message, which is written together with others: see [`Reply`].
@@ -452,8 +448,9 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Reply<'_, R, S> {
     /// # Errors
     ///
     /// As [`WebSocket::send`].
-    pub async fn queue<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
-        self.outgoing().queue(message.into()).await
+    pub fn queue<'m>(&mut self, message: impl Into<Message<'m>>) -> impl Future<Output = Result<()>> {
+        let message = message.into();
+        self.outgoing().queue_by(move |core| core.queue(message))
     }
 
     /// Sends part of a message as a frame of its own.
@@ -462,9 +459,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Reply<'_, R, S> {
     ///
     /// As [`WebSocket::send_part`].
     pub async fn send_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
-        let mut outgoing = self.outgoing();
-        outgoing.queue_part(kind, part, payload).await?;
-        outgoing.flush().await
+        self.outgoing().send_by(|core| core.queue_part(kind, part, payload)).await
     }
 
     /// Queues part of a message, which is written together with others: see [`Reply`].
@@ -473,7 +468,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Reply<'_, R, S> {
     ///
     /// As [`WebSocket::send_part`].
     pub async fn queue_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
-        self.outgoing().queue_part(kind, part, payload).await
+        self.outgoing().queue_by(|core| core.queue_part(kind, part, payload)).await
     }
 
     /// Returns a writer for a message that does not fit in memory; see [`WebSocket::message_writer`].

@@ -194,13 +194,6 @@ impl<S: Storage> Assembly<S> {
         self.message.is_none() && !self.has_unread()
     }
 
-    /// Puts another storage in the place of this one, in which no byte is in use.
-    pub(super) fn swap_storage(&mut self, storage: S) -> S {
-        debug_assert!(self.is_empty());
-        self.unread = 0..0;
-        core::mem::replace(&mut self.storage, storage)
-    }
-
     pub(super) fn into_parts(self) -> (S, Range<usize>) {
         (self.storage, self.unread)
     }

@@ -182,18 +182,6 @@ impl<S: Storage> MessageBuffer<S> {
         self.assembly.into_parts()
     }
 
-    /// Swaps the storage for another one, unless anything is unfinished; returns the storage that is not used then.
-    ///
-    /// A connection that is idle needs no storage: hosts that try a read without waiting attach one before and detach it
-    /// after, by a swap for an empty one.
-    pub fn swap_storage(&mut self, storage: S) -> S {
-        if !self.is_empty() {
-            return storage;
-        }
-        self.forget_told();
-        self.assembly.swap_storage(storage)
-    }
-
     /// Takes what has been read up to the next message or control frame; `None` if more must be read.
     ///
     /// # Errors

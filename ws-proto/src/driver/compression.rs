@@ -191,16 +191,14 @@ impl Compression {
         result
     }
 
-    /// Sets the limits of compressed messages in `buffer`, and returns it.
-    #[must_use]
-    pub fn limit<S: Storage>(&self, buffer: MessageBuffer<S>) -> MessageBuffer<S> {
+    /// Sets the limits of compressed messages in `buffer`, if compression has been negotiated.
+    pub fn limit<S: Storage>(&self, buffer: &mut MessageBuffer<S>) {
         #[cfg(feature = "deflate")]
         if let Some(pool) = &self.pool {
-            let mut buffer = buffer;
             buffer.set_inflate_limits(pool.settings.inflate);
-            return buffer;
         }
-        buffer
+        #[cfg(not(feature = "deflate"))]
+        let _ = buffer;
     }
 
     /// Lends `buffer` an inflater of the pool, before the buffer is used.
