@@ -213,10 +213,11 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     /// Begins the closing handshake: sends a Close and returns. [`read`](Self::read) still returns messages until the
     /// peer has closed too. Without effect if the connection is closing already.
     ///
+    /// A reason of more than 123 bytes is cut at the end of a character.
+    ///
     /// # Errors
     ///
-    /// As [`send`](Self::send), and [`SendError::InvalidCloseCode`](ws_proto::SendError::InvalidCloseCode), or
-    /// [`SendError::ControlTooLong`](ws_proto::SendError::ControlTooLong) for a reason of more than 123 bytes.
+    /// As [`send`](Self::send), and [`SendError::InvalidCloseCode`](ws_proto::SendError::InvalidCloseCode).
     pub fn send_close(&mut self, code: CloseCode, reason: &str) -> Result<()> {
         outgoing::send_close(&mut self.link, code, reason)
     }
@@ -229,8 +230,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     /// # Errors
     ///
     /// As [`read`](Self::read), but an unclean end is not an error.
-    /// [`SendError::InvalidCloseCode`](ws_proto::SendError::InvalidCloseCode) and
-    /// [`SendError::ControlTooLong`](ws_proto::SendError::ControlTooLong) as [`send_close`](Self::send_close).
+    /// [`SendError::InvalidCloseCode`](ws_proto::SendError::InvalidCloseCode) as [`send_close`](Self::send_close).
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<Closed> {
         self.incoming.close(&mut self.link, code, reason)
     }

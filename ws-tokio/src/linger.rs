@@ -7,10 +7,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     runtime::Handle,
 };
-use ws_proto::{
-    State,
-    role::{Role, Side},
-};
+use ws_proto::{State, role::Role};
 
 use crate::{
     opening::{after, farewell, write_by},
@@ -22,9 +19,9 @@ const LAST_WRITE: Duration = Duration::from_secs(10);
 
 /// Completes the end of the connection, which the application learned as soon as it was certain.
 ///
-/// A server ends its direction of the stream after its Close, then discards the peer's remaining input, within bounds: a socket
-/// that is closed with unread input is reset, and then the peer may lose our Close. A client writes its last frames and does
-/// not wait: it has received the peer's Close, so no frame can be lost any more.
+/// It writes the last frames, ends its direction of the stream, then discards the peer's remaining input, within bounds: a socket
+/// that is closed with unread input is reset, as is a stream of HTTP/2 that is dropped before its end, and then the peer may lose
+/// our Close.
 impl<R: Role, S> Drop for Core<R, S> {
     fn drop(&mut self) {
         let is_ending = self.endpoint.state() == State::Closing && self.endpoint.closed().is_some();
@@ -32,9 +29,7 @@ impl<R: Role, S> Drop for Core<R, S> {
             return;
         }
         if let (Some((stream, output)), Some(linger)) = (self.take_stream(), self.linger) {
-            if R::SIDE == Side::Server || !output.is_empty() {
-                linger(stream, output);
-            }
+            linger(stream, output);
         }
     }
 }

@@ -1,5 +1,5 @@
 //! A WebSocket under a route of `axum`: its HTTP stack reads the request and writes the response, ws-proto negotiates
-//! from the fields, and the upgraded stream is driven like any other.
+//! from the fields, compression too, and ws-tokio drives the upgraded stream.
 //!
 //! ```sh
 //! cargo run --release -p ws-hosts --example axum_upgrade 127.0.0.1:9001
@@ -17,12 +17,13 @@ use axum::{
 };
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpListener, time::Instant};
-use ws_hosts::tokio_websocket::split_open;
+use tokio::net::TcpListener;
 use ws_proto::{
-    Config, Endpoint, Server,
+    Server,
+    endpoint::Negotiated,
     server::{Accept, HttpVersion, OriginPolicy, Rejection, negotiate},
 };
+use ws_tokio::{Config, WebSocket, deflate::Settings};
 
 #[tokio::main]
 async fn main() -> io::Result<()> {
@@ -36,16 +37,16 @@ async fn main() -> io::Result<()> {
 async fn upgrade(mut request: Request) -> Response<Body> {
     let upgraded = hyper::upgrade::on(&mut request);
     match accept(&request) {
-        Ok((response, endpoint)) => {
-            tokio::spawn(echo(upgraded, endpoint));
+        Ok((response, negotiated)) => {
+            tokio::spawn(echo(upgraded, negotiated));
             response
         }
         Err(rejection) => response(rejection.status(), rejection.fields(), rejection.body().into()),
     }
 }
 
-/// The response that accepts a request, with no extension, and the endpoint of what follows.
-fn accept(request: &Request) -> Result<(Response<Body>, Endpoint<Server>), Rejection> {
+/// Returns the response that accepts a request, and the extensions that it agrees on.
+fn accept(request: &Request) -> Result<(Response<Body>, Negotiated), Rejection> {
     let version = match request.version() {
         Version::HTTP_10 => HttpVersion::Http10,
         Version::HTTP_11 => HttpVersion::Http11,
@@ -54,12 +55,10 @@ fn accept(request: &Request) -> Result<(Response<Body>, Endpoint<Server>), Rejec
     let authority = request.uri().authority().map(|authority| authority.as_str());
     let fields = || request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let offer = negotiate(version, request.method().as_str(), authority, fields, OriginPolicy::AllowAny)?;
-    let accept = Accept::new().subprotocol(offer.favourite());
+    let accept = Accept::new().subprotocol(offer.favourite()).deflate(offer.deflate(&Settings::small()));
     let acceptance = offer.accept(&accept).expect("no fields are added");
-    let mut config = Config::default();
-    config.max_message_len = 64 << 20;
-    let endpoint = acceptance.open(&config, ws_proto::Instant::ZERO);
-    Ok((response(acceptance.status(), acceptance.fields(), Body::empty()), endpoint))
+    let response = response(acceptance.status(), acceptance.fields(), Body::empty());
+    Ok((response, acceptance.negotiated()))
 }
 
 fn response<'f>(status: u16, fields: impl Iterator<Item = (&'f str, &'f str)>, body: Body) -> Response<Body> {
@@ -68,10 +67,13 @@ fn response<'f>(status: u16, fields: impl Iterator<Item = (&'f str, &'f str)>, b
     response.body(body).expect("the fields are valid")
 }
 
-async fn echo(upgraded: OnUpgrade, endpoint: Endpoint<Server>) -> io::Result<()> {
-    let epoch = Instant::now();
-    let stream = TokioIo::new(upgraded.await.map_err(io::Error::other)?);
-    let (reader, writer) = split_open(stream, endpoint, epoch);
-    // Refused once the connection is closing: then nobody waits for an echo.
-    reader.read_to_end(|message| writer.queue(message).unwrap_or(())).await
+async fn echo(upgraded: OnUpgrade, negotiated: Negotiated) -> anyhow::Result<()> {
+    let mut config = Config::default();
+    config.max_message_len = 64 << 20;
+    let stream = TokioIo::new(upgraded.await?);
+    let mut ws = WebSocket::from_handshake(Server, stream, Vec::new(), negotiated, &config);
+    while let Some(mut received) = ws.read().await? {
+        received.reply.queue(received.message).await?;
+    }
+    Ok(())
 }

@@ -1,29 +1,22 @@
 //! A client on `hyper`: its HTTP stack writes the request and parses the answer, ws-proto negotiates by fields.
 
-use std::error::Error;
-
+use anyhow::Context;
 use hyper::{Request, Version, client::conn::http1, header::HOST};
 use hyper_util::rt::TokioIo;
 use tokio::io::{DuplexStream, duplex};
-use ws_hosts::{
-    tokio_opening::{OsEntropy, accept},
-    tokio_websocket::{Reader, Writer, split_open},
-};
 use ws_proto::{
-    Client, CloseCode, Config, Entropy, Instant, Message,
+    Client, Entropy,
     client::{self, HttpVersion, Offer},
     handshake::HandshakeError,
-    server::{Accept, OriginPolicy},
 };
+use ws_tokio::{AcceptError, Acceptor, Answer, CloseCode, Config, Message, OsEntropy, WebSocket};
 
-type AnyError = Box<dyn Error + Send + Sync>;
-type Stream = TokioIo<hyper::upgrade::Upgraded>;
-type Halves = (Reader<Client<OsEntropy>, Stream>, Writer<Client<OsEntropy>, Stream>);
+type Opened = WebSocket<Client<OsEntropy>, TokioIo<hyper::upgrade::Upgraded>>;
 
 const OFFERED: [&str; 2] = ["chat.v2", "chat.v1"];
 
 /// Opens a WebSocket on `stream`, and returns the subprotocol that the server has chosen.
-async fn open(stream: DuplexStream) -> Result<(Halves, Option<&'static str>), AnyError> {
+async fn open(stream: DuplexStream) -> anyhow::Result<(Opened, Option<&'static str>)> {
     let mut nonce = [0; 16];
     OsEntropy.fill(&mut nonce)?;
     let offer = Offer::new(client::Request::new("example.com", "/").subprotocols(&OFFERED), nonce)?;
@@ -40,46 +33,48 @@ async fn open(stream: DuplexStream) -> Result<(Halves, Option<&'static str>), An
     };
     let fields = || response.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let accepted = offer.check(version, response.status().as_u16(), fields)?;
-    let acceptance = accepted.ok_or_else(|| format!("refused with status {}", response.status()))?;
-    let endpoint = acceptance.open(Client::new(OsEntropy), &Config::default(), Instant::ZERO);
-    let subprotocol = acceptance.subprotocol();
+    let acceptance = accepted.with_context(|| format!("refused with status {}", response.status()))?;
+    let (negotiated, subprotocol) = (acceptance.negotiated(), acceptance.subprotocol());
     let stream = TokioIo::new(hyper::upgrade::on(response).await?);
-    let now = tokio::time::Instant::now();
-    Ok((split_open(stream, endpoint, now), subprotocol))
+    let role = Client::new(OsEntropy);
+    Ok((WebSocket::from_handshake(role, stream, Vec::new(), negotiated, &Config::default()), subprotocol))
 }
 
 /// Serves one connection that is answered like this, and echoes until the end.
-async fn serve(stream: DuplexStream, answer: Result<Accept<'static>, u16>) -> std::io::Result<()> {
-    let config = Config::default();
-    let (reader, writer) = accept(stream, &config, OriginPolicy::SameHost, |_| answer).await?;
-    reader.read_to_end(|message| writer.queue(message).unwrap_or(())).await
+async fn serve(stream: DuplexStream, refusal: Option<u16>) -> anyhow::Result<()> {
+    let exchange = Acceptor::new().receive(stream).await?;
+    let favourite = exchange.subprotocols().next().unwrap_or_default().to_owned();
+    let accept = Answer::accept().subprotocol(exchange.select(&[&favourite]));
+    let mut ws = exchange.accept_with(refusal.map_or(accept, Answer::refuse)).await?;
+    while let Some(mut received) = ws.read().await? {
+        received.reply.queue(received.message).await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]
 async fn a_client_on_hyper_exchanges_messages() {
     let (near, far) = duplex(1_024);
-    let server = tokio::spawn(serve(far, Ok(Accept::new().any_subprotocol())));
-    let ((mut reader, writer), subprotocol) = open(near).await.unwrap();
+    let server = tokio::spawn(serve(far, None));
+    let (mut ws, subprotocol) = open(near).await.unwrap();
     assert_eq!(subprotocol, Some("chat.v2"));
     let long = vec![7; 100_000];
     for message in [Message::Text("Grüße"), Message::Binary(&long), Message::Binary(&[])] {
-        let (sent, read) = tokio::join!(writer.send(message), reader.read());
-        sent.unwrap();
-        assert_eq!(read.unwrap(), Some(message));
+        ws.send(message).await.unwrap();
+        assert_eq!(ws.read().await.unwrap().unwrap().message, message);
     }
-    writer.close(CloseCode::NORMAL, "").unwrap();
-    assert_eq!(reader.read().await.unwrap(), None);
-    reader.drain().await;
+    assert!(ws.close(CloseCode::NORMAL, "").await.unwrap().clean);
     server.await.unwrap().unwrap();
 }
 
 #[tokio::test]
 async fn a_client_on_hyper_is_told_of_a_refusal() {
     let (near, far) = duplex(1_024);
-    let server = tokio::spawn(serve(far, Err(403)));
+    let server = tokio::spawn(serve(far, Some(403)));
     let refused = open(near).await.err().unwrap();
     assert_eq!(refused.to_string(), "refused with status 403 Forbidden");
-    server.await.unwrap().unwrap_err();
+    let refused = server.await.unwrap().unwrap_err();
+    assert!(matches!(refused.downcast_ref(), Some(AcceptError::Refused(403))), "{refused:?}");
 }
 
 #[tokio::test]

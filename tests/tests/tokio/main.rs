@@ -1,3 +1,6 @@
 //! Behaviour of ws-tokio through its public API.
 
+mod closing;
 mod messages;
+mod peer;
+mod server;

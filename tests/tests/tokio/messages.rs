@@ -6,7 +6,7 @@ use ws_proto::{Server, endpoint::Negotiated};
 use ws_tokio::{CloseCode, Config, Message, OsEntropy, OwnedMessage, WebSocket, role::Client};
 
 /// Returns two ends of an open connection, whose stream holds `len` bytes for each direction.
-fn pair(len: usize) -> (WebSocket<Client, DuplexStream>, WebSocket<Server, DuplexStream>) {
+pub(crate) fn pair(len: usize) -> (WebSocket<Client, DuplexStream>, WebSocket<Server, DuplexStream>) {
     let (left, right) = tokio::io::duplex(len);
     let (config, agreed) = (Config::default(), Negotiated::default());
     let client = WebSocket::from_handshake(Client::new(OsEntropy), left, Vec::new(), agreed, &config);

@@ -1,8 +1,8 @@
 //! WebSockets over HTTP/2 (RFC 8441): many of them on one connection, as server and as client, on `h2`.
 //!
 //! An extended CONNECT makes a stream of HTTP/2 a tunnel, and a tunnel is one more stream of `tokio`: its end is
-//! END_STREAM, its failure RST_STREAM, and its windows are its back pressure. What runs on it is the same
-//! endpoint, without a key and without an upgrade. `tests/hosts/h2` runs both roles against Node's HTTP/2.
+//! END_STREAM, its failure RST_STREAM, and its windows are its back pressure. ws-tokio drives it as any
+//! other, without a key and without an upgrade. `tests/hosts/h2` runs both roles against Node's HTTP/2.
 //!
 //! ```sh
 //! cargo run -p ws-hosts --example h2_connect serve 127.0.0.1:9001
@@ -12,8 +12,7 @@
 mod client;
 mod tunnel;
 
-use std::error::Error;
-
+use anyhow::bail;
 use bytes::Bytes;
 use h2::{
     RecvStream,
@@ -21,28 +20,26 @@ use h2::{
     server::{self, SendResponse},
 };
 use http::{Request, Response};
-use tokio::{net::TcpListener, time::Instant as Epoch};
+use tokio::net::TcpListener;
 use tunnel::{Tunnel, fields};
-use ws_hosts::tokio_websocket::split_open;
 use ws_proto::{
-    Config, Instant,
+    Server,
     server::{Accept, OriginPolicy, negotiate_extended_connect},
 };
-
-type AnyError = Box<dyn Error + Send + Sync>;
+use ws_tokio::{Config, WebSocket};
 
 #[tokio::main]
-async fn main() -> Result<(), AnyError> {
+async fn main() -> anyhow::Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve", address] => serve(address).await,
         ["connect", url] => client::connect(url).await,
-        _ => Err("usage: h2_connect serve ADDR | connect ADDR[/PATH]".into()),
+        _ => bail!("usage: h2_connect serve ADDR | connect ADDR[/PATH]"),
     }
 }
 
 /// Echoes on every stream of every connection.
-async fn serve(address: &str) -> Result<(), AnyError> {
+async fn serve(address: &str) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address).await?;
     println!("listening on http://{}/", listener.local_addr()?);
     loop {
@@ -53,7 +50,10 @@ async fn serve(address: &str) -> Result<(), AnyError> {
             while let Some((request, respond)) = connection.accept().await.transpose()? {
                 tokio::spawn(async move {
                     let path = request.uri().path().to_owned();
-                    println!("{path}: {}", echo(request, respond).await.unwrap_or_else(|error| error.to_string()));
+                    println!(
+                        "{path}: {}",
+                        echo(request, respond).await.unwrap_or_else(|error| format!("{error:#}"))
+                    );
                 });
             }
             Ok::<_, h2::Error>(())
@@ -61,12 +61,12 @@ async fn serve(address: &str) -> Result<(), AnyError> {
     }
 }
 
-/// Echoes until the end, and tells which that is.
-async fn echo(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) -> Result<String, AnyError> {
+/// Echoes until the end, and returns how that came.
+async fn echo(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) -> anyhow::Result<String> {
     let (head, receiver) = request.into_parts();
     if head.extensions.get::<Protocol>().map(Protocol::as_str) != Some("websocket") {
         respond.send_response(Response::builder().status(501).body(())?, true)?;
-        return Err("neither a WebSocket nor anything else that is served".into());
+        bail!("neither a WebSocket nor anything else that is served");
     }
     let authority = head.uri.authority().map_or("", |authority| authority.as_str());
     let offer = match negotiate_extended_connect(authority, || fields(&head.headers), OriginPolicy::SameHost) {
@@ -79,10 +79,12 @@ async fn echo(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) ->
     };
     let acceptance = offer.accept(&Accept::new().subprotocol(offer.select(&["echo"])))?;
     let sender = respond.send_response(response(acceptance.status(), acceptance.fields())?, false)?;
-    let endpoint = acceptance.open(&Config::default(), Instant::ZERO);
-    let (reader, writer) = split_open(Tunnel::new(sender, receiver), endpoint, Epoch::now());
-    // Refused once the connection is closing: then nobody waits for an echo.
-    reader.read_to_end(|message| writer.queue(message).unwrap_or(())).await?;
+    let tunnel = Tunnel::new(sender, receiver);
+    let mut ws =
+        WebSocket::from_handshake(Server, tunnel, Vec::new(), acceptance.negotiated(), &Config::default());
+    while let Some(mut received) = ws.read().await? {
+        received.reply.queue(received.message).await?;
+    }
     Ok("closed".to_owned())
 }
 
