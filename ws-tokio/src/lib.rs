@@ -1,10 +1,96 @@
-//! WebSocket (RFC 6455) on tokio, with compression: a thin driver of [`ws_proto`].
+//! WebSocket (RFC 6455) on tokio, with compression: a thin driver of [`ws_proto`], with the names and the behaviour of ws-std.
+//!
+//! A server that echoes, in a task per connection:
+//!
+//! ```no_run
+//! # async fn serve() -> std::io::Result<()> {
+//! let server = ws_tokio::Server::bind("127.0.0.1:9001").await?;
+//! server.run(async |exchange| {
+//!     let mut ws = exchange.accept().await?;
+//!     while let Some(mut received) = ws.read().await? {
+//!         received.reply.queue(received.message).await?;
+//!     }
+//!     Ok(())
+//! }).await
+//! # }
+//! ```
+//!
+//! [`Server`] limits the number of connections, survives a lack of files, and closes all connections when it is
+//! [stopped](Handle::stop). A program with an accept loop of its own uses [`accept`](fn@accept) or an [`Acceptor`].
+//!
+//! A client:
+//!
+//! ```no_run
+//! # async fn talk() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut ws = ws_tokio::connect("ws://127.0.0.1:9001/").await?;
+//! ws.send("hello").await?;
+//! if let Some(received) = ws.read().await? {
+//!     println!("{:?}", received.message);
+//! }
+//! ws.close(ws_tokio::CloseCode::NORMAL, "").await?;
+//! # Ok(()) }
+//! ```
+//!
+//! A room, whose members all get what each of them says:
+//!
+//! ```no_run
+//! use tokio::sync::broadcast;
+//! use ws_tokio::{OwnedMessage, Server};
+//!
+//! # async fn serve() -> std::io::Result<()> {
+//! let room = broadcast::Sender::<OwnedMessage>::new(64);
+//! let server = Server::bind("127.0.0.1:9001").await?;
+//! server.run(move |exchange| {
+//!     let (room, mut messages) = (room.clone(), room.subscribe());
+//!     async move {
+//!         let (mut reader, mut writer) = exchange.accept().await?.split();
+//!         loop {
+//!             tokio::select! {
+//!                 // Any future can be dropped: `select!` loses nothing.
+//!                 message = reader.read_owned() => match message? {
+//!                     Some(message) => drop(room.send(message)),
+//!                     None => return Ok(()),
+//!                 },
+//!                 // A member that is 64 messages late gets an error here, and is dropped.
+//!                 message = messages.recv() => writer.send(&message?).await?,
+//!             }
+//!         }
+//!     }
+//! }).await
+//! # }
+//! ```
+//!
+//! - [Reading](WebSocket::read) does the rest: it answers Pings, probes silent peers and gives them up, completes the
+//!   closing handshake, and ends the stream in the order that loses no data.
+//! - A connection lends messages from the buffer that they were read to ([`WebSocket::read`]), or hands them out as
+//!   `bytes::Bytes` ([`WebSocket::read_owned`], `Stream`). It is a `Sink` too.
+//! - Replies to messages are written together, right before `read` waits for the peer.
+//! - [`WebSocket::split`] returns two halves for two tasks. Neither waits for the other, and the writing half can be cloned.
+//! - Any future can be dropped at any time: no byte is lost and no frame is cut.
+//! - Big messages can be [read](WebSocket::read_part) and [written](WebSocket::message_writer) in parts.
+//! - A message to many is [encoded once](Prepared).
+//! - Messages can be [compressed](Acceptor::deflate); settings decide how much memory that takes.
+//! - An idle connection holds no buffer.
+//! - Any stream carries a connection: a TLS stream, a Unix socket, one that an [HTTP library has
+//!   upgraded](guide::upgraded).
+//!
+//! # The guide
+//!
+//! - [From tokio-tungstenite](guide::from_tokio_tungstenite): names and calls, side by side.
+//! - [Back pressure](guide::back_pressure): what waits for whom, memory, fairness.
+//! - [Upgraded streams](guide::upgraded): axum, hyper, HTTP/2.
+//! - [Shutdown](guide::shutdown): the ends of connections and of servers.
+//!
+//! [`Config`] documents limits and timeouts, with their defaults and the reasons for them. [`Server`], [`Acceptor`] and
+//! [`Connector`] have the settings of connections.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod accept;
 mod clock;
 mod connect;
 mod exchange;
+#[cfg(doc)]
+pub mod guide;
 mod incoming;
 mod linger;
 mod memory;
