@@ -87,11 +87,8 @@ impl Incoming {
     /// Reads the next message or control frame. `None` is the end of the connection.
     pub(crate) fn read_event<L: Link>(&mut self, link: &mut L) -> Result<Option<Event<Message<'_>>>> {
         self.deadline = None;
-        Ok(match self.next(link)? {
-            Some(Event::Data(())) => self.buffer.message().map(Event::Data),
-            Some(Event::Control(control)) => Some(Event::Control(control)),
-            None => None,
-        })
+        let event = self.next(link)?;
+        Ok(event.and_then(|event| event.fetch(|| self.buffer.message())))
     }
 
     /// Reads the next part of a message. `None` is the end of the connection.
@@ -104,6 +101,13 @@ impl Incoming {
                 None => return Ok(None),
             }
         }
+    }
+
+    /// Reads the next part of a message or control frame. `None` is the end of the connection.
+    pub(crate) fn read_part_event<L: Link>(&mut self, link: &mut L) -> Result<Option<Event<Data<'_>>>> {
+        self.deadline = None;
+        let event = self.next_part(link)?;
+        Ok(event.and_then(|event| event.fetch(|| self.buffer.take_part())))
     }
 
     /// Reads until `look` finds an event in the buffer. `None` is the end of the connection.

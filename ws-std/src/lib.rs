@@ -93,7 +93,7 @@ pub use ws_proto::{
     self as proto, Cause, CloseCode, Closed, Config, Control, Event, Message, MessageKind, Part, State,
     driver::{
         AcceptError, Answer, ConnectError, ControlPayload, Error, Incident, OsEntropy, Page, ReceivedRequest,
-        Refused, Result,
+        Refused, Result, TrySendError,
     },
     endpoint::Prepared,
 };

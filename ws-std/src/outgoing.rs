@@ -15,7 +15,7 @@ use std::{io, net::Shutdown, time::Instant};
 
 use ws_proto::{
     CloseCode, Message, MessageKind, Part, SendError, Server, State,
-    driver::{Error, Result},
+    driver::{Error, Result, TrySendError},
     endpoint::Prepared,
 };
 
@@ -176,6 +176,19 @@ fn queue_big<L: Link>(link: &mut L, message: Message<'_>) -> Result<()> {
     flush(link)
 }
 
+/// Calls `queue` if the output is below [`OUTPUT_MARK`].
+pub(crate) fn try_queue<L: Link>(
+    link: &mut L,
+    queue: impl FnOnce(&mut Core<L::Role>) -> core::result::Result<(), SendError>,
+) -> core::result::Result<(), TrySendError> {
+    let mut core = link.core();
+    core.check()?;
+    if core.output.len() >= OUTPUT_MARK {
+        return Err(TrySendError::Full);
+    }
+    Ok(queue(&mut core).map_err(Error::from)?)
+}
+
 /// Queues part of a message.
 pub(crate) fn queue_part(link: &mut impl Link, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
     with_room(link, |core| {
@@ -189,12 +202,18 @@ pub(crate) fn queue_prepared<B: AsRef<[u8]>>(
     link: &mut impl Link<Role = Server>,
     prepared: &Prepared<B>,
 ) -> Result<()> {
-    with_room(link, |core| {
-        core.queue(|endpoint, output| {
-            endpoint.send_prepared(prepared)?;
-            prepared.slices().iter().for_each(|slice| output.extend_from_slice(slice));
-            Ok(())
-        })
+    with_room(link, |core| append_prepared(core, prepared))
+}
+
+/// Appends a message that was encoded once to the output.
+pub(crate) fn append_prepared<B: AsRef<[u8]>>(
+    core: &mut Core<Server>,
+    prepared: &Prepared<B>,
+) -> core::result::Result<(), SendError> {
+    core.queue(|endpoint, output| {
+        endpoint.send_prepared(prepared)?;
+        prepared.slices().iter().for_each(|slice| output.extend_from_slice(slice));
+        Ok(())
     })
 }
 

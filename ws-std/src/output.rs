@@ -298,7 +298,7 @@ impl<R: Role> Core<R> {
     }
 
     /// Returns the number of bytes that wait, those in flight included.
-    fn waiting_len(&self) -> usize {
+    pub(crate) fn waiting_len(&self) -> usize {
         self.in_flight + self.output.len()
     }
 

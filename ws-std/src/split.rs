@@ -2,8 +2,8 @@ use core::fmt;
 use std::{io, sync::Arc, time::Duration};
 
 use ws_proto::{
-    CloseCode, Closed, Event, Message, MessageKind, Part, SendError, Server,
-    driver::{ControlPayload, Error, Result},
+    CloseCode, Closed, Event, Message, MessageKind, Part, SendError, Server, State,
+    driver::{ControlPayload, Error, Result, TrySendError},
     endpoint::Prepared,
     message::Data,
 };
@@ -26,7 +26,7 @@ use crate::{
 pub struct Reader<R: Role, T: Transport = Socket> {
     link: Arc<Shared<R, T>>,
     incoming: Incoming,
-    subprotocol: Option<Box<str>>,
+    subprotocol: Option<Arc<str>>,
 }
 
 /// The writing half of a connection, from [`WebSocket::split`].
@@ -37,6 +37,7 @@ pub struct Writer<R: Role, T: Transport = Socket> {
     link: Arc<Shared<R, T>>,
     /// Counts the clones of this half, by its references.
     writers: Arc<()>,
+    subprotocol: Option<Arc<str>>,
 }
 
 impl<R: Role, T: Transport> WebSocket<R, T> {
@@ -49,7 +50,8 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     {
         let (link, incoming, subprotocol) = self.into_parts();
         let shared = link.into_shared();
-        let writer = Writer { link: Arc::clone(&shared), writers: Arc::new(()) };
+        let subprotocol: Option<Arc<str>> = subprotocol.map(Arc::from);
+        let writer = Writer { link: Arc::clone(&shared), writers: Arc::new(()), subprotocol: subprotocol.clone() };
         (Reader { link: shared, incoming, subprotocol }, writer)
     }
 }
@@ -87,6 +89,39 @@ impl<R: Role, T: Transport> Reader<R, T> {
     /// As [`read`](Self::read).
     pub fn read_part(&mut self) -> Result<Option<Data<'_>>> {
         self.incoming.read_part(&mut self.link)
+    }
+
+    /// Reads the next part of a message or control frame; see [`WebSocket::read_part_event`].
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn read_part_event(&mut self) -> Result<Option<Event<Data<'_>>>> {
+        self.incoming.read_part_event(&mut self.link)
+    }
+
+    /// Returns the subprotocol that both sides have agreed on in the opening handshake, if any.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
+    }
+
+    /// Returns the state of the connection: open, closing or closed.
+    #[must_use]
+    pub fn state(&mut self) -> State {
+        self.link.core().endpoint.state()
+    }
+
+    /// Returns the number of bytes of output that wait to be written.
+    #[must_use]
+    pub fn pending_len(&mut self) -> usize {
+        self.link.core().waiting_len()
+    }
+
+    /// Returns the transport, which knows the peer's address for instance.
+    #[must_use]
+    pub fn transport(&self) -> &T {
+        self.link.transport()
     }
 
     /// Closes the connection; see [`WebSocket::close`].
@@ -130,7 +165,7 @@ impl<R: Role, T: Transport> Reader<R, T> {
         } else {
             Owned::Watched(link)
         };
-        Ok(WebSocket::from_parts(link, incoming, subprotocol))
+        Ok(WebSocket::from_parts(link, incoming, subprotocol.as_deref().map(Box::from)))
     }
 }
 
@@ -154,6 +189,40 @@ impl<R: Role, T: Transport> Writer<R, T> {
     /// As [`send`](Self::send).
     pub fn queue<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
         outgoing::queue(&mut self.link, message.into())
+    }
+
+    /// Queues a message if that needs no wait; see [`WebSocket::try_send`].
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::try_send`].
+    pub fn try_send<'m>(&mut self, message: impl Into<Message<'m>>) -> core::result::Result<(), TrySendError> {
+        let message = message.into();
+        outgoing::try_queue(&mut self.link, |core| core.append(message))
+    }
+
+    /// Returns the subprotocol that both sides have agreed on in the opening handshake, if any.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
+    }
+
+    /// Returns the state of the connection: open, closing or closed.
+    #[must_use]
+    pub fn state(&mut self) -> State {
+        self.link.core().endpoint.state()
+    }
+
+    /// Returns the number of bytes of output that wait to be written.
+    #[must_use]
+    pub fn pending_len(&mut self) -> usize {
+        self.link.core().waiting_len()
+    }
+
+    /// Returns the transport, which knows the peer's address for instance.
+    #[must_use]
+    pub fn transport(&self) -> &T {
+        self.link.transport()
     }
 
     /// Sends part of a message as a frame of its own.
@@ -257,8 +326,29 @@ impl<T: Transport> Writer<Server, T> {
     ///
     /// As [`send`](Self::send).
     pub fn send_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
-        outgoing::queue_prepared(&mut self.link, prepared)?;
+        self.queue_prepared(prepared)?;
         self.flush()
+    }
+
+    /// Queues a message that was encoded once for many connections; see [`queue`](Self::queue).
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn queue_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
+        outgoing::queue_prepared(&mut self.link, prepared)
+    }
+
+    /// Queues a message that was encoded once, if that needs no wait; see [`WebSocket::try_send`].
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::try_send`].
+    pub fn try_send_prepared<B: AsRef<[u8]>>(
+        &mut self,
+        prepared: &Prepared<B>,
+    ) -> core::result::Result<(), TrySendError> {
+        outgoing::try_queue(&mut self.link, |core| outgoing::append_prepared(core, prepared))
     }
 }
 
@@ -281,7 +371,11 @@ impl<R: Role, T: Transport> std::error::Error for ReuniteError<R, T> {}
 
 impl<R: Role, T: Transport> Clone for Writer<R, T> {
     fn clone(&self) -> Self {
-        Self { link: Arc::clone(&self.link), writers: Arc::clone(&self.writers) }
+        Self {
+            link: Arc::clone(&self.link),
+            writers: Arc::clone(&self.writers),
+            subprotocol: self.subprotocol.clone(),
+        }
     }
 }
 

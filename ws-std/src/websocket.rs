@@ -2,7 +2,7 @@ use core::{fmt, time::Duration};
 
 use ws_proto::{
     CloseCode, Closed, Config, Event, Message, MessageKind, Part, Server, State,
-    driver::{ControlPayload, Opened, Result},
+    driver::{ControlPayload, Opened, Result, TrySendError},
     endpoint::Prepared,
     message::Data,
 };
@@ -145,6 +145,15 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
         Ok(data.map(|data| ReceivedPart { data, reply }))
     }
 
+    /// Reads the next part of a message or control frame: [`read_event`](Self::read_event) with parts.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn read_part_event(&mut self) -> Result<Option<Event<Data<'_>>>> {
+        self.incoming.read_part_event(&mut self.link)
+    }
+
     /// Sends a message and all output queued before it.
     ///
     /// # Errors
@@ -169,6 +178,16 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     /// As [`send`](Self::send).
     pub fn queue<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
         outgoing::queue(&mut self.link, message.into())
+    }
+
+    /// Queues a message if that needs no wait; [`queue`](Self::queue) says when it is written.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySendError::Full`]: 64 KiB or more of output wait. Otherwise as [`send`](Self::send).
+    pub fn try_send<'m>(&mut self, message: impl Into<Message<'m>>) -> core::result::Result<(), TrySendError> {
+        let message = message.into();
+        outgoing::try_queue(&mut self.link, |core| core.append(message))
     }
 
     /// Sends part of a message as a frame of its own.
@@ -253,6 +272,12 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
         self.link.core().close_frame()
     }
 
+    /// Returns the number of bytes of output that wait to be written.
+    #[must_use]
+    pub fn pending_len(&mut self) -> usize {
+        self.link.core().waiting_len()
+    }
+
     /// Sets how long a call of [`read`](Self::read), [`read_event`](Self::read_event) or [`read_part`](Self::read_part)
     /// may wait for the peer: for ever by default (`None`).
     pub const fn set_read_timeout(&mut self, timeout: Option<Duration>) {
@@ -312,8 +337,17 @@ impl<T: Transport> WebSocket<Server, T> {
     ///
     /// As [`send`](Self::send).
     pub fn send_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
-        outgoing::queue_prepared(&mut self.link, prepared)?;
+        self.queue_prepared(prepared)?;
         self.flush()
+    }
+
+    /// Queues a message that was encoded once for many connections; see [`queue`](Self::queue).
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn queue_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
+        outgoing::queue_prepared(&mut self.link, prepared)
     }
 }
 

@@ -14,8 +14,8 @@ use std::{
 
 use ws_std::{
     Acceptor, Answer, Cause, CloseCode, Closed, Config, Connector, Control, Duplex, Error, Event, Message,
-    MessageKind, Part, Socket, State, Transport, WebSocket,
-    proto::SendError,
+    MessageKind, Part, Prepared, Socket, State, Transport, TrySendError, WebSocket,
+    proto::{SendError, message::Data},
     role::{Role, Server},
 };
 use ws_tests::{BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, RawFrame, TEXT, frame, masked, noise, parse};
@@ -397,6 +397,7 @@ fn subprotocol_is_the_one_that_was_agreed_on_before_and_after_a_split() {
     });
     assert_eq!((client.subprotocol(), server.subprotocol()), (Some("b"), Some("b")));
     let (reader, writer) = client.split();
+    assert_eq!((reader.subprotocol(), writer.clone().subprotocol()), (Some("b"), Some("b")));
     assert_eq!(reader.reunite(writer).unwrap().subprotocol(), Some("b"));
 }
 
@@ -473,6 +474,49 @@ fn full_output_takes_nothing_more_until_the_peer_does() {
     ws.send("more").unwrap();
     let lens: Vec<_> = script.frames().iter().map(|frame| frame.payload.len()).collect();
     assert_eq!(lens, [15_000, 15_000, 15_000, 15_000, 15_000, 4]);
+}
+
+#[test]
+fn try_send_queues_below_the_mark_and_never_writes() {
+    let script = Script::new();
+    script.take(0);
+    let mut ws = script.server(&Config::new());
+    for sent in 1..=5 {
+        ws.try_send(&[1; 15_000]).unwrap();
+        assert_eq!(ws.pending_len(), sent * 15_004);
+    }
+    assert!(matches!(ws.try_send("more"), Err(TrySendError::Full)));
+    let (mut reader, mut writer) = ws.split();
+    let prepared = Prepared::new(MessageKind::Text, "to all").unwrap();
+    assert!(matches!(writer.try_send("more"), Err(TrySendError::Full)));
+    assert!(matches!(writer.try_send_prepared(&prepared), Err(TrySendError::Full)));
+    assert_eq!((reader.pending_len(), writer.pending_len()), (5 * 15_004, 5 * 15_004), "nothing was queued");
+    assert!(script.written().is_empty());
+    script.take(u64::MAX);
+    writer.flush().unwrap();
+    writer.queue_prepared(&prepared).unwrap();
+    writer.try_send_prepared(&prepared).unwrap();
+    assert_eq!(script.frames().len(), 5);
+    writer.flush().unwrap();
+    assert_eq!(data(&script.frames())[5..], [(FIN | TEXT, &b"to all"[..]), (FIN | TEXT, b"to all")]);
+    writer.send_close(CloseCode::NORMAL, "").unwrap();
+    let refused = writer.try_send("late");
+    assert!(matches!(refused, Err(TrySendError::Failed(Error::Send(SendError::Closing)))));
+}
+
+#[test]
+fn parts_and_control_frames_come_in_their_order() {
+    let (mut peer, mut ws) = Peer::client(&Acceptor::new());
+    peer.send(&[masked(TEXT, b"one "), masked(PING, b"between"), masked(FIN | CONTINUATION, b"two")].concat());
+    let part = |event: Option<Event<Data<'_>>>| match event {
+        Some(Event::Data(data)) => Ok((data.part(), data.as_bytes().to_vec())),
+        other => Err(other.and_then(|event| event.control())),
+    };
+    assert_eq!(part(ws.read_part_event().unwrap()), Ok((Part::First, b"one ".to_vec())));
+    assert_eq!(part(ws.read_part_event().unwrap()), Err(Some(Control::Ping)));
+    assert_eq!(*ws.control_payload(), *b"between");
+    let (mut reader, _writer) = ws.split();
+    assert_eq!(part(reader.read_part_event().unwrap()), Ok((Part::Last, b"two".to_vec())));
 }
 
 // K-reset
