@@ -8,7 +8,7 @@ use ws_proto::{
     connection::Memory,
     deflate::Settings,
     endpoint::Negotiated,
-    message::OwnedMessage,
+    message::{OwnedMessage, Utf8Bytes},
     server::{Accept, OriginPolicy},
 };
 use ws_tests::{
@@ -391,4 +391,35 @@ fn a_connection_that_an_http_library_opened_hands_out_messages_and_can_be_split(
     buffer.filled(wire.len());
     assert_eq!(outgoing.next(&mut buffer, Instant::ZERO).unwrap(), Some(Event::Data(Message::Text("after"))));
     assert_eq!(buffer.take_message().unwrap().as_str(), Some("after"));
+}
+
+#[test]
+fn a_text_that_owns_its_bytes_is_checked_once_and_shared() {
+    let text = Utf8Bytes::from("ünïcödé");
+    assert_eq!((&*text, text.as_str(), text.to_string()), ("ünïcödé", "ünïcödé", "ünïcödé".to_owned()));
+    assert_eq!(format!("{text:?}"), "\"ünïcödé\"");
+    let shared = text.clone().into_bytes();
+    assert_eq!(shared.as_ptr(), AsRef::<[u8]>::as_ref(&text).as_ptr());
+    assert_eq!(Utf8Bytes::try_from(shared).unwrap(), text);
+    assert!(Utf8Bytes::try_from(Bytes::from_static(b"\xE2\x82")).is_err());
+    let owned = Utf8Bytes::from(String::from("owned"));
+    assert!(owned == "owned" && owned == *"owned" && owned != Utf8Bytes::default());
+}
+
+#[test]
+fn an_owned_message_is_made_of_any_payload_that_owns_itself() {
+    for (message, expected) in [
+        (OwnedMessage::from("text"), Message::Text("text")),
+        (OwnedMessage::from(String::from("text")), Message::Text("text")),
+        (OwnedMessage::from(Utf8Bytes::from("text")), Message::Text("text")),
+        (OwnedMessage::from(Bytes::from_static(b"bytes")), Message::Binary(b"bytes")),
+        (OwnedMessage::from(b"bytes".to_vec()), Message::Binary(b"bytes")),
+        (OwnedMessage::from(Message::Text("copy")), Message::Text("copy")),
+        (OwnedMessage::from(Message::Binary(b"copy")), Message::Binary(b"copy")),
+    ] {
+        assert_eq!((message.as_message(), message.kind()), (expected, expected.kind()));
+        assert_eq!((message.as_bytes(), message.as_str()), (expected.as_bytes(), expected.as_str()));
+        assert_eq!(Message::from(&message), expected);
+        assert_eq!(message.into_bytes(), expected.as_bytes());
+    }
 }

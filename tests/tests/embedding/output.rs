@@ -80,3 +80,31 @@ fn lent_output_goes_on_where_the_transport_stopped() {
     output.put_back(&mut endpoint, at(4), lent, 5);
     assert_eq!((output.is_empty(), output.poll_timeout()), (true, None));
 }
+
+#[test]
+fn an_output_without_bytes_gives_its_memory_away_and_one_with_bytes_keeps_it() {
+    let mut endpoint = Endpoint::new(Server, &Config::new(), Negotiated::default(), Instant::ZERO);
+    let mut output = Output::new();
+    assert_eq!(output.swap_memory(Vec::with_capacity(1_000)).capacity(), 0);
+    output.send(&mut endpoint, Message::Text("stays")).unwrap();
+    assert_eq!(output.swap_memory(Vec::with_capacity(50)).capacity(), 50, "it is not used");
+    assert_eq!(output.pending(), Some(Pending::Bytes(b"\x81\x05stays")));
+    output.written(&mut endpoint, Instant::ZERO, 7);
+    assert!(output.swap_memory(Vec::new()).capacity() >= 1_000);
+}
+
+#[test]
+fn a_peer_that_was_too_slow_has_the_whole_time_again_when_the_host_says_so() {
+    let at = |seconds| Instant::from(core::time::Duration::from_secs(seconds));
+    let mut endpoint = Endpoint::new(Server, &Config::new(), Negotiated::default(), Instant::ZERO);
+    let mut output = Output::new();
+    output.set_write_timeout(Some(core::time::Duration::from_secs(3)));
+    output.send(&mut endpoint, Message::Text("slowly")).unwrap();
+    output.written(&mut endpoint, at(0), 0);
+    assert_eq!((output.poll_timeout(), output.is_overdue(at(3))), (Some(at(3)), true));
+    output.restart_deadline();
+    assert!(!output.is_overdue(at(3)));
+    output.written(&mut endpoint, at(4), 0);
+    assert_eq!(output.poll_timeout(), Some(at(7)));
+    assert_eq!(output.len(), 8, "and nothing is lost");
+}
