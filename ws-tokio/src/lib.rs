@@ -86,8 +86,11 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod accept;
+#[cfg(feature = "axum")]
+pub mod axum;
 mod clock;
 mod connect;
+mod connections;
 mod exchange;
 #[cfg(doc)]
 pub mod guide;
@@ -105,6 +108,7 @@ mod shared;
 mod split;
 mod stream;
 mod timer;
+mod tracker;
 mod websocket;
 
 pub use accept::{Acceptor, accept};
@@ -113,6 +117,7 @@ pub use exchange::Exchange;
 pub use message_writer::MessageWriter;
 pub use server::{Handle, HandlerResult, Server};
 pub use split::{Reader, ReuniteError, Writer};
+pub use tracker::Tracker;
 pub use websocket::{Received, ReceivedPart, Reply, WebSocket};
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate;

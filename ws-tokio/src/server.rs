@@ -1,7 +1,5 @@
 //! The server: the loop that accepts connections, their limits and their end.
 
-mod connections;
-
 use core::{
     error::Error,
     fmt,
@@ -24,9 +22,9 @@ use ws_proto::{
 
 use crate::{
     Acceptor, Exchange,
+    connections::{Admitted, Connections, Place},
     opening::{after, farewell, write_by},
 };
-use connections::{Admitted, Connections, Place};
 
 /// The most connections that the system queues until they are accepted.
 const BACKLOG: u32 = 1_024;

@@ -1,10 +1,11 @@
 use core::time::Duration;
 
-use super::{AcceptError, Compressors, HeadBuffer, ReceivedRequest};
+use super::{AcceptError, Compressors, HeadBuffer, Opened, ReceivedRequest};
 use crate::{
-    Config,
+    Config, MessageBuffer, Server,
     handshake::HandshakeError,
-    server::{Handshake, OriginMismatch, OriginPolicy},
+    server::{Acceptance, Handshake, OriginMismatch, OriginPolicy},
+    time::Instant,
 };
 
 /// Settings of a server: the pages that may connect, and the terms of its connections.
@@ -58,6 +59,22 @@ impl AcceptSettings<'_> {
             }
             error => AcceptError::Handshake(error),
         }
+    }
+
+    /// Returns the settings of compression to negotiate with, for a server whose HTTP library answers. `None`: without.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(&self) -> Option<crate::deflate::Settings> {
+        self.compressors.settings()
+    }
+
+    /// Opens a connection at `now` after a response that an HTTP library sends, with what `acceptance` says.
+    #[must_use]
+    pub fn open(&self, acceptance: &Acceptance<'_>, now: Instant) -> Opened<Server> {
+        let endpoint = acceptance.open(&self.config, now);
+        let compression = self.compressors.negotiated(&endpoint);
+        let buffer = MessageBuffer::default();
+        Opened::new(endpoint, compression, buffer, acceptance.subprotocol(), self.config.clone())
     }
 
     /// Returns a request that [`check`](Self::check) has found valid, to be looked at and answered.

@@ -73,16 +73,25 @@ impl<O, C> Places<O, C> {
     pub fn admit(&mut self, peer: IpAddr, limits: &Limits, opening: O) -> Admission {
         let network = network(peer);
         if self.has_room(network, limits) {
-            let key = self.next;
-            self.next += 1;
-            self.opening.insert(key, (network, opening));
-            return Admission::Serve(key);
+            return Admission::Serve(self.insert(network, opening));
         }
         if self.refusals >= MOST_REFUSALS {
             return Admission::Drop;
         }
         self.refusals += 1;
         Admission::Refuse
+    }
+
+    /// Reserves the place of a connection that has been admitted elsewhere, and returns its key.
+    pub fn enter(&mut self, opening: O) -> u64 {
+        self.insert(Ipv6Addr::UNSPECIFIED.into(), opening)
+    }
+
+    fn insert(&mut self, network: IpAddr, opening: O) -> u64 {
+        let key = self.next;
+        self.next += 1;
+        self.opening.insert(key, (network, opening));
+        key
     }
 
     fn has_room(&self, network: IpAddr, limits: &Limits) -> bool {

@@ -124,6 +124,12 @@ impl<'a> Acceptance<'a> {
         fields.chain(self.answer.headers.iter().copied())
     }
 
+    /// Returns the subprotocol that both sides use, if any.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.answer.subprotocol.map(|chosen| chosen.as_str())
+    }
+
     /// Returns the result of the negotiation, for hosts that create the endpoint themselves.
     #[must_use]
     pub const fn negotiated(&self) -> Negotiated {

@@ -1,11 +1,15 @@
-//! The connections of a server, from the moment when they are accepted: limits, and their end when the server stops.
+//! The connections of a server: limits, and their end when the server stops.
 
+use core::pin::pin;
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::{net::TcpStream, sync::watch};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::{Notify, watch},
+};
 use ws_proto::{
     CloseCode, Server,
     driver::{Admission, Limits, Places},
@@ -17,10 +21,12 @@ use crate::{WebSocket, exchange::Watcher, remote::Remote};
 const REASON: &str = "server is going down";
 
 /// All connections of a server, shared by its tasks and its handles.
-pub(super) struct Connections {
+pub(crate) struct Connections {
     places: Mutex<Places<(), Remote>>,
     /// Whether the server has been told to stop.
     stopped: watch::Sender<bool>,
+    /// Notified when a connection has left.
+    left: Notify,
 }
 
 /// The watcher of an exchange, which records in [`Connections`] that it becomes a connection.
@@ -30,7 +36,7 @@ struct PlaceWatcher {
 }
 
 /// A new connection under the limits.
-pub(super) enum Admitted {
+pub(crate) enum Admitted {
     Serve(Place),
     /// A limit is reached: answer 503.
     Refuse(RefusalPlace),
@@ -39,44 +45,44 @@ pub(super) enum Admitted {
 }
 
 /// The place of a connection under the limits. Dropping it frees the place.
-pub(super) struct Place {
+pub(crate) struct Place {
     connections: Arc<Connections>,
     key: u64,
 }
 
 /// The place of a connection that is being refused. Dropping it frees the place.
-pub(super) struct RefusalPlace(Arc<Connections>);
+pub(crate) struct RefusalPlace(Arc<Connections>);
 
 impl Connections {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { places: Mutex::default(), stopped: watch::Sender::new(false) })
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { places: Mutex::default(), stopped: watch::Sender::new(false), left: Notify::new() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Places<(), Remote>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.lock().count()
     }
 
-    pub(super) fn is_stopping(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         *self.stopped.borrow()
     }
 
     /// Returns when the server has been told to stop.
-    pub(super) async fn stopped(&self) {
+    pub(crate) async fn stopped(&self) {
         let mut stopped = self.stopped.subscribe();
         // The sender lives as long as this object.
         let _ = stopped.wait_for(|stopped| *stopped).await;
     }
 
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.stopped.send_replace(true);
     }
 
     /// Decides how to treat a new connection, and reserves its place.
-    pub(super) fn admit(self: &Arc<Self>, peer: SocketAddr, limits: &Limits) -> Admitted {
+    pub(crate) fn admit(self: &Arc<Self>, peer: SocketAddr, limits: &Limits) -> Admitted {
         match self.lock().admit(peer.ip(), limits, ()) {
             Admission::Serve(key) => Admitted::Serve(Place { connections: Arc::clone(self), key }),
             Admission::Refuse => Admitted::Refuse(RefusalPlace(Arc::clone(self))),
@@ -84,8 +90,27 @@ impl Connections {
         }
     }
 
+    /// Reserves the place of a connection that an HTTP server has admitted.
+    pub(crate) fn enter(self: &Arc<Self>) -> Place {
+        let key = self.lock().enter(());
+        Place { connections: Arc::clone(self), key }
+    }
+
+    /// Returns when there is no connection.
+    pub(crate) async fn ended(&self) {
+        loop {
+            let mut left = pin!(self.left.notified());
+            // From here on each notification counts.
+            left.as_mut().enable();
+            if self.count() == 0 {
+                return;
+            }
+            left.await;
+        }
+    }
+
     /// Closes all connections, those too that open from now on.
-    pub(super) fn close_all(&self) {
+    pub(crate) fn close_all(&self) {
         self.stop();
         let open: Vec<_> = self.lock().all_open().cloned().collect();
         // A Close is written without waiting, so a slow peer does not delay the others.
@@ -104,13 +129,13 @@ impl Connections {
 impl Place {
     /// Returns a watcher for the exchange of this connection, by which the server can close the connection once it is
     /// open.
-    pub(super) fn watcher(&self) -> Box<dyn Watcher<TcpStream>> {
+    pub(crate) fn watcher<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(&self) -> Box<dyn Watcher<S>> {
         Box::new(PlaceWatcher { connections: Arc::clone(&self.connections), key: self.key })
     }
 }
 
-impl Watcher<TcpStream> for PlaceWatcher {
-    fn opened(&self, ws: WebSocket<Server>) -> WebSocket<Server> {
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Watcher<S> for PlaceWatcher {
+    fn opened(&self, ws: WebSocket<Server, S>) -> WebSocket<Server, S> {
         let (ws, remote) = ws.with_remote();
         self.connections.opened(self.key, remote);
         ws
@@ -120,6 +145,7 @@ impl Watcher<TcpStream> for PlaceWatcher {
 impl Drop for Place {
     fn drop(&mut self) {
         self.connections.lock().leave(self.key);
+        self.connections.left.notify_waiters();
     }
 }
 
