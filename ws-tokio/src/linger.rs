@@ -17,15 +17,15 @@ use crate::{
 /// The time in which the peer of a dropped connection has to take the last output.
 const LAST_WRITE: Duration = Duration::from_secs(10);
 
-/// Completes the end of the connection, which the application learned as soon as it was certain.
+/// Completes the end of a connection that is closing: the application learned the end as soon as it was certain, or has not
+/// waited for it, as a handler does that returns because a message can no longer be sent.
 ///
 /// It writes the last frames, ends its direction of the stream, then discards the peer's remaining input, within bounds: a socket
 /// that is closed with unread input is reset, as is a stream of HTTP/2 that is dropped before its end, and then the peer may lose
 /// our Close.
 impl<R: Role, S> Drop for Core<R, S> {
     fn drop(&mut self) {
-        let is_ending = self.endpoint.state() == State::Closing && self.endpoint.closed().is_some();
-        if !is_ending || thread::panicking() {
+        if self.endpoint.state() != State::Closing || thread::panicking() {
             return;
         }
         if let (Some((stream, output)), Some(linger)) = (self.take_stream(), self.linger) {

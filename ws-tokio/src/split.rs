@@ -335,13 +335,13 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Writer<R, S> {
         let closed = poll_fn(|cx| {
             Link::poll(link, Half::Writer, cx, |core, cx| {
                 loop {
-                    if let Some(closed) = core.endpoint.closed().filter(|_| core.is_written()) {
-                        return Poll::Ready(Ok(closed));
-                    }
                     match core.poll_flush(cx) {
                         // The reading half reports the failure of the stream.
                         Poll::Ready(Ok(()) | Err(Error::Send(_))) | Poll::Pending => {}
                         Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    }
+                    if let Some(closed) = core.ended() {
+                        return Poll::Ready(Ok(closed));
                     }
                     let deadline = core.poll_timeout().and_then(|deadline| core.clock.to_tokio(deadline));
                     ready!(timer.poll(deadline, cx));

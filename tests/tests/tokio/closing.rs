@@ -142,6 +142,16 @@ async fn client_that_is_dropped_at_its_end_still_sends_its_close() {
     }
 }
 
+#[tokio::test]
+async fn connection_that_is_dropped_after_its_close_is_not_reset() {
+    let (mut peer, mut ws) = Peer::tcp_client(&Config::new()).await;
+    peer.send(&masked(FIN | BINARY, &noise(30_000))).await;
+    ws.send_close(CloseCode::GOING_AWAY, "").await.unwrap();
+    drop(ws);
+    assert_eq!(code(&peer.frame().await), 1_001);
+    assert_eq!(peer.rest().await, b"");
+}
+
 #[tokio::test(start_paused = true)]
 async fn server_ends_the_transport_first_and_drains_for_a_second() {
     let begun = Instant::now();

@@ -4,3 +4,5 @@ mod closing;
 mod messages;
 mod peer;
 mod server;
+mod split;
+mod waits;

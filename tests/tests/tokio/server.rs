@@ -329,7 +329,15 @@ async fn stop_does_not_wait_for_a_handler_that_is_stuck() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_stops_however_much_a_client_sends() {
-    let server = Running::new(|server| server.stop_timeout(PATIENCE), echo).await;
+    let handler = |exchange: Exchange| async {
+        let mut ws = exchange.accept().await?;
+        while let Some(mut received) = ws.read().await? {
+            // Refused while the connection is closing: then the client waits for no echo.
+            let _ = received.reply.queue(received.message).await;
+        }
+        Ok(())
+    };
+    let server = Running::new(|server| server.stop_timeout(PATIENCE), handler).await;
     let ws = ws_tokio::connect(&format!("ws://{}/", server.address)).await.unwrap();
     let (mut reader, mut writer) = ws.split();
     let flood = tokio::spawn(async move { while writer.send(&[7; 5_000]).await.is_ok() {} });
