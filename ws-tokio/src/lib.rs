@@ -71,6 +71,7 @@
 //! - A message to many is [encoded once](Prepared).
 //! - Messages can be [compressed](Acceptor::deflate); settings decide how much memory that takes.
 //! - An idle connection holds no buffer.
+//! - With the feature `axum`, handlers of axum get connections by an extractor, over HTTP/1.1 and HTTP/2.
 //! - Any stream carries a connection: a TLS stream, a Unix socket, one that an [HTTP library has
 //!   upgraded](guide::upgraded).
 //!
