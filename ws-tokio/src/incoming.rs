@@ -140,6 +140,7 @@ impl Incoming {
                 Ok(None) => {}
                 Err(error) if !self.told => {
                     self.told = true;
+                    core.note_progress();
                     // The Close that tells the peer. Output that the stream does not take now is written by a later call.
                     let _ = core.poll_flush(cx);
                     return Poll::Ready(Err(error.into()));
@@ -175,6 +176,10 @@ impl Incoming {
         // The protocol owes no frame for payload.
         if !matches!(found, Ok(Some(Event::Data(())))) {
             core.drain();
+        }
+        if let Ok(Some(Event::Control(Control::Close))) = found {
+            // The end may be certain now.
+            core.note_progress();
         }
         found
     }
@@ -254,7 +259,7 @@ impl Incoming {
 
     /// Waits while output does not leave. Messages that come meanwhile are read up to the first one, which is held for the
     /// application: otherwise two sides that both send could wait for each other for ever. Pings that come meanwhile are
-    /// answered and not held.
+    /// answered and not held, nor are Pongs.
     ///
     /// # Errors
     ///
@@ -269,8 +274,9 @@ impl Incoming {
         if self.unit == Unit::Part || self.held.is_some() || has_ended {
             return poll_write_deadline(core, &mut self.timer, cx);
         }
-        match ready!(self.poll_next(core, Unit::Message, cx)) {
-            Ok(Some(Event::Control(Control::Ping))) => {}
+        match ready!(self.poll_event(core, Unit::Message, cx)) {
+            // Held, they would keep the message that follows from being read.
+            Ok(Some(Event::Control(Control::Ping | Control::Pong))) => {}
             Ok(Some(event)) => self.held = Some(event),
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut => {
                 return Poll::Ready(Err(error.into()));

@@ -78,12 +78,19 @@ where
         mut queue: impl FnMut(&mut Core<L::Role, L::Stream>) -> Result<X>,
     ) -> Poll<Result<X>> {
         self.poll_while_writing(cx, |core, cx| {
-            while !core.has_room() {
-                if let Err(error) = ready!(core.poll_flush(cx)) {
-                    return Poll::Ready(Err(error));
+            if !core.has_room() {
+                match core.poll_flush(cx) {
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending if !core.has_room() => return Poll::Pending,
+                    Poll::Ready(Ok(())) | Poll::Pending => {}
                 }
             }
-            Poll::Ready(queue(core))
+            let queued = queue(core);
+            if !core.has_room() {
+                // The call has done its work: a later one continues, and reports an error.
+                let _ = core.poll_flush(cx);
+            }
+            Poll::Ready(queued)
         })
     }
 

@@ -34,6 +34,9 @@ pub(crate) struct Core<R: Role, S> {
     pub(crate) clock: Clock,
     /// The stream has taken bytes that it may still hold.
     unflushed: bool,
+    /// The time by which the stream has to pass on bytes that it holds, if the last attempt has left some in it.
+    flush_by: Option<ws_proto::Instant>,
+    write_timeout: Option<Duration>,
     /// The error with which the stream has failed.
     broken: Option<io::ErrorKind>,
     /// The stream has taken output since [`take_progress`](Self::take_progress), or will take no more.
@@ -62,6 +65,8 @@ impl<R: Role, S> Core<R, S> {
             linger: None,
             clock,
             unflushed: false,
+            flush_by: None,
+            write_timeout: config.write_timeout,
             broken: None,
             progress: false,
             reader_news: false,
@@ -116,10 +121,13 @@ impl<R: Role, S> Core<R, S> {
     /// Queues a Close. Without effect if the connection is closing already.
     pub(crate) fn queue_close(&mut self, code: CloseCode, reason: &str) -> Result<()> {
         self.attach_output();
-        // Every task that waits has a new deadline, and one of them has to write the Close.
-        (self.progress, self.reader_news) = (true, true);
         match self.output.close(&mut self.endpoint, self.clock.now(), code, reason) {
-            Ok(()) | Err(SendError::Closing) => Ok(()),
+            Ok(()) => {
+                // Every task that waits has a new deadline, and one of them has to write the Close.
+                (self.progress, self.reader_news) = (true, true);
+                Ok(())
+            }
+            Err(SendError::Closing) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
@@ -183,7 +191,7 @@ impl<R: Role, S> Core<R, S> {
 
     /// Returns when [`handle_timeout`](Self::handle_timeout) has something to do.
     pub(crate) fn poll_timeout(&self) -> Option<ws_proto::Instant> {
-        [self.endpoint.poll_timeout(), self.output.poll_timeout()].into_iter().flatten().min()
+        [self.endpoint.poll_timeout(), self.write_deadline()].into_iter().flatten().min()
     }
 
     /// Returns whether there is an earlier deadline than the one that the reading task waits for.
@@ -197,7 +205,7 @@ impl<R: Role, S> Core<R, S> {
 
     /// Returns when the output that waits must have been taken.
     pub(crate) fn write_deadline(&self) -> Option<ws_proto::Instant> {
-        self.output.poll_timeout()
+        [self.output.poll_timeout(), self.flush_by].into_iter().flatten().min()
     }
 
     /// Does what is due at `now`.
@@ -213,8 +221,9 @@ impl<R: Role, S> Core<R, S> {
 
     /// Fails if the peer has taken too little output for too long. The output stays, with its whole time again.
     pub(crate) fn check_write_deadline(&mut self, now: ws_proto::Instant) -> Result<()> {
-        if self.output.is_overdue(now) {
+        if self.write_deadline().is_some_and(|deadline| deadline <= now) {
             self.output.restart_deadline();
+            self.flush_by = None;
             return Err(io::Error::from(io::ErrorKind::TimedOut).into());
         }
         Ok(())
@@ -224,6 +233,7 @@ impl<R: Role, S> Core<R, S> {
     pub(crate) fn fail(&mut self, kind: io::ErrorKind) {
         self.broken = Some(kind);
         self.output.abandon();
+        self.flush_by = None;
         self.progress = true;
     }
 
@@ -268,6 +278,7 @@ impl<R: Role, S> Core<R, S> {
 
     pub(crate) fn set_write_timeout(&mut self, timeout: Option<Duration>) {
         self.output.set_write_timeout(timeout);
+        self.write_timeout = timeout;
     }
 }
 
@@ -318,7 +329,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Core<R, S> {
                     if ready!(polled)? == 0 {
                         return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
                     }
-                    (self.unflushed, self.progress) = (true, true);
+                    (self.unflushed, self.flush_by, self.progress) = (true, None, true);
                 }
                 Pending::Shutdown => {
                     // An error means that the peer has gone, and then no end has to be sent.
@@ -328,7 +339,12 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Core<R, S> {
                 }
             }
         }
-        stream.poll_flush(cx)
+        let flushed = stream.poll_flush(cx);
+        self.flush_by = match flushed {
+            Poll::Ready(_) => None,
+            Poll::Pending => self.flush_by.or_else(|| Some(self.clock.now().saturating_add(self.write_timeout?))),
+        };
+        flushed
     }
 
     /// Reads to `room`. `Ok(0)`: the peer has ended the stream.

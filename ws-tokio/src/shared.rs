@@ -42,9 +42,7 @@ use crate::output::Core;
 /// A connection without its buffer for input, which several tasks use.
 pub(crate) struct Shared<R: Role, S> {
     core: Mutex<Core<R, S>>,
-    waiters: Arc<Waiters>,
-    /// Wakes all waiters; the stream gets it.
-    waker: Waker,
+    beside: Beside,
 }
 
 /// The tasks that wait for something of a connection.
@@ -83,28 +81,49 @@ pub(crate) trait Link {
     fn act<X>(&mut self, act: impl FnOnce(&mut Core<Self::Role, Self::Stream>) -> X) -> X;
 }
 
+/// The tasks that wait for something of a connection which they use by turns.
+///
+/// Most often one task does all. But a stream and a sink may be used by two, as `StreamExt::split` of the futures crates allows:
+/// each is pending with a waker of its own, and both poll one stream.
+pub(crate) enum Turns {
+    /// The task that waits last, if one does, is polled by the stream's wake-ups.
+    One(Option<(Half, Waker)>),
+    /// Two tasks have waited at the same time.
+    Two(Beside),
+}
+
+/// The tasks that wait at the same time, and the waker for all of them, which the stream gets.
+pub(crate) struct Beside {
+    waiters: Arc<Waiters>,
+    waker: Waker,
+}
+
 /// The link of an unsplit connection.
 pub(crate) enum Owned<R: Role, S> {
-    /// No other task can reach the connection, so there is no locking.
-    Alone(Box<Core<R, S>>),
+    /// No other task can reach the connection at the same time, so there is no locking.
+    Alone(Box<Core<R, S>>, Turns),
     /// A server may close the connection.
     Watched(Arc<Shared<R, S>>),
 }
 
 impl<R: Role, S> Owned<R, S> {
+    pub(crate) const fn alone(core: Box<Core<R, S>>) -> Self {
+        Self::Alone(core, Turns::One(None))
+    }
+
     /// Returns the link of a connection that has been put together again.
     pub(crate) fn from_shared(shared: Arc<Shared<R, S>>) -> Self {
         // A server may still refer to the connection, by a weak reference.
         if Arc::weak_count(&shared) > 0 {
             return Self::Watched(shared);
         }
-        Self::Watched(shared).into_core().map_or_else(Self::Watched, |core| Self::Alone(Box::new(core)))
+        Self::Watched(shared).into_core().map_or_else(Self::Watched, |core| Self::alone(Box::new(core)))
     }
 
     /// Returns the connection in a form that several tasks can hold.
     pub(crate) fn into_shared(self) -> Arc<Shared<R, S>> {
         match self {
-            Self::Alone(core) => Arc::new(Shared::new(*core)),
+            Self::Alone(core, _) => Arc::new(Shared::new(*core)),
             Self::Watched(shared) => shared,
         }
     }
@@ -112,7 +131,7 @@ impl<R: Role, S> Owned<R, S> {
     /// Returns the core, unless a server holds it at this moment.
     pub(crate) fn into_core(self) -> Result<Core<R, S>, Arc<Shared<R, S>>> {
         match self {
-            Self::Alone(core) => Ok(*core),
+            Self::Alone(core, _) => Ok(*core),
             Self::Watched(shared) => Arc::try_unwrap(shared)
                 .map(|shared| shared.core.into_inner().unwrap_or_else(PoisonError::into_inner)),
         }
@@ -131,7 +150,7 @@ impl<R: Role, S> Link for Owned<R, S> {
         step: impl FnOnce(&mut Core<R, S>, &mut Context<'_>) -> Poll<X>,
     ) -> Poll<X> {
         match self {
-            Self::Alone(core) => step(core, cx),
+            Self::Alone(core, turns) => turns.poll(core, half, cx, step),
             Self::Watched(shared) => Shared::poll(shared, half, cx, step),
         }
     }
@@ -139,7 +158,12 @@ impl<R: Role, S> Link for Owned<R, S> {
     #[inline]
     fn act<X>(&mut self, act: impl FnOnce(&mut Core<R, S>) -> X) -> X {
         match self {
-            Self::Alone(core) => act(core),
+            Self::Alone(core, Turns::One(_)) => act(core),
+            Self::Alone(core, Turns::Two(beside)) => {
+                let (result, news) = beside.act(core, act);
+                news.wake();
+                result
+            }
             Self::Watched(shared) => shared.with(act),
         }
     }
@@ -165,8 +189,7 @@ impl<R: Role, S> Link for Arc<Shared<R, S>> {
 
 impl<R: Role, S> Shared<R, S> {
     pub(crate) fn new(core: Core<R, S>) -> Self {
-        let waiters = Arc::<Waiters>::default();
-        Self { core: Mutex::new(core), waker: Waker::from(Arc::clone(&waiters)), waiters }
+        Self { core: Mutex::new(core), beside: Beside::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Core<R, S>> {
@@ -180,15 +203,7 @@ impl<R: Role, S> Shared<R, S> {
         step: impl FnOnce(&mut Core<R, S>, &mut Context<'_>) -> Poll<X>,
     ) -> Poll<X> {
         let mut core = self.lock();
-        let woken = self.waiters.lock().woken;
-        let polled = step(&mut core, &mut Context::from_waker(&self.waker));
-        let news = self.waiters.take(&mut core, half);
-        if polled.is_pending() {
-            if half == Half::Reader {
-                core.reader_deadline = Some(core.poll_timeout());
-            }
-            self.waiters.register(woken, half, cx.waker());
-        }
+        let (polled, news) = self.beside.poll(&mut core, half, cx, step);
         drop(core);
         news.wake();
         polled
@@ -197,11 +212,93 @@ impl<R: Role, S> Shared<R, S> {
     /// Does something that does not wait, and wakes the tasks for which it is news.
     pub(crate) fn with<X>(&self, act: impl FnOnce(&mut Core<R, S>) -> X) -> X {
         let mut core = self.lock();
-        let result = act(&mut core);
-        let news = self.waiters.take(&mut core, Half::Writer);
+        let (result, news) = self.beside.act(&mut core, act);
         drop(core);
         news.wake();
         result
+    }
+}
+
+impl Turns {
+    /// Takes a step of a task's future.
+    #[inline]
+    fn poll<R: Role, S, X>(
+        &mut self,
+        core: &mut Core<R, S>,
+        half: Half,
+        cx: &mut Context<'_>,
+        step: impl FnOnce(&mut Core<R, S>, &mut Context<'_>) -> Poll<X>,
+    ) -> Poll<X> {
+        self.admit(half, cx.waker());
+        match self {
+            Self::One(waiting) => {
+                let polled = step(core, cx);
+                match waiting {
+                    Some((waits, _)) if polled.is_ready() => {
+                        if *waits == half {
+                            *waiting = None;
+                        }
+                    }
+                    Some((waits, waker)) => {
+                        *waits = half;
+                        waker.clone_from(cx.waker());
+                    }
+                    None if polled.is_ready() => {}
+                    None => *waiting = Some((half, cx.waker().clone())),
+                }
+                polled
+            }
+            Self::Two(beside) => {
+                let (polled, news) = beside.poll(core, half, cx, step);
+                news.wake();
+                polled
+            }
+        }
+    }
+
+    /// Takes note of the task that polls for `half`: another one may wait for the other half.
+    #[inline]
+    fn admit(&mut self, half: Half, waker: &Waker) {
+        if let Self::One(Some((waits, first))) = self {
+            if *waits != half && !first.will_wake(waker) {
+                let beside = Beside::new();
+                beside.waiters.register(0, *waits, first);
+                *self = Self::Two(beside);
+            }
+        }
+    }
+}
+
+impl Beside {
+    fn new() -> Self {
+        let waiters = Arc::<Waiters>::default();
+        Self { waker: Waker::from(Arc::clone(&waiters)), waiters }
+    }
+
+    /// Takes a step of a task's future; wake the news when no lock is held.
+    fn poll<R: Role, S, X>(
+        &self,
+        core: &mut Core<R, S>,
+        half: Half,
+        cx: &mut Context<'_>,
+        step: impl FnOnce(&mut Core<R, S>, &mut Context<'_>) -> Poll<X>,
+    ) -> (Poll<X>, News) {
+        let woken = self.waiters.lock().woken;
+        let polled = step(core, &mut Context::from_waker(&self.waker));
+        let news = self.waiters.take(core, half);
+        if polled.is_pending() {
+            if half == Half::Reader {
+                core.reader_deadline = Some(core.poll_timeout());
+            }
+            self.waiters.register(woken, half, cx.waker());
+        }
+        (polled, news)
+    }
+
+    /// Does something that does not wait; wake the news when no lock is held.
+    fn act<R: Role, S, X>(&self, core: &mut Core<R, S>, act: impl FnOnce(&mut Core<R, S>) -> X) -> (X, News) {
+        let result = act(core);
+        (result, self.waiters.take(core, Half::Writer))
     }
 }
 

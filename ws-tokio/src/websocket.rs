@@ -100,7 +100,7 @@ impl<R: Role, S> WebSocket<R, S> {
         let Opened { endpoint, compression, subprotocol, config, .. } = opened;
         let mut core = Box::new(Core::new(endpoint, compression, stream, clock, &config));
         core.linger = Some(linger::spawn);
-        Self { link: Owned::Alone(core), incoming, subprotocol }
+        Self { link: Owned::alone(core), incoming, subprotocol }
     }
 
     pub(crate) const fn from_parts(
@@ -197,7 +197,7 @@ impl<R: Role, S> WebSocket<R, S> {
         match link.into_core() {
             Ok(mut core) => match core.take_stream() {
                 Some((stream, _)) => Ok((stream, incoming.unread().to_vec())),
-                None => Err(Self { link: Owned::Alone(Box::new(core)), incoming, subprotocol }),
+                None => Err(Self { link: Owned::alone(Box::new(core)), incoming, subprotocol }),
             },
             Err(shared) => Err(Self { link: Owned::Watched(shared), incoming, subprotocol }),
         }
@@ -226,8 +226,8 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> WebSocket<R, S> {
     /// Reads the next message or control frame. `None`: both sides have closed.
     ///
     /// A Ping is answered by the connection itself. [`control_payload`](Self::control_payload) returns the payload of a
-    /// Ping or a Pong. Pings that arrive while this connection waits for the peer to take output are answered, and not
-    /// returned.
+    /// Ping or a Pong. Pings and Pongs that arrive while a call waits for the peer to take output are not returned; the
+    /// Pings are answered.
     ///
     /// # Errors
     ///

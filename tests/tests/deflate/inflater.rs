@@ -1,7 +1,7 @@
 //! One inflater serves one way of receiving at a time, and many connections.
 
 use ws_proto::{
-    Config, Endpoint, Event, Instant, Message, MessageBuffer, MessageKind, Server,
+    Config, Endpoint, Event, Instant, Message, MessageBuffer, MessageKind, Part, Server,
     deflate::{Deflater, Inflater},
     error::{Fault, ReceiveErrorKind},
 };
@@ -56,14 +56,27 @@ fn a_frame_of_which_parts_are_still_to_be_taken_is_not_left_for_the_next_message
 }
 
 #[test]
-fn a_message_that_was_begun_as_a_whole_can_not_be_had_in_parts() {
+fn a_message_that_was_begun_as_a_whole_comes_whole_as_one_part() {
     let mut host = deflating_server(&bare_config(), &takeover());
-    let frames = Compressor::new(&takeover()).frames(MessageKind::Text, &[b"abc", b"def"]);
+    let frames = Compressor::new(&takeover()).frames(MessageKind::Text, &[b"be", b"gun"]);
     let mut buffer = MessageBuffer::new(Vec::new());
     read(&mut host, &mut buffer, &masked(RSV1 | TEXT, &frames[0]));
     assert_eq!(buffer.next(&mut host.endpoint, Instant::ZERO), Ok(None));
     read(&mut host, &mut buffer, &masked(FIN, &frames[1]));
-    internal(buffer.next_part(&mut host.endpoint, Instant::ZERO));
+    assert_eq!(buffer.next_part(&mut host.endpoint, Instant::ZERO), Ok(Some(Event::Data(()))));
+    let part = buffer.take_part().unwrap();
+    assert_eq!((part.part(), part.as_bytes()), (Part::Whole, &b"begun"[..]));
+}
+
+#[test]
+fn a_message_that_was_begun_in_parts_without_content_can_be_had_as_a_whole() {
+    let mut host = deflating_server(&bare_config(), &takeover());
+    let frames = Compressor::new(&takeover()).frames(MessageKind::Text, &[b"begun"]);
+    let mut buffer = MessageBuffer::new(Vec::new());
+    read(&mut host, &mut buffer, &masked(RSV1 | TEXT, b""));
+    assert_eq!(buffer.next_part(&mut host.endpoint, Instant::ZERO), Ok(None));
+    read(&mut host, &mut buffer, &masked(FIN, &frames[0]));
+    assert_eq!(buffer.next(&mut host.endpoint, Instant::ZERO), Ok(Some(Event::Data(Message::Text("begun")))));
 }
 
 #[test]

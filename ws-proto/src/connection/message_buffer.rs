@@ -269,7 +269,8 @@ impl<S: Storage> MessageBuffer<S> {
 
     /// Like [`next`](Self::next), for messages too big to be held: payload is told as it comes, in parts.
     ///
-    /// May be called between messages, and where it was called before in a message.
+    /// May be called between messages, and where it was called before in a message. A message that [`next`](Self::next) has
+    /// begun to assemble comes whole, as one part.
     ///
     /// # Errors
     ///
@@ -290,8 +291,8 @@ impl<S: Storage> MessageBuffer<S> {
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
     ) -> Result<Option<Event<()>>, ReceiveError> {
-        if self.assembly.has_message() {
-            return Err(endpoint.fail(now, Fault::Internal));
+        if self.is_assembling() {
+            return self.advance(endpoint, now, 1);
         }
         loop {
             #[cfg(feature = "deflate")]
@@ -309,6 +310,15 @@ impl<S: Storage> MessageBuffer<S> {
                 Some(Event::Control(control)) => return Ok(Some(self.control(control))),
             }
         }
+    }
+
+    /// Returns whether [`next`](Self::next) has begun to assemble a message.
+    fn is_assembling(&self) -> bool {
+        #[cfg(feature = "deflate")]
+        if self.inflated.is_assembling() {
+            return true;
+        }
+        self.assembly.has_message()
     }
 
     /// Whether [`next_part`](Self::next_part) has not told all of what has been received.

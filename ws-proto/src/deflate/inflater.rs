@@ -293,6 +293,11 @@ impl Inflater {
         self.held = Held::Nothing;
     }
 
+    /// Returns whether a message is being assembled.
+    pub(crate) const fn is_assembling(&self) -> bool {
+        matches!(self.progress.purpose, Use::Whole)
+    }
+
     /// Checks that the message was begun for `purpose`: a host can mix up endpoints, inflaters, and ways to
     /// receive.
     fn check_purpose(&self, purpose: Use) -> Result<(), Fault> {
@@ -301,6 +306,10 @@ impl Inflater {
 
     /// Adds a part to the message. After the last part, [`message`](Self::message) returns it.
     pub(crate) fn add(&mut self, mut payload: &[u8], last: bool) -> Result<(), Fault> {
+        if self.progress.purpose == Use::Pieces && !self.progress.begun {
+            // No piece of the message has been returned: all of it is still to come.
+            self.progress.purpose = Use::Whole;
+        }
         self.check_purpose(Use::Whole)?;
         loop {
             if self.len == self.message.len() {

@@ -63,6 +63,11 @@ impl Inflated {
         self.inflater.as_ref().is_none_or(|inflater| inflater.is_idle())
     }
 
+    /// Returns whether a message is being assembled.
+    pub(super) fn is_assembling(&self) -> bool {
+        self.inflater.as_ref().is_some_and(|inflater| inflater.is_assembling())
+    }
+
     pub(super) fn held_bytes(&self) -> usize {
         self.inflater.as_ref().map_or(0, |inflater| inflater.held_bytes())
     }

@@ -1,0 +1,193 @@
+//! Faults that schedules have found or could not find, each by itself.
+
+use core::{
+    future::Future,
+    pin::{Pin, pin},
+    task::{Context, Poll},
+    time::Duration,
+};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Wake, Waker},
+};
+
+use futures_util::{SinkExt, Stream, StreamExt};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex},
+    time::{Instant, timeout},
+};
+use ws_proto::{Server, endpoint::Negotiated};
+use ws_tokio::{
+    CloseCode, Config, Control, Error, Event, Message, OsEntropy, OwnedMessage, Part, WebSocket,
+    role::{Client, Role},
+};
+
+/// Returns two ends of an open connection, whose stream holds `len` bytes for each direction.
+fn pair(len: usize) -> (WebSocket<Client, DuplexStream>, WebSocket<Server, DuplexStream>) {
+    let (left, right) = duplex(len);
+    (client(left), server(right))
+}
+
+fn client<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) -> WebSocket<Client, S> {
+    let (config, agreed) = (Config::default(), Negotiated::default());
+    WebSocket::from_handshake(Client::new(OsEntropy), stream, Vec::new(), agreed, &config)
+}
+
+fn server<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) -> WebSocket<Server, S> {
+    let (config, agreed) = (Config::default(), Negotiated::default());
+    WebSocket::from_handshake(Server, stream, Vec::new(), agreed, &config)
+}
+
+/// A waker that counts.
+#[derive(Default)]
+struct Count(AtomicU32);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Count {
+    fn new() -> (Arc<Self>, Waker) {
+        let count = Arc::<Self>::default();
+        (Arc::clone(&count), Waker::from(count))
+    }
+
+    fn get(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+fn poll<F: Future>(future: Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(waker))
+}
+
+#[tokio::test]
+async fn a_message_that_a_dropped_call_has_begun_to_read_comes_whole_as_a_part() {
+    let (mut client, mut server) = pair(1_000);
+    let payload = [b'x'; 3_000];
+    let mut send = pin!(client.send(Message::Binary(&payload)));
+    let waker = Waker::noop();
+    assert!(poll(send.as_mut(), waker).is_pending());
+    assert!(poll(pin!(server.read()), waker).is_pending());
+    let (sent, ()) = tokio::join!(send, async {
+        let received = server.read_part().await.unwrap().unwrap();
+        assert_eq!((received.data.part(), received.data.as_bytes()), (Part::Whole, &payload[..]));
+    });
+    sent.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_and_a_sink_in_two_tasks_are_both_woken() {
+    let (mut client, server) = pair(1_000);
+    let (mut sink, mut stream) = StreamExt::split(server);
+    let ((read, reader), (written, writer)) = (Count::new(), Count::new());
+    assert!(Pin::new(&mut stream).poll_next(&mut Context::from_waker(&reader)).is_pending());
+    let mut send = pin!(sink.send(OwnedMessage::from(vec![7; 3_000])));
+    assert!(poll(send.as_mut(), &writer).is_pending());
+    assert_eq!((read.get(), written.get()), (0, 0));
+    // The stream takes output and brings a message: either task may be the one that has to act.
+    let mut sent = pin!(client.send("hello"));
+    assert!(poll(sent.as_mut(), Waker::noop()).is_ready());
+    assert!(read.get() > 0 && written.get() > 0);
+    let received = stream.next().await.unwrap().unwrap();
+    assert_eq!(received, OwnedMessage::from("hello"));
+}
+
+#[tokio::test]
+async fn a_close_that_waits_to_be_written_does_not_wake_its_own_task() {
+    let (client, _server) = pair(100);
+    let (_reader, mut writer) = client.split();
+    writer.try_send(Message::Binary(&[7; 300])).unwrap();
+    let (woken, waker) = Count::new();
+    let mut close = pin!(writer.send_close(CloseCode::NORMAL, ""));
+    assert!(poll(close.as_mut(), &waker).is_pending());
+    for _ in 0..3 {
+        assert!(poll(close.as_mut(), &waker).is_pending());
+    }
+    assert_eq!(woken.get(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_returns_when_the_reading_half_has_seen_the_close_and_reads_no_more() {
+    let (client, mut server) = pair(1_000);
+    let (mut reader, mut writer) = client.split();
+    let begun = Instant::now();
+    let close = tokio::spawn(async move { writer.close(CloseCode::NORMAL, "").await });
+    let peer = tokio::spawn(async move { server.read().await.map(|_| ()) });
+    assert_eq!(reader.read_event().await.unwrap(), Some(Event::Control(Control::Close)));
+    assert!(close.await.unwrap().unwrap().clean);
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    peer.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn output_that_reaches_the_mark_is_written_at_once() {
+    let (mut client, mut server) = pair(100_000);
+    client.queue(Message::Binary(&[7; 70_000])).await.unwrap();
+    assert!(poll(pin!(server.read()), Waker::noop()).is_ready());
+}
+
+#[tokio::test]
+async fn a_call_that_waits_for_room_needs_no_more_than_room() {
+    let (mut client, _server) = pair(1_000);
+    client.queue(Message::Binary(&[7; 66_000])).await.unwrap();
+    // The stream has taken 1,000 bytes, so less than 64 KiB wait.
+    assert!(client.pending_len() < 65_536);
+    let mut queue = pin!(client.queue("more"));
+    assert!(poll(queue.as_mut(), Waker::noop()).is_ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn pongs_do_not_keep_a_message_from_being_read_while_output_waits() {
+    let (mut client, mut server) = pair(1_000);
+    server.ping(b"").await.unwrap();
+    client.ping(b"").await.unwrap();
+    assert!(poll(pin!(client.read_event()), Waker::noop()).is_ready());
+    assert!(poll(pin!(server.read_event()), Waker::noop()).is_ready());
+    let payload = vec![7; 100_000];
+    tokio::join!(send_and_read(&mut client, &payload), send_and_read(&mut server, &payload));
+}
+
+async fn send_and_read<R: Role>(ws: &mut WebSocket<R, DuplexStream>, payload: &[u8]) {
+    ws.send(payload).await.unwrap();
+    assert_eq!(ws.read().await.unwrap().unwrap().message, Message::Binary(payload));
+}
+
+/// A stream that takes all bytes and never passes them on.
+struct Hoard;
+
+impl AsyncRead for Hoard {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Hoard {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_keeps_output_for_itself_passes_the_write_deadline() {
+    let (_reader, mut writer) = client(Hoard).split();
+    let begun = Instant::now();
+    let sent = timeout(Duration::from_secs(100), writer.send("hello")).await.expect("a deadline");
+    assert!(matches!(sent, Err(Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut));
+    let waited = begun.elapsed();
+    assert!(waited >= Duration::from_secs(30) && waited < Duration::from_secs(31), "{waited:?}");
+}
