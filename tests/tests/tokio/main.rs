@@ -1,7 +1,9 @@
 //! Behaviour of ws-tokio through its public API.
 
+mod calls;
 mod closing;
 mod messages;
+mod opening;
 mod peer;
 mod server;
 mod split;
