@@ -118,7 +118,7 @@ pub use exchange::Exchange;
 pub use message_writer::MessageWriter;
 pub use server::{Handle, HandlerResult, Server};
 pub use split::{Reader, ReuniteError, Writer};
-pub use tracker::Tracker;
+pub use tracker::{Tracked, Tracker};
 pub use websocket::{Received, ReceivedPart, Reply, WebSocket};
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate;

@@ -1,7 +1,13 @@
 use core::fmt;
 use std::sync::Arc;
 
-use crate::connections::{Connections, Place};
+use tokio::io::{AsyncRead, AsyncWrite};
+use ws_proto::Server;
+
+use crate::{
+    WebSocket,
+    connections::{Connections, Place},
+};
 
 /// The connections of an HTTP server, to close them all and to wait for their end.
 ///
@@ -48,9 +54,28 @@ impl Tracker {
         self.0.count()
     }
 
+    /// Tracks a connection as long as the second value lives: hold it in the future that uses the connection.
+    #[must_use]
+    pub fn track<S>(&self, ws: WebSocket<Server, S>) -> (WebSocket<Server, S>, Tracked)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let place = self.enter();
+        (place.watcher().opened(ws), Tracked(place))
+    }
+
     /// Reserves the place of a connection.
     pub(crate) fn enter(&self) -> Place {
         Connections::enter(&self.0)
+    }
+}
+
+/// The place of a connection in a [`Tracker`]. Dropping it says that the connection has ended.
+pub struct Tracked(#[expect(dead_code, reason = "it is held")] Place);
+
+impl fmt::Debug for Tracked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tracked").finish_non_exhaustive()
     }
 }
 

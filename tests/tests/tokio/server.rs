@@ -538,3 +538,22 @@ async fn a_refused_peer_that_goes_on_sending_is_drained_of_64_kib() {
     server.wait_for(0).await;
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_tracked_connection_is_closed_and_waited_for() {
+    let tracker = ws_tokio::Tracker::new();
+    let (mut client, server) = crate::messages::pair(1_000);
+    let (mut server, tracked) = tracker.track(server);
+    assert_eq!(tracker.connections(), 1);
+    let serving = tokio::spawn(async move {
+        let read = server.read().await.map(|received| received.is_none());
+        drop(tracked);
+        read
+    });
+    tracker.close_all();
+    assert!(client.read().await.unwrap().is_none());
+    assert_eq!(client.close_frame().unwrap().0, ws_tokio::CloseCode::GOING_AWAY);
+    tracker.ended().await;
+    assert_eq!(tracker.connections(), 0);
+    assert!(serving.await.unwrap().unwrap());
+}

@@ -39,6 +39,10 @@ struct Task {
     waker: Waker,
 }
 
+/// A connection that is dropped ends its stream in a task of the runtime's, which takes this time at most and is shorter than
+/// every timeout that would hide a lost wake-up.
+const LINGER: Duration = Duration::from_secs(3);
+
 struct Woken(AtomicBool);
 
 impl Wake for Woken {
@@ -49,7 +53,7 @@ impl Wake for Woken {
 
 impl Executor {
     pub(crate) fn new(pipe: Pipe, rng: Rng) -> Self {
-        Self { tasks: Vec::new(), rng, pipe, patience: Duration::ZERO, freezes: None }
+        Self { tasks: Vec::new(), rng, pipe, patience: LINGER, freezes: None }
     }
 
     /// Lets the stream of one side freeze at some time, and tasks wait for their deadlines.
