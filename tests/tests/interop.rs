@@ -16,115 +16,137 @@ use libtest_mimic::{Arguments, Trial};
 /// How long a program may stay silent: a browser on a busy machine takes seconds to start.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// A driver, by the beginning of its examples' names.
+#[derive(Clone, Copy)]
+struct Driver(&'static str);
+
+const WS_STD: Driver = Driver("");
+const WS_TOKIO: Driver = Driver("tokio_");
+
 /// Pairs each test with the peer that it needs.
 macro_rules! trials {
-    ($($test:ident => $peer:expr,)*) => {
+    ($driver:expr; $($test:ident => $peer:ident,)*) => {
         [$({
-            let is_missing = $peer.is_some_and(|peer: Peer| peer.is_missing_and_may_be());
-            Trial::test(stringify!($test), || Ok($test())).with_ignored_flag(is_missing)
+            let name = format!("{}{}", $driver.0, stringify!($test));
+            Trial::test(name, move || Ok($test($driver))).with_ignored_flag($peer().is_missing_and_may_be())
         }),*]
     };
 }
 
 fn main() -> ExitCode {
-    let trials = trials![
-        chromium_exchanges_messages_with_our_server => Some(chromium()),
-        chromium_sees_our_server_going_away => Some(chromium()),
-        chromium_exchanges_compressed_messages_with_our_server => Some(chromium()),
-        node_exchanges_messages_with_our_server => Some(node()),
-        node_sees_our_server_going_away => Some(node()),
-        our_client_echoes_what_node_sends => Some(node()),
-        our_client_converses_with_node => Some(node()),
-        node_exchanges_compressed_messages_with_our_server => Some(node()),
-        our_client_echoes_what_node_sends_compressed => Some(node()),
-        python_exchanges_messages_with_our_server => Some(python()),
-        python_sees_our_server_going_away => Some(python()),
-        our_client_echoes_what_python_sends => Some(python()),
-        our_client_converses_with_python => Some(python()),
-        our_client_converses_with_python_in_a_subprotocol => Some(python()),
-        python_exchanges_compressed_messages_with_our_server => Some(python()),
-        our_client_echoes_what_python_sends_compressed => Some(python()),
-        our_client_converses_with_fastapi => Some(fastapi()),
-        client_waits_for_answers_at_the_end_of_input_and_closes_at_ctrl_c => None,
-        client_closes_once_the_server_is_silent_after_the_end_of_input => None,
-    ];
-    libtest_mimic::run(&Arguments::from_args(), trials.into()).exit_code()
+    let mut trials = with_peers(WS_STD);
+    trials.extend(with_peers(WS_TOKIO));
+    trials.extend([
+        Trial::test("client_waits_for_answers_at_the_end_of_input_and_closes_at_ctrl_c", || {
+            client_waits_for_answers_at_the_end_of_input_and_closes_at_ctrl_c();
+            Ok(())
+        }),
+        Trial::test("client_closes_once_the_server_is_silent_after_the_end_of_input", || {
+            client_closes_once_the_server_is_silent_after_the_end_of_input();
+            Ok(())
+        }),
+    ]);
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-fn chromium_exchanges_messages_with_our_server() {
-    exchanges_messages_with_our_server(chromium());
+fn with_peers(driver: Driver) -> Vec<Trial> {
+    trials![
+        driver;
+        chromium_exchanges_messages_with_our_server => chromium,
+        chromium_sees_our_server_going_away => chromium,
+        chromium_exchanges_compressed_messages_with_our_server => chromium,
+        node_exchanges_messages_with_our_server => node,
+        node_sees_our_server_going_away => node,
+        our_client_echoes_what_node_sends => node,
+        our_client_converses_with_node => node,
+        node_exchanges_compressed_messages_with_our_server => node,
+        our_client_echoes_what_node_sends_compressed => node,
+        python_exchanges_messages_with_our_server => python,
+        python_sees_our_server_going_away => python,
+        our_client_echoes_what_python_sends => python,
+        our_client_converses_with_python => python,
+        our_client_converses_with_python_in_a_subprotocol => python,
+        python_exchanges_compressed_messages_with_our_server => python,
+        our_client_echoes_what_python_sends_compressed => python,
+        our_client_converses_with_fastapi => fastapi,
+    ]
+    .into()
 }
 
-fn node_exchanges_messages_with_our_server() {
-    exchanges_messages_with_our_server(node());
+fn chromium_exchanges_messages_with_our_server(driver: Driver) {
+    exchanges_messages_with_our_server(driver, chromium());
 }
 
-fn python_exchanges_messages_with_our_server() {
-    exchanges_messages_with_our_server(python());
+fn node_exchanges_messages_with_our_server(driver: Driver) {
+    exchanges_messages_with_our_server(driver, node());
 }
 
-fn chromium_sees_our_server_going_away() {
-    sees_our_server_going_away(chromium());
+fn python_exchanges_messages_with_our_server(driver: Driver) {
+    exchanges_messages_with_our_server(driver, python());
 }
 
-fn node_sees_our_server_going_away() {
-    sees_our_server_going_away(node());
+fn chromium_sees_our_server_going_away(driver: Driver) {
+    sees_our_server_going_away(driver, chromium());
 }
 
-fn python_sees_our_server_going_away() {
-    sees_our_server_going_away(python());
+fn node_sees_our_server_going_away(driver: Driver) {
+    sees_our_server_going_away(driver, node());
 }
 
-fn our_client_echoes_what_node_sends() {
-    our_client_echoes(node);
+fn python_sees_our_server_going_away(driver: Driver) {
+    sees_our_server_going_away(driver, python());
 }
 
-fn our_client_echoes_what_python_sends() {
-    our_client_echoes(python);
+fn our_client_echoes_what_node_sends(driver: Driver) {
+    our_client_echoes(driver, node);
 }
 
-fn our_client_converses_with_node() {
-    our_client_converses(node().command(&["serve"]), &[]);
+fn our_client_echoes_what_python_sends(driver: Driver) {
+    our_client_echoes(driver, python);
 }
 
-fn our_client_converses_with_python() {
-    our_client_converses(python().command(&["serve"]), &[]);
+fn our_client_converses_with_node(driver: Driver) {
+    our_client_converses(driver, node().command(&["serve"]), &[]);
 }
 
-fn our_client_converses_with_python_in_a_subprotocol() {
-    our_client_converses(python().command(&["serve"]), &["--subprotocol", "echo"]);
+fn our_client_converses_with_python(driver: Driver) {
+    our_client_converses(driver, python().command(&["serve"]), &[]);
 }
 
-fn our_client_converses_with_fastapi() {
-    our_client_converses(fastapi().command(&[]), &[]);
+fn our_client_converses_with_python_in_a_subprotocol(driver: Driver) {
+    our_client_converses(driver, python().command(&["serve"]), &["--subprotocol", "echo"]);
+}
+
+fn our_client_converses_with_fastapi(driver: Driver) {
+    our_client_converses(driver, fastapi().command(&[]), &[]);
 }
 
 // R7692-7.1.1.1 R7692-7.1.1.2 R7692-7.1.2.1 R7692-7.1.2.2 R7692-7.2.1 R7692-7.2.2
-fn chromium_exchanges_compressed_messages_with_our_server() {
-    exchanges_compressed_messages_with_our_server(chromium(), "small");
-    exchanges_compressed_messages_with_our_server(chromium(), "balanced");
+fn chromium_exchanges_compressed_messages_with_our_server(driver: Driver) {
+    exchanges_compressed_messages_with_our_server(driver, chromium(), "small");
+    exchanges_compressed_messages_with_our_server(driver, chromium(), "balanced");
 }
 
-fn node_exchanges_compressed_messages_with_our_server() {
-    exchanges_compressed_messages_with_our_server(node(), "best");
+fn node_exchanges_compressed_messages_with_our_server(driver: Driver) {
+    exchanges_compressed_messages_with_our_server(driver, node(), "best");
 }
 
-fn python_exchanges_compressed_messages_with_our_server() {
-    exchanges_compressed_messages_with_our_server(python(), "best");
+fn python_exchanges_compressed_messages_with_our_server(driver: Driver) {
+    exchanges_compressed_messages_with_our_server(driver, python(), "best");
 }
 
-fn our_client_echoes_what_node_sends_compressed() {
-    our_client_echoes_what_is_compressed(node());
+fn our_client_echoes_what_node_sends_compressed(driver: Driver) {
+    our_client_echoes_what_is_compressed(driver, node());
 }
 
-fn our_client_echoes_what_python_sends_compressed() {
-    our_client_echoes_what_is_compressed(python());
+fn our_client_echoes_what_python_sends_compressed(driver: Driver) {
+    our_client_echoes_what_is_compressed(driver, python());
 }
 
 fn client_waits_for_answers_at_the_end_of_input_and_closes_at_ctrl_c() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
-    let mut client = Program::start(with(example("client"), &["--wait", "600", &url]));
+    let mut client = Program::start(with(WS_STD.example("client"), &["--wait", "600", &url]));
     let mut ws = ws_std::accept(listener.accept().unwrap().0).unwrap();
     client.type_line("one");
     client.input = None;
@@ -143,9 +165,9 @@ fn client_waits_for_answers_at_the_end_of_input_and_closes_at_ctrl_c() {
 }
 
 fn client_closes_once_the_server_is_silent_after_the_end_of_input() {
-    let server = our_server();
+    let server = our_server(WS_STD);
     let mut client =
-        Program::start(with(example("client"), &["--wait", "0.2", "--subprotocol", "any", &server.url()]));
+        Program::start(with(WS_STD.example("client"), &["--wait", "0.2", "--subprotocol", "any", &server.url()]));
     client.type_line("one");
     assert_eq!(client.line(), "one");
     client.succeeds();
@@ -153,29 +175,29 @@ fn client_closes_once_the_server_is_silent_after_the_end_of_input() {
     server.succeeds();
 }
 
-fn exchanges_compressed_messages_with_our_server(peer: Peer, profile: &str) {
+fn exchanges_compressed_messages_with_our_server(driver: Driver, peer: Peer, profile: &str) {
     let deflate = format!("--deflate={profile}");
-    let server = Program::start(with(example("echo_server"), &["127.0.0.1:0", &deflate]));
+    let server = Program::start(with(driver.example("echo_server"), &["127.0.0.1:0", &deflate]));
     Program::start(peer.command(&["visit-compressed", &server.url()])).succeeds();
 }
 
 /// The windows that a peer has for its servers, each with context takeover and without.
-fn our_client_echoes_what_is_compressed(peer: Peer) {
+fn our_client_echoes_what_is_compressed(driver: Driver, peer: Peer) {
     let server = Program::start(peer.command(&["drive-compressed"]));
     for _ in 0..14 {
-        let client = Program::start(with(example("echo_client"), &[&server.url(), "--deflate=best"]));
+        let client = Program::start(with(driver.example("echo_client"), &[&server.url(), "--deflate=best"]));
         client.succeeds();
     }
     server.succeeds();
 }
 
-fn exchanges_messages_with_our_server(peer: Peer) {
-    let server = our_server();
+fn exchanges_messages_with_our_server(driver: Driver, peer: Peer) {
+    let server = our_server(driver);
     Program::start(peer.command(&["visit", &server.url()])).succeeds();
 }
 
-fn sees_our_server_going_away(peer: Peer) {
-    let server = our_server();
+fn sees_our_server_going_away(driver: Driver, peer: Peer) {
+    let server = our_server(driver);
     let client = Program::start(peer.command(&["await-close", &server.url(), "1001"]));
     assert_eq!(client.line(), "open");
     server.interrupt();
@@ -183,18 +205,18 @@ fn sees_our_server_going_away(peer: Peer) {
     server.succeeds();
 }
 
-fn our_client_echoes(peer: fn() -> Peer) {
+fn our_client_echoes(driver: Driver, peer: fn() -> Peer) {
     for (code, reason) in [("1000", ""), ("4001", "bye – 再见")] {
         let server = Program::start(peer().command(&["drive", code, reason]));
-        let client = Program::start(with(example("echo_client"), &[&server.url()]));
+        let client = Program::start(with(driver.example("echo_client"), &[&server.url()]));
         server.succeeds();
         client.succeeds();
     }
 }
 
-fn our_client_converses(server: Command, options: &[&str]) {
+fn our_client_converses(driver: Driver, server: Command, options: &[&str]) {
     let server = Program::start(server);
-    let mut client = Program::start(with(with(example("client"), options), &[&server.url()]));
+    let mut client = Program::start(with(with(driver.example("client"), options), &[&server.url()]));
     for line in ["hello", "", "Grüße, 世界! שלום 🦀", &"long ".repeat(20_000)] {
         client.type_line(line);
         assert_eq!(client.line(), line);
@@ -202,18 +224,20 @@ fn our_client_converses(server: Command, options: &[&str]) {
     client.succeeds();
 }
 
-fn our_server() -> Program {
-    Program::start(with(example("echo_server"), &["127.0.0.1:0"]))
+fn our_server(driver: Driver) -> Program {
+    Program::start(with(driver.example("echo_server"), &["127.0.0.1:0"]))
 }
 
-/// An example of ws-std, built by the same `cargo test`, as a command.
-fn example(name: &str) -> Command {
-    // This program is target/PROFILE/deps/interop-HASH.
-    let test = env::current_exe().expect("a running program has a path");
-    let profile = test.ancestors().nth(2).expect("cargo builds tests two folders deep");
-    let program = profile.join("examples").join(name);
-    assert!(program.exists(), "{} is missing: run `cargo test`, or build ws-std's examples", program.display());
-    Command::new(program)
+impl Driver {
+    /// Returns an example of the driver, built by the same `cargo test`, as a command.
+    fn example(self, name: &str) -> Command {
+        // This program is target/PROFILE/deps/interop-HASH.
+        let test = env::current_exe().expect("a running program has a path");
+        let profile = test.ancestors().nth(2).expect("cargo builds tests two folders deep");
+        let program = profile.join("examples").join(format!("{}{name}", self.0));
+        assert!(program.exists(), "{} is missing: run `cargo test`, or build the examples", program.display());
+        Command::new(program)
+    }
 }
 
 /// A program of other people's libraries.
