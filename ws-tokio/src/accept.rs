@@ -4,11 +4,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use ws_proto::{
     Server,
     driver::{AcceptError, AcceptSettings, HeadBuffer},
-    server::{Handshake, OriginPolicy},
+    server::{Acceptance, Handshake, OriginPolicy},
 };
 
 use crate::{
-    Config, WebSocket,
+    Agreed, Config, WebSocket,
     clock::Clock,
     exchange::Exchange,
     opening::{HeadError, after, farewell, read_head, write_by},
@@ -90,6 +90,12 @@ impl<'a> Acceptor<'a> {
     ) -> Result<WebSocket<Server, S>, AcceptError> {
         // What the opening takes is freed when it is complete, and no part of the task that serves the connection.
         Box::pin(async { self.receive(stream).await?.accept().await }).await
+    }
+
+    /// Returns the connection that an HTTP library's response opens, with what `acceptance` says. Its stream follows.
+    #[must_use]
+    pub fn agree(&self, acceptance: &Acceptance<'_>) -> Agreed<Server> {
+        Agreed::new(|now| self.settings.open(acceptance, now))
     }
 
     /// Reads a request from a stream, and leaves the answer to the caller.

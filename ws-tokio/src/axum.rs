@@ -47,11 +47,11 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use ws_proto::{
     Server,
-    driver::{AcceptSettings, Opened},
+    driver::AcceptSettings,
     server::{Accept, HttpVersion, Offer, OriginPolicy, Rejection, negotiate, negotiate_extended_connect},
 };
 
-use crate::{Config, HandlerResult, Tracker, clock::Clock};
+use crate::{Agreed, Config, HandlerResult, Tracker};
 
 /// The connection of a request to axum.
 pub type WebSocket = crate::WebSocket<Server, TokioIo<Upgraded>>;
@@ -114,28 +114,18 @@ impl Request {
 /// An offer, whatever the type of its fields.
 trait Offered {
     /// Accepts it, with the first of `ours` that the client offers too; returns the response and the connection.
-    fn accept(
-        &self,
-        settings: &AcceptSettings<'_>,
-        ours: &[Cow<'static, str>],
-        clock: Clock,
-    ) -> (Response, Opened<Server>);
+    fn accept(&self, settings: &AcceptSettings<'_>, ours: &[Cow<'static, str>]) -> (Response, Agreed<Server>);
 }
 
 impl<'h, F: Fn() -> I, I: Iterator<Item = (&'h str, &'h [u8])>> Offered for Offer<'h, F> {
-    fn accept(
-        &self,
-        settings: &AcceptSettings<'_>,
-        ours: &[Cow<'static, str>],
-        clock: Clock,
-    ) -> (Response, Opened<Server>) {
+    fn accept(&self, settings: &AcceptSettings<'_>, ours: &[Cow<'static, str>]) -> (Response, Agreed<Server>) {
         let ours: Vec<&str> = ours.iter().map(|subprotocol| &**subprotocol).collect();
         let answer = Accept::new().subprotocol(self.select(&ours));
         #[cfg(feature = "deflate")]
         let answer = answer.deflate(settings.deflate().and_then(|settings| self.deflate(&settings)));
         let acceptance = Self::accept(self, &answer).unwrap_or_else(|_| unreachable!("no fields are added"));
         let response = response(acceptance.status(), acceptance.fields(), Body::empty());
-        (response, settings.open(&acceptance, clock.now()))
+        (response, Agreed::new(|now| settings.open(&acceptance, now)))
     }
 }
 
@@ -194,9 +184,8 @@ impl WebSocketUpgrade {
         F: Future<Output = HandlerResult> + Send + 'static,
     {
         let Self { request, on_upgrade, settings, subprotocols, tracker, on_error } = self;
-        let clock = Clock::new();
-        let accepted = request.negotiate(settings.origin, |offer| offer.accept(&settings, &subprotocols, clock));
-        let (response, opened) = match accepted {
+        let accepted = request.negotiate(settings.origin, |offer| offer.accept(&settings, &subprotocols));
+        let (response, agreed) = match accepted {
             Ok(accepted) => accepted,
             Err(rejection) => return Refused::from(&rejection).into_response(),
         };
@@ -204,7 +193,7 @@ impl WebSocketUpgrade {
         let place = tracker.map(|tracker| tracker.enter());
         tokio::spawn(async move {
             let served = async {
-                let ws = crate::WebSocket::new(opened, TokioIo::new(on_upgrade.await?), clock);
+                let ws = agreed.open(TokioIo::new(on_upgrade.await?));
                 let ws = match &place {
                     Some(place) => place.watcher().opened(ws),
                     None => ws,

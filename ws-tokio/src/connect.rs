@@ -6,13 +6,13 @@ use tokio::{
     net::{TcpStream, lookup_host},
 };
 use ws_proto::{
-    client::Response,
+    client::{Acceptance, Response},
     driver::{Answered, Client, ConnectError, ConnectSettings, Dialing, HeadBuffer, RefusalBody, ServerUrl},
     handshake::HandshakeError,
 };
 
 use crate::{
-    Config, WebSocket,
+    Agreed, Config, WebSocket,
     clock::Clock,
     opening::{HeadError, after, by, deadline, is_gone, read_head, write_by},
 };
@@ -155,6 +155,13 @@ impl<'a> Connector<'a> {
     ) -> Result<WebSocket<Client, S>, ConnectError> {
         let url = ServerUrl::parse(url)?;
         Box::pin(self.open(&url, stream, response)).await
+    }
+
+    /// Returns the connection that an answer opens which an HTTP library has read, with what `acceptance` says. Its stream
+    /// follows.
+    #[must_use]
+    pub fn agree(&self, acceptance: &Acceptance<'_>) -> Agreed<Client> {
+        Agreed::new(|now| self.settings.open(acceptance, now))
     }
 
     async fn dial(&self, url: &ServerUrl) -> Result<TcpStream, ConnectError> {

@@ -87,6 +87,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod accept;
+mod agreed;
 #[cfg(feature = "axum")]
 pub mod axum;
 mod clock;
@@ -113,6 +114,7 @@ mod tracker;
 mod websocket;
 
 pub use accept::{Acceptor, accept};
+pub use agreed::Agreed;
 pub use connect::{Connector, connect};
 pub use exchange::Exchange;
 pub use message_writer::MessageWriter;

@@ -129,7 +129,9 @@ impl<R: Role, S> WebSocket<R, S> {
     /// Takes over a connection after an opening handshake that other code has made (RFC 6455 section 4, RFC 8441), with the
     /// extensions that it has agreed on.
     ///
-    /// `received` holds the bytes that were read after the handshake. Limits and timeouts are those of `config`.
+    /// `received` holds the bytes that were read after the handshake. Limits and timeouts are those of `config`. If compression
+    /// has been agreed on, messages that come are inflated, and those that are sent are not compressed, which is allowed;
+    /// [`Acceptor::agree`](crate::Acceptor::agree) and [`Connector::agree`](crate::Connector::agree) have compressors.
     pub fn from_handshake(role: R, stream: S, received: Vec<u8>, negotiated: Negotiated, config: &Config) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,

@@ -3,8 +3,8 @@ use std::{borrow::ToOwned, slice, vec::Vec};
 
 use super::{Client, Compressors, ConnectError, HeadBuffer, Opened, OsEntropy, RefusalBody, Refused, ServerUrl};
 use crate::{
-    Config, Entropy,
-    client::{Answer, Handshake, Request, Response},
+    Config, Entropy, MessageBuffer,
+    client::{Acceptance, Answer, Handshake, Request, Response},
     handshake::WriteError,
     time::Instant,
 };
@@ -86,6 +86,15 @@ impl<'a> ConnectSettings<'a> {
         let request = request.deflate(self.compressors.settings());
         let handshake = Handshake::new(request, nonce, now, &self.config).map_err(|error| self.at_fault(error))?;
         Ok(Connecting { handshake, settings: self })
+    }
+
+    /// Opens a connection at `now` after an answer that an HTTP library has read, with what `acceptance` says.
+    #[must_use]
+    pub fn open(&self, acceptance: &Acceptance<'_>, now: Instant) -> Opened<Client> {
+        let endpoint = acceptance.open(Client::new(OsEntropy), &self.config, now);
+        let compression = self.compressors.negotiated(&endpoint);
+        let subprotocol = acceptance.subprotocol();
+        Opened::new(endpoint, compression, MessageBuffer::default(), subprotocol, self.config.clone())
     }
 
     /// Converts an error in the request. It names the added header field that is at fault, if one is.
