@@ -109,6 +109,7 @@ mod server;
 mod shared;
 mod split;
 mod stream;
+mod sync;
 mod timer;
 mod tracker;
 mod websocket;

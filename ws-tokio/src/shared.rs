@@ -31,13 +31,16 @@
 
 use core::task::{Context, Poll, Waker};
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     task::Wake,
 };
 
 use ws_proto::role::Role;
 
-use crate::output::Core;
+use crate::{
+    output::Core,
+    sync::{Mutex, MutexGuard},
+};
 
 /// A connection without its buffer for input, which several tasks use.
 pub(crate) struct Shared<R: Role, S> {
