@@ -552,7 +552,7 @@ async fn a_tracked_connection_is_closed_and_waited_for() {
     });
     tracker.close_all();
     assert!(client.read().await.unwrap().is_none());
-    assert_eq!(client.close_frame().unwrap().0, ws_tokio::CloseCode::GOING_AWAY);
+    assert_eq!(client.close_frame().unwrap().0, CloseCode::GOING_AWAY);
     tracker.ended().await;
     assert_eq!(tracker.connections(), 0);
     assert!(serving.await.unwrap().unwrap());
