@@ -22,6 +22,9 @@ use ws_benches::{
 const CONNECTIONS: [usize; 3] = [1, 64, 1000];
 const DEPTHS: [usize; 3] = [1, 16, 128];
 const SIZES: [usize; 4] = [16, 1 << 10, 16 << 10, 256 << 10];
+/// Cells in the shape of the public HttpArena league, whose messages are text.
+const LEAGUE: [(usize, usize, usize); 2] = [(512, 16, TEXT_LEN), (4_096, 16, TEXT_LEN)];
+const TEXT_LEN: usize = 5;
 /// What may be under way on a connection: all of it is sent before anything is read.
 const LARGEST_BATCH: usize = 128 << 10;
 /// A sample is at least so long.
@@ -95,13 +98,14 @@ struct Load<'s> {
 
 impl<'s> Load<'s> {
     fn new(server: &'s Server, connections: usize, depth: usize, len: usize) -> Result<Self> {
-        let batch = client_frames(Content::Binary, len, depth);
+        let content = if len == TEXT_LEN { Content::Ascii } else { Content::Binary };
+        let batch = client_frames(content, len, depth);
         // A server's frames are without the 4 bytes of key.
         let answer = vec![0; if server.raw { batch.len() } else { batch.len() - 4 * depth }];
         let streams = (0..connections).map(|_| server.connect()).collect::<Result<_>>()?;
         let mut load = Self { server, streams, batch, answer, depth };
         load.round()?;
-        let payload = Content::Binary.payload(len);
+        let payload = content.payload(len);
         let right = if server.raw { load.answer == load.batch } else { load.answer.ends_with(&payload) };
         if right { Ok(load) } else { Err("the echo is wrong".into()) }
     }
@@ -127,6 +131,13 @@ impl<'s> Load<'s> {
         let messages = (rounds * self.streams.len() * self.depth) as f64;
         Ok((self.server.cpu_time()? - before).as_secs_f64() * 1e9 / messages)
     }
+}
+
+/// Returns the connections, the depth and the length of each cell.
+fn shapes() -> impl Iterator<Item = (usize, usize, usize)> {
+    let all = CONNECTIONS.into_iter().flat_map(|connections| DEPTHS.map(|depth| (connections, depth)));
+    let all = all.flat_map(|(connections, depth)| SIZES.map(|len| (connections, depth, len)));
+    all.filter(|(_, depth, len)| *depth == 1 || depth * len <= LARGEST_BATCH).chain(LEAGUE)
 }
 
 fn column(connections: usize, depth: usize, len: usize) -> String {
@@ -171,20 +182,14 @@ fn run() -> Result<()> {
         }
     }
     let mut results = Results { environment: "loopback".into(), rounds, cells: Vec::new() };
-    for connections in CONNECTIONS {
-        for depth in DEPTHS {
-            for len in SIZES.into_iter().filter(|len| depth == 1 || depth * len <= LARGEST_BATCH) {
-                if !column(connections, depth, len).contains(&cells) {
-                    continue;
-                }
-                results.cells.push(measure(&servers, connections, depth, len, rounds));
-                if let Some(cell) = results.cells.last() {
-                    eprintln!("{}", cell.column);
-                }
-                if let Some(out) = &out {
-                    fs::write(out, serde_json::to_string_pretty(&results)?)?;
-                }
-            }
+    for (connections, depth, len) in
+        shapes().filter(|&(connections, depth, len)| column(connections, depth, len).contains(&cells))
+    {
+        let cell = measure(&servers, connections, depth, len, rounds);
+        eprintln!("{}", cell.column);
+        results.cells.push(cell);
+        if let Some(out) = &out {
+            fs::write(out, serde_json::to_string_pretty(&results)?)?;
         }
     }
     println!("{}\n{}", results.table("echo"), results.left_out("echo"));
