@@ -9,6 +9,7 @@
 //!
 //! `SCHEDULES=100000 cargo test --release -p ws-tests --test tokio_schedules`; `SEED=…` repeats one schedule.
 
+mod both;
 mod calls;
 mod directed;
 mod executor;
