@@ -263,14 +263,18 @@ impl Incoming {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] with [`TimedOut`](io::ErrorKind::TimedOut) if the peer has taken too little output for too long. All else is
-    /// for the next call that reads.
+    /// [`Error::Io`] with [`TimedOut`](io::ErrorKind::TimedOut) if the peer has taken too little output for too long. The error
+    /// with which the connection has failed, which the next call that reads returns too. All else is for that call alone.
     pub(crate) fn poll_while_writing<R: Role, S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         core: &mut Core<R, S>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<()>> {
-        let has_ended = core.endpoint.closed().is_some() || core.endpoint.failure().is_some();
+        if let Some(failure) = core.endpoint.failure() {
+            // The peer may wait for us to read what it sends: there is nothing left to wait for.
+            return Poll::Ready(Err(failure.into()));
+        }
+        let has_ended = core.endpoint.closed().is_some();
         if self.unit == Unit::Part || self.held.is_some() || has_ended {
             return poll_write_deadline(core, &mut self.timer, cx);
         }

@@ -306,12 +306,16 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> WebSocket<R, S> {
 
     /// Sends a message and all output queued before it.
     ///
-    /// While the peer takes no output, a message that it sends meanwhile is read, and held for the next [`read`](Self::read).
+    /// While the peer takes no output, a message that it sends meanwhile is read, and held for the next [`read`](Self::read): one,
+    /// so a program whose peer sends several before it takes any reads in a task of its own ([`split`](Self::split)). So does
+    /// one that [reads in parts](Self::read_part), for which nothing is read meanwhile.
     ///
     /// # Errors
     ///
     /// - [`Error::Send`](crate::Error::Send): the connection is closing, or a message in parts is in progress. The
     ///   message has not been queued.
+    /// - [`Error::Receive`](crate::Error::Receive), [`Error::Fault`](crate::Error::Fault): the connection has failed while the
+    ///   call waited; [`read`](Self::read) returns that too.
     /// - [`Error::Io`](crate::Error::Io): the stream has failed, or ([`TimedOut`](std::io::ErrorKind::TimedOut)) the peer has taken
     ///   too little for the write timeout. After a timeout a queued message stays so, and the next call writes the rest of it.
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> impl Future<Output = Result<()>> {

@@ -270,3 +270,14 @@ async fn a_reader_whose_pongs_are_not_taken_gives_up_after_the_write_timeout() {
     assert!(reading.await.unwrap());
     assert!((30..=120).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_send_that_waits_learns_at_once_that_the_connection_has_failed() {
+    let (mut peer, mut ws) = Peer::client(4_096, &Config::new());
+    // A text that is no text, from a peer that takes nothing.
+    peer.send(&masked(FIN | TEXT, b"\xFF")).await;
+    let begun = Instant::now();
+    assert!(matches!(ws.send(&[7; 100_000]).await, Err(Error::Receive(_))));
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    assert!(matches!(ws.read().await, Err(Error::Receive(_))), "a call that reads returns it too");
+}
