@@ -29,7 +29,7 @@ fn a_server_and_a_client_are_driven_to_the_end() {
         match round {
             5 => client.connection.send("Hi").unwrap(),
             8 => server.connection.close(at(round), CloseCode::NORMAL, "").unwrap(),
-            // What a half-close brings.
+            // The peer has half-closed: its input ends.
             14 => up.reads.push_back(Ok(Vec::new())),
             16 => down.reads.push_back(Ok(Vec::new())),
             _ => {}

@@ -5,7 +5,7 @@ use std::{
     io::{self, ErrorKind, Read, Write},
 };
 
-/// What is left to be read, the room for what is written, and what has been done.
+/// The bytes that are left to be read, the room for writes, and a record of what has been done.
 #[derive(Default)]
 pub(crate) struct Script {
     /// Reads in order; the last ones would block.

@@ -48,7 +48,7 @@ async fn close_from_either_side_is_clean_with_code_and_reason() {
 async fn peer_reads_everything_that_was_sent_before_a_close() {
     let (mut client, mut server) = pair(4_096);
     let reading = tokio::spawn(async move {
-        // Nobody reads them before the server closes.
+        // These messages are still unread when the server closes.
         for _ in 0..100 {
             client.send("unread").await.unwrap();
         }

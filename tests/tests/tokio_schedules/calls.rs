@@ -11,7 +11,7 @@ use ws_tokio::{
 
 use crate::pipe::End;
 
-/// What a call that reads has brought.
+/// The result of a call that reads.
 pub(crate) enum Received {
     Message(Vec<u8>),
     Part(Vec<u8>, Part),

@@ -1,4 +1,4 @@
-//! What one side has sent and the other one received: the oracle.
+//! The messages that one side has sent and the other one has received: the oracle.
 
 use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
 

@@ -13,9 +13,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// One direction of a stream.
 #[derive(Default)]
 struct Direction {
-    /// What the reader can read.
+    /// The bytes that the reader can read.
     bytes: Vec<u8>,
-    /// What the writer has handed in, and the stream holds until it is flushed.
+    /// The bytes that the writer has handed in, which the stream holds until it is flushed.
     held: Vec<u8>,
     ended: bool,
     reader: Gate,

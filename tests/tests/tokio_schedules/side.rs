@@ -1,4 +1,4 @@
-//! What one side of a connection does: calls in an order that a seed says, each dropped at any of its waits.
+//! The calls of one side of a connection, in an order that a seed says, each dropped at any of its waits.
 
 use std::{cell::RefCell, rc::Rc};
 
