@@ -11,7 +11,7 @@ use crate::{
     Config, Socket, WebSocket,
     clock::Clock,
     exchange::Exchange,
-    opening::{HeadError, farewell, read_head, write_within},
+    opening::{farewell, read_head, write_within},
     role::Server,
     transport::Transport,
 };
@@ -153,23 +153,17 @@ impl<'a> Acceptor<'a> {
         let mut handshake = Handshake::new(clock.now(), &settings.config);
         let mut head = HeadBuffer::new();
         let read = read_head(&mut head, &*transport, clock, &mut handshake);
-        let error = match read
-            .and_then(|len| settings.check(&handshake, &head).map(|()| len).map_err(HeadError::Handshake))
-        {
-            Ok(len) => {
-                let request = settings.request(handshake, head, len);
-                return Ok(Exchange::new(transport, request, settings.answer_timeout(), clock));
+        match settings.receive(handshake, head, read) {
+            Ok(request) => Ok(Exchange::new(transport, request, settings.answer_timeout(), clock)),
+            Err((error, response)) => {
+                if let Some(response) = response {
+                    // An error means that the peer has gone, and then no answer is needed.
+                    if write_within(&*transport, &response, settings.answer_timeout()).is_ok() {
+                        farewell(&*transport);
+                    }
+                }
+                Err(error)
             }
-            Err(HeadError::BeforeFirstByte(_)) => return Err(AcceptError::NoRequest),
-            Err(HeadError::Io(error)) => return Err(error.into()),
-            Err(HeadError::Handshake(error)) => error,
-        };
-        let mut response = Vec::new();
-        error.write_response_to(head.received(), &mut response);
-        // An error means that the peer has gone, and then no answer is needed.
-        if write_within(&*transport, &response, settings.answer_timeout()).is_ok() {
-            farewell(&*transport);
         }
-        Err(settings.error(error, &head))
     }
 }

@@ -7,14 +7,14 @@ use std::{
 
 use ws_proto::{
     client::Response,
-    driver::{Answered, ConnectError, ConnectSettings, Dialing, HeadBuffer, RefusalBody, ServerUrl},
+    driver::{Answered, ConnectError, ConnectSettings, Dialing, HeadBuffer, RefusalBody, ServerUrl, is_gone},
     handshake::HandshakeError,
 };
 
 use crate::{
     Client, Config, Socket, WebSocket,
     clock::Clock,
-    opening::{HeadError, is_gone, read_head, system_deadline, write_by},
+    opening::{read_head, system_deadline, write_by},
     transport::Transport,
 };
 
@@ -162,12 +162,7 @@ impl<'a> Connector<'a> {
         write_request(&transport, &connecting.request(), deadline)?;
         let mut head = HeadBuffer::new();
         let read = read_head(&mut head, &transport, clock, &mut connecting.handshake);
-        let len = read.map_err(|error| match error {
-            HeadError::BeforeFirstByte(error) => ConnectError::Closed(error),
-            HeadError::Io(error) => ConnectError::Io(error),
-            HeadError::Handshake(error) => ConnectError::Handshake(error),
-        })?;
-        match connecting.answer(head, len, clock.now(), seen)? {
+        match connecting.answer(head, read?, clock.now(), seen)? {
             Answered::Open(opened) => Ok(WebSocket::new(opened, transport, clock)),
             Answered::Refused(refused, body) => {
                 Err(ConnectError::Refused(refused.with_body(read_body(&transport, body, deadline))))

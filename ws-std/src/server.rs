@@ -14,10 +14,7 @@ use std::{
 use connections::{Admitted, Connections, Place};
 use socket2::SockRef;
 use wake::Wake;
-use ws_proto::{
-    driver::{AcceptError, Incident, Limits, Log},
-    server::{Reject, reject_to},
-};
+use ws_proto::driver::{AcceptError, AcceptFailure, Incident, Limits, Log, busy_response};
 
 use crate::{
     Acceptor, Exchange, Socket,
@@ -217,10 +214,11 @@ where
                 // The connection by which `Handle::stop` woke this thread.
                 Ok(_) if self.connections.is_stopping() => return Ok(()),
                 Ok((stream, peer)) => self.start(stream, peer, limits, stack_size),
-                // The listener itself has failed.
-                Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Err(error),
-                Err(error) if concerns_one(&error) => Ok(()),
-                Err(error) => Err(error),
+                Err(error) => match AcceptFailure::of(&error) {
+                    AcceptFailure::Connection => Ok(()),
+                    AcceptFailure::Lack => Err(error),
+                    AcceptFailure::Listener => return Err(error),
+                },
             };
             if let Err(error) = started {
                 self.log.report(None, &error);
@@ -317,20 +315,7 @@ impl fmt::Debug for Handle {
 
 /// Answers 503 to a request that is not read.
 fn refuse(socket: &Socket) {
-    let mut response = Vec::new();
-    // The request is not read and its method not known. An empty body is right for every method, HEAD too.
-    let answer = Reject::new(503).headers(&[("Retry-After", "1")]).body("text/plain", b"");
-    let written = reject_to(&answer, b"", &mut response);
-    debug_assert!(written.is_ok(), "the answer is a fixed one");
-    if write_within(socket, &response, Some(REFUSAL_TIME)).is_ok() {
+    if write_within(socket, &busy_response(), Some(REFUSAL_TIME)).is_ok() {
         farewell(socket);
     }
-}
-
-/// Returns whether a failure to accept concerns one connection only, not the listener or the process.
-fn concerns_one(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
-    )
 }

@@ -11,7 +11,7 @@ use crate::{
     Agreed, Config, WebSocket,
     clock::Clock,
     exchange::Exchange,
-    opening::{HeadError, after, farewell, read_head, write_by},
+    opening::{after, farewell, read_head, write_by},
 };
 
 /// Accepts the WebSocket connection that a client opens on `stream`, with all defaults.
@@ -88,7 +88,7 @@ impl<'a> Acceptor<'a> {
         &self,
         stream: S,
     ) -> Result<WebSocket<Server, S>, AcceptError> {
-        // What the opening takes is freed when it is complete, and no part of the task that serves the connection.
+        // A future of its own: the memory of the opening is freed when that is complete.
         Box::pin(async { self.receive(stream).await?.accept().await }).await
     }
 
@@ -119,23 +119,17 @@ impl<'a> Acceptor<'a> {
         let mut handshake = Handshake::new(clock.now(), &settings.config);
         let mut head = HeadBuffer::new();
         let read = read_head(&mut head, &mut stream, clock, &mut handshake).await;
-        let checked =
-            read.and_then(|len| settings.check(&handshake, &head).map(|()| len).map_err(HeadError::Handshake));
-        let error = match checked {
-            Ok(len) => {
-                let request = settings.request(handshake, head, len);
-                return Ok(Exchange::new(stream, request, settings.answer_timeout(), clock));
+        match settings.receive(handshake, head, read) {
+            Ok(request) => Ok(Exchange::new(stream, request, settings.answer_timeout(), clock)),
+            Err((error, response)) => {
+                if let Some(response) = response {
+                    // An error means that the peer has gone, and then no answer is needed.
+                    if write_by(&mut stream, &response, after(settings.answer_timeout())).await.is_ok() {
+                        farewell(&mut stream).await;
+                    }
+                }
+                Err(error)
             }
-            Err(HeadError::BeforeFirstByte(_)) => return Err(AcceptError::NoRequest),
-            Err(HeadError::Io(error)) => return Err(error.into()),
-            Err(HeadError::Handshake(error)) => error,
-        };
-        let mut response = Vec::new();
-        error.write_response_to(head.received(), &mut response);
-        // An error means that the peer has gone, and then no answer is needed.
-        if write_by(&mut stream, &response, after(settings.answer_timeout())).await.is_ok() {
-            farewell(&mut stream).await;
         }
-        Err(settings.error(error, &head))
     }
 }

@@ -7,14 +7,16 @@ use tokio::{
 };
 use ws_proto::{
     client::{Acceptance, Response},
-    driver::{Answered, Client, ConnectError, ConnectSettings, Dialing, HeadBuffer, RefusalBody, ServerUrl},
+    driver::{
+        Answered, Client, ConnectError, ConnectSettings, Dialing, HeadBuffer, RefusalBody, ServerUrl, is_gone,
+    },
     handshake::HandshakeError,
 };
 
 use crate::{
     Agreed, Config, WebSocket,
     clock::Clock,
-    opening::{HeadError, after, by, deadline, is_gone, read_head, write_by},
+    opening::{after, by, deadline, read_head, write_by},
 };
 
 /// Opens a connection to `url`, which is `ws://host[:port][/path][?query]`, with all defaults.
@@ -196,12 +198,7 @@ impl<'a> Connector<'a> {
         }
         let mut head = HeadBuffer::new();
         let read = read_head(&mut head, &mut stream, clock, &mut connecting.handshake).await;
-        let len = read.map_err(|error| match error {
-            HeadError::BeforeFirstByte(error) => ConnectError::Closed(error),
-            HeadError::Io(error) => ConnectError::Io(error),
-            HeadError::Handshake(error) => ConnectError::Handshake(error),
-        })?;
-        match connecting.answer(head, len, clock.now(), seen)? {
+        match connecting.answer(head, read?, clock.now(), seen)? {
             Answered::Open(opened) => Ok(WebSocket::new(opened, stream, clock)),
             Answered::Refused(refused, mut body) => {
                 // The part of the body that comes in time is kept.

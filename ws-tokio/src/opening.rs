@@ -7,20 +7,9 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::{Instant, timeout_at},
 };
-use ws_proto::{
-    driver::{AwaitsHead, HeadBuffer},
-    handshake::HandshakeError,
-};
+use ws_proto::driver::{AwaitsHead, HeadBuffer, HeadError};
 
 use crate::clock::Clock;
-
-/// The reason why no head was received.
-pub(crate) enum HeadError {
-    /// The stream ended, with this error, before the first byte.
-    BeforeFirstByte(io::Error),
-    Io(io::Error),
-    Handshake(HandshakeError),
-}
 
 /// Reads to `head` until it is complete and returns its length in bytes. After a failure, `head` has the bytes that came
 /// before it.
@@ -35,28 +24,9 @@ pub(crate) async fn read_head(
         if let Some(len) = found {
             return Ok(len);
         }
-        let is_empty = head.received().is_empty();
-        match by(deadline(handshake, clock), stream.read(head.room())).await {
-            Ok(0) if is_empty => {
-                return Err(HeadError::BeforeFirstByte(io::ErrorKind::UnexpectedEof.into()));
-            }
-            Ok(0) => return Err(HeadError::Io(io::ErrorKind::UnexpectedEof.into())),
-            Ok(len) => head.filled(len),
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                handshake.handle_timeout(clock.now()).map_err(HeadError::Handshake)?;
-            }
-            Err(error) if is_empty && is_gone(&error) => return Err(HeadError::BeforeFirstByte(error)),
-            Err(error) => return Err(HeadError::Io(error)),
-        }
+        let read = by(deadline(handshake, clock), stream.read(head.room())).await;
+        head.take(read, handshake, clock.now())?;
     }
-}
-
-/// Returns whether an error means that the peer has ended or reset the stream.
-pub(crate) fn is_gone(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe
-    )
 }
 
 /// Returns the deadline of a handshake that still waits for a head.

@@ -15,10 +15,7 @@ use tokio::{
     task::JoinSet,
     time::{sleep, timeout_at},
 };
-use ws_proto::{
-    driver::{AcceptError, Incident, Limits, Log},
-    server::{Reject, reject_to},
-};
+use ws_proto::driver::{AcceptError, AcceptFailure, Incident, Limits, Log, busy_response};
 
 use crate::{
     Acceptor, Exchange,
@@ -234,15 +231,16 @@ where
             let Some(accepted) = accepted.await else { return Ok(()) };
             match accepted {
                 Ok((stream, peer)) => self.start(stream, peer, limits, tasks),
-                // The listener itself has failed.
-                Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Err(error),
-                Err(error) if concerns_one(&error) => {}
-                Err(error) => {
-                    self.log.report(None, &error);
-                    // Files may be free after a pause.
-                    let mut pause = pin!(sleep(ACCEPT_PAUSE));
-                    unless(stopped.as_mut(), |cx| pause.as_mut().poll(cx)).await;
-                }
+                Err(error) => match AcceptFailure::of(&error) {
+                    AcceptFailure::Connection => {}
+                    AcceptFailure::Lack => {
+                        self.log.report(None, &error);
+                        // Files may be free after a pause.
+                        let mut pause = pin!(sleep(ACCEPT_PAUSE));
+                        unless(stopped.as_mut(), |cx| pause.as_mut().poll(cx)).await;
+                    }
+                    AcceptFailure::Listener => return Err(error),
+                },
             }
         }
     }
@@ -339,20 +337,7 @@ async fn unless<X>(
 
 /// Answers 503 to a request that is not read.
 async fn refuse(mut stream: TcpStream) {
-    let mut response = Vec::new();
-    // The request is not read and its method not known. An empty body is right for every method, HEAD too.
-    let answer = Reject::new(503).headers(&[("Retry-After", "1")]).body("text/plain", b"");
-    let written = reject_to(&answer, b"", &mut response);
-    debug_assert!(written.is_ok(), "the answer is a fixed one");
-    if write_by(&mut stream, &response, after(Some(REFUSAL_TIME))).await.is_ok() {
+    if write_by(&mut stream, &busy_response(), after(Some(REFUSAL_TIME))).await.is_ok() {
         farewell(&mut stream).await;
     }
-}
-
-/// Returns whether a failure to accept concerns one connection only, not the listener or the process.
-fn concerns_one(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
-    )
 }

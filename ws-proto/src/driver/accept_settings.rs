@@ -1,6 +1,7 @@
 use core::time::Duration;
+use std::{string::ToString, vec::Vec};
 
-use super::{AcceptError, Compressors, HeadBuffer, Opened, ReceivedRequest};
+use super::{AcceptError, Compressors, HeadBuffer, HeadError, Opened, ReceivedRequest};
 use crate::{
     Config, MessageBuffer, Server,
     handshake::HandshakeError,
@@ -39,26 +40,38 @@ impl AcceptSettings<'_> {
         [self.config.write_timeout, self.config.handshake_timeout].into_iter().flatten().min()
     }
 
-    /// Checks a request, whose head is the first `len` bytes of `head`.
+    /// Returns the request that has been `read` to `head`, to be looked at and answered.
     ///
     /// # Errors
     ///
-    /// The request is not valid, or its page may not connect. `head` has not changed: answer with
-    /// [`HandshakeError::write_response_to`], and report [`error`](Self::error).
-    pub fn check(&self, handshake: &Handshake, head: &HeadBuffer) -> Result<(), HandshakeError> {
-        handshake.request(head.received(), self.origin).map(drop)
-    }
-
-    /// Returns the error for the application of a request that was answered because of `error`.
-    #[must_use]
-    pub fn error(&self, error: HandshakeError, head: &HeadBuffer) -> AcceptError {
-        match error {
+    /// No request came, it is not valid, or its page may not connect. The second value is the answer, which is to be written
+    /// before the transport is ended; `None` if there is no request to answer.
+    pub fn receive(
+        &self,
+        handshake: Handshake,
+        head: HeadBuffer,
+        read: Result<usize, HeadError>,
+    ) -> Result<ReceivedRequest, (AcceptError, Option<Vec<u8>>)> {
+        let checked =
+            |len| handshake.request(head.received(), self.origin).map(|_| len).map_err(HeadError::Handshake);
+        let error = match read.and_then(checked) {
+            Ok(len) => {
+                let (config, compressors) = (self.config.clone(), self.compressors.clone());
+                return Ok(ReceivedRequest::new(handshake, head, len, config, compressors));
+            }
+            Err(HeadError::BeforeFirstByte(_)) => return Err((AcceptError::NoRequest, None)),
+            Err(HeadError::Io(error)) => return Err((error.into(), None)),
+            Err(HeadError::Handshake(error)) => error,
+        };
+        let mut response = Vec::new();
+        error.write_response_to(head.received(), &mut response);
+        let error = match error {
             HandshakeError::Origin => {
-                use std::string::ToString;
                 AcceptError::Origin(OriginMismatch::of_head(head.received()).to_string().into())
             }
             error => AcceptError::Handshake(error),
-        }
+        };
+        Err((error, Some(response)))
     }
 
     /// Returns the settings of compression to negotiate with, for a server whose HTTP library answers. `None`: without.
@@ -75,12 +88,6 @@ impl AcceptSettings<'_> {
         let compression = self.compressors.negotiated(&endpoint);
         let buffer = MessageBuffer::default();
         Opened::new(endpoint, compression, buffer, acceptance.subprotocol(), self.config.clone())
-    }
-
-    /// Returns a request that [`check`](Self::check) has found valid, to be looked at and answered.
-    #[must_use]
-    pub fn request(&self, handshake: Handshake, head: HeadBuffer, len: usize) -> ReceivedRequest {
-        ReceivedRequest::new(handshake, head, len, self.config.clone(), self.compressors.clone())
     }
 }
 

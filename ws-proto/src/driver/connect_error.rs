@@ -6,7 +6,7 @@ use crate::{
     handshake::{HandshakeError, WriteError},
 };
 
-use super::Refused;
+use super::{HeadError, Refused};
 
 /// The reason why no connection was opened.
 #[derive(Debug)]
@@ -93,3 +93,13 @@ from!(io::Error => Io);
 from!(WriteError => Request);
 from!(HandshakeError => Handshake);
 from!(EntropyError => Entropy);
+
+impl From<HeadError> for ConnectError {
+    fn from(error: HeadError) -> Self {
+        match error {
+            HeadError::BeforeFirstByte(error) => Self::Closed(error),
+            HeadError::Io(error) => Self::Io(error),
+            HeadError::Handshake(error) => Self::Handshake(error),
+        }
+    }
+}

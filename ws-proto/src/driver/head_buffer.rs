@@ -1,7 +1,7 @@
 //! The buffer for a head of the opening handshake (RFC 6455 section 4).
 
 use core::fmt;
-use std::{vec, vec::Vec};
+use std::{io, vec, vec::Vec};
 
 use crate::{MessageBuffer, client, handshake::HandshakeError, server, time::Instant};
 
@@ -13,6 +13,17 @@ pub struct HeadBuffer {
     bytes: Vec<u8>,
     /// `filled <= bytes.len()`
     filled: usize,
+}
+
+/// The reason why no head was received.
+#[derive(Debug)]
+pub enum HeadError {
+    /// The transport ended, with this error, before the first byte.
+    BeforeFirstByte(io::Error),
+    /// The transport failed, or ended before the head was complete.
+    Io(io::Error),
+    /// The head is at fault, or has not come in time.
+    Handshake(HandshakeError),
 }
 
 /// A handshake that waits for the peer's head: a server's for the request, a client's for the response.
@@ -80,8 +91,39 @@ impl HeadBuffer {
     }
 
     /// Records that the first `len` bytes of [`room`](Self::room) have been read to.
-    pub fn filled(&mut self, len: usize) {
+    fn filled(&mut self, len: usize) {
         self.filled = (self.filled + len).min(self.bytes.len());
+    }
+
+    /// Takes the result of a read to [`room`](Self::room) that ended at `now`. One that has
+    /// [timed out](io::ErrorKind::TimedOut) runs the timer of `handshake`.
+    ///
+    /// # Errors
+    ///
+    /// The transport has ended or failed, or the deadline of the handshake has passed.
+    pub fn take(
+        &mut self,
+        read: io::Result<usize>,
+        handshake: &mut impl AwaitsHead,
+        now: Instant,
+    ) -> Result<(), HeadError> {
+        match read {
+            Ok(0) => Err(self.ended(io::ErrorKind::UnexpectedEof.into())),
+            Ok(len) => {
+                self.filled(len);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                handshake.handle_timeout(now).map_err(HeadError::Handshake)
+            }
+            Err(error) if is_gone(&error) => Err(self.ended(error)),
+            Err(error) => Err(HeadError::Io(error)),
+        }
+    }
+
+    /// Returns the error of a transport that has ended with `error`.
+    const fn ended(&self, error: io::Error) -> HeadError {
+        if self.filled == 0 { HeadError::BeforeFirstByte(error) } else { HeadError::Io(error) }
     }
 
     /// Returns all bytes that have been received.
@@ -95,6 +137,15 @@ impl HeadBuffer {
     pub fn into_buffer(self, head_len: usize) -> MessageBuffer<Vec<u8>> {
         MessageBuffer::with_received(self.bytes, head_len..self.filled)
     }
+}
+
+/// Returns whether an error means that the peer has ended or reset the transport.
+#[must_use]
+pub fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe
+    )
 }
 
 impl Default for HeadBuffer {

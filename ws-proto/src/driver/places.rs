@@ -3,8 +3,12 @@
 use core::fmt;
 use std::{
     collections::HashMap,
+    io,
     net::{IpAddr, Ipv6Addr},
+    vec::Vec,
 };
+
+use crate::server::{Reject, reject_to};
 
 /// The most connections that are being refused at a time.
 const MOST_REFUSALS: usize = 32;
@@ -41,6 +45,42 @@ pub enum Admission {
     Refuse,
     /// Too many connections are being refused: drop the socket.
     Drop,
+}
+
+/// The reason why a listener has accepted no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcceptFailure {
+    /// It concerns one connection only: accept the next one.
+    Connection,
+    /// The process or the system lacks something, such as files: report it, and accept again after a pause.
+    Lack,
+    /// The listener itself has failed: end the server.
+    Listener,
+}
+
+impl AcceptFailure {
+    /// Returns the reason for an error of a listener.
+    #[must_use]
+    pub fn of(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::InvalidInput => Self::Listener,
+            io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted => {
+                Self::Connection
+            }
+            _ => Self::Lack,
+        }
+    }
+}
+
+/// Returns the answer to a client beyond the limits, whose request is not read: 503 (Service Unavailable).
+#[must_use]
+pub fn busy_response() -> Vec<u8> {
+    let mut response = Vec::new();
+    // The method is not known. An empty body is right for every method, HEAD too.
+    let answer = Reject::new(503).headers(&[("Retry-After", "1")]).body("text/plain", b"");
+    let written = reject_to(&answer, b"", &mut response);
+    debug_assert!(written.is_ok(), "the answer is a fixed one");
+    response
 }
 
 impl Limits {
@@ -191,6 +231,24 @@ mod tests {
         assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
         assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
         assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
+    }
+
+    #[test]
+    fn a_failure_to_accept_is_of_one_connection_of_the_listener_or_a_lack() {
+        use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, InvalidInput, OutOfMemory};
+        for kind in [ConnectionAborted, ConnectionReset, Interrupted] {
+            assert_eq!(AcceptFailure::of(&kind.into()), AcceptFailure::Connection, "{kind}");
+        }
+        assert_eq!(AcceptFailure::of(&InvalidInput.into()), AcceptFailure::Listener);
+        assert_eq!(AcceptFailure::of(&OutOfMemory.into()), AcceptFailure::Lack);
+    }
+
+    #[test]
+    fn a_client_beyond_the_limits_is_told_to_come_back() {
+        let response = busy_response();
+        assert!(response.starts_with(b"HTTP/1.1 503 Service Unavailable\r\n"));
+        assert!(response.ends_with(b"\r\n\r\n"), "there is no body");
+        assert!(response.windows(16).any(|line| line == b"Retry-After: 1\r\n"));
     }
 
     #[test]
