@@ -282,6 +282,13 @@ impl<S: Storage> MessageBuffer<S> {
     ) -> Result<Option<Event<()>>, ReceiveError> {
         self.forget_told();
         self.clear = false;
+        if self.is_assembling() {
+            let found = self.next_slowly(endpoint, now, 1)?;
+            return Ok(found.map(|event| match event {
+                Event::Data(_) => Event::Data(()),
+                Event::Control(control) => Event::Control(control),
+            }));
+        }
         self.advance_part(endpoint, now).map_err(|error| self.give_up(endpoint, error))
     }
 
@@ -291,9 +298,6 @@ impl<S: Storage> MessageBuffer<S> {
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
     ) -> Result<Option<Event<()>>, ReceiveError> {
-        if self.is_assembling() {
-            return self.advance(endpoint, now, 1);
-        }
         loop {
             #[cfg(feature = "deflate")]
             if self.inflated.next_piece(endpoint, now, self.assembly.bytes())? {
