@@ -188,7 +188,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     #[inline(never)]
     fn fragments_there(&mut self, now: Instant, gather: Gather<'_>) -> Result<Option<bool>, ReceiveError> {
         let was_timing = self.is_timing();
-        match self.receiver.fragments::<R>(gather, &mut self.trace) {
+        match self.receiver.fragments(R::SIDE, gather, &mut self.trace) {
             Ok(None) => Ok(None),
             Ok(found) => {
                 self.heard(now);
@@ -235,7 +235,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         }
         self.heard(now);
         let was_timing = self.is_timing();
-        match self.receiver.next::<R>(input, &mut self.trace) {
+        match self.receiver.next(R::SIDE, input, &mut self.trace) {
             Ok(next) => {
                 // A message has begun.
                 if was_timing != self.is_timing() {

@@ -13,7 +13,7 @@ use crate::{
     mask::Mask,
     message::{Content, MessageKind},
     part::{narrow, part, some_part, to_u64},
-    role::{Role, Side},
+    role::Side,
     utf8::Validator,
 };
 
@@ -48,8 +48,9 @@ impl Receiver {
     /// # Errors
     ///
     /// The text is not valid: the fragments are taken up to the one with the fault, and the trace has observed these.
-    pub(super) fn fragments<R: Role>(
+    pub(super) fn fragments(
         &mut self,
+        side: Side,
         gather: Gather<'_>,
         trace: &mut impl Trace,
     ) -> Result<Option<bool>, ReceiveErrorKind> {
@@ -62,7 +63,7 @@ impl Receiver {
         let (mut count, mut last) = (0, false);
         while !last && (content != Content::Text || count < BATCH) {
             let Some(input) = some_part(gather.buffer, gather.unread.clone()) else { break };
-            let Some(header) = CommonHeader::<Continuation>::decode(input, R::SIDE == Side::Server) else { break };
+            let Some(header) = CommonHeader::<Continuation>::decode(input, side == Side::Server) else { break };
             let frame = FrameHeader::from(&header);
             message = match message.with(&frame, &self.limits) {
                 Ok(message) if header.frame_len() <= input.len() => message,

@@ -17,7 +17,7 @@ use crate::{
     mask::Mask,
     message::{Content, MessageKind, Part},
     part::{narrow, part, to_u64, to_usize},
-    role::{Role, Side},
+    role::Side,
     utf8::Validator,
 };
 
@@ -192,9 +192,11 @@ impl Receiver {
     /// Takes headers and control frames from the front of `input`, up to payload of a message or an event; returns
     /// `None` when all is taken. The payload is at least a byte, of which some is in `input`, or empty if it ends the
     /// message.
-    #[inline]
-    pub(super) fn next<R: Role>(
+    // A machine without a heap has one copy for both roles in its flash; elsewhere each role has its own.
+    #[cfg_attr(feature = "alloc", inline(always))]
+    pub(super) fn next(
         &mut self,
+        side: Side,
         input: &mut &[u8],
         trace: &mut impl Trace,
     ) -> Result<Option<Event<usize>>, ReceiveErrorKind> {
@@ -219,7 +221,7 @@ impl Receiver {
                         return Ok(None);
                     };
                     *input = part(input, len..);
-                    self.admit::<R>(&header)?;
+                    self.admit(side, &header)?;
                     trace.frame_received(&header);
                 }
             }
@@ -277,8 +279,9 @@ impl Receiver {
     }
 
     /// Checks that this frame may come now and is within all limits, before any payload is touched.
-    fn admit<R: Role>(&mut self, header: &FrameHeader) -> Result<(), ReceiveErrorKind> {
-        match (R::SIDE, header.masking_key) {
+    #[cfg_attr(feature = "alloc", inline(always))]
+    fn admit(&mut self, side: Side, header: &FrameHeader) -> Result<(), ReceiveErrorKind> {
+        match (side, header.masking_key) {
             (Side::Server, None) => return Err(ReceiveErrorKind::Unmasked),
             (Side::Client, Some(_)) => return Err(ReceiveErrorKind::Masked),
             (Side::Server, Some(_)) | (Side::Client, None) => {}
