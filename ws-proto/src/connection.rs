@@ -40,8 +40,8 @@ pub use crate::endpoint::{Cause, Closed, State};
 pub use failure::Failure;
 pub use memory::{Allocation, DefaultStorage, Holder, Memory};
 pub use message_buffer::MessageBuffer;
+use next::to_next;
 pub use next::{Next, Reply};
-use next::{not_opened, to_next};
 pub use opening::{Opens, Request};
 pub use outgoing::Outgoing;
 pub use output::{DefaultQueue, Output, Pending};
@@ -396,28 +396,30 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
     /// [`next`](Self::next) before the connection is open, and after it.
     #[cold]
     fn next_opening<P>(&mut self) -> Option<Next<'_, 'a, R, P, S>> {
-        let found = match &mut self.phase {
-            Phase::Opening(state) => {
-                let memory = self.memory.get();
-                match R::poll_head(state, memory.now, memory.incoming.unread()) {
-                    Ok(None) if memory.incoming.is_full() => Err(HandshakeError::HeadTooLong),
-                    found => found,
-                }
-            }
-            Phase::Open(_) | Phase::Over => Ok(None),
-        };
-        match found {
+        let (parts, error) = match self.poll_head() {
             Ok(None) => {
                 if self.memory.get().ending.eof {
                     self.end_input();
                 }
-                self.memory.get().ending.result.take().map(Next::Closed)
+                return self.memory.get().ending.result.take().map(Next::Closed);
             }
-            Ok(Some(head_len)) => Some(match R::open(self.parts(), head_len) {
-                Ok(opening) => Next::Opening(opening),
-                Err((parts, error)) => not_opened(parts, error),
-            }),
-            Err(error) => Some(not_opened(self.parts(), error)),
+            Ok(Some(head_len)) => match R::open(self.parts(), head_len) {
+                Ok(opening) => return Some(Next::Opening(opening)),
+                Err(refused) => refused,
+            },
+            Err(error) => (self.parts(), error),
+        };
+        R::fail(parts, error);
+        Some(Next::Closed(Err(Failure::Handshake(error))))
+    }
+
+    /// Looks for the end of the head that the opening handshake awaits.
+    fn poll_head(&mut self) -> Result<Option<usize>, HandshakeError> {
+        let Phase::Opening(state) = &mut self.phase else { return Ok(None) };
+        let memory = self.memory.get();
+        match R::poll_head(state, memory.now, memory.incoming.unread()) {
+            Ok(None) if memory.incoming.is_full() => Err(HandshakeError::HeadTooLong),
+            found => found,
         }
     }
 

@@ -3,7 +3,7 @@ use core::fmt;
 use super::{
     failure::Failure,
     memory::{Allocation, Ending, Sending},
-    opening::{Opens, Parts},
+    opening::Opens,
     queue::Queue,
 };
 use crate::{
@@ -11,7 +11,6 @@ use crate::{
     endpoint::{Closed, Endpoint, OpenFrame},
     error::{ReceiveError, SendError},
     event::{Control, Event},
-    handshake::HandshakeError,
     message::{Message, MessageKind, Part},
     time::Instant,
 };
@@ -134,15 +133,6 @@ pub(super) fn to_next<'c, 'a, R: Opens, P, S: Allocation>(
         Ok(Some(Event::Control(control))) => Some(Next::Control(answered(control, endpoint, sending))),
         Ok(None) | Err(_) => end(endpoint, sending, ending).map(Next::Closed),
     }
-}
-
-/// Ends the opening handshake by `error`, and makes that the event that the host gets.
-pub(super) fn not_opened<'c, 'a, R: Opens, P, S: Allocation>(
-    parts: Parts<'_, 'a, R, S>,
-    error: HandshakeError,
-) -> Next<'c, 'a, R, P, S> {
-    R::fail(parts, error);
-    Next::Closed(Err(Failure::Handshake(error)))
 }
 
 /// Returns `control`, and queues the frames that it calls for.
