@@ -169,7 +169,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         if !self.closing.is_open() {
             return None;
         }
-        let whole = self.receiver.whole_message::<R>(input, &mut self.trace)?;
+        let whole = self.receiver.whole_message(R::SIDE, input, &mut self.trace)?;
         self.clock.message_received(now);
         Some(whole)
     }

@@ -192,7 +192,8 @@ impl Receiver {
     /// Takes headers and control frames from the front of `input`, up to payload of a message or an event; returns
     /// `None` when all is taken. The payload is at least a byte, of which some is in `input`, or empty if it ends the
     /// message.
-    // A machine without a heap has one copy for both roles in its flash; elsewhere each role has its own.
+    // Without a heap flash counts for more than calls: all callers in both roles share one copy of this, of `admit`, `take`
+    // and `whole_message`. With a heap each has its own, where the side is a constant.
     #[cfg_attr(feature = "alloc", inline(always))]
     pub(super) fn next(
         &mut self,
@@ -230,7 +231,7 @@ impl Receiver {
 
     /// Takes a run of the payload that [`next`](Self::next) has announced, no longer than that, through `text` if it is
     /// text.
-    #[inline(always)]
+    #[cfg_attr(feature = "alloc", inline(always))]
     pub(super) fn take(&mut self, run: Run<'_>, text: &mut Validator) -> Result<Taken, ReceiveErrorKind> {
         let len = run.len();
         let Phase::Data { mask, content, fin, remaining } = &mut self.phase else {

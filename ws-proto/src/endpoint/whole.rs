@@ -12,7 +12,7 @@ use crate::{
     mask::{Mask, MaskingKey},
     message::MessageKind,
     part::to_u64,
-    role::{Role, Side},
+    role::Side,
     utf8::{self, Validator},
 };
 
@@ -27,12 +27,12 @@ pub(crate) struct Whole {
 impl Receiver {
     /// Takes a whole message in one frame that lies whole at the start of `input`; `None` if what comes is anything else, a
     /// faulty text among it, and then nothing has changed.
-    #[inline(always)]
-    pub(super) fn whole_message<R: Role>(&mut self, input: &mut [u8], trace: &mut impl Trace) -> Option<Whole> {
+    #[cfg_attr(feature = "alloc", inline(always))]
+    pub(super) fn whole_message(&mut self, side: Side, input: &mut [u8], trace: &mut impl Trace) -> Option<Whole> {
         if !matches!(self.phase, Phase::Start) {
             return None;
         }
-        let masked = R::SIDE == Side::Server;
+        let masked = side == Side::Server;
         let header = CommonHeader::decode(input, masked)?;
         let payload = input.get_mut(header.len..)?.get_mut(..header.payload_len)?;
         if to_u64(header.payload_len) > self.limits.frame_len || !unmask_whole(&header, masked, payload) {
