@@ -380,6 +380,13 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     fn transition<X>(&mut self, change: impl FnOnce(&mut Self) -> X) -> X {
         let before = self.closing.state();
         let result = change(self);
+        self.changed_from(before);
+        result
+    }
+
+    /// Reports a state other than `before` to the trace, and drops what a closed connection owes.
+    #[inline(never)]
+    fn changed_from(&mut self, before: State) {
         let after = self.closing.state();
         if after != before {
             self.trace.state_changed(after);
@@ -387,7 +394,6 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
                 self.forget_owed();
             }
         }
-        result
     }
 
     /// Takes note that the peer has ended the transport: a read of zero bytes, an END_STREAM.
