@@ -53,9 +53,11 @@ impl<'a> Reject<'a> {
         Self { status, headers: &[], body: Body::Reason }
     }
 
-    /// Creates the refusal of a request that breaks a rule. The body names the rule.
+    /// Creates the refusal of a request that breaks a rule. The body names the rule, unless there is no heap: then the
+    /// texts would take 2 KB of flash.
     pub(in super::super) const fn of_error(error: HandshakeError) -> Self {
-        Self { status: error.status(), headers: &[], body: Body::Line(error.text()) }
+        let body = if cfg!(feature = "alloc") { Body::Line(error.text()) } else { Body::Reason };
+        Self { status: error.status(), headers: &[], body }
     }
 
     /// Sets further fields, in this order. Fields of the handshake itself, and those that describe the body, are
@@ -225,8 +227,9 @@ impl HandshakeError {
     /// Writes the complete response that refuses the handshake, and returns its length.
     ///
     /// `received` are the bytes of the request, from the first on, as far as they have come: the answer to HEAD
-    /// has no body (RFC 9110 section 9.3.2). The body is a fixed text about the fault; it repeats nothing of the
-    /// request. `out` needs at most [`MAX_RESPONSE_LEN`](Self::MAX_RESPONSE_LEN) bytes.
+    /// has no body (RFC 9110 section 9.3.2). The body is a fixed text about the fault, or without the feature
+    /// `alloc` the phrase of the status; it repeats nothing of the request. `out` needs at most
+    /// [`MAX_RESPONSE_LEN`](Self::MAX_RESPONSE_LEN) bytes.
     ///
     /// # Errors
     ///
@@ -243,5 +246,20 @@ impl HandshakeError {
     pub fn write_response_to(self, received: &[u8], out: &mut alloc::vec::Vec<u8>) {
         // Only a lack of room could make it fail, and `append` provides the room.
         let _ = append(out, |out| Ok((self.write_response(received, out)?, ())));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_to_a_broken_rule_names_it_where_there_is_a_heap() {
+        let mut out = [0; HandshakeError::MAX_RESPONSE_LEN];
+        let len = HandshakeError::Key.write_response(b"GET / HTTP/1.1\r\n", &mut out).unwrap();
+        let text = if cfg!(feature = "alloc") { HandshakeError::Key.text() } else { "Bad Request" };
+        let end = std::format!("\r\nContent-Length: {}\r\n\r\n{text}\n", text.len() + 1);
+        assert!(out[..len].starts_with(b"HTTP/1.1 400 Bad Request\r\n"));
+        assert!(out[..len].ends_with(end.as_bytes()), "{}", out[..len].escape_ascii());
     }
 }
