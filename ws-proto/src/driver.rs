@@ -9,7 +9,7 @@
 //! | settings | [`AcceptSettings`], [`Compressors`] | [`ConnectSettings`], [`Compressors`], [`ServerUrl`] |
 //! | the transport | | [`Dialing`] |
 //! | the opening handshake | [`HeadBuffer`], [`ReceivedRequest`], [`Answer`], [`Page`] | [`Connecting`], [`RefusalBody`] |
-//! | the open connection | [`Opened`], [`Compression`] | the same |
+//! | the open connection | [`Opened`], [`Compression`], [`Observer`] | the same |
 //! | errors | [`AcceptError`], [`Error`] | [`ConnectError`], [`Error`] |
 //! | a server's limits and log | [`Places`], [`Limits`], [`Log`], [`Incident`] | |
 
@@ -25,8 +25,11 @@ mod control_payload;
 mod dialing;
 mod entropy;
 mod error;
+#[cfg(feature = "tracing")]
+mod events;
 mod head_buffer;
 mod incident;
+mod observer;
 mod opened;
 mod places;
 mod received_request;
@@ -43,8 +46,11 @@ pub use control_payload::ControlPayload;
 pub use dialing::Dialing;
 pub use entropy::OsEntropy;
 pub use error::{Error, Result, TrySendError};
+#[cfg(feature = "tracing")]
+pub use events::peer_span;
 pub use head_buffer::{AwaitsHead, HeadBuffer, HeadError, is_gone};
 pub use incident::{Incident, Log};
+pub use observer::{Counters, Observer, Traffic};
 pub use opened::Opened;
 pub use places::{AcceptFailure, Admission, Limits, Places, busy_response};
 pub use received_request::ReceivedRequest;

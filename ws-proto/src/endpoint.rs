@@ -96,6 +96,18 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         }
     }
 
+    /// Replaces the hook that observes the connection; see [`with_trace`](Self::with_trace).
+    pub fn traced_by<U: Trace>(self, trace: U) -> Endpoint<R, U> {
+        let Self { receiver, sender, closing, clock, timeouts, ping_owed, end_taken, failure, role, trace: _ } =
+            self;
+        Endpoint { receiver, sender, closing, clock, timeouts, ping_owed, end_taken, failure, role, trace }
+    }
+
+    /// Returns the hook that observes the connection.
+    pub const fn trace(&self) -> &T {
+        &self.trace
+    }
+
     /// Takes bytes from the peer up to the next event, which borrows its payload from them.
     ///
     /// `input` shrinks from its front by the bytes that were taken; a payload ends where the remaining input begins.

@@ -42,6 +42,8 @@
 //! - Timeouts lose no data: a call that returns [`Error::TimedOut`] may be repeated.
 //! - A connection has no buffers before its first byte, and frees big ones after use. Output that waits lies in buffers
 //!   of a pool, in which the process keeps at most 32 idle ones of up to 160 KiB each.
+//! - [Counters](WebSocket::counters) and the last round trip can be asked for. With the feature `tracing`, connections report
+//!   their frames, states and failures.
 //! - Any stream that reads and writes can carry a connection: [`Transport`], [`Blocking`].
 //!
 //! # The guide
@@ -92,8 +94,8 @@ pub use ws_proto::deflate;
 pub use ws_proto::{
     self as proto, Cause, CloseCode, Closed, Config, Control, Event, Message, MessageKind, Part, State,
     driver::{
-        AcceptError, Answer, ConnectError, ControlPayload, Error, Incident, OsEntropy, Page, ReceivedRequest,
-        Refused, Result, TrySendError,
+        AcceptError, Answer, ConnectError, ControlPayload, Counters, Error, Incident, OsEntropy, Page,
+        ReceivedRequest, Refused, Result, Traffic, TrySendError,
     },
     endpoint::Prepared,
 };

@@ -6,7 +6,7 @@ use std::io;
 use ws_proto::{
     CloseCode, Closed, Config, Endpoint, Instant, Message, SendError, State, Transmit,
     connection::{Retention, WriteDeadline},
-    driver::{Compression, Error, Result},
+    driver::{Compression, Error, Observer, Result},
     endpoint::ControlFrame,
 };
 
@@ -18,7 +18,7 @@ pub(crate) const OUTPUT_MARK: usize = 64 * 1024;
 
 /// The endpoint and the output that waits: the part of a connection that is under its lock.
 pub(crate) struct Core<R: Role> {
-    pub(crate) endpoint: Endpoint<R>,
+    pub(crate) endpoint: Endpoint<R, Observer>,
     /// Encoded frames that no thread has taken to write yet. It has no capacity while it is empty: the next frame
     /// [takes](buffers::take) a buffer.
     pub(crate) output: Vec<u8>,
@@ -54,7 +54,7 @@ pub(crate) enum Writing {
 }
 
 impl<R: Role> Core<R> {
-    pub(crate) fn new(endpoint: Endpoint<R>, compression: Compression, config: &Config) -> Self {
+    pub(crate) fn new(endpoint: Endpoint<R, Observer>, compression: Compression, config: &Config) -> Self {
         Self {
             endpoint,
             output: Vec::new(),
@@ -75,7 +75,7 @@ impl<R: Role> Core<R> {
     /// Queues the frames that the protocol owes, then those that `encode` appends.
     pub(crate) fn queue<X>(
         &mut self,
-        encode: impl FnOnce(&mut Endpoint<R>, &mut Vec<u8>) -> core::result::Result<X, SendError>,
+        encode: impl FnOnce(&mut Endpoint<R, Observer>, &mut Vec<u8>) -> core::result::Result<X, SendError>,
     ) -> core::result::Result<X, SendError> {
         self.drain();
         self.encode(|endpoint, _, output| encode(endpoint, output))
@@ -85,7 +85,11 @@ impl<R: Role> Core<R> {
     #[inline(always)]
     pub(crate) fn encode<X>(
         &mut self,
-        encode: impl FnOnce(&mut Endpoint<R>, &mut Compression, &mut Vec<u8>) -> core::result::Result<X, SendError>,
+        encode: impl FnOnce(
+            &mut Endpoint<R, Observer>,
+            &mut Compression,
+            &mut Vec<u8>,
+        ) -> core::result::Result<X, SendError>,
     ) -> core::result::Result<X, SendError> {
         self.take_buffer();
         let queued = encode(&mut self.endpoint, &mut self.compression, &mut self.output);
@@ -126,7 +130,7 @@ impl<R: Role> Core<R> {
     /// Queues a control frame. `encode` writes it to the start of its slice and returns its length.
     pub(crate) fn queue_control(
         &mut self,
-        encode: impl FnOnce(&mut Endpoint<R>, &mut [u8]) -> core::result::Result<usize, SendError>,
+        encode: impl FnOnce(&mut Endpoint<R, Observer>, &mut [u8]) -> core::result::Result<usize, SendError>,
     ) -> core::result::Result<(), SendError> {
         self.queue(|endpoint, output| {
             let mut frame = [0; ControlFrame::MAX_LEN];
@@ -338,7 +342,7 @@ mod tests {
     fn a_write_that_is_taken_at_once_ends_a_stall() {
         let config = Config::new();
         let endpoint = Endpoint::new(Server, &config, Negotiated::default(), Instant::ZERO);
-        let mut core = Core::new(endpoint, Compression::default(), &config);
+        let mut core = Core::new(Observer::observe(endpoint, None), Compression::default(), &config);
         core.stalled = Some(std::time::Instant::now());
         core.append(Message::Text("late")).unwrap();
         let output = core.take_output(Writing::Reader, 0);

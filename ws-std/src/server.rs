@@ -159,7 +159,8 @@ impl Server {
         Self { stack_size, ..self }
     }
 
-    /// Sets the function that incidents are reported to. By default each is a line on standard error.
+    /// Sets the function that incidents are reported to. By default each is a line on standard error,
+    /// or with the feature `tracing` an event of level WARN.
     ///
     /// The number of reports is limited, so that peers cannot flood a log. For connections it is ten at once and then
     /// one a second; for the server itself it is one in ten seconds. [`Incident::suppressed`] counts the incidents in
@@ -260,6 +261,8 @@ where
     }
 
     fn serve(&self, socket: Arc<Socket>, peer: SocketAddr, place: &Place) {
+        #[cfg(feature = "tracing")]
+        let _entered = ws_proto::driver::peer_span(peer).entered();
         let result = match self.acceptor.receive_over(socket) {
             Ok(mut exchange) => {
                 exchange.watch(peer, place.watcher());

@@ -51,7 +51,10 @@ use std::{
     time::Instant,
 };
 
-use ws_proto::{Config, Endpoint, driver::Compression};
+use ws_proto::{
+    Config, Endpoint,
+    driver::{Compression, Observer},
+};
 
 use crate::{clock::Clock, output::Core, role::Role, transport::Transport};
 
@@ -217,7 +220,7 @@ impl<R: Role, T: Transport> Link for &mut Shared<R, T> {
 
 impl<R: Role, T: Transport> Shared<R, T> {
     pub(crate) fn new(
-        endpoint: Endpoint<R>,
+        endpoint: Endpoint<R, Observer>,
         compression: Compression,
         transport: T,
         clock: Clock,

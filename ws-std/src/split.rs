@@ -3,7 +3,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use ws_proto::{
     CloseCode, Closed, Event, Message, MessageKind, Part, SendError, Server, State,
-    driver::{ControlPayload, Error, Result, TrySendError},
+    driver::{ControlPayload, Counters, Error, Result, TrySendError},
     endpoint::Prepared,
     message::Data,
 };
@@ -118,6 +118,13 @@ impl<R: Role, T: Transport> Reader<R, T> {
         self.link.core().waiting_len()
     }
 
+    /// Returns the numbers of messages, frames and bytes that have come and been sent, and the last round trip of a keepalive
+    /// Ping.
+    #[must_use]
+    pub fn counters(&mut self) -> Counters {
+        self.link.core().endpoint.trace().counters()
+    }
+
     /// Returns the transport, which knows the peer's address for instance.
     #[must_use]
     pub fn transport(&self) -> &T {
@@ -217,6 +224,13 @@ impl<R: Role, T: Transport> Writer<R, T> {
     #[must_use]
     pub fn pending_len(&mut self) -> usize {
         self.link.core().waiting_len()
+    }
+
+    /// Returns the numbers of messages, frames and bytes that have come and been sent, and the last round trip of a keepalive
+    /// Ping.
+    #[must_use]
+    pub fn counters(&mut self) -> Counters {
+        self.link.core().endpoint.trace().counters()
     }
 
     /// Returns the transport, which knows the peer's address for instance.

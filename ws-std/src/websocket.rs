@@ -2,8 +2,8 @@ use core::{fmt, time::Duration};
 
 use ws_proto::{
     CloseCode, Closed, Config, Event, Message, MessageKind, Part, Server, State,
-    driver::{ControlPayload, Opened, Result, TrySendError},
-    endpoint::Prepared,
+    driver::{ControlPayload, Counters, Observer, Opened, Result, TrySendError},
+    endpoint::{Negotiated, Prepared},
     message::Data,
 };
 
@@ -72,23 +72,28 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     /// Creates a connection whose opening handshake is complete. `clock` is that of its endpoint.
     pub(crate) fn new(opened: Opened<R>, transport: T, clock: Clock) -> Self {
         let Opened { endpoint, compression, mut buffer, subprotocol, config } = opened;
+        let endpoint = Observer::observe(endpoint, subprotocol.as_deref());
         compression.limit(&mut buffer);
         let incoming = Incoming::new(buffer, compression.other(), clock.now());
         let link = Owned::alone(Shared::new(endpoint, compression, transport, clock, &config));
         Self { link, incoming, subprotocol }
     }
 
-    /// Takes over a connection after an opening handshake that other code has made (RFC 6455 section 4).
+    /// Takes over a connection after an opening handshake that other code has made (RFC 6455 section 4, RFC 8441), with the
+    /// extensions that it has agreed on.
     ///
-    /// `received` holds the bytes that were read after the handshake. Limits and timeouts are those of `config`.
-    pub fn from_handshake(role: R, transport: T, received: Vec<u8>, config: &Config) -> Self {
+    /// `received` holds the bytes that were read after the handshake. Limits and timeouts are those of `config`. If compression
+    /// has been agreed on, messages that come are inflated, and those that are sent are not compressed, which is allowed.
+    pub fn from_handshake(
+        role: R,
+        transport: T,
+        received: Vec<u8>,
+        negotiated: Negotiated,
+        config: &Config,
+    ) -> Self {
         let clock = Clock::new();
-        let negotiated = ws_proto::endpoint::Negotiated::default();
-        Self::new(
-            Opened::from_handshake(role, negotiated, received, config.clone(), clock.now()),
-            transport,
-            clock,
-        )
+        let opened = Opened::from_handshake(role, negotiated, received, config.clone(), clock.now());
+        Self::new(opened, transport, clock)
     }
 
     /// Reads the next message. `None`: both sides have closed.
@@ -276,6 +281,13 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     #[must_use]
     pub fn pending_len(&mut self) -> usize {
         self.link.core().waiting_len()
+    }
+
+    /// Returns the numbers of messages, frames and bytes that have come and been sent, and the last round trip of a keepalive
+    /// Ping.
+    #[must_use]
+    pub fn counters(&mut self) -> Counters {
+        self.link.core().endpoint.trace().counters()
     }
 
     /// Sets how long a call of [`read`](Self::read), [`read_event`](Self::read_event) or [`read_part`](Self::read_part)

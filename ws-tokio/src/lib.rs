@@ -71,6 +71,8 @@
 //! - A message to many is [encoded once](Prepared).
 //! - Messages can be [compressed](Acceptor::deflate); settings decide how much memory that takes.
 //! - An idle connection holds no buffer.
+//! - [Counters](WebSocket::counters) and the last round trip can be asked for. With the feature `tracing`, connections report
+//!   their frames, states and failures.
 //! - With the feature `axum`, handlers of axum get connections by an extractor, over HTTP/1.1 and HTTP/2.
 //! - Any stream carries a connection: a TLS stream, a Unix socket, one that an [HTTP library has
 //!   upgraded](guide::upgraded).
@@ -128,8 +130,8 @@ pub use ws_proto::deflate;
 pub use ws_proto::{
     self as proto, Cause, CloseCode, Closed, Config, Control, Event, Message, MessageKind, Part, State,
     driver::{
-        AcceptError, Answer, ConnectError, ControlPayload, Error, Incident, OsEntropy, Page, ReceivedRequest,
-        Refused, Result, TrySendError,
+        AcceptError, Answer, ConnectError, ControlPayload, Counters, Error, Incident, OsEntropy, Page,
+        ReceivedRequest, Refused, Result, Traffic, TrySendError,
     },
     endpoint::Prepared,
     message::{OwnedMessage, Utf8Bytes},

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use ws_proto::{
     CloseCode, Closed, Config, Endpoint, Message, MessageKind, Part, Pending, SendError, Server, State,
     connection::Output,
-    driver::{Compression, Result},
+    driver::{Compression, Counters, Observer, Result},
     endpoint::Prepared,
     role::Role,
 };
@@ -24,7 +24,7 @@ pub(crate) const OUTPUT_MARK: usize = 64 * 1024;
 
 /// A connection without its buffer for input.
 pub(crate) struct Core<R: Role, S> {
-    pub(crate) endpoint: Endpoint<R>,
+    pub(crate) endpoint: Endpoint<R, Observer>,
     output: Output,
     compression: Compression,
     /// `None` after the stream has been handed out.
@@ -36,7 +36,6 @@ pub(crate) struct Core<R: Role, S> {
     unflushed: bool,
     /// The time by which the stream has to pass on bytes that it holds, if the last attempt has left some in it.
     flush_by: Option<ws_proto::Instant>,
-    write_timeout: Option<Duration>,
     /// The error with which the stream has failed.
     broken: Option<io::ErrorKind>,
     /// The stream has taken output since [`take_progress`](Self::take_progress), or will take no more.
@@ -50,7 +49,7 @@ pub(crate) struct Core<R: Role, S> {
 
 impl<R: Role, S> Core<R, S> {
     pub(crate) fn new(
-        endpoint: Endpoint<R>,
+        endpoint: Endpoint<R, Observer>,
         compression: Compression,
         stream: S,
         clock: Clock,
@@ -66,7 +65,6 @@ impl<R: Role, S> Core<R, S> {
             clock,
             unflushed: false,
             flush_by: None,
-            write_timeout: config.write_timeout,
             broken: None,
             progress: false,
             reader_news: false,
@@ -89,6 +87,11 @@ impl<R: Role, S> Core<R, S> {
     /// Returns the number of bytes that wait to be written.
     pub(crate) fn pending_len(&self) -> usize {
         self.output.len()
+    }
+
+    /// Returns the counters of the connection.
+    pub(crate) const fn counters(&self) -> Counters {
+        self.endpoint.trace().counters()
     }
 
     /// Returns whether more may be queued at once.
@@ -135,7 +138,11 @@ impl<R: Role, S> Core<R, S> {
     #[inline]
     fn encode(
         &mut self,
-        encode: impl FnOnce(&mut Endpoint<R>, &mut Compression, &mut Vec<u8>) -> core::result::Result<(), SendError>,
+        encode: impl FnOnce(
+            &mut Endpoint<R, Observer>,
+            &mut Compression,
+            &mut Vec<u8>,
+        ) -> core::result::Result<(), SendError>,
     ) -> Result<()> {
         self.check()?;
         self.drain();
@@ -278,7 +285,6 @@ impl<R: Role, S> Core<R, S> {
 
     pub(crate) fn set_write_timeout(&mut self, timeout: Option<Duration>) {
         self.output.set_write_timeout(timeout);
-        self.write_timeout = timeout;
     }
 }
 
@@ -342,7 +348,9 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Core<R, S> {
         let flushed = stream.poll_flush(cx);
         self.flush_by = match flushed {
             Poll::Ready(_) => None,
-            Poll::Pending => self.flush_by.or_else(|| Some(self.clock.now().saturating_add(self.write_timeout?))),
+            Poll::Pending => {
+                self.flush_by.or_else(|| Some(self.clock.now().saturating_add(self.output.write_timeout()?)))
+            }
         };
         flushed
     }

@@ -145,7 +145,8 @@ impl Server {
         Self { stop_timeout, ..self }
     }
 
-    /// Sets the function that incidents are reported to. By default each is a line on standard error.
+    /// Sets the function that incidents are reported to. By default each is a line on standard error,
+    /// or with the feature `tracing` an event of level WARN.
     ///
     /// The number of reports is limited, so that peers cannot flood a log. For connections it is ten at once and then
     /// one a second; for the server itself it is one in ten seconds. [`Incident::suppressed`] counts the incidents in
@@ -254,7 +255,10 @@ where
         match self.connections.admit(peer, limits) {
             Admitted::Serve(place) => {
                 let serving = Arc::clone(self);
-                tasks.spawn(async move { serving.serve(stream, peer, place).await });
+                let serving = async move { serving.serve(stream, peer, place).await };
+                #[cfg(feature = "tracing")]
+                let serving = tracing::Instrument::instrument(serving, ws_proto::driver::peer_span(peer));
+                tasks.spawn(serving);
             }
             Admitted::Refuse(place) => {
                 tasks.spawn(async move {

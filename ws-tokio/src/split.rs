@@ -11,7 +11,7 @@ use tokio::{
 };
 use ws_proto::{
     CloseCode, Closed, Event, Message, MessageKind, Part, Server, State,
-    driver::{ControlPayload, Error, Result, TrySendError},
+    driver::{ControlPayload, Counters, Error, Result, TrySendError},
     endpoint::Prepared,
     message::{Data, OwnedMessage},
     role::Role,
@@ -95,6 +95,13 @@ impl<R: Role, S> Reader<R, S> {
     #[must_use]
     pub fn pending_len(&self) -> usize {
         self.link.with(|core| core.pending_len())
+    }
+
+    /// Returns the numbers of messages, frames and bytes that have come and been sent, and the last round trip of a keepalive
+    /// Ping.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.link.with(|core| core.counters())
     }
 
     /// Looks at the stream, by `look`. `None`: it has been handed out.
@@ -223,6 +230,13 @@ impl<R: Role, S> Writer<R, S> {
     #[must_use]
     pub fn pending_len(&self) -> usize {
         self.link.with(|core| core.pending_len())
+    }
+
+    /// Returns the numbers of messages, frames and bytes that have come and been sent, and the last round trip of a keepalive
+    /// Ping.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.link.with(|core| core.counters())
     }
 
     /// Looks at the stream, by `look`. `None`: it has been handed out.

@@ -10,7 +10,7 @@ use tokio::{
 };
 use ws_proto::{
     CloseCode, Closed, Config, Event, Message, MessageKind, Part, Server, State,
-    driver::{ControlPayload, Opened, Result, TrySendError},
+    driver::{ControlPayload, Counters, Observer, Opened, Result, TrySendError},
     endpoint::{Negotiated, Prepared},
     message::{Data, OwnedMessage},
     role::Role,
@@ -98,6 +98,7 @@ impl<R: Role, S> WebSocket<R, S> {
     {
         let incoming = Box::new(Incoming::new(&opened, clock.now()));
         let Opened { endpoint, compression, subprotocol, config, .. } = opened;
+        let endpoint = Observer::observe(endpoint, subprotocol.as_deref());
         let mut core = Box::new(Core::new(endpoint, compression, stream, clock, &config));
         core.linger = Some(linger::spawn);
         Self { link: Owned::alone(core), incoming, subprotocol }
@@ -169,6 +170,13 @@ impl<R: Role, S> WebSocket<R, S> {
     #[must_use]
     pub fn pending_len(&mut self) -> usize {
         self.link.act(|core| core.pending_len())
+    }
+
+    /// Returns the numbers of messages, frames and bytes that have come and been sent, and the last round trip of a keepalive
+    /// Ping.
+    #[must_use]
+    pub fn counters(&mut self) -> Counters {
+        self.link.act(|core| core.counters())
     }
 
     /// Sets how long the peer may take none of our bytes before a write fails: 30 s by default. `None`: for ever.

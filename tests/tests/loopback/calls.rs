@@ -14,8 +14,8 @@ use std::{
 
 use ws_std::{
     Acceptor, Answer, Cause, CloseCode, Closed, Config, Connector, Control, Duplex, Error, Event, Message,
-    MessageKind, Part, Prepared, Socket, State, Transport, TrySendError, WebSocket,
-    proto::{SendError, message::Data},
+    MessageKind, Part, Prepared, Socket, State, Traffic, Transport, TrySendError, WebSocket,
+    proto::{SendError, endpoint::Negotiated, message::Data},
     role::{Role, Server},
 };
 use ws_tests::{BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, RawFrame, TEXT, frame, masked, noise, parse};
@@ -78,7 +78,7 @@ impl Script {
     /// A server's connection over it.
     fn server(&self, config: &Config) -> WebSocket<Server, Self> {
         ws_tests::watch();
-        WebSocket::from_handshake(Server, self.clone(), Vec::new(), config)
+        WebSocket::from_handshake(Server, self.clone(), Vec::new(), Negotiated::default(), config)
     }
 }
 
@@ -600,4 +600,18 @@ fn debug_output_of_a_connection_and_its_halves_names_them() {
     assert!(format!("{error:?}").starts_with("ReuniteError"));
     assert_eq!(error.to_string(), "halves are of two connections, or there are more writers");
     assert_eq!(Socket::try_from(crate::tcp_pair().0).map(|_| ()).map_err(|error| error.to_string()), Ok(()));
+}
+
+#[test]
+fn counters_are_those_of_both_directions() {
+    let script = Script::new();
+    let mut ws = script.server(&Config::new());
+    script.give(&[masked(TEXT, b"in "), masked(PING, b"?"), masked(FIN | CONTINUATION, b"parts")].concat());
+    ws.read().unwrap().unwrap().reply.send(&b"answer"[..]).unwrap();
+    let counters = ws.counters();
+    let of = |traffic: Traffic| (traffic.messages, traffic.frames, traffic.payload_len);
+    assert_eq!((of(counters.received), of(counters.sent)), ((1, 3, 9), (1, 2, 7)));
+    assert_eq!(counters.last_round_trip, None);
+    let (mut reader, mut writer) = ws.split();
+    assert_eq!((reader.counters(), writer.counters()), (counters, counters));
 }

@@ -14,6 +14,7 @@ use std::{
 use ws_std::{
     AcceptError, Acceptor, Answer, Blocking, CloseCode, Config, ConnectError, Connector, Duplex, Message,
     MessageKind, Socket, Transport, WebSocket,
+    proto::endpoint::Negotiated,
     role::{Client, Server},
 };
 use ws_tests::{FIN, PING, PONG, TEXT, frame, masked, noise, parse};
@@ -256,7 +257,7 @@ fn into_inner_hands_back_what_was_read_and_not_taken() {
 fn connection_from_a_handshake_made_elsewhere_begins_with_what_was_read() {
     let (client, server) = sockets();
     let received = masked(FIN | TEXT, b"early");
-    let mut ws = WebSocket::from_handshake(Server, server, received, &Config::new());
+    let mut ws = WebSocket::from_handshake(Server, server, received, Negotiated::default(), &Config::new());
     assert_eq!(ws.read().unwrap().unwrap().message, Message::Text("early"));
     ws.set_read_timeout(Some(Duration::from_millis(1)));
     assert!(matches!(ws.read(), Err(ws_std::Error::TimedOut)));
@@ -308,7 +309,10 @@ fn moody() -> (Arc<Moody>, WebSocket<Server, impl Transport>) {
     let peer = Arc::new(Moody::default());
     let taking = Arc::clone(&peer);
     let transport = Writing(move |slices: &[IoSlice<'_>], _| taking.take(slices));
-    (peer, WebSocket::from_handshake(Server, transport, Vec::new(), &Config::default()))
+    (
+        peer,
+        WebSocket::from_handshake(Server, transport, Vec::new(), Negotiated::default(), &Config::default()),
+    )
 }
 
 #[test]

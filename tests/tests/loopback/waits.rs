@@ -14,7 +14,7 @@ use std::{
 
 use ws_std::{
     Acceptor, Blocking, Cause, CloseCode, Config, Connector, Error, Message, State, WebSocket,
-    proto::{SendError, handshake::HandshakeError},
+    proto::{SendError, endpoint::Negotiated, handshake::HandshakeError},
     role::Server,
 };
 use ws_tests::{CLOSE, FIN, PING, PONG, TEXT, frame, masked, noise};
@@ -111,7 +111,7 @@ fn peer_that_takes_nothing_more_is_given_the_write_timeout_once() {
         deadlines.push(deadline);
         if deadlines.len() < 3 { Ok(1_000) } else { Err(io::ErrorKind::TimedOut.into()) }
     });
-    let mut ws = WebSocket::from_handshake(Server, stuck, Vec::new(), &config);
+    let mut ws = WebSocket::from_handshake(Server, stuck, Vec::new(), Negotiated::default(), &config);
     assert!(is_timeout(ws.send(noise(50_000).as_slice())));
     let after = Instant::now();
     let deadlines: Vec<Option<Instant>> = given.lock().unwrap().clone();
@@ -134,7 +134,7 @@ fn write_that_waits_is_tried_again_now_and_then() {
         thread::sleep(deadline.unwrap().saturating_duration_since(Instant::now()));
         Err(io::ErrorKind::TimedOut.into())
     });
-    let mut ws = WebSocket::from_handshake(Server, mute, Vec::new(), &config);
+    let mut ws = WebSocket::from_handshake(Server, mute, Vec::new(), Negotiated::default(), &config);
     let started = Instant::now();
     assert!(is_timeout(ws.send("nobody listens")));
     assert!(started.elapsed() >= Duration::from_millis(2_500));

@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 use ws_tests::{BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, frame, masked, parse};
-use ws_tokio::{CloseCode, Config, Control, Error, Event, Message, MessageKind, Part, TrySendError};
+use ws_tokio::{CloseCode, Config, Control, Error, Event, Message, MessageKind, Part, Traffic, TrySendError};
 
 use crate::peer::Peer;
 
@@ -255,4 +255,32 @@ async fn debug_output_of_a_connection_and_its_halves_names_them() {
     let error = reader.reunite(other).unwrap_err();
     assert!(format!("{error:?}").starts_with("ReuniteError"));
     assert_eq!(error.to_string(), "halves are of two connections, or there are more writers");
+}
+
+#[tokio::test(start_paused = true)]
+async fn counters_are_those_of_both_directions_and_the_last_round_trip() {
+    let mut config = Config::new();
+    config.keepalive_interval = Some(Duration::from_secs(1));
+    let (mut peer, mut ws) = Peer::client(4_096, &config);
+    peer.send(&[masked(TEXT, b"in "), masked(PING, b"?"), masked(FIN | CONTINUATION, b"parts")].concat()).await;
+    ws.read().await.unwrap().unwrap().reply.send(&b"answer"[..]).await.unwrap();
+    for (first, payload) in [(PONG, "?"), (FIN | BINARY, "answer")] {
+        assert_eq!(peer.frame().await, parse(&frame(first, payload.as_bytes()))[0]);
+    }
+    let counters = ws.counters();
+    let of = |traffic: Traffic| (traffic.messages, traffic.frames, traffic.payload_len);
+    assert_eq!((of(counters.received), of(counters.sent)), ((1, 3, 9), (1, 2, 7)));
+    assert_eq!(counters.last_round_trip, None);
+    let answering = async {
+        assert_eq!(peer.frame().await.first, PING);
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        peer.send(&[masked(PONG, b""), masked(FIN | TEXT, b"more")].concat()).await;
+    };
+    let (_, read) = tokio::join!(answering, ws.read());
+    assert_eq!(read.unwrap().unwrap().message, Message::Text("more"));
+    let (reader, writer) = ws.split();
+    let counters = writer.counters();
+    assert_eq!((of(counters.received), of(counters.sent)), ((2, 5, 13), (1, 3, 7)));
+    assert_eq!(counters.last_round_trip, Some(Duration::from_millis(250)));
+    assert_eq!(reader.counters(), counters);
 }

@@ -449,6 +449,13 @@ impl<Q: Queue> Output<Q> {
         self.deadline.reset();
     }
 
+    /// Returns the time in which the peer has to take some of the output, see
+    /// [`Config::write_timeout`](crate::Config::write_timeout).
+    #[must_use]
+    pub fn write_timeout(&self) -> Option<core::time::Duration> {
+        self.deadline.timeout()
+    }
+
     /// Sets the time in which the peer has to take some of the output that waits; see
     /// [`Config::write_timeout`](crate::Config::write_timeout).
     pub fn set_write_timeout(&mut self, timeout: Option<core::time::Duration>) {

@@ -84,6 +84,12 @@ impl WriteDeadline {
         self.poll_timeout().is_some_and(|deadline| deadline <= now)
     }
 
+    /// Returns [`write_timeout`](Config::write_timeout).
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout.map(Duration::from)
+    }
+
     /// Changes [`write_timeout`](Config::write_timeout), for output that begins to wait or makes progress from now on.
     pub fn set_timeout(&mut self, timeout: Option<Duration>) {
         self.timeout = timeout.map(Millis::new);

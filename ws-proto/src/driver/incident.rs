@@ -8,7 +8,6 @@ use core::{
 use std::{
     boxed::Box,
     format,
-    io::{self, Write as _},
     net::SocketAddr,
     string::ToString,
     sync::{Mutex, PoisonError},
@@ -112,8 +111,14 @@ impl Log {
 
 impl Default for Log {
     fn default() -> Self {
+        #[cfg(feature = "tracing")]
+        let report = |incident: &Incident<'_>| tracing::warn!("{incident}");
         // A closed standard error does not end the server.
-        Self::new(|incident| drop(writeln!(io::stderr(), "{incident}")))
+        #[cfg(not(feature = "tracing"))]
+        let report = |incident: &Incident<'_>| {
+            drop(std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{incident}\n")));
+        };
+        Self::new(report)
     }
 }
 
@@ -151,6 +156,8 @@ impl Allowance {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
     #[test]

@@ -214,7 +214,7 @@ mod tests {
         thread,
     };
 
-    use ws_proto::Config;
+    use ws_proto::{Config, endpoint::Negotiated};
 
     use super::*;
 
@@ -237,7 +237,8 @@ mod tests {
             thread::yield_now();
         }
         let socket = Arc::into_inner(socket).expect("the server does not hold it");
-        let ws = WebSocket::from_handshake(role::Server, socket, Vec::new(), &Config::new());
+        let ws =
+            WebSocket::from_handshake(role::Server, socket, Vec::new(), Negotiated::default(), &Config::new());
         let ws = watcher.opened(ws);
         let mut close = [0; 4];
         client.read_exact(&mut close).unwrap();
