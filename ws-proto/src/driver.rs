@@ -39,7 +39,7 @@ mod server_url;
 pub use accept_error::AcceptError;
 pub use accept_settings::AcceptSettings;
 pub use answer::{Answer, Page};
-pub use compression::{Compression, Compressors};
+pub use compression::{Compression, Compressors, Decompression};
 pub use connect_error::ConnectError;
 pub use connect_settings::{Answered, ConnectSettings, Connecting};
 pub use control_payload::ControlPayload;

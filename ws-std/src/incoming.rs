@@ -5,7 +5,7 @@ use std::{io, time::Instant};
 
 use ws_proto::{
     CloseCode, Closed, Event, Message, MessageBuffer, ReceiveError,
-    driver::{Compression, Error, Result},
+    driver::{Decompression, Error, Result},
     message::Data,
 };
 
@@ -19,7 +19,7 @@ use crate::{
 /// The input of a connection, and the state of the calls that read it.
 pub(crate) struct Incoming {
     pub(crate) buffer: MessageBuffer<Vec<u8>>,
-    compression: Compression,
+    decompression: Decompression,
     /// Time of the last read, at which all input in the buffer is taken to have arrived.
     now: ws_proto::Instant,
     /// The longest wait of one call for the peer.
@@ -41,12 +41,12 @@ impl Incoming {
     /// Creates the reading side. `buffer` may hold bytes that came after the opening handshake.
     pub(crate) const fn new(
         buffer: MessageBuffer<Vec<u8>>,
-        compression: Compression,
+        decompression: Decompression,
         now: ws_proto::Instant,
     ) -> Self {
         Self {
             buffer,
-            compression,
+            decompression,
             now,
             timeout: None,
             deadline: None,
@@ -117,7 +117,7 @@ impl Incoming {
         look: impl Fn(&mut Self, &mut Core<L::Role>) -> core::result::Result<Option<Event<()>>, ReceiveError>,
     ) -> Result<Option<Event<()>>> {
         loop {
-            self.compression.lend(&mut self.buffer);
+            self.decompression.lend(&mut self.buffer);
             let mut core = link.core();
             let found = look(self, &mut core);
             // The protocol owes no frame for a message.
@@ -165,7 +165,7 @@ impl Incoming {
             return Ok(None);
         }
         self.looked = overdue;
-        self.compression.take_back(&mut self.buffer);
+        self.decompression.take_back(&mut self.buffer);
         let room = self.buffer.unfilled(&core.endpoint);
         drop(core);
         let timeout = timeout.map(|timeout| timeout.max(now + SHORTEST_READ));

@@ -73,8 +73,9 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     pub(crate) fn new(opened: Opened<R>, transport: T, clock: Clock) -> Self {
         let Opened { endpoint, compression, mut buffer, subprotocol, config } = opened;
         let endpoint = Observer::observe(endpoint, subprotocol.as_deref());
-        compression.limit(&mut buffer);
-        let incoming = Incoming::new(buffer, compression.other(), clock.now());
+        let decompression = compression.decompression();
+        decompression.limit(&mut buffer);
+        let incoming = Incoming::new(buffer, decompression, clock.now());
         let link = Owned::alone(Shared::new(endpoint, compression, transport, clock, &config));
         Self { link, incoming, subprotocol }
     }

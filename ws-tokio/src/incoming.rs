@@ -15,7 +15,7 @@ use tokio::{
 };
 use ws_proto::{
     Closed, Control, Event, Message, ReceiveError, State,
-    driver::{Compression, Error, Opened, Result},
+    driver::{Decompression, Error, Opened, Result},
     message::{Data, OwnedMessage},
     role::Role,
 };
@@ -30,7 +30,7 @@ use crate::{
 pub(crate) struct Incoming {
     /// `None` while the connection is idle.
     buffer: Option<Box<Input>>,
-    compression: Compression,
+    decompression: Decompression,
     /// Time of the last read, at which all input in the buffer is taken to have arrived.
     now: ws_proto::Instant,
     timer: Timer,
@@ -57,15 +57,15 @@ pub(crate) enum Unit {
 impl Incoming {
     pub(crate) fn new<R: Role>(opened: &Opened<R>, now: ws_proto::Instant) -> Self {
         let received = opened.buffer.unread();
-        let compression = opened.compression.other();
+        let decompression = opened.compression.decompression();
         let buffer = (!received.is_empty()).then(|| {
             let mut buffer = Box::new(Input::with_received(BytesMut::from(received), 0..received.len()));
-            compression.limit(&mut buffer);
+            decompression.limit(&mut buffer);
             buffer
         });
         Self {
             buffer,
-            compression,
+            decompression,
             now,
             timer: Timer::new(),
             held: None,
@@ -165,8 +165,8 @@ impl Incoming {
         unit: Unit,
     ) -> core::result::Result<Option<Event<()>>, ReceiveError> {
         self.unit = unit;
-        let buffer = self.buffer.get_or_insert_with(|| attach(&self.compression));
-        self.compression.lend(buffer);
+        let buffer = self.buffer.get_or_insert_with(|| attach(&self.decompression));
+        self.decompression.lend(buffer);
         let found = match unit {
             Unit::Message => {
                 buffer.next(&mut core.endpoint, self.now).map(|event| event.map(|event| event.map(drop)))
@@ -210,7 +210,7 @@ impl Incoming {
             return Poll::Ready(Ok(()));
         }
         if !matches!(core.endpoint.state(), State::Closed(_)) {
-            let buffer = self.buffer.get_or_insert_with(|| attach(&self.compression));
+            let buffer = self.buffer.get_or_insert_with(|| attach(&self.decompression));
             let room = buffer.unfilled(&core.endpoint);
             match core.poll_read(cx, room) {
                 Poll::Ready(Ok(0)) => {
@@ -250,7 +250,7 @@ impl Incoming {
     fn detach<R: Role, S>(&mut self, core: &mut Core<R, S>) {
         core.detach_output();
         if let Some(buffer) = &mut self.buffer {
-            self.compression.take_back(buffer);
+            self.decompression.take_back(buffer);
         }
         if let Some(buffer) = self.buffer.take_if(|buffer| buffer.is_empty()) {
             memory::give_input(buffer);
@@ -307,10 +307,10 @@ impl Incoming {
     }
 }
 
-/// Returns a buffer of the thread's, for a connection with this compression.
-fn attach(compression: &Compression) -> Box<Input> {
+/// Returns a buffer of the thread's, for a connection with this decompression.
+fn attach(decompression: &Decompression) -> Box<Input> {
     let mut buffer = memory::take_input();
-    compression.limit(&mut buffer);
+    decompression.limit(&mut buffer);
     buffer
 }
 

@@ -42,9 +42,6 @@ pub(crate) struct Core<R: Role, S> {
     progress: bool,
     /// There is news for the task that reads: a Close that another task has queued, the end.
     reader_news: bool,
-    /// The deadline that a reading task which waits beside other tasks has armed, or none if it waits for ever. `None`: it does
-    /// not wait.
-    pub(crate) reader_deadline: Option<Option<ws_proto::Instant>>,
 }
 
 impl<R: Role, S> Core<R, S> {
@@ -68,7 +65,6 @@ impl<R: Role, S> Core<R, S> {
             broken: None,
             progress: false,
             reader_news: false,
-            reader_deadline: None,
         }
     }
 
@@ -90,7 +86,7 @@ impl<R: Role, S> Core<R, S> {
     }
 
     /// Returns the counters of the connection.
-    pub(crate) const fn counters(&self) -> Counters {
+    pub(crate) fn counters(&self) -> Counters {
         self.endpoint.trace().counters()
     }
 
@@ -199,15 +195,6 @@ impl<R: Role, S> Core<R, S> {
     /// Returns when [`handle_timeout`](Self::handle_timeout) has something to do.
     pub(crate) fn poll_timeout(&self) -> Option<ws_proto::Instant> {
         [self.endpoint.poll_timeout(), self.write_deadline()].into_iter().flatten().min()
-    }
-
-    /// Returns whether there is an earlier deadline than the one that the reading task waits for.
-    pub(crate) fn has_earlier_deadline(&self) -> bool {
-        self.reader_deadline.is_some_and(|armed| match (self.poll_timeout(), armed) {
-            (Some(deadline), Some(armed)) => deadline < armed,
-            (deadline, None) => deadline.is_some(),
-            (None, Some(_)) => false,
-        })
     }
 
     /// Returns when the output that waits must have been taken.

@@ -27,7 +27,8 @@
 //! - One task makes progress that another one waits for: room in the output, the end of the connection. `Link::poll` takes
 //!   the registered wakers while it holds the lock, under which every registration happens, and wakes them after that.
 //! - One task creates a deadline that is earlier than the one that the reading task waits for: a Close, output that the stream
-//!   does not take. The reader's deadline is kept in the lock, and `Link::poll` wakes the reader if there is an earlier one.
+//!   does not take. The reader's deadline is registered with its waker, and `Link::poll` wakes the reader if there is an
+//!   earlier one.
 
 use core::task::{Context, Poll, Waker};
 use std::{
@@ -35,7 +36,7 @@ use std::{
     task::Wake,
 };
 
-use ws_proto::role::Role;
+use ws_proto::{Instant, role::Role};
 
 use crate::{
     output::Core,
@@ -56,8 +57,15 @@ struct Waiters(Mutex<Registered>);
 struct Registered {
     /// Number of wake-ups by the stream and by timers.
     woken: u64,
-    reader: Option<Waker>,
+    reader: Option<Waiting>,
     writers: Vec<Waker>,
+}
+
+/// A task that waits.
+pub(crate) struct Waiting {
+    waker: Waker,
+    /// The deadline that it has armed if it reads. `None`: it waits for ever.
+    deadline: Option<Instant>,
 }
 
 /// The part of a connection that a task waits as.
@@ -90,7 +98,7 @@ pub(crate) trait Link {
 /// each is pending with a waker of its own, and both poll one stream.
 pub(crate) enum Turns {
     /// The task that waits last, if one does, is polled by the stream's wake-ups.
-    One(Option<(Half, Waker)>),
+    One(Option<(Half, Waiting)>),
     /// Two tasks have waited at the same time.
     Two(Beside),
 }
@@ -242,12 +250,12 @@ impl Turns {
                             *waiting = None;
                         }
                     }
-                    Some((waits, waker)) => {
+                    Some((waits, task)) => {
                         *waits = half;
-                        waker.clone_from(cx.waker());
+                        task.renew(cx.waker(), core.poll_timeout());
                     }
                     None if polled.is_ready() => {}
-                    None => *waiting = Some((half, cx.waker().clone())),
+                    None => *waiting = Some((half, Waiting::new(cx.waker(), core.poll_timeout()))),
                 }
                 polled
             }
@@ -263,9 +271,9 @@ impl Turns {
     #[inline]
     fn admit(&mut self, half: Half, waker: &Waker) {
         if let Self::One(Some((waits, first))) = self {
-            if *waits != half && !first.will_wake(waker) {
+            if *waits != half && !first.waker.will_wake(waker) {
                 let beside = Beside::new();
-                beside.waiters.register(0, *waits, first);
+                beside.waiters.register(0, *waits, &first.waker, first.deadline);
                 *self = Self::Two(beside);
             }
         }
@@ -290,10 +298,7 @@ impl Beside {
         let polled = step(core, &mut Context::from_waker(&self.waker));
         let news = self.waiters.take(core, half);
         if polled.is_pending() {
-            if half == Half::Reader {
-                core.reader_deadline = Some(core.poll_timeout());
-            }
-            self.waiters.register(woken, half, cx.waker());
+            self.waiters.register(woken, half, cx.waker(), core.poll_timeout());
         }
         (polled, news)
     }
@@ -317,6 +322,22 @@ impl News {
     }
 }
 
+impl Waiting {
+    fn new(waker: &Waker, deadline: Option<Instant>) -> Self {
+        Self { waker: waker.clone(), deadline }
+    }
+
+    fn renew(&mut self, waker: &Waker, deadline: Option<Instant>) {
+        self.waker.clone_from(waker);
+        self.deadline = deadline;
+    }
+}
+
+/// Returns whether there is a deadline before the one that is armed.
+fn is_earlier(deadline: Option<Instant>, armed: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| armed.is_none_or(|armed| deadline < armed))
+}
+
 impl Waiters {
     fn lock(&self) -> MutexGuard<'_, Registered> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -324,19 +345,21 @@ impl Waiters {
 
     /// Takes the wakers of tasks for which a step of `half` has brought news.
     fn take<R: Role, S>(&self, core: &mut Core<R, S>, half: Half) -> News {
-        let for_reader = half == Half::Writer && (core.take_reader_news() || core.has_earlier_deadline());
         let for_writers = core.take_progress();
-        if !for_reader && !for_writers {
+        if half == Half::Reader && !for_writers {
             return News { reader: None, writers: Vec::new() };
         }
+        let for_reader = half == Half::Writer && core.take_reader_news();
         let mut registered = self.lock();
-        let reader = if for_reader { registered.reader.take() } else { None };
+        let is_due = |reader: &mut Waiting| for_reader || is_earlier(core.poll_timeout(), reader.deadline);
+        let reader = if half == Half::Writer { registered.reader.take_if(is_due) } else { None };
         let writers = if for_writers { core::mem::take(&mut registered.writers) } else { Vec::new() };
-        News { reader, writers }
+        News { reader: reader.map(|reader| reader.waker), writers }
     }
 
-    /// Registers a task, or wakes it at once if there have been other wake-ups than `woken`.
-    fn register(&self, woken: u64, half: Half, waker: &Waker) {
+    /// Registers a task, or wakes it at once if there have been other wake-ups than `woken`. A task that reads has armed
+    /// `deadline`.
+    fn register(&self, woken: u64, half: Half, waker: &Waker, deadline: Option<Instant>) {
         let mut registered = self.lock();
         if registered.woken != woken {
             drop(registered);
@@ -345,8 +368,8 @@ impl Waiters {
         }
         match half {
             Half::Reader => match &mut registered.reader {
-                Some(reader) => reader.clone_from(waker),
-                none => *none = Some(waker.clone()),
+                Some(reader) => reader.renew(waker, deadline),
+                none => *none = Some(Waiting::new(waker, deadline)),
             },
             Half::Writer if registered.writers.iter().any(|writer| writer.will_wake(waker)) => {}
             Half::Writer => registered.writers.push(waker.clone()),
@@ -362,7 +385,8 @@ impl Wake for Waiters {
     fn wake_by_ref(self: &Arc<Self>) {
         let mut registered = self.lock();
         registered.woken += 1;
-        let news = News { reader: registered.reader.take(), writers: core::mem::take(&mut registered.writers) };
+        let reader = registered.reader.take().map(|reader| reader.waker);
+        let news = News { reader, writers: core::mem::take(&mut registered.writers) };
         drop(registered);
         news.wake();
     }

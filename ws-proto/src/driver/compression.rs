@@ -91,29 +91,40 @@ fn give_back<X>(pool: &Mutex<Vec<X>>, object: X) {
     }
 }
 
-/// The compression of one direction of a connection. The default compresses no messages.
+/// The compression of a connection's output. The default compresses no messages.
 ///
 /// A connection owns a compressor while that has to remember earlier data, and otherwise uses one of the pool.
 #[derive(Default)]
 pub struct Compression {
     #[cfg(feature = "deflate")]
     pool: Option<Arc<Pool>>,
-    /// The compressor for output, while it has to remember earlier data.
+    /// The compressor, while it has to remember earlier data.
     #[cfg(feature = "deflate")]
     deflater: Option<Box<Deflater>>,
-    /// The buffer for input has an inflater that goes to the pool when it is idle.
+}
+
+/// The decompression of a connection's input. The default decompresses no messages.
+///
+/// The buffer for input has an inflater while that has to remember earlier data, and otherwise is lent one of the pool.
+#[derive(Default)]
+pub struct Decompression {
+    #[cfg(feature = "deflate")]
+    pool: Option<Arc<Pool>>,
+    /// The buffer has an inflater that goes to the pool when it is idle.
     #[cfg(feature = "deflate")]
     lent: bool,
 }
 
 impl Compression {
-    /// Creates the compression of the other direction, with the same pool.
+    /// Creates the decompression of the same connection's input, with the same pool.
     #[must_use]
-    pub fn other(&self) -> Self {
-        #[cfg(feature = "deflate")]
-        return Self { pool: self.pool.clone(), ..Self::default() };
-        #[cfg(not(feature = "deflate"))]
-        Self::default()
+    pub fn decompression(&self) -> Decompression {
+        Decompression {
+            #[cfg(feature = "deflate")]
+            pool: self.pool.clone(),
+            #[cfg(feature = "deflate")]
+            lent: false,
+        }
     }
 
     /// Returns whether compression has been negotiated.
@@ -177,7 +188,7 @@ impl Compression {
 
     #[cfg(feature = "deflate")]
     fn deflating<X>(&mut self, encode: impl FnOnce(&mut Deflater) -> X) -> X {
-        let Self { pool: Some(pool), deflater: own, .. } = self else {
+        let Self { pool: Some(pool), deflater: own } = self else {
             return encode(&mut Deflater::new(Settings::small()));
         };
         let mut deflater =
@@ -191,6 +202,17 @@ impl Compression {
         result
     }
 
+    /// Returns the bytes of memory of the connection's own compressor.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        #[cfg(feature = "deflate")]
+        return self.deflater.as_ref().map_or(0, |deflater| deflater.held_bytes());
+        #[cfg(not(feature = "deflate"))]
+        0
+    }
+}
+
+impl Decompression {
     /// Sets the limits of compressed messages in `buffer`, if compression has been negotiated.
     pub fn limit<S: Storage>(&self, buffer: &mut MessageBuffer<S>) {
         #[cfg(feature = "deflate")]
@@ -228,20 +250,17 @@ impl Compression {
         #[cfg(not(feature = "deflate"))]
         let _ = buffer;
     }
-
-    /// Returns the bytes of memory of the connection's own compressor.
-    #[must_use]
-    pub fn held_bytes(&self) -> usize {
-        #[cfg(feature = "deflate")]
-        return self.deflater.as_ref().map_or(0, |deflater| deflater.held_bytes());
-        #[cfg(not(feature = "deflate"))]
-        0
-    }
 }
 
 impl fmt::Debug for Compression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Compression").field("is_on", &self.is_on()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Decompression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decompression").finish_non_exhaustive()
     }
 }
 
@@ -313,14 +332,14 @@ mod tests {
     #[test]
     fn an_inflater_is_lent_once_and_taken_back_only_without_context() {
         let (_, pool, compression) = compressing(Settings::small());
-        let mut incoming = compression.other();
+        let mut incoming = compression.decompression();
         let mut buffer = MessageBuffer::<Vec<u8>>::default();
         // The pool is empty: the buffer creates an inflater when it needs one.
         incoming.lend(&mut buffer);
         incoming.take_back(&mut buffer);
         assert_eq!(pooled(&pool), (0, 0));
         give_back(&pool.pool.as_ref().unwrap().inflaters, Box::new(Inflater::new()));
-        let mut other = compression.other();
+        let mut other = compression.decompression();
         other.lend(&mut buffer);
         assert_eq!(pooled(&pool), (0, 0));
         other.lend(&mut buffer);
@@ -343,7 +362,7 @@ mod tests {
     fn nothing_is_compressed_unless_it_was_agreed_on() {
         let mut endpoint = Endpoint::new(Server, &Config::new(), Negotiated::default(), Instant::ZERO);
         let mut compression = Compressors::new(Settings::small()).negotiated(&endpoint);
-        assert!(!compression.is_on() && !compression.other().is_on());
+        assert!(!compression.is_on() && compression.decompression().pool.is_none());
         let mut out = Vec::new();
         compression.write(&mut endpoint, Message::Text(&text()), &mut out).unwrap();
         compression.write_part(&mut endpoint, MessageKind::Text, Part::Whole, b"a", &mut out).unwrap();

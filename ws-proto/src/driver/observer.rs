@@ -3,7 +3,7 @@ use core::time::Duration;
 #[cfg(feature = "tracing")]
 use super::events::Events;
 use crate::{
-    Endpoint, ReceiveError, State,
+    Endpoint, Instant, ReceiveError, State,
     endpoint::Trace,
     frame::FrameHeader,
     role::{Role, Side},
@@ -51,7 +51,10 @@ impl Traffic {
 /// since the peer decides how many there are.
 #[derive(Debug)]
 pub struct Observer {
-    counters: Counters,
+    received: Traffic,
+    sent: Traffic,
+    /// The last round trip as a time after zero, which takes half the room of a duration.
+    round_trip: Option<Instant>,
     events: Events,
 }
 
@@ -73,26 +76,33 @@ impl Trace for Events {}
 impl Observer {
     /// Observes a connection that has agreed on `subprotocol`.
     pub fn observe<R: Role>(endpoint: Endpoint<R>, subprotocol: Option<&str>) -> Endpoint<R, Self> {
-        endpoint.traced_by(Self { counters: Counters::default(), events: Events::new(R::SIDE, subprotocol) })
+        let events = Events::new(R::SIDE, subprotocol);
+        endpoint.traced_by(Self {
+            received: Traffic::default(),
+            sent: Traffic::default(),
+            round_trip: None,
+            events,
+        })
     }
 
     /// Returns the counters of the connection.
     #[must_use]
-    pub const fn counters(&self) -> Counters {
-        self.counters
+    pub fn counters(&self) -> Counters {
+        let last_round_trip = self.round_trip.map(|end| end.saturating_duration_since(Instant::ZERO));
+        Counters { received: self.received, sent: self.sent, last_round_trip }
     }
 }
 
 impl Trace for Observer {
     #[inline]
     fn frame_received(&mut self, header: &FrameHeader) {
-        self.counters.received.count(header);
+        self.received.count(header);
         self.events.frame_received(header);
     }
 
     #[inline]
     fn frame_sent(&mut self, header: &FrameHeader) {
-        self.counters.sent.count(header);
+        self.sent.count(header);
         self.events.frame_sent(header);
     }
 
@@ -101,7 +111,7 @@ impl Trace for Observer {
     }
 
     fn round_trip(&mut self, time: Duration) {
-        self.counters.last_round_trip = Some(time);
+        self.round_trip = Some(Instant::ZERO.saturating_add(time));
         self.events.round_trip(time);
     }
 

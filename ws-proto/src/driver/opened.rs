@@ -8,7 +8,7 @@ use crate::{Config, Endpoint, MessageBuffer, endpoint::Negotiated, role::Role, t
 pub struct Opened<R: Role> {
     /// The endpoint, whose clock is that of the handshake.
     pub endpoint: Endpoint<R>,
-    /// The compression of output. [`Compression::other`] is that of input.
+    /// The compression of output. [`Compression::decompression`] is for input.
     pub compression: Compression,
     /// The input buffer, which may hold bytes that came after the handshake.
     pub buffer: MessageBuffer<Vec<u8>>,
