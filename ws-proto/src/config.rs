@@ -49,6 +49,8 @@ pub struct Config {
     /// The time without a data frame, in either direction, after which the connection is closed with 1001.
     /// Default: off, since only the application knows how quiet its users may be.
     ///
+    /// In a half-closed connection ([`CloseReply::HalfClose`]) it limits the silence of the direction that is left.
+    ///
     /// Sent frames carry no time and are noticed only when the timeout is handled. A connection that only sends is
     /// therefore closed between one and two timeouts after its last frame.
     pub idle_timeout: Option<Duration>,
@@ -67,7 +69,8 @@ pub struct Config {
     pub pong_timeout: Option<Duration>,
     /// The wait for the peer's Close after ours. Default: 10 s, since the peer may be in the middle of a message.
     ///
-    /// The wait begins when our Close has left, as the wait for a Pong does.
+    /// The wait begins when our Close has left, as the wait for a Pong does. There is none with
+    /// [`CloseReply::HalfClose`].
     pub close_timeout: Option<Duration>,
     /// The answer to the peer's Close if it comes before ours. By default the endpoint answers at once.
     pub close_reply: CloseReply,
@@ -136,6 +139,19 @@ pub enum CloseReply {
     /// `write_close` is refused from then on. Before the answer, only the rest of a message in progress can be
     /// sent: the peer need not read anything after its Close.
     ByHost,
+    /// As [`ByHost`](Self::ByHost), but each side ends only its own direction by its Close, as in TCP: for two ends
+    /// that agree on that, such as those of a tunnel.
+    ///
+    /// After the peer's Close, messages can still be sent (Pings can't) until the host's own
+    /// [`write_close`](crate::Endpoint::write_close). After the host's Close, messages are received until the peer's. There is no
+    /// `close_timeout` for either. Pings can be answered in neither state, so there is no keepalive:
+    /// [`idle_timeout`](Config::idle_timeout) limits the silence of the direction that is left, and
+    /// [`write_timeout`](Config::write_timeout) a peer that takes nothing. The end of the transport ends both directions.
+    ///
+    /// The RFC allows it, since an answer has to come only "as soon as practical", and only frames after one's own Close are
+    /// forbidden. A peer that does not know of it answers our Close at once, so that its direction ends too. After its own Close
+    /// it drops the messages that we send, and ends the transport when it has waited long enough for our answer.
+    HalfClose,
 }
 
 /// A time span of whole milliseconds. With its `Option` it takes 4 bytes.

@@ -38,7 +38,7 @@ use self::{
 };
 use crate::{
     close::{self, CloseCode},
-    config::{Config, Millis},
+    config::{CloseReply, Config, Millis},
     error::{Fault, ReceiveError, ReceiveErrorKind, SendError},
     event::{Control, Event},
     frame::{Frame, FrameHeader, MAX_CONTROL_LEN, Opcode, encode_frame, header},
@@ -314,6 +314,8 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     pub(crate) fn heard(&mut self, now: Instant) {
         if self.closing.is_open() {
             self.clock.heard(now);
+        } else if self.closing.is_half_closed() {
+            self.clock.wait(now);
         }
     }
 
@@ -599,16 +601,25 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         if self.closing.is_open() { Ok(()) } else { Err(SendError::Closing) }
     }
 
-    /// Checks that a part can be sent. While the peer's Close waits for the host's answer, only the rest of a message
-    /// can be sent (§5.5.1).
+    /// Checks that a message can be sent: the connection is open, or only the peer has ended its direction (§5.5.1).
+    #[inline]
+    fn check_sending(&self) -> Result<(), SendError> {
+        match self.check_open() {
+            Err(_) if self.closing.is_sending_on() => Ok(()),
+            checked => checked,
+        }
+    }
+
+    /// Checks that a part can be sent. While the peer's Close waits for the host's answer, the rest of a message can
+    /// (§5.5.1).
     fn check_part(&self, part: Part) -> Result<(), SendError> {
         let ends_message = !part.is_first() && !self.sender.is_between_messages();
-        if ends_message && self.closing.is_left_to_host() { Ok(()) } else { self.check_open() }
+        if ends_message && self.closing.is_left_to_host() { Ok(()) } else { self.check_sending() }
     }
 
     #[inline]
     fn check_between_messages(&self) -> Result<(), SendError> {
-        self.check_open()?;
+        self.check_sending()?;
         if self.sender.is_between_messages() { Ok(()) } else { Err(self.sender.unfinished()) }
     }
 
@@ -637,8 +648,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     }
 
     /// Writes our Close to `out` (131 bytes always suffice) and starts the closing handshake, or answers the peer's
-    /// Close if that was left to the host ([`CloseReply::ByHost`](crate::config::CloseReply::ByHost)); returns its
-    /// length.
+    /// Close if that was left to the host ([`Config::close_reply`]); returns its length.
     ///
     /// A reason longer than 123 bytes is cut at a character boundary. [`CloseCode::NO_STATUS`] makes a Close
     /// without code and reason. What the peer still sends is delivered until its Close arrives.
@@ -666,6 +676,17 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         self.transition(|this| this.closing.close_sent());
         self.clock.wait(now);
         Ok(len)
+    }
+
+    /// Changes the answer to the peer's Close from [`Config::close_reply`] to `reply`, for a protocol above that begins after
+    /// the opening handshake.
+    ///
+    /// If the peer's Close waits for the host's answer already, [`CloseReply::Echo`] makes the usual answer owed. Without
+    /// effect once it has been answered.
+    pub fn set_close_reply(&mut self, now: Instant, reply: CloseReply) {
+        if self.closing.set_reply(reply) {
+            self.clock.wait(now);
+        }
     }
 
     fn write_control(&mut self, opcode: Opcode, payload: &[u8], out: &mut [u8]) -> Result<usize, SendError> {
@@ -758,7 +779,9 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     pub fn written(&mut self, now: Instant) {
         match self.state() {
             State::Open => self.clock.written(now),
-            State::Closing if !self.closing.is_left_to_host() => self.clock.wait(now),
+            State::Closing if self.closing.is_half_closed() || !self.closing.is_left_to_host() => {
+                self.clock.wait(now);
+            }
             State::Closing | State::Closed(_) => {}
         }
     }
@@ -790,8 +813,11 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     }
 
     /// Returns the longest time of a closing connection's current wait: for the peer's Close, for the host's answer to
-    /// it or the rest of its frame, or for the end of the transport.
+    /// it or the rest of its frame, or for the end of the transport; in a half-closed connection for the next frame.
     fn end_timeout(&self) -> Option<Millis> {
+        if self.closing.is_half_closed() {
+            return self.timeouts.idle;
+        }
         let awaits_close =
             self.closing.is_receiving() || self.closing.is_left_to_host() || self.sender.is_in_frame();
         if awaits_close { self.timeouts.close } else { self.timeouts.linger }

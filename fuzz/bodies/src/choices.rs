@@ -55,7 +55,11 @@ impl<'d> Choices<'d> {
         config.max_frame_len = (limits & 4 != 0).then_some(config.max_message_len / 2);
         config.max_fragments = (limits & 8 != 0).then_some(3);
         config.max_empty_fragments = if limits & 16 != 0 { 2 } else { 64 };
-        config.close_reply = if limits & 32 != 0 { CloseReply::ByHost } else { CloseReply::Echo };
+        config.close_reply = match limits >> 5 & 3 {
+            1 => CloseReply::ByHost,
+            2 => CloseReply::HalfClose,
+            _ => CloseReply::Echo,
+        };
         config.idle_timeout = (timeouts & 1 != 0).then_some(Duration::from_secs(50));
         let off = |bit: u8| timeouts & bit != 0;
         for (bit, timeout) in [

@@ -1,4 +1,4 @@
-use ws_proto::{Client, Endpoint, Instant, Server, endpoint::Negotiated, role::Role};
+use ws_proto::{Client, Endpoint, Instant, Server, config::CloseReply, endpoint::Negotiated, role::Role};
 
 use super::{
     choices::{Choices, Keys},
@@ -36,7 +36,9 @@ fn run<R: Role>(role: impl FnOnce(u8) -> R, mut choices: Choices<'_>, wire: &[u8
     host.check_state();
     let timeouts = [config.keepalive_interval, config.pong_timeout, config.close_timeout];
     let lingers = [config.drain_timeout, config.server_fin_timeout];
-    if timeouts.iter().chain(&lingers).all(Option::is_some) {
+    // A half-closed connection may stay so for as long as an idle one.
+    let may_wait = config.close_reply == CloseReply::HalfClose && config.idle_timeout.is_none();
+    if !may_wait && timeouts.iter().chain(&lingers).all(Option::is_some) {
         host.wait_until_closed();
     } else {
         host.end_of_input();

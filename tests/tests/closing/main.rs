@@ -3,6 +3,7 @@
 mod by_host;
 mod codes;
 mod failures;
+mod half_close;
 mod order;
 mod table;
 

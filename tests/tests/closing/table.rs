@@ -6,7 +6,7 @@ use ws_proto::{
     error::Fault,
     role::{Role, Side},
 };
-use ws_tests::{BINARY, CLOSE, FIN, Host, PING, PONG, Say, from_peer, on_both};
+use ws_tests::{BINARY, CLOSE, FIN, Host, PING, PONG, Say, TEXT, from_peer, on_both};
 
 use super::{body, replying};
 
@@ -54,6 +54,7 @@ struct Model {
     over: bool,
     told: usize,
     pongs: usize,
+    texts: usize,
     refused: usize,
 }
 
@@ -70,6 +71,7 @@ impl Model {
             over: false,
             told: 0,
             pongs: 0,
+            texts: 0,
             refused: 0,
         }
     }
@@ -80,7 +82,13 @@ impl Model {
 
     /// Whether the host is to answer the peer's Close.
     fn is_left_to_host(&self) -> bool {
-        self.received.is_some() && self.sent.is_none()
+        self.received.is_some() && self.sent.is_none() && !self.over
+    }
+
+    /// Whether one direction goes on without a deadline: the peer's after our Close, or ours after the peer's.
+    fn is_half_closed(&self) -> bool {
+        let is_theirs = self.cause == Some(Cause::Local) && self.is_receiving();
+        self.reply == CloseReply::HalfClose && (is_theirs || self.is_left_to_host())
     }
 
     /// Our Close answers the peer's.
@@ -112,7 +120,10 @@ impl Model {
                 self.cause = Some(Cause::Local);
             }
             Step::LocalClose if self.is_left_to_host() => self.answer(4000),
-            Step::LocalClose | Step::SendText if !self.is_open() => self.refused += 1,
+            Step::SendText if self.is_open() || (self.is_half_closed() && self.is_left_to_host()) => {
+                self.texts += 1
+            }
+            Step::LocalClose | Step::SendText => self.refused += 1,
             Step::PeerClose if self.is_receiving() => {
                 self.told += 1;
                 self.received = Some(1001);
@@ -135,7 +146,7 @@ impl Model {
                 }
                 self.end();
             }
-            Step::Deadline if self.is_open() || self.over => {}
+            Step::Deadline if self.is_open() || self.is_half_closed() || self.over => {}
             Step::Deadline if self.is_left_to_host() => self.answer(1001),
             Step::Deadline => {
                 if self.is_receiving() {
@@ -206,6 +217,7 @@ fn check_order<R: Role>(mut host: Host<R>, reply: CloseReply, steps: &[Step], bi
         assert_eq!(refused, model.refused, "{steps:?}");
         assert_eq!(code, model.sent, "{steps:?}");
         assert!(closes.len() <= 1, "{steps:?}");
+        assert_eq!(sent.iter().filter(|frame| frame.first == FIN | TEXT).count(), model.texts, "{steps:?}");
         assert_eq!(sent.iter().filter(|frame| frame.first == PONG).count(), model.pongs, "{steps:?}");
         assert!(closes.is_empty() || sent.last().unwrap().first == CLOSE, "nothing behind the Close: {steps:?}");
     }
@@ -221,7 +233,7 @@ fn orders(len: u32) -> impl Iterator<Item = Vec<Step>> {
 fn every_order_of_events_goes_by_the_closing_table() {
     let big =
         [from_peer(Side::Client, FIN | BINARY, &[7; 70_000]), from_peer(Side::Server, FIN | BINARY, &[7; 70_000])];
-    for reply in [CloseReply::Echo, CloseReply::ByHost] {
+    for reply in [CloseReply::Echo, CloseReply::ByHost, CloseReply::HalfClose] {
         for steps in orders(4) {
             let [to_client, to_server] = &big;
             on_both(

@@ -7,8 +7,12 @@
 //! | sent | has not come | messages are still delivered, Pings are not answered; the wait takes `close_timeout` |
 //! | not yet | has come | the answer is owed at once: the same code without a reason; nothing more is delivered |
 //! | not yet | has come, [`CloseReply::ByHost`] | the answer is the host's to send within `close_timeout`. At that deadline, at the end of the transport and at the bound on discarded input the usual answer is owed |
+//! | sent, [`CloseReply::HalfClose`] | has not come | messages are still delivered, as long as the peer likes |
+//! | not yet | has come, [`CloseReply::HalfClose`] | messages can still be sent, as long as the host likes. At the end of the transport and at the bound on discarded input the usual answer is owed |
 //! | sent | has come | input is discarded, at most 64 KiB. A server hands out `Shutdown` and waits for the end of the transport for `drain_timeout`; a client waits first, for `server_fin_timeout` |
 //! | once, unless it was sent before | a failure instead | input is discarded, `Shutdown` is handed out, and the wait is as above |
+//!
+//! In a half-closed connection, the last two rows of these, `idle_timeout` limits the silence of the direction that is left.
 //!
 //! `Shutdown` follows our Close, and every connection hands out one. The end is clean if both Close frames were exchanged.
 
@@ -52,7 +56,7 @@ pub enum Cause {
     Failure,
     /// No answer to a Ping came within [`pong_timeout`](crate::Config::pong_timeout).
     PongTimeout,
-    /// No data frame passed for [`idle_timeout`](crate::Config::idle_timeout).
+    /// No data frame passed for [`idle_timeout`](crate::Config::idle_timeout), in a half-closed connection no frame.
     IdleTimeout,
     /// A message was not complete within [`message_timeout`](crate::Config::message_timeout).
     MessageTimeout,
@@ -107,9 +111,13 @@ enum OurClose {
     NotYet(CloseReply),
     /// The peer's has come, and the host is to answer it.
     LeftToHost,
+    /// The peer's has come, and messages are sent for as long as the host likes.
+    SendingOn,
     /// It is not handed out yet.
     Owed,
     Sent,
+    /// It is sent, and the peer sends messages for as long as it likes.
+    SentFirst,
     /// It can't be sent any more.
     Never,
 }
@@ -119,6 +127,17 @@ enum Shutdown {
     NotYet,
     Owed,
     Sent,
+}
+
+impl OurClose {
+    /// Returns the state in which the peer's Close has come first.
+    const fn answering(reply: CloseReply) -> Self {
+        match reply {
+            CloseReply::Echo => Self::Owed,
+            CloseReply::ByHost => Self::LeftToHost,
+            CloseReply::HalfClose => Self::SendingOn,
+        }
+    }
 }
 
 impl Closing {
@@ -145,7 +164,7 @@ impl Closing {
     pub(crate) fn closed(&self) -> Option<Closed> {
         let is_certain = match self.stage {
             Stage::Open | Stage::AwaitingClose => false,
-            Stage::Discarding => !matches!(self.ours, OurClose::Owed | OurClose::LeftToHost),
+            Stage::Discarding => self.ours != OurClose::Owed && !self.is_left_to_host(),
             Stage::Closed => true,
         };
         is_certain.then(|| self.outcome())
@@ -184,15 +203,36 @@ impl Closing {
 
     /// Returns whether the host still has to answer the peer's Close.
     pub(crate) fn is_left_to_host(&self) -> bool {
-        self.ours == OurClose::LeftToHost
+        matches!(self.ours, OurClose::LeftToHost | OurClose::SendingOn)
+    }
+
+    /// Returns whether messages can be sent although the peer has closed its direction.
+    pub(crate) fn is_sending_on(&self) -> bool {
+        self.ours == OurClose::SendingOn
+    }
+
+    /// Returns whether one direction has ended and the other one goes on for as long as its sender likes.
+    pub(crate) fn is_half_closed(&self) -> bool {
+        matches!(self.ours, OurClose::SendingOn | OurClose::SentFirst)
+    }
+
+    /// Changes the answer to the peer's Close. Returns whether an answer that was left to the host is owed now.
+    pub(crate) fn set_reply(&mut self, reply: CloseReply) -> bool {
+        match self.ours {
+            OurClose::NotYet(_) => self.ours = OurClose::NotYet(reply),
+            OurClose::LeftToHost | OurClose::SendingOn => self.ours = OurClose::answering(reply),
+            OurClose::Owed | OurClose::Sent | OurClose::SentFirst | OurClose::Never => return false,
+        }
+        self.ours == OurClose::Owed
     }
 
     /// Takes note that the application has sent its Close, as the first or as the answer that was left to it.
     pub(crate) fn close_sent(&mut self) {
+        let may_send_on = self.ours == OurClose::NotYet(CloseReply::HalfClose);
         if !self.is_left_to_host() {
             self.await_close(Cause::Local);
         }
-        self.ours = OurClose::Sent;
+        self.ours = if may_send_on { OurClose::SentFirst } else { OurClose::Sent };
     }
 
     /// Begins an orderly close by the endpoint itself.
@@ -208,12 +248,13 @@ impl Closing {
 
     /// Takes note of the peer's Close.
     pub(crate) fn close_received(&mut self, code: CloseCode, side: Side) {
-        if let OurClose::NotYet(reply) = self.ours {
-            self.cause = Some(Cause::Peer);
-            self.ours = match reply {
-                CloseReply::Echo => OurClose::Owed,
-                CloseReply::ByHost => OurClose::LeftToHost,
-            };
+        match self.ours {
+            OurClose::NotYet(reply) => {
+                self.cause = Some(Cause::Peer);
+                self.ours = OurClose::answering(reply);
+            }
+            OurClose::SentFirst => self.ours = OurClose::Sent,
+            OurClose::LeftToHost | OurClose::SendingOn | OurClose::Owed | OurClose::Sent | OurClose::Never => {}
         }
         self.peer = NonZeroU16::new(code.get());
         self.stage = Stage::Discarding;
@@ -225,8 +266,10 @@ impl Closing {
 
     /// Fails the connection: at most one Close, then the transport ends.
     pub(crate) fn fail(&mut self, cause: Cause) {
-        if matches!(self.ours, OurClose::NotYet(_) | OurClose::LeftToHost) {
-            self.ours = OurClose::Owed;
+        match self.ours {
+            OurClose::NotYet(_) | OurClose::LeftToHost | OurClose::SendingOn => self.ours = OurClose::Owed,
+            OurClose::SentFirst => self.ours = OurClose::Sent,
+            OurClose::Owed | OurClose::Sent | OurClose::Never => {}
         }
         self.stage = Stage::Discarding;
         self.cause = Some(cause);
@@ -282,7 +325,8 @@ impl Closing {
             return true;
         }
         if self.stage == Stage::AwaitingClose {
-            self.cause = Some(Cause::CloseTimeout);
+            let half_closed = self.is_half_closed();
+            self.cause = Some(if half_closed { Cause::IdleTimeout } else { Cause::CloseTimeout });
         }
         self.end();
         false
@@ -309,9 +353,9 @@ impl Closing {
         }
         match self.ours {
             // The host can't wait for input that does not come.
-            OurClose::LeftToHost => self.ours = OurClose::Owed,
+            OurClose::LeftToHost | OurClose::SendingOn => self.ours = OurClose::Owed,
             OurClose::Owed => {}
-            OurClose::NotYet(_) | OurClose::Sent | OurClose::Never => self.end(),
+            OurClose::NotYet(_) | OurClose::Sent | OurClose::SentFirst | OurClose::Never => self.end(),
         }
     }
 
