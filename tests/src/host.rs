@@ -189,8 +189,11 @@ impl<R: Role, T: Trace> Host<R, T> {
             loop {
                 match buffer.next_part(&mut self.endpoint, self.now) {
                     Ok(Some(Event::Data(()))) => {
-                        self.data(&buffer.take_part().expect("a part was told"));
-                        assert!(buffer.take_part().is_none(), "a part is taken once");
+                        let seen = buffer.part().map(|(kind, part, payload)| (kind, part, payload.to_vec()));
+                        let data = buffer.take_part().expect("a part was told");
+                        assert_eq!(seen, Some((data.kind(), data.part(), data.as_bytes().to_vec())));
+                        self.data(&data);
+                        assert!(buffer.part().is_none() && buffer.take_part().is_none(), "a part is taken once");
                     }
                     Ok(Some(Event::Control(control))) => self.control(control),
                     Ok(None) => break,

@@ -255,6 +255,15 @@ impl<S: Storage> Assembly<S> {
         Some(unsafe { Data::new(content, part, payload) })
     }
 
+    /// Returns what [`take_part`](Self::take_part) would, and leaves it.
+    pub(super) fn part(&self) -> Option<(MessageKind, Part, &[u8])> {
+        let (kind, place, at) = match self.told.as_ref()? {
+            Told::Part(taken, at) => (taken.content.kind(), taken.part(), at),
+            Told::Message(whole) => (whole.kind, Part::Whole, &whole.at),
+        };
+        Some((kind, place, part(self.storage.bytes(), at.clone())))
+    }
+
     /// Forgets what has been told.
     #[inline(always)]
     pub(super) fn forget_told(&mut self) {

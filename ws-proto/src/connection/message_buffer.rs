@@ -17,7 +17,7 @@ use crate::{
     endpoint::{Endpoint, Trace},
     error::{Fault, ReceiveError},
     event::{Control, Event},
-    message::{Data, Message},
+    message::{Data, Message, MessageKind, Part},
     part::to_usize,
     role::Role,
     time::Instant,
@@ -355,6 +355,17 @@ impl<S: Storage> MessageBuffer<S> {
             return Some(piece);
         }
         self.assembly.take_part()
+    }
+
+    /// Returns the kind, the place in its message and the payload of what [`take_part`](Self::take_part) would return, and
+    /// leaves it: for hosts that hand a part out in pieces.
+    #[must_use]
+    pub fn part(&self) -> Option<(MessageKind, Part, &[u8])> {
+        #[cfg(feature = "deflate")]
+        if let Some(piece) = self.inflated.part() {
+            return Some(piece);
+        }
+        self.assembly.part()
     }
 
     /// Fails unless the message in progress fits, as far as headers have announced it, and at least `spare` bytes more.

@@ -419,6 +419,16 @@ impl Inflater {
         Some(unsafe { Data::new(Content::of(self.progress.kind), part, payload) })
     }
 
+    /// Returns what [`piece`](Self::piece) would, and leaves it.
+    pub(crate) fn part(&self) -> Option<(MessageKind, Part, &[u8])> {
+        let place = match self.held {
+            Held::Piece(part) => part,
+            Held::Message => Part::Whole,
+            Held::Nothing => return None,
+        };
+        Some((self.progress.kind, place, part(&self.message, ..self.len)))
+    }
+
     /// Drops the message, and gives back the room that a big one needed.
     pub(crate) fn release(&mut self) {
         self.len = 0;

@@ -9,7 +9,7 @@ use crate::{
     deflate::{InflateLimits, Inflater, Use},
     endpoint::{Endpoint, Trace, receive::Taken},
     error::{Fault, ReceiveError},
-    message::{Data, Message, MessageKind},
+    message::{Data, Message, MessageKind, Part},
     part::part,
     role::Role,
     time::Instant,
@@ -163,6 +163,12 @@ impl Inflated {
     pub(super) fn piece(&mut self) -> Option<Data<'_>> {
         self.told?;
         self.inflater.as_mut()?.piece()
+    }
+
+    /// Returns what [`piece`](Self::piece) would, and leaves it.
+    pub(super) fn part(&self) -> Option<(MessageKind, Part, &[u8])> {
+        self.told?;
+        self.inflater.as_ref()?.part()
     }
 
     #[inline(always)]
