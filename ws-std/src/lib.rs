@@ -93,6 +93,7 @@ pub use websocket::{Received, ReceivedPart, Reply, WebSocket};
 pub use ws_proto::deflate;
 pub use ws_proto::{
     self as proto, Cause, CloseCode, Closed, Config, Control, Event, Message, MessageKind, Part, State,
+    config::CloseReply,
     driver::{
         AcceptError, Answer, ConnectError, ControlPayload, Counters, Error, Incident, OsEntropy, Page,
         ReceivedRequest, Refused, Result, Traffic, TrySendError,

@@ -5,6 +5,7 @@
 //! | [`from_tokio_tungstenite`] | Which names and calls take the place of those of tokio-tungstenite? |
 //! | [`back_pressure`] | What waits for whom, and how much memory does a connection hold? |
 //! | [`upgraded`] | How does a connection begin in axum, hyper, or an HTTP/2 stack? |
+//! | [`tunnels`] | How does a connection carry a stream of bytes? |
 //! | [`shutdown`] | How do connections end, one by one and all together? |
 
 // Links in the chapters are resolved in this scope.
@@ -18,6 +19,9 @@ pub mod back_pressure {}
 
 #[doc = include_str!("guide/upgraded.md")]
 pub mod upgraded {}
+
+#[doc = include_str!("guide/tunnels.md")]
+pub mod tunnels {}
 
 #[doc = include_str!("guide/shutdown.md")]
 pub mod shutdown {}

@@ -14,7 +14,7 @@ use tokio::{
     task::coop,
 };
 use ws_proto::{
-    Closed, Control, Event, Message, ReceiveError, State,
+    Closed, Control, Event, Message, MessageKind, Part, ReceiveError, State,
     driver::{Decompression, Error, Opened, Result},
     message::{Data, OwnedMessage},
     role::Role,
@@ -93,6 +93,11 @@ impl Incoming {
     /// Takes the part that has been found last, until the next call that reads.
     pub(crate) fn take_part(&mut self) -> Option<Data<'_>> {
         self.buffer.as_mut()?.take_part()
+    }
+
+    /// Returns the part that has been found last, and leaves it, until the next call that reads.
+    pub(crate) fn part(&self) -> Option<(MessageKind, Part, &[u8])> {
+        self.buffer.as_ref()?.part()
     }
 
     pub(crate) fn unread(&self) -> &[u8] {

@@ -68,6 +68,7 @@
 //! - [`WebSocket::split`] returns two halves for two tasks. Neither waits for the other, and the writing half can be cloned.
 //! - Any future can be dropped at any time: no byte is lost and no frame is cut.
 //! - Big messages can be [read](WebSocket::read_part) and [written](WebSocket::message_writer) in parts.
+//! - A connection can be used as a [stream of bytes](WebSocket::into_byte_stream), for tunnels and multiplexers.
 //! - A message to many is [encoded once](Prepared).
 //! - Messages can be [compressed](Acceptor::deflate); settings decide how much memory that takes.
 //! - An idle connection holds no buffer.
@@ -82,6 +83,7 @@
 //! - [From tokio-tungstenite](guide::from_tokio_tungstenite): names and calls, side by side.
 //! - [Back pressure](guide::back_pressure): what waits for whom, memory, fairness.
 //! - [Upgraded streams](guide::upgraded): axum, hyper, HTTP/2.
+//! - [Tunnels](guide::tunnels): a connection as a stream of bytes.
 //! - [Shutdown](guide::shutdown): the ends of connections and of servers.
 //!
 //! [`Config`] documents limits and timeouts, with their defaults and the reasons for them. [`Server`], [`Acceptor`] and
@@ -92,6 +94,7 @@ mod accept;
 mod agreed;
 #[cfg(feature = "axum")]
 pub mod axum;
+mod byte_stream;
 mod clock;
 mod connect;
 mod connections;
@@ -118,6 +121,7 @@ mod websocket;
 
 pub use accept::{Acceptor, accept};
 pub use agreed::Agreed;
+pub use byte_stream::ByteStream;
 pub use connect::{Connector, connect};
 pub use exchange::Exchange;
 pub use message_writer::MessageWriter;
@@ -129,6 +133,7 @@ pub use websocket::{Received, ReceivedPart, Reply, WebSocket};
 pub use ws_proto::deflate;
 pub use ws_proto::{
     self as proto, Cause, CloseCode, Closed, Config, Control, Event, Message, MessageKind, Part, State,
+    config::CloseReply,
     driver::{
         AcceptError, Answer, ConnectError, ControlPayload, Counters, Error, Incident, OsEntropy, Page,
         ReceivedRequest, Refused, Result, Traffic, TrySendError,

@@ -72,7 +72,7 @@ where
     }
 
     /// Calls `queue` as soon as less output than the mark waits, and writes the output if it has reached the mark then.
-    fn poll_with_room<X>(
+    pub(crate) fn poll_with_room<X>(
         &mut self,
         cx: &mut Context<'_>,
         mut queue: impl FnMut(&mut Core<L::Role, L::Stream>) -> Result<X>,

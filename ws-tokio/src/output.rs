@@ -10,9 +10,11 @@ use std::io;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use ws_proto::{
     CloseCode, Closed, Config, Endpoint, Message, MessageKind, Part, Pending, SendError, Server, State,
+    config::CloseReply,
     connection::Output,
     driver::{Compression, Counters, Observer, Result},
     endpoint::Prepared,
+    error::Fault,
     role::Role,
 };
 
@@ -129,6 +131,18 @@ impl<R: Role, S> Core<R, S> {
             Err(SendError::Closing) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Chooses the answer to the peer's Close.
+    pub(crate) fn set_close_reply(&mut self, reply: CloseReply) {
+        self.endpoint.set_close_reply(self.clock.now(), reply);
+        self.drain();
+    }
+
+    /// Fails the connection because of a message that the application does not take.
+    pub(crate) fn refuse(&mut self, fault: Fault) {
+        self.endpoint.fail(self.clock.now(), fault);
+        self.drain();
     }
 
     #[inline]

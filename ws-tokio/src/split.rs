@@ -21,6 +21,7 @@ use crate::{
     incoming::{Incoming, Unit},
     message_writer::MessageWriter,
     outgoing::{Meanwhile, Outgoing},
+    output::Core,
     shared::{Half, Link, Owned, Shared},
     timer::Timer,
     websocket::WebSocket,
@@ -109,6 +110,10 @@ impl<R: Role, S> Reader<R, S> {
         self.link.with(|core| core.stream().map(look))
     }
 
+    pub(crate) fn with_core<X>(&self, act: impl FnOnce(&mut Core<R, S>) -> X) -> X {
+        self.link.with(act)
+    }
+
     /// Puts the halves of one connection together again.
     ///
     /// # Errors
@@ -186,7 +191,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Reader<R, S> {
         Poll::Ready(Ok(found.and_then(|()| self.incoming.take_message())))
     }
 
-    fn poll_event(&mut self, unit: Unit, cx: &mut Context<'_>) -> Poll<Result<Option<Event<()>>>> {
+    pub(crate) fn poll_event(&mut self, unit: Unit, cx: &mut Context<'_>) -> Poll<Result<Option<Event<()>>>> {
         let Self { link, incoming, .. } = self;
         Link::poll(link, Half::Reader, cx, |core, cx| incoming.poll_event(core, unit, cx))
     }

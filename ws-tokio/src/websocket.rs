@@ -397,6 +397,9 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> WebSocket<R, S> {
     /// Begins the closing handshake: sends a Close and returns. [`read`](Self::read) still returns messages until the
     /// peer has closed too. Without effect if the connection is closing already.
     ///
+    /// With [`CloseReply::ByHost`](crate::CloseReply::ByHost) and [`HalfClose`](crate::CloseReply::HalfClose) it also
+    /// answers the peer's Close, which [`read_event`](Self::read_event) returns.
+    ///
     /// A reason of more than 123 bytes is cut at the end of a character.
     ///
     /// # Errors

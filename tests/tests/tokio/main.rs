@@ -1,5 +1,6 @@
 //! Behaviour of ws-tokio through its public API.
 
+mod byte_stream;
 mod calls;
 mod closing;
 mod messages;

@@ -10,6 +10,7 @@
 //! `SCHEDULES=100000 cargo test --release -p ws-tests --test tokio_schedules`; `SEED=…` repeats one schedule.
 
 mod both;
+mod bytes;
 mod calls;
 mod directed;
 mod executor;
@@ -164,11 +165,11 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
 }
 
-/// Runs the schedule of a seed; a panic says which one it was.
-fn run(runtime: &Runtime, seed: u64) {
+/// Runs the schedule of a seed by `run`; a panic says which one it was.
+fn run(runtime: &Runtime, seed: u64, run: impl AsyncFn(&Schedule, &mut Rng) -> Result<(), String>) {
     let mut rng = Rng::with_seed(seed);
     let schedule = Schedule::draw(&mut rng);
-    let result = panic::catch_unwind(panic::AssertUnwindSafe(|| runtime.block_on(schedule.run(&mut rng))));
+    let result = panic::catch_unwind(panic::AssertUnwindSafe(|| runtime.block_on(run(&schedule, &mut rng))));
     match result {
         Ok(Ok(())) => {}
         Ok(Err(error)) => panic!("SEED={seed}: {error}; {schedule:?}"),
@@ -183,8 +184,7 @@ fn number(name: &str) -> Option<u64> {
     env::var(name).ok().map(|value| value.parse().unwrap())
 }
 
-#[test]
-fn calls_that_are_dropped_and_repeated_lose_no_byte_and_no_wake_up() {
+fn run_all(run_one: impl AsyncFn(&Schedule, &mut Rng) -> Result<(), String> + Copy + Send) {
     let first = number("SEED");
     let count = number("SCHEDULES").unwrap_or(if first.is_some() {
         1
@@ -200,8 +200,18 @@ fn calls_that_are_dropped_and_repeated_lose_no_byte_and_no_wake_up() {
             let seeds = seeds.clone().skip(thread).step_by(threads);
             scope.spawn(move || {
                 let runtime = runtime();
-                seeds.for_each(|seed| run(&runtime, seed));
+                seeds.for_each(|seed| run(&runtime, seed, run_one));
             });
         }
     });
+}
+
+#[test]
+fn calls_that_are_dropped_and_repeated_lose_no_byte_and_no_wake_up() {
+    run_all(async |schedule, rng| schedule.run(rng).await);
+}
+
+#[test]
+fn streams_of_bytes_lose_no_byte_and_no_wake_up() {
+    run_all(bytes::run);
 }
