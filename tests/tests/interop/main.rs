@@ -1,7 +1,10 @@
 //! Our examples against WebSocket peers by others. Each peer is a program under `interop/`, where README.md
-//! defines its roles. The tests of a peer that is not installed are ignored, under CI they fail. Also how our client ends.
+//! defines its roles. The tests of a peer that is not installed are ignored, under CI they fail. Also how our client ends, and
+//! our proxies.
 
 #![cfg(unix)]
+
+mod proxy;
 
 use core::time::Duration;
 use std::io::{BufRead, BufReader, Write};
@@ -36,6 +39,7 @@ macro_rules! trials {
 fn main() -> ExitCode {
     let mut trials = with_peers(WS_STD);
     trials.extend(with_peers(WS_TOKIO));
+    trials.extend([WS_STD, WS_TOKIO].into_iter().flat_map(proxy::trials));
     trials.extend([
         Trial::test("client_waits_for_answers_at_the_end_of_input_and_closes_at_ctrl_c", || {
             client_waits_for_answers_at_the_end_of_input_and_closes_at_ctrl_c();
