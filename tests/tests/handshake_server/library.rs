@@ -105,7 +105,8 @@ fn a_library_is_given_all_fields_that_refuse() {
         ),
         (HttpVersion::Http10, "GET", &[], &[], HandshakeError::Http10, &plain),
         (HttpVersion::Http10, "GET", &["Upgrade"], &[], HandshakeError::Http10, &plain),
-        (HttpVersion::Other, "GET", &[], &[], HandshakeError::HttpVersion, &plain),
+        // RFC 9113 §8.2.2: HTTP/2 has no fields about connections.
+        (HttpVersion::Other, "GET", &[], &[], HandshakeError::HttpVersion, &[text]),
     ] {
         let text = error.to_string();
         let expected = (error.status(), with_length(fields, &text), &*text);

@@ -277,7 +277,7 @@ pub fn negotiate<'h, F: Fn() -> I, I: Iterator<Item = (&'h str, &'h [u8])>>(
     };
     match negotiate() {
         Ok((origin, upgrade)) => Ok(Offer { fields, origin, upgrade: Some(upgrade) }),
-        Err(error) => Err(Rejection::new(error, Carrier::Connection, method)),
+        Err(error) => Err(Rejection::new(error, Carrier::of(version), method)),
     }
 }
 

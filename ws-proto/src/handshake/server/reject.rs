@@ -5,6 +5,7 @@ use super::super::write::append;
 use super::super::{
     HandshakeError, WriteError,
     field::is_value_byte,
+    head::HttpVersion,
     write::{HeadWriter, check_headers},
 };
 
@@ -137,6 +138,13 @@ pub(super) enum Carrier {
     Connection,
     /// A stream of HTTP/2 or HTTP/3, which have no fields about connections (RFC 9113 section 8.2.2).
     Stream,
+}
+
+impl Carrier {
+    /// Returns what carries messages of `version`.
+    pub(super) fn of(version: HttpVersion) -> Self {
+        if version == HttpVersion::Other { Self::Stream } else { Self::Connection }
+    }
 }
 
 /// The name of a field, the name in small letters, and the value.
