@@ -17,7 +17,9 @@
 //! let router: Router = Router::new().route("/", any(echo));
 //! ```
 //!
-//! Behind HTTP/2 the server has to announce extended CONNECT: `enable_connect_protocol` of hyper.
+//! A server of HTTP/2 has to announce extended CONNECT: `axum::serve` does so with axum's feature `http2`; with hyper,
+//! `enable_connect_protocol` does. Browsers speak HTTP/2 over TLS only, and ask for a WebSocket by it if they have a connection
+//! of HTTP/2 to that server already.
 //!
 //! # From axum's own extractor
 //!
@@ -95,17 +97,23 @@ impl Request {
         &self,
         origin: OriginPolicy<'_>,
         accept: impl FnOnce(&dyn Offered) -> X,
-    ) -> Result<X, Rejection> {
+    ) -> Result<X, Refused> {
         let fields = || self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         let authority = self.authority.as_deref();
-        if self.protocol.as_ref().is_some_and(|protocol| protocol.as_str() == "websocket") {
-            let offer = negotiate_extended_connect(authority.unwrap_or_default(), fields, origin)?;
-            return Ok(accept(&offer));
-        }
-        let version = match self.version {
-            Version::HTTP_10 => HttpVersion::Http10,
-            Version::HTTP_11 => HttpVersion::Http11,
-            _ => HttpVersion::Other,
+        let version = match (self.version, self.protocol.as_ref().map(Protocol::as_str)) {
+            (_, Some("websocket")) => {
+                let offer = negotiate_extended_connect(authority.unwrap_or_default(), fields, origin)?;
+                return Ok(accept(&offer));
+            }
+            // RFC 9220 §3.
+            (_, Some(_)) => return Err(Refused::new(501, "the protocol is not served here")),
+            (Version::HTTP_10, None) => HttpVersion::Http10,
+            (Version::HTTP_11, None) => HttpVersion::Http11,
+            // HTTP/2 and HTTP/3 have no field Upgrade, which 426 demands (RFC 9110 §15.5.22).
+            (_, None) => {
+                let refused = Refused::new(405, "only WebSockets are served here (RFC 8441)");
+                return Err(refused.with_field("allow", "CONNECT"));
+            }
         };
         Ok(accept(&negotiate(version, self.method.as_str(), authority, fields, origin)?))
     }
@@ -187,7 +195,7 @@ impl WebSocketUpgrade {
         let accepted = request.negotiate(settings.origin, |offer| offer.accept(&settings, &subprotocols));
         let (response, agreed) = match accepted {
             Ok(accepted) => accepted,
-            Err(rejection) => return Refused::from(&rejection).into_response(),
+            Err(refused) => return refused.into_response(),
         };
         // From here on the client may regard the connection as open.
         let place = tracker.map(|tracker| tracker.enter());
@@ -221,9 +229,8 @@ impl<S: Send + Sync> FromRequestParts<S> for WebSocketUpgrade {
             protocol: parts.extensions.get().cloned(),
         };
         // The page is checked when it is known which pages may connect.
-        request.negotiate(OriginPolicy::AllowAny, |_| ()).map_err(|rejection| Refused::from(&rejection))?;
-        let not_upgradable =
-            || Refused { status: 426, fields: Vec::new(), body: "the connection cannot be upgraded" };
+        request.negotiate(OriginPolicy::AllowAny, |_| ())?;
+        let not_upgradable = || Refused::new(426, "the connection cannot be upgraded");
         let on_upgrade = parts.extensions.remove::<OnUpgrade>().ok_or_else(not_upgradable)?;
         Ok(Self {
             request,
@@ -236,8 +243,19 @@ impl<S: Send + Sync> FromRequestParts<S> for WebSocketUpgrade {
     }
 }
 
-impl From<&Rejection> for Refused {
-    fn from(rejection: &Rejection) -> Self {
+impl Refused {
+    const fn new(status: u16, body: &'static str) -> Self {
+        Self { status, fields: Vec::new(), body }
+    }
+
+    fn with_field(mut self, name: &str, value: &str) -> Self {
+        self.fields.push((name.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+impl From<Rejection> for Refused {
+    fn from(rejection: Rejection) -> Self {
         let fields = rejection.fields().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         Self { status: rejection.status(), fields, body: rejection.body() }
     }

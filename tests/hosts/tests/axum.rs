@@ -112,12 +112,33 @@ async fn a_request_for_a_page_or_of_another_version_is_told_what_to_ask_for() {
     }
 }
 
+async fn http2_client(address: SocketAddr) -> http2::SendRequest<String> {
+    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (http, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    tokio::spawn(connection);
+    http
+}
+
+#[tokio::test]
+async fn a_client_of_http_2_that_asks_for_anything_else_is_told_that_it_is_not_served() {
+    let address = serve(&Tracker::new()).await;
+    let mut http = http2_client(address).await;
+    let request = || Request::builder().version(Version::HTTP_2).uri(format!("http://{address}/"));
+    let page = request().body(String::new()).unwrap();
+    let response = http.send_request(page).await.unwrap();
+    assert_eq!(
+        (response.status(), &response.headers()["allow"]),
+        (StatusCode::METHOD_NOT_ALLOWED, &"CONNECT".parse().unwrap())
+    );
+    let other = request().method(Method::CONNECT).extension(Protocol::from_static("connect-udp"));
+    let response = http.send_request(other.body(String::new()).unwrap()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::NOT_IMPLEMENTED);
+}
+
 #[tokio::test]
 async fn a_client_of_http_2_opens_a_connection_under_the_same_route() {
     let address = serve(&Tracker::new()).await;
-    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
-    let (mut http, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
-    tokio::spawn(connection);
+    let mut http = http2_client(address).await;
     let host = address.to_string();
     let request = client::Request::new(&host, "/").subprotocols(&["b"]).deflate(Some(Settings::small()));
     let offer = Offer::extended_connect(request).unwrap();
