@@ -1,13 +1,15 @@
 // A client of RFC 8441 made of Node's HTTP/2 and `ws`: all that an echo server has to do, on one connection.
 //
-//   node h2_client.mjs http://127.0.0.1:PORT
+//   node h2_client.mjs http://127.0.0.1:PORT STATUS [--deflate]
+//
+// STATUS is that of the answer to a request for a page. With --deflate both sides compress.
 
-import { deepStrictEqual, strictEqual } from "node:assert";
+import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { once } from "node:events";
 import { connect } from "node:http2";
-import { WebSocket } from "./websocket.mjs";
+import { Deflate, WebSocket } from "./websocket.mjs";
 
-const url = process.argv[2];
+const [url, pageStatus, option] = process.argv.slice(2);
 const session = connect(url);
 const [settings] = await once(session, "remoteSettings");
 strictEqual(settings.enableConnectProtocol, true);
@@ -22,9 +24,12 @@ async function request(headers) {
 }
 
 async function open(headers = {}) {
-  const [stream, response] = await request({ ...WEBSOCKET, ...VERSION, ...headers });
+  const deflate = option === "--deflate" ? new Deflate() : undefined;
+  const offer = deflate && { "sec-websocket-extensions": deflate.header };
+  const [stream, response] = await request({ ...WEBSOCKET, ...VERSION, ...offer, ...headers });
   strictEqual(response[":status"], 200);
-  return [new WebSocket(stream, { isServer: false }), response];
+  deflate?.agree(response["sec-websocket-extensions"]);
+  return [new WebSocket(stream, { isServer: false, deflate }), response, deflate];
 }
 
 async function echoed(ws, message) {
@@ -34,7 +39,7 @@ async function echoed(ws, message) {
 
 // The windows of HTTP/2 are 64 KiB: big messages need many updates, in both directions at once.
 async function exchange(code, reason) {
-  const [ws] = await open();
+  const [ws, , deflate] = await open();
   for (const text of ["", "hello", "Grüße, 世界 🦀".repeat(1_000)]) await echoed(ws, text);
   for (const length of [0, 1, 125, 126, 65_535, 65_536, 1 << 20]) {
     await echoed(ws, Buffer.from(Uint8Array.from({ length }, (_, i) => (i * 31) % 251)));
@@ -46,6 +51,7 @@ async function exchange(code, reason) {
   ws.close(code, reason);
   strictEqual((await once(ws, "close"))[0], code ?? 1005);
   deepStrictEqual(await once(ws, "end"), [undefined]);
+  if (deflate) ok(deflate.inflated >= 4, `${deflate.inflated} messages were compressed`);
 }
 
 await Promise.all([exchange(1000), exchange(4001, "bye – 再见"), exchange()]);
@@ -66,7 +72,7 @@ for (const [headers, status] of [
   [{ ...WEBSOCKET, "sec-websocket-version": 12 }, 426],
   [{ ...WEBSOCKET, ...VERSION, origin: "http://elsewhere.example" }, 403],
   [{ ...WEBSOCKET, ...VERSION, ":protocol": "connect-udp" }, 501],
-  [{ ":path": "/page" }, 501],
+  [{ ":path": "/plain" }, Number(pageStatus)],
 ]) {
   const [stream, response] = await request(headers);
   strictEqual(response[":status"], status, JSON.stringify(headers));

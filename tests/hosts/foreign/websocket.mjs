@@ -3,20 +3,51 @@
 import { EventEmitter, once } from "node:events";
 import { createRequire } from "node:module";
 
-const { Receiver, Sender } = createRequire(new URL("../../interop/node/", import.meta.url))("ws");
+const require = createRequire(new URL("../../interop/node/", import.meta.url));
+const { Receiver, Sender } = require("ws");
+// Files that the package exports to itself only.
+const { format, parse } = require("./node_modules/ws/lib/extension.js");
+const PerMessageDeflate = require("./node_modules/ws/lib/permessage-deflate.js");
+
+const MAX_PAYLOAD = 64 << 20;
+
+// Compression of a client's connection, which counts the messages, or their fragments, that have been inflated.
+export class Deflate extends PerMessageDeflate {
+  inflated = 0;
+
+  constructor() {
+    super({ threshold: 0, maxPayload: MAX_PAYLOAD });
+  }
+
+  get header() {
+    return format({ [PerMessageDeflate.extensionName]: this.offer() });
+  }
+
+  agree(header) {
+    this.accept(parse(header)[PerMessageDeflate.extensionName]);
+  }
+
+  decompress(...args) {
+    this.inflated++;
+    super.decompress(...args);
+  }
+}
 
 export class WebSocket extends EventEmitter {
   #sender;
   #masked;
   #closeSent = false;
+  #compress;
 
   // Emits `message`, `pong`, `close` with what the peer's Close has, and `end` with its error if it was reset.
-  constructor(stream, { isServer }) {
+  constructor(stream, { isServer, deflate }) {
     super();
     this.stream = stream;
     this.#masked = !isServer;
-    this.#sender = new Sender(stream, {});
-    const receiver = new Receiver({ isServer, maxPayload: 64 << 20 });
+    this.#compress = deflate !== undefined;
+    const extensions = deflate ? { [PerMessageDeflate.extensionName]: deflate } : {};
+    this.#sender = new Sender(stream, extensions);
+    const receiver = new Receiver({ isServer, extensions, maxPayload: MAX_PAYLOAD });
     receiver.on("message", (data, isBinary) => this.emit("message", isBinary ? data : data.toString()));
     receiver.on("ping", (data) => this.#sender.pong(data, this.#masked));
     receiver.on("pong", (data) => this.emit("pong", data));
@@ -34,7 +65,7 @@ export class WebSocket extends EventEmitter {
   }
 
   send(data, { fin = true, binary = typeof data !== "string" } = {}) {
-    this.#sender.send(data, { binary, fin, mask: this.#masked });
+    this.#sender.send(data, { binary, fin, mask: this.#masked, compress: this.#compress });
   }
 
   ping(data) {

@@ -1,11 +1,13 @@
 """A WebSocket peer made of a headless Chromium. README.md beside this folder defines the roles.
 
-Serves page.html, opens it in a browser of its own, and passes on what the page reports."""
+Serves page.html, opens it in a browser of its own, and passes on what the page reports. In the role `open`, a server of WebSockets
+serves it, and gets the reports."""
 
 import os
 import pathlib
 import queue
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -42,18 +44,23 @@ class Pages(BaseHTTPRequestHandler):
         pass
 
 
-if sys.argv[1:2] not in (["visit"], ["visit-compressed"], ["await-close"]):
-    sys.exit("usage: peer.py visit URL | visit-compressed URL | await-close URL CODE")
+if sys.argv[1:2] not in (["visit"], ["visit-compressed"], ["await-close"], ["open"]):
+    sys.exit("usage: peer.py visit URL | visit-compressed URL | await-close URL CODE | open PAGE")
 if not shutil.which("chromium"):
     sys.exit("no chromium")
 
 server = ThreadingHTTPServer(("127.0.0.1", 0), Pages)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 query = urllib.parse.urlencode([("argument", argument) for argument in sys.argv[1:]])
+page = [f"http://127.0.0.1:{server.server_port}/?{query}"]
+if sys.argv[1] == "open":
+    page = ["--ignore-certificate-errors", sys.argv[2]]
+# Ends the browser, and removes its profile.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 # Errors are ignored, because the browser's helpers may still write while they end.
 with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
     chromium = subprocess.Popen(
-        [*CHROMIUM, f"--user-data-dir={profile}", f"http://127.0.0.1:{server.server_port}/?{query}"],
+        [*CHROMIUM, f"--user-data-dir={profile}", *page],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=os.environ | {"HOME": profile, "TMPDIR": profile},
