@@ -10,6 +10,7 @@ use ws_proto::{
 };
 
 use crate::{
+    clock,
     outgoing::{flush, flush_before_read, queue_close},
     output::Core,
     shared::Link,
@@ -134,7 +135,7 @@ impl Incoming {
                 }
             }
             // The timeout begins here, after the buffer has been searched.
-            let limit = |timeout: Duration| Instant::now().checked_add(timeout.max(SHORTEST_READ));
+            let limit = |timeout: Duration| clock::now().checked_add(timeout.max(SHORTEST_READ));
             self.deadline = self.deadline.or_else(|| self.timeout.and_then(limit));
             if let Some(closed) = self.wait(link, self.deadline)? {
                 return if closed.clean { Ok(None) } else { Err(Error::Unclean(closed)) };
@@ -155,7 +156,7 @@ impl Incoming {
             return Ok(Some(closed));
         }
         let clock = link.shared().clock;
-        let now = Instant::now();
+        let now = clock::now();
         let mut core = link.core();
         let timeout = core.endpoint.poll_timeout().and_then(|at| clock.to_system(at));
         let overdue = timeout.is_some_and(|timeout| timeout <= now);
@@ -179,12 +180,12 @@ impl Incoming {
             Ok(len) => self.buffer.filled(len),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 link.core().handle_timeout(self.now);
-                if timeout.is_some_and(|timeout| timeout <= Instant::now()) {
+                if timeout.is_some_and(|timeout| timeout <= clock::now()) {
                     // No input came before the endpoint's timeout: the connection is idle and needs no memory.
                     link.core().release();
                     self.buffer.release();
                 }
-                if limit.is_some_and(|limit| limit <= Instant::now()) {
+                if limit.is_some_and(|limit| limit <= clock::now()) {
                     // The timeout may have made a Ping due, which is written before the call returns.
                     self.flush(link)?;
                     return Err(Error::TimedOut);

@@ -77,10 +77,13 @@ mod server;
 mod shared;
 mod socket;
 mod split;
+mod sync;
 mod transport;
 mod websocket;
 
 pub use accept::{Acceptor, accept};
+#[cfg(shuttle)]
+pub use clock::virtual_time::advance_to;
 pub use connect::{Connector, connect};
 pub use exchange::Exchange;
 pub use message_writer::MessageWriter;

@@ -1,11 +1,12 @@
 //! The end of a connection that the application has dropped.
 
 use core::time::Duration;
-use std::{io, time::Instant};
+use std::io;
 
 use ws_proto::{State, role::Side};
 
 use crate::{
+    clock,
     outgoing::flush_before_read,
     output::Core,
     role::Role,
@@ -35,7 +36,7 @@ fn linger<L: Link>(link: &mut L) {
     let mut bin = [0; 4096];
     while link.core().is_lingering() {
         let Ok(pause) = flush_before_read(link) else { return };
-        let now = Instant::now();
+        let now = clock::now();
         let patient = <L::Role as ws_proto::role::Role>::SIDE == Side::Server || pause.is_some();
         let timeout = link.core().endpoint.poll_timeout().and_then(|at| clock.to_system(at));
         // Dropping a connection takes a limited time, even if the application has turned the endpoint's timeouts off.

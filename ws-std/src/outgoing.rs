@@ -20,14 +20,16 @@ use ws_proto::{
 };
 
 use crate::{
+    clock,
     output::{Core, OUTPUT_MARK, Writing},
     role::Role,
     shared::Link,
+    sync::limit,
     transport::{Transport, remaining, write_some},
 };
 
 /// Length in bytes from which a server writes a payload from the caller's memory instead of copying it to the output.
-const SHARED_PAYLOAD: usize = 16 * 1024;
+const SHARED_PAYLOAD: usize = limit(16 * 1024);
 /// The longest time that the reading half spends writing before it reads again.
 const READER_WRITE_TIME: Duration = Duration::from_millis(5);
 /// The longest wait for room before a write is tried again. Linux reports room only when a third of the socket's buffer
@@ -55,7 +57,7 @@ pub(crate) fn flush_before_read<L: Link>(link: &mut L) -> Result<Option<Duration
             return core.check().map(|()| None);
         }
     }
-    match flush_as(Writing::Reader, link, Instant::now().checked_add(READER_WRITE_TIME)) {
+    match flush_as(Writing::Reader, link, clock::now().checked_add(READER_WRITE_TIME)) {
         Err(Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut => {
             let now = link.shared().clock.now();
             let mut core = link.core();
@@ -64,7 +66,8 @@ pub(crate) fn flush_before_read<L: Link>(link: &mut L) -> Result<Option<Duration
                 return Err(Error::Io(error));
             }
             // The pause grows with the time in which the peer has taken no byte.
-            let stalled = core.stalled.map_or(Duration::ZERO, |since| since.elapsed());
+            let stalled =
+                core.stalled.map_or(Duration::ZERO, |since| clock::now().saturating_duration_since(since));
             Ok(Some((stalled / 4).clamp(READER_WRITE_TIME, LONGEST_PAUSE)))
         }
         result => result.map(|()| None),
@@ -82,7 +85,7 @@ pub(crate) fn flush_as(whom: Writing, link: &mut impl Link, limit: Option<Instan
             Writing::Reader => {
                 drop(core);
                 link.wait(limit, |core| core.writing != Writing::Reader);
-                if limit.is_some_and(|limit| limit <= Instant::now()) {
+                if limit.is_some_and(|limit| limit <= clock::now()) {
                     return Err(io::Error::from(io::ErrorKind::TimedOut).into());
                 }
                 continue;
@@ -294,7 +297,7 @@ fn write_rest<L: Link>(
 ) -> (usize, io::Result<()>) {
     let total: usize = slices.iter().map(|slice| slice.len()).sum();
     let clock = link.shared().clock;
-    let started = Instant::now();
+    let started = clock::now();
     // The first attempt had a deadline in the past.
     let (mut written, mut attempt, mut until) = (0, begun, Some(started));
     loop {
@@ -304,7 +307,7 @@ fn write_rest<L: Link>(
             Err(error) => return (written, Err(error)),
         };
         // A transport may time out before our deadline, by a limit of its own.
-        let gave_up = taken == 0 && until.is_none_or(|until| Instant::now() < until);
+        let gave_up = taken == 0 && until.is_none_or(|until| clock::now() < until);
         written += taken;
         let now = clock.now();
         let mut core = link.core();
@@ -314,7 +317,7 @@ fn write_rest<L: Link>(
             return (written, Ok(()));
         }
         let overdue = core.deadline.is_overdue(now) || gave_up;
-        if overdue || limit.is_some_and(|limit| limit <= Instant::now()) {
+        if overdue || limit.is_some_and(|limit| limit <= clock::now()) {
             // The caller of a writing half may try again with the whole timeout. The reading half resets the deadline
             // itself.
             if overdue && limit.is_none() {
@@ -324,7 +327,7 @@ fn write_rest<L: Link>(
         }
         let deadline = core.deadline.poll_timeout().and_then(|at| clock.to_system(at));
         drop(core);
-        until = [deadline, limit, Instant::now().checked_add(WRITE_RETRY)].into_iter().flatten().min();
+        until = [deadline, limit, clock::now().checked_add(WRITE_RETRY)].into_iter().flatten().min();
         attempt = write_some(link.shared().transport(), remaining(slices, written), until);
     }
 }

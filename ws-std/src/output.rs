@@ -10,11 +10,11 @@ use ws_proto::{
     endpoint::ControlFrame,
 };
 
-use crate::{buffers, role::Role};
+use crate::{buffers, role::Role, sync::limit};
 
 /// The size in bytes from which output is written before more is queued. Beyond it only the frames of a closing
 /// connection are added.
-pub(crate) const OUTPUT_MARK: usize = 64 * 1024;
+pub(crate) const OUTPUT_MARK: usize = limit(64 * 1024);
 
 /// The endpoint and the output that waits: the part of a connection that is under its lock.
 pub(crate) struct Core<R: Role> {

@@ -1,15 +1,12 @@
 //! Closing a connection from a thread that does not use it.
 
 use core::fmt;
-use std::{
-    sync::{Arc, Weak},
-    time::Instant,
-};
+use std::sync::{Arc, Weak};
 
 use ws_proto::CloseCode;
 
 use crate::{
-    Role,
+    Role, clock,
     outgoing::{flush_as, queue_close},
     output::Writing,
     shared::Shared,
@@ -53,7 +50,7 @@ impl<R: Role, T: Transport> Remotely for Shared<R, T> {
         let mut link = self;
         // The thread that reads handles a connection that is closing, broken or slow.
         let _ = queue_close(&mut link, code, reason);
-        let _ = flush_as(Writing::Reader, &mut link, Some(Instant::now()));
+        let _ = flush_as(Writing::Reader, &mut link, Some(clock::now()));
     }
 
     fn abort(&self) {

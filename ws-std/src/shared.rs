@@ -47,7 +47,7 @@ use core::{
     time::Duration,
 };
 use std::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     time::Instant,
 };
 
@@ -56,7 +56,13 @@ use ws_proto::{
     driver::{Compression, Observer},
 };
 
-use crate::{clock::Clock, output::Core, role::Role, transport::Transport};
+use crate::{
+    clock::{self, Clock},
+    output::Core,
+    role::Role,
+    sync::{Condvar, Mutex, MutexGuard, yield_now},
+    transport::Transport,
+};
 
 /// A connection without its buffer for input.
 pub(crate) struct Shared<R: Role, T: Transport> {
@@ -256,7 +262,7 @@ impl<R: Role, T: Transport> Shared<R, T> {
     fn wait(&self, deadline: Option<Instant>, done: impl Fn(&Core<R>) -> bool) {
         let mut core = self.lock();
         while !done(&core) {
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(clock::now()));
             if left == Some(Duration::ZERO) {
                 return;
             }
@@ -293,6 +299,6 @@ pub(crate) fn unwrap_last<T>(mut shared: Arc<T>) -> T {
             Ok(value) => return value,
             Err(still) => shared = still,
         }
-        std::thread::yield_now();
+        yield_now();
     }
 }
