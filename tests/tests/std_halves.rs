@@ -12,7 +12,7 @@ use std::{
     env,
     io::{self, IoSlice},
     net::Shutdown,
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -81,7 +81,8 @@ impl Direction {
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state.lock().unwrap());
+        // A failed test drops its ends too.
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
         self.changed.notify_all();
     }
 }
@@ -212,6 +213,14 @@ impl Received {
     }
 }
 
+fn is_timeout(error: &Error) -> bool {
+    match error {
+        Error::TimedOut => true,
+        Error::Io(error) => error.kind() == io::ErrorKind::TimedOut,
+        _ => false,
+    }
+}
+
 fn is_clean(closed: Result<Closed>) -> bool {
     closed.unwrap().clean
 }
@@ -251,11 +260,34 @@ fn both_sides_write_more_than_the_stream_holds_at_once() {
             thread::spawn(move || Received::default().read(other_reader)),
         );
         let writers = [send(writer.clone(), 0, 3), send(other_writer, 1, 3)];
+        writer.ping(b"are you there?").unwrap();
         for writer in writers {
             assert_eq!(writer.join().unwrap().unwrap(), 3);
         }
         assert!(is_clean(writer.close(CloseCode::NORMAL, "")));
         assert_eq!((readers.0.join().unwrap(), readers.1.join().unwrap()), ([0, 3], [3, 0]));
+    });
+}
+
+#[test]
+fn sent_messages_are_written_though_no_other_half_is_called_again() {
+    check(|| {
+        let (mut client, server) = pair(&untimed());
+        let (mut reader, writer) = server.split();
+        let peer = thread::spawn(move || {
+            client.send(Message::Binary(&message(0, 0))).unwrap();
+            let mut received = Received::default();
+            while received.0[1] < 2 {
+                received.note(client.read().unwrap().unwrap().message);
+            }
+        });
+        let mut queueing = writer.clone();
+        let queueing = thread::spawn(move || queueing.queue(Message::Binary(&message(0, 0))).unwrap());
+        let writer = send(writer, 1, 2);
+        assert!(reader.read().unwrap().is_some());
+        queueing.join().unwrap();
+        assert_eq!(writer.join().unwrap().unwrap(), 2);
+        peer.join().unwrap();
     });
 }
 
@@ -302,6 +334,29 @@ fn a_close_that_the_peer_does_not_answer_ends_the_calls_of_all_halves() {
         let closed = writer.close(CloseCode::NORMAL, "").unwrap();
         assert_eq!((closed.clean, closed.cause), (false, Cause::CloseTimeout));
         assert!(matches!(reader.join().unwrap(), Err(Error::Unclean(end)) if end.cause == Cause::CloseTimeout));
+        drop(server);
+    });
+}
+
+#[test]
+fn a_peer_that_takes_nothing_ends_the_calls_of_all_halves_in_time() {
+    check(|| {
+        let mut config = untimed();
+        (config.write_timeout, config.close_timeout) =
+            (Some(Duration::from_secs(1)), Some(Duration::from_secs(1)));
+        let (client, server) = pair(&config);
+        let (mut reader, mut writer) = client.split();
+        // More messages than the output and a write in progress hold.
+        let writers = [send(writer.clone(), 0, 10), send(writer.clone(), 1, 10)];
+        let reader = thread::spawn(move || reader.read().map(|_| ()));
+        for writer in writers {
+            let ended = writer.join().unwrap();
+            assert!(matches!(ended, Err(ref error) if is_timeout(error)), "{ended:?}");
+        }
+        let ended = reader.join().unwrap();
+        assert!(matches!(ended, Err(ref error) if is_timeout(error)), "{ended:?}");
+        let ended = writer.close(CloseCode::NORMAL, "");
+        assert!(ended.as_ref().map_or_else(is_timeout, |closed| !closed.clean), "{ended:?}");
         drop(server);
     });
 }
