@@ -2,12 +2,7 @@ use core::time::Duration;
 
 #[cfg(feature = "tracing")]
 use super::events::Events;
-use crate::{
-    Endpoint, Instant, ReceiveError, State,
-    endpoint::Trace,
-    frame::FrameHeader,
-    role::{Role, Side},
-};
+use crate::{Endpoint, Instant, ReceiveError, State, endpoint::Trace, frame::FrameHeader, role::Role};
 
 /// The counters of a connection, from the end of its opening handshake on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,7 +60,7 @@ struct Events;
 
 #[cfg(not(feature = "tracing"))]
 impl Events {
-    const fn new(_: Side, _: Option<&str>) -> Self {
+    const fn new(_: crate::role::Side, _: Option<&str>) -> Self {
         Self
     }
 }
