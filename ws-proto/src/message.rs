@@ -199,6 +199,20 @@ impl<'m> From<&'m [u8]> for Message<'m> {
     }
 }
 
+#[cfg(feature = "alloc")]
+impl<'m> From<&'m alloc::string::String> for Message<'m> {
+    fn from(text: &'m alloc::string::String) -> Self {
+        Self::Text(text)
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl<'m> From<&'m alloc::vec::Vec<u8>> for Message<'m> {
+    fn from(bytes: &'m alloc::vec::Vec<u8>) -> Self {
+        Self::Binary(bytes)
+    }
+}
+
 impl<'m, const N: usize> From<&'m [u8; N]> for Message<'m> {
     fn from(bytes: &'m [u8; N]) -> Self {
         Self::Binary(bytes)

@@ -95,13 +95,15 @@ pub use websocket::{Received, ReceivedPart, Reply, WebSocket};
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate;
 pub use ws_proto::{
-    self as proto, Cause, CloseCode, Closed, Config, Control, Event, Message, MessageKind, Part, State,
+    self as proto, Cause, CloseCode, Closed, Config, Control, Event, Message, MessageKind, Part, ReceiveError,
+    SendError, State,
     config::CloseReply,
     driver::{
         AcceptError, Answer, ConnectError, ControlPayload, Counters, Error, Incident, OsEntropy, Page,
         ReceivedRequest, Refused, Result, Traffic, TrySendError,
     },
     endpoint::Prepared,
+    server::OriginPolicy,
 };
 
 use role::{Client, Role};

@@ -189,7 +189,7 @@ impl<R: Role, T: Transport> Writer<R, T> {
     }
 
     /// Queues a message. It is written by the next [`flush`](Self::flush), by the next call that reads, or as soon as
-    /// 64 KiB have come together.
+    /// 64 KiB have come together. A read that waits already does not write it.
     ///
     /// # Errors
     ///
@@ -198,7 +198,7 @@ impl<R: Role, T: Transport> Writer<R, T> {
         outgoing::queue(&mut self.link, message.into())
     }
 
-    /// Queues a message if that needs no wait; see [`WebSocket::try_send`].
+    /// Queues a message if that needs no wait; [`queue`](Self::queue) says when it is written.
     ///
     /// # Errors
     ///

@@ -30,7 +30,7 @@
 //! | `protocols(["chat"])` | [`subprotocols`](WebSocketUpgrade::subprotocols) |
 //! | `max_message_size`, `max_frame_size` | [`config`](WebSocketUpgrade::config) |
 //! | `on_failed_upgrade(callback)` | [`on_error`](WebSocketUpgrade::on_error), which gets the errors of the callback too |
-//! | `socket.recv()`, `socket.next()`, `socket.send(message)` | `ws.read()`, `ws.next()`, `ws.send(message)` |
+//! | `socket.recv()`, `socket.next()`, `socket.send(message)` | `ws.read()`, `ws.next()`, `ws.send(&message)` |
 //! | none | [`origin`](WebSocketUpgrade::origin), [`deflate`](WebSocketUpgrade::deflate), [`tracker`](WebSocketUpgrade::tracker), keepalive |
 
 use core::{error::Error, fmt, future::Future};
@@ -55,8 +55,17 @@ use ws_proto::{
 
 use crate::{Agreed, Config, HandlerResult, Tracker};
 
+/// The stream of a request to axum, over HTTP/1.1 or HTTP/2.
+pub type Stream = TokioIo<Upgraded>;
+
 /// The connection of a request to axum.
-pub type WebSocket = crate::WebSocket<Server, TokioIo<Upgraded>>;
+pub type WebSocket = crate::WebSocket<Server, Stream>;
+
+/// The reading half of a [`WebSocket`].
+pub type Reader = crate::Reader<Server, Stream>;
+
+/// The writing half of a [`WebSocket`].
+pub type Writer = crate::Writer<Server, Stream>;
 
 /// The function that errors of a connection are reported to.
 type OnError = Box<dyn FnOnce(Box<dyn Error + Send + Sync>) + Send>;
@@ -186,6 +195,9 @@ impl WebSocketUpgrade {
 
     /// Returns the response, which accepts the request unless its page may not connect, and calls `callback` with the connection
     /// in a task of its own.
+    ///
+    /// When the callback returns, the connection is dropped. [Close](crate::WebSocket::close) it before, or the peer sees an end
+    /// without a Close, as after a panic.
     pub fn on_open<C, F>(self, callback: C) -> Response
     where
         C: FnOnce(WebSocket) -> F + Send + 'static,

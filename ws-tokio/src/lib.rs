@@ -43,16 +43,16 @@
 //! server.run(move |exchange| {
 //!     let (room, mut messages) = (room.clone(), room.subscribe());
 //!     async move {
-//!         let (mut reader, mut writer) = exchange.accept().await?.split();
+//!         let mut ws = exchange.accept().await?;
 //!         loop {
 //!             tokio::select! {
 //!                 // Any future can be dropped: `select!` loses nothing.
-//!                 message = reader.read_owned() => match message? {
+//!                 message = ws.read_owned() => match message? {
 //!                     Some(message) => drop(room.send(message)),
 //!                     None => return Ok(()),
 //!                 },
-//!                 // A member that is 64 messages late gets an error here, and is dropped.
-//!                 message = messages.recv() => writer.send(&message?).await?,
+//!                 // A member that is late by 64 messages, or by the write timeout, gets an error here and is dropped.
+//!                 message = messages.recv() => ws.send(&message?).await?,
 //!             }
 //!         }
 //!     }
@@ -132,7 +132,8 @@ pub use websocket::{Received, ReceivedPart, Reply, WebSocket};
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate;
 pub use ws_proto::{
-    self as proto, Cause, CloseCode, Closed, Config, Control, Event, Message, MessageKind, Part, State,
+    self as proto, Cause, CloseCode, Closed, Config, Control, Event, Message, MessageKind, Part, ReceiveError,
+    SendError, State,
     config::CloseReply,
     driver::{
         AcceptError, Answer, ConnectError, ControlPayload, Counters, Error, Incident, OsEntropy, Page,
@@ -140,6 +141,7 @@ pub use ws_proto::{
     },
     endpoint::Prepared,
     message::{OwnedMessage, Utf8Bytes},
+    server::OriginPolicy,
 };
 
 /// Compiles the programs in the README.

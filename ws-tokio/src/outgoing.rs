@@ -123,12 +123,19 @@ where
         })
     }
 
-    /// Queues by `queue` if there is room.
+    /// Queues by `queue` if there is room. A task that waits to read writes it.
     pub(crate) fn try_queue_by(
         self,
         queue: impl FnOnce(&mut Core<L::Role, L::Stream>) -> Result<()>,
     ) -> core::result::Result<(), TrySendError> {
-        self.link.act(|core| if core.has_room() { Ok(queue(core)?) } else { Err(TrySendError::Full) })
+        self.link.act(|core| {
+            if !core.has_room() {
+                return Err(TrySendError::Full);
+            }
+            queue(core)?;
+            core.leave_output_to_reader();
+            Ok(())
+        })
     }
 
     /// Queues a Ping, whether or not there is room, and writes it.

@@ -42,7 +42,7 @@ pub(crate) struct Core<R: Role, S> {
     broken: Option<io::ErrorKind>,
     /// The stream has taken output since [`take_progress`](Self::take_progress), or will take no more.
     progress: bool,
-    /// There is news for the task that reads: a Close that another task has queued, the end.
+    /// There is news for the task that reads: output that no other task writes, the end.
     reader_news: bool,
 }
 
@@ -272,6 +272,11 @@ impl<R: Role, S> Core<R, S> {
     /// Takes note of news for those that wait, such as the end of the connection.
     pub(crate) const fn note_progress(&mut self) {
         self.progress = true;
+    }
+
+    /// Lets the task that reads write the output.
+    pub(crate) const fn leave_output_to_reader(&mut self) {
+        self.reader_news = true;
     }
 
     /// Returns whether there is news for those that wait for output to be written.

@@ -51,6 +51,11 @@ pub struct Writer<R: Role, S = TcpStream> {
 
 impl<R: Role, S> WebSocket<R, S> {
     /// Splits the connection into halves for two tasks: one reads while the other writes, and neither waits for the other.
+    ///
+    /// A task that waits for the peer and for other tasks by `select!` needs no halves.
+    ///
+    /// Keep the reading half in use for as long as the connection: it answers Pings, runs the timers and completes the closing
+    /// handshake. Writing halves may be dropped at any time; the connection is dropped with the last half.
     #[must_use]
     pub fn split(self) -> (Reader<R, S>, Writer<R, S>) {
         let (link, incoming, subprotocol) = self.into_parts();
@@ -251,10 +256,15 @@ impl<R: Role, S> Writer<R, S> {
 
     /// Ends the connection at once, without the closing handshake, for a peer that is too slow to wait for.
     ///
-    /// Calls that read or write on this connection, in any task, return and report the end. The stream is dropped with the last
-    /// half.
+    /// Calls that read or write on this connection, in any task, return and report the end. The stream is dropped, so that the
+    /// peer sees it end.
     pub fn abort(&self) {
-        self.link.with(|core| core.abort(std::io::ErrorKind::ConnectionAborted));
+        let stream = self.link.with(|core| {
+            core.abort(std::io::ErrorKind::ConnectionAborted);
+            core.take_stream()
+        });
+        // After the lock.
+        drop(stream);
     }
 }
 
@@ -274,7 +284,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Writer<R, S> {
     }
 
     /// Queues a message; waits only while 64 KiB or more of output wait. It is written by the next [`flush`](Self::flush),
-    /// by the next call that reads, or when 64 KiB have come together.
+    /// by the next call that reads, or when 64 KiB have come together. A read that waits already does not write it.
     ///
     /// # Errors
     ///
@@ -284,7 +294,8 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Writer<R, S> {
         self.outgoing().queue_by(move |core| core.queue(message))
     }
 
-    /// Queues a message if that needs no wait; see [`WebSocket::try_send`].
+    /// Sends a message if that needs no wait: queues it, and lets the task that reads write it, which is woken for that. For
+    /// senders that must not wait for a slow peer, such as those to the members of a room.
     ///
     /// # Errors
     ///
@@ -340,7 +351,8 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Writer<R, S> {
         self.outgoing().send_close(code, reason).await
     }
 
-    /// Sends a Close and waits until the task that reads has seen the connection end.
+    /// Sends a Close and waits until the task that reads has seen the connection end. A task that reads itself calls
+    /// [`Reader::close`]: here it would wait for itself.
     ///
     /// If the timeouts of the endpoint pass first, the call [aborts](Self::abort) the connection, so that a
     /// [`Reader::read`] that still waits returns.

@@ -342,7 +342,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> WebSocket<R, S> {
         self.outgoing().queue_by(move |core| core.queue(message))
     }
 
-    /// Queues a message if that needs no wait; [`queue`](Self::queue) says when it is written.
+    /// Queues a message if that needs no wait. It is written by the next [`flush`](Self::flush) or call that reads.
     ///
     /// # Errors
     ///

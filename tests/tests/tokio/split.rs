@@ -7,10 +7,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 use ws_proto::role::Role;
-use ws_tests::{CLOSE, PING, PONG, frame, masked, noise, parse};
+use ws_tests::{CLOSE, FIN, PING, PONG, TEXT, frame, masked, noise, parse};
 use ws_tokio::{
-    Acceptor, Cause, CloseCode, Closed, Config, Connector, Control, Error, Event, Message, MessageKind, Part,
-    Prepared, Reader, WebSocket, Writer,
+    Acceptor, Cause, CloseCode, Closed, Config, Connector, Control, Error, Event, Message, MessageKind,
+    OwnedMessage, Part, Prepared, Reader, WebSocket, Writer,
 };
 
 use crate::{
@@ -376,4 +376,29 @@ async fn stream_ends_when_the_last_half_is_dropped() {
     drop(writer);
     drop(clone);
     assert_eq!(peer.stream.read(&mut [0]).await.unwrap(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_task_tries_to_send_is_written_by_the_reader_that_waits() {
+    let (mut peer, ws) = Peer::client(4_096, &Config::new());
+    let (mut reader, mut writer) = ws.split();
+    let reading = tokio::spawn(async move { reader.read_owned().await });
+    tokio::task::yield_now().await;
+    for text in ["to", "all"] {
+        writer.try_send(text).unwrap();
+        assert_eq!(peer.frame().await, parse(&frame(FIN | TEXT, text.as_bytes()))[0]);
+    }
+    peer.send(&masked(FIN | TEXT, b"enough")).await;
+    assert_eq!(reading.await.unwrap().unwrap(), Some(OwnedMessage::from("enough")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn abort_ends_the_stream_though_halves_are_kept() {
+    let (mut peer, ws) = Peer::client(4_096, &Config::new());
+    let (mut reader, mut writer) = ws.split();
+    writer.abort();
+    assert_eq!(peer.rest().await, b"");
+    assert!(writer.with_stream(|_| ()).is_none());
+    assert!(writer.send("late").await.unwrap_err().is_closing());
+    assert!(matches!(reader.read().await, Err(Error::Unclean(_))));
 }

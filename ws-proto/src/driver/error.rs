@@ -23,6 +23,15 @@ pub enum Error {
     Unclean(Closed),
 }
 
+impl Error {
+    /// Returns whether the call came too late: one of the sides has begun to close the connection. Calls that read return the
+    /// rest of the peer's messages and the end.
+    #[must_use]
+    pub const fn is_closing(&self) -> bool {
+        matches!(self, Self::Send(SendError::Closing))
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -100,7 +100,12 @@ impl Log {
     }
 
     /// Reports `error` of the connection with `peer`, or of the server itself, if the allowance permits it.
+    ///
+    /// A call that was too late because a side had begun to close is not an incident.
     pub fn report(&self, peer: Option<SocketAddr>, error: &(dyn Error + 'static)) {
+        if error.downcast_ref::<super::Error>().is_some_and(super::Error::is_closing) {
+            return;
+        }
         let allowance = if peer.is_some() { &self.connections } else { &self.server };
         let taken = allowance.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
         if let Some(suppressed) = taken {
@@ -174,6 +179,18 @@ mod tests {
         assert_eq!(allowance.take(at(60)), Some(1));
         assert_eq!(allowance.take(at(60)), Some(0));
         assert_eq!(allowance.take(at(60)), None);
+    }
+
+    #[test]
+    fn a_call_that_is_too_late_is_no_incident() {
+        let reported = std::sync::Arc::new(Mutex::new(0));
+        let count = std::sync::Arc::clone(&reported);
+        let log = Log::new(move |_| *count.lock().unwrap() += 1);
+        let peer = Some(([127, 0, 0, 1], 80).into());
+        log.report(peer, &crate::driver::Error::from(crate::SendError::Closing));
+        assert_eq!(*reported.lock().unwrap(), 0);
+        log.report(peer, &crate::driver::Error::from(crate::SendError::ControlTooLong));
+        assert_eq!(*reported.lock().unwrap(), 1);
     }
 
     #[test]
