@@ -1,4 +1,5 @@
-//! Server CPU time per echoed message over loopback: `echo [--rounds N] [--cell TEXT] [--out FILE.json] NAME=COMMAND…`
+//! Server CPU time per echoed message over loopback: `echo [--rounds N] [--cell TEXT] [--out FILE.json] NAME=COMMAND…`; or
+//! per delivered message, if each server is a room of N members in which one speaks: `echo --members N …`.
 //!
 //! Each command is a server that prints `listening on ws://ADDRESS/`, or `raw://ADDRESS/` if it echoes bytes without a
 //! handshake. All servers run at once; in each cell, or only in those whose names contain TEXT, they are measured round
@@ -27,6 +28,8 @@ const LEAGUE: [(usize, usize, usize); 2] = [(512, 16, TEXT_LEN), (4_096, 16, TEX
 const TEXT_LEN: usize = 5;
 /// What may be under way on a connection: all of it is sent before anything is read.
 const LARGEST_BATCH: usize = 128 << 10;
+/// Lengths of what is said to all members of a room.
+const SAID: [usize; 2] = [125, 1 << 10];
 /// A sample is at least so long.
 const SAMPLE: Duration = Duration::from_millis(200);
 
@@ -91,19 +94,30 @@ impl Drop for Server {
 struct Load<'s> {
     server: &'s Server,
     streams: Vec<TcpStream>,
+    /// The number of connections that send; all get answers.
+    senders: usize,
     batch: Vec<u8>,
     answer: Vec<u8>,
     depth: usize,
 }
 
+/// The load of a cell.
+#[derive(Clone, Copy)]
+struct Shape {
+    connections: usize,
+    senders: usize,
+    depth: usize,
+    len: usize,
+}
+
 impl<'s> Load<'s> {
-    fn new(server: &'s Server, connections: usize, depth: usize, len: usize) -> Result<Self> {
+    fn new(server: &'s Server, Shape { connections, senders, depth, len }: Shape) -> Result<Self> {
         let content = if len == TEXT_LEN { Content::Ascii } else { Content::Binary };
         let batch = client_frames(content, len, depth);
         // A server's frames are without the 4 bytes of key.
         let answer = vec![0; if server.raw { batch.len() } else { batch.len() - 4 * depth }];
         let streams = (0..connections).map(|_| server.connect()).collect::<Result<_>>()?;
-        let mut load = Self { server, streams, batch, answer, depth };
+        let mut load = Self { server, streams, senders, batch, answer, depth };
         load.round()?;
         let payload = content.payload(len);
         let right = if server.raw { load.answer == load.batch } else { load.answer.ends_with(&payload) };
@@ -111,7 +125,7 @@ impl<'s> Load<'s> {
     }
 
     fn round(&mut self) -> Result<()> {
-        for stream in &mut self.streams {
+        for stream in &mut self.streams[..self.senders] {
             stream.write_all(&self.batch)?;
         }
         for stream in &mut self.streams {
@@ -133,27 +147,36 @@ impl<'s> Load<'s> {
     }
 }
 
-/// Returns the connections, the depth and the length of each cell.
-fn shapes() -> impl Iterator<Item = (usize, usize, usize)> {
+/// Returns the load of each cell in which servers echo.
+fn echoes() -> impl Iterator<Item = Shape> {
     let all = CONNECTIONS.into_iter().flat_map(|connections| DEPTHS.map(|depth| (connections, depth)));
     let all = all.flat_map(|(connections, depth)| SIZES.map(|len| (connections, depth, len)));
-    all.filter(|(_, depth, len)| *depth == 1 || depth * len <= LARGEST_BATCH).chain(LEAGUE)
+    all.filter(|(_, depth, len)| *depth == 1 || depth * len <= LARGEST_BATCH)
+        .chain(LEAGUE)
+        .map(|(connections, depth, len)| Shape { connections, senders: connections, depth, len })
 }
 
-fn column(connections: usize, depth: usize, len: usize) -> String {
-    format!("{connections} connections, depth {depth}, {len} B")
+/// Returns the load of each cell in which one member of a room speaks to all.
+fn speeches(members: usize) -> impl Iterator<Item = Shape> {
+    SAID.into_iter().map(move |len| Shape { connections: members, senders: 1, depth: 1, len })
 }
 
-fn measure(servers: &[Server], connections: usize, depth: usize, len: usize, rounds: usize) -> Cell {
-    let mut cell = Cell {
-        group: "echo".into(),
-        column: column(connections, depth, len),
-        entries: Vec::new(),
-        left_out: Vec::new(),
-    };
+impl Shape {
+    fn column(self) -> String {
+        let Self { connections, senders, depth, len } = self;
+        if senders < connections {
+            return format!("to {connections} members, {len} B");
+        }
+        format!("{connections} connections, depth {depth}, {len} B")
+    }
+}
+
+fn measure(servers: &[Server], shape: Shape, rounds: usize) -> Cell {
+    let mut cell =
+        Cell { group: "echo".into(), column: shape.column(), entries: Vec::new(), left_out: Vec::new() };
     let mut loads = Vec::new();
     for server in servers {
-        match Load::new(server, connections, depth, len) {
+        match Load::new(server, shape) {
             Ok(load) => loads.push((load, Vec::new())),
             Err(error) => cell.left_out.push((server.name.clone(), error.to_string())),
         }
@@ -171,21 +194,23 @@ fn measure(servers: &[Server], connections: usize, depth: usize, len: usize, rou
 
 fn run() -> Result<()> {
     let (mut rounds, mut cells, mut out, mut servers) = (3, String::new(), None, Vec::new());
+    let mut shapes: Vec<_> = echoes().collect();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match (argument.as_str(), argument.split_once('=')) {
             ("--rounds", _) => rounds = arguments.next().ok_or("--rounds needs a number")?.parse()?,
             ("--cell", _) => cells = arguments.next().ok_or("--cell needs part of a name")?,
+            ("--members", _) => {
+                shapes = speeches(arguments.next().ok_or("--members needs a number")?.parse()?).collect();
+            }
             ("--out", _) => out = arguments.next(),
             (_, Some((name, command))) => servers.push(Server::start(name, command)?),
             _ => return Err(format!("'{argument}' is not NAME=COMMAND").into()),
         }
     }
     let mut results = Results { environment: "loopback".into(), rounds, cells: Vec::new() };
-    for (connections, depth, len) in
-        shapes().filter(|&(connections, depth, len)| column(connections, depth, len).contains(&cells))
-    {
-        let cell = measure(&servers, connections, depth, len, rounds);
+    for shape in shapes.into_iter().filter(|shape| shape.column().contains(&cells)) {
+        let cell = measure(&servers, shape, rounds);
         eprintln!("{}", cell.column);
         results.cells.push(cell);
         if let Some(out) = &out {
