@@ -77,13 +77,13 @@ async fn echo(peer: Peer, mut stream: TcpStream) {
         }
         Peer::Yawc => {
             let options = yawc::Options::default().without_compression().with_utf8();
-            if sockudo_ws::handshake::server_handshake(&mut stream).await.is_ok() {
-                if let Ok(socket) = yawc::WebSocket::from_stream(stream, yawc::Role::Server, options) {
-                    let is_data = |frame: &yawc::frame::Frame| {
-                        matches!(frame.opcode(), yawc::frame::OpCode::Text | yawc::frame::OpCode::Binary)
-                    };
-                    echo_all(socket.map(Ok::<_, yawc::WebSocketError>), is_data).await;
-                }
+            if sockudo_ws::handshake::server_handshake(&mut stream).await.is_ok()
+                && let Ok(socket) = yawc::WebSocket::from_stream(stream, yawc::Role::Server, options)
+            {
+                let is_data = |frame: &yawc::frame::Frame| {
+                    matches!(frame.opcode(), yawc::frame::OpCode::Text | yawc::frame::OpCode::Binary)
+                };
+                echo_all(socket.map(Ok::<_, yawc::WebSocketError>), is_data).await;
             }
         }
     }
