@@ -1,16 +1,10 @@
 //! A request and its answer (RFC 6455 section 4.2).
 
-use core::{
-    fmt,
-    ops::Deref,
-    pin::Pin,
-    task::{Context, Waker},
-    time::Duration,
-};
+use core::{fmt, ops::Deref, time::Duration};
 use std::{io, net::SocketAddr, thread};
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
 };
 use ws_proto::{
@@ -21,7 +15,7 @@ use ws_proto::{
 use crate::{
     WebSocket,
     clock::Clock,
-    opening::{after, farewell, write_by},
+    opening::{after, farewell, poll_once, write_by},
 };
 
 /// A request that has been read but not answered yet, with the stream that it came over. It dereferences to the request.
@@ -30,6 +24,9 @@ use crate::{
 /// the stream. Dropping an exchange answers too, as far as the stream takes the answer without a wait: 404 to a request for a
 /// connection, 426 (Upgrade Required) to any other request, and 500 if the task panics. A handler that returns early for
 /// another reason should answer first.
+///
+/// The futures of its methods own the exchange. If one is dropped before it is polled, the exchange is dropped, which answers;
+/// after that the stream ends where the answer has been cut.
 pub struct Exchange<S: AsyncRead + AsyncWrite + Unpin = TcpStream> {
     /// `None` after the answer.
     stream: Option<S>,
@@ -191,9 +188,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drop for Exchange<S> {
             self.request.refuse_unanswered(&mut response);
         }
         // The response fits in an empty socket. A failure means that the peer has gone, and then no answer is needed.
-        let cx = &mut Context::from_waker(Waker::noop());
-        let _ = Pin::new(&mut *stream).poll_write(cx, &response);
-        let _ = Pin::new(stream).poll_shutdown(cx);
+        let _ = poll_once(async {
+            stream.write_all(&response).await?;
+            stream.shutdown().await
+        });
     }
 }
 

@@ -1,10 +1,16 @@
 //! Reading and writing of heads, for both sides of the opening handshake (RFC 6455 section 4).
 
-use core::{future::Future, time::Duration};
+use core::{
+    future::Future,
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 use std::io;
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    task::coop::unconstrained,
     time::{Instant, timeout_at},
 };
 use ws_proto::driver::{AwaitsHead, HeadBuffer, HeadError};
@@ -61,6 +67,11 @@ pub(crate) async fn write_by(
         stream.flush().await
     })
     .await
+}
+
+/// Polls an operation that no task waits for: once, although the budget of the task that polls may be used up.
+pub(crate) fn poll_once<X>(operation: impl Future<Output = X>) -> Poll<X> {
+    pin!(unconstrained(operation)).poll(&mut Context::from_waker(Waker::noop()))
 }
 
 /// Ends a stream that did not become a connection, so that the peer can read our response. A socket that is closed

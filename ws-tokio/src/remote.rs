@@ -1,15 +1,15 @@
 //! Closing a connection from a task that does not use it.
 
-use core::{
-    fmt,
-    task::{Context, Waker},
-};
+use core::{fmt, future::poll_fn};
 use std::sync::{Arc, Weak};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use ws_proto::{CloseCode, role::Role};
 
-use crate::shared::{Half, Shared};
+use crate::{
+    opening::poll_once,
+    shared::{Half, Shared},
+};
 
 /// A weak reference to a connection that another task owns, to close it.
 #[derive(Clone)]
@@ -47,7 +47,7 @@ where
     fn close(&self, code: CloseCode, reason: &str) {
         // The task that reads handles a connection that is closing, broken or slow.
         let _ = self.with(|core| core.queue_close(code, reason));
-        let _ = self.poll(Half::Writer, &mut Context::from_waker(Waker::noop()), |core, cx| core.poll_flush(cx));
+        let _ = poll_once(poll_fn(|cx| self.poll(Half::Writer, cx, |core, cx| core.poll_flush(cx))));
     }
 }
 

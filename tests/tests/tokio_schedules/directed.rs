@@ -17,12 +17,14 @@ use std::{
 
 use futures_util::{SinkExt, Stream, StreamExt};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex},
+    task::coop,
     time::{Instant, timeout},
 };
 use ws_proto::{Server, endpoint::Negotiated};
 use ws_tokio::{
-    CloseCode, Config, Control, Error, Event, Message, OsEntropy, OwnedMessage, Part, WebSocket,
+    Acceptor, CloseCode, Config, Control, Error, Event, Message, OsEntropy, OwnedMessage, Part, Tracker,
+    WebSocket,
     role::{Client, Role},
 };
 
@@ -190,4 +192,31 @@ async fn a_stream_that_keeps_output_for_itself_passes_the_write_deadline() {
     assert!(matches!(sent, Err(Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut));
     let waited = begun.elapsed();
     assert!(waited >= Duration::from_secs(30) && waited < Duration::from_secs(31), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tracker_writes_more_closes_at_once_than_a_task_has_budget() {
+    let tracker = Tracker::new();
+    let (mut clients, servers): (Vec<_>, Vec<_>) = (0..300).map(|_| pair(1_000)).unzip();
+    let tracked: Vec<_> = servers.into_iter().map(|server| tracker.track(server)).collect();
+    tracker.close_all();
+    for client in &mut clients {
+        let event = timeout(Duration::from_secs(1), client.read_event()).await.expect("a Close");
+        assert_eq!(event.unwrap(), Some(Event::Control(Control::Close)));
+    }
+    drop(tracked);
+}
+
+#[tokio::test]
+async fn a_dropped_exchange_answers_although_its_task_has_used_up_its_budget() {
+    let (mut client, stream) = duplex(1_000);
+    client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let exchange = Acceptor::new().receive(stream).await.unwrap();
+    while coop::has_budget_remaining() {
+        coop::consume_budget().await;
+    }
+    drop(exchange);
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 426 "), "{answer:?}");
 }
