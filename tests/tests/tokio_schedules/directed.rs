@@ -15,6 +15,7 @@ use std::{
     task::{Wake, Waker},
 };
 
+use fastrand::Rng;
 use futures_util::{SinkExt, Stream, StreamExt};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex},
@@ -27,6 +28,8 @@ use ws_tokio::{
     WebSocket,
     role::{Client, Role},
 };
+
+use crate::pipe::{Habits, Pipe};
 
 /// Returns two ends of an open connection, whose stream holds `len` bytes for each direction.
 fn pair(len: usize) -> (WebSocket<Client, DuplexStream>, WebSocket<Server, DuplexStream>) {
@@ -207,9 +210,8 @@ async fn a_tracker_writes_more_closes_at_once_than_a_task_has_budget() {
     drop(tracked);
 }
 
-#[tokio::test]
-async fn a_dropped_exchange_answers_although_its_task_has_used_up_its_budget() {
-    let (mut client, stream) = duplex(1_000);
+/// Drops the exchange of a request for a page, and returns the answer.
+async fn drop_exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(mut client: S, stream: S) -> String {
     client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let exchange = Acceptor::new().receive(stream).await.unwrap();
     while coop::has_budget_remaining() {
@@ -218,5 +220,20 @@ async fn a_dropped_exchange_answers_although_its_task_has_used_up_its_budget() {
     drop(exchange);
     let mut answer = String::new();
     client.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 426 "), "{answer:?}");
+    answer
+}
+
+#[tokio::test]
+async fn a_dropped_exchange_answers_although_its_task_has_used_up_its_budget() {
+    let (client, stream) = duplex(1_000);
+    let answer = drop_exchange(client, stream).await;
+    assert!(answer.starts_with("HTTP/1.1 426 ") && answer.ends_with('\n'), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_dropped_exchange_answers_in_as_many_pieces_as_the_stream_takes() {
+    let habits = Habits { stalls: 0, piece: 1, buffered: false };
+    let (_pipe, client, stream) = Pipe::new(habits, Rng::with_seed(0));
+    let answer = drop_exchange(client, stream).await;
+    assert!(answer.starts_with("HTTP/1.1 426 ") && answer.ends_with('\n'), "{answer:?}");
 }
