@@ -28,6 +28,8 @@ pub async fn accept<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 }
 
 /// Settings for accepting connections. One acceptor serves all connections of a server.
+///
+/// The futures of its methods own the stream: if one is dropped, the stream is too, and the peer sees its end.
 #[derive(Clone, Debug)]
 pub struct Acceptor<'a> {
     settings: AcceptSettings<'a>,

@@ -29,6 +29,8 @@ pub async fn connect(url: &str) -> Result<WebSocket<Client>, ConnectError> {
 }
 
 /// Settings for opening connections.
+///
+/// The futures of its methods own the stream: if one is dropped, the stream is too, and the server sees its end.
 #[derive(Clone, Debug)]
 pub struct Connector<'a> {
     settings: ConnectSettings<'a>,

@@ -18,7 +18,8 @@ const PART_LEN: usize = 16 * 1024;
 /// A writer of one message in parts of 16 KiB, for a message that does not fit in memory or is not complete yet.
 ///
 /// It implements [`AsyncWrite`]. Text may be written in any pieces. [`finish`](Self::finish) or a shutdown ends the message. If
-/// the writer is dropped before, the message stays unfinished and no other message can be sent: close the connection then.
+/// the writer is dropped before that and has sent a part, the message stays unfinished and no other message can be sent: close
+/// the connection then. If it has sent none, nothing of the message is sent.
 pub struct MessageWriter<'a> {
     parts: Box<dyn Parts + Send + 'a>,
     kind: MessageKind,
@@ -46,6 +47,12 @@ impl<'a> MessageWriter<'a> {
     }
 
     /// Sends the rest as the last part, and writes all queued output.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future owns the writer. If it is dropped, the last part has been queued whole, or it is lost and the message is as if
+    /// the writer had been dropped. Where the call may be dropped, call
+    /// [`shutdown`](tokio::io::AsyncWriteExt::shutdown) until it returns instead: it ends the message too, and loses nothing.
     ///
     /// # Errors
     ///

@@ -47,7 +47,8 @@ use crate::{
 /// # Cancel safety
 ///
 /// All progress is in the connection and none in a future. A future of any method can be dropped at any time: no byte is
-/// lost and no frame is cut. A message whose [`send`](Self::send) is dropped has been queued whole or not at all.
+/// lost and no frame is cut. A message whose [`send`](Self::send) is dropped has been queued whole or not at all. The one
+/// exception is [`MessageWriter::finish`], which owns its writer.
 ///
 /// # Memory
 ///
