@@ -17,6 +17,7 @@ mod executor;
 mod ledger;
 mod pipe;
 mod side;
+mod watch;
 
 use std::{cell::RefCell, env, panic, rc::Rc, thread};
 
@@ -48,6 +49,8 @@ struct Schedule {
     habits: Habits,
     is_compressed: bool,
     has_handshake: bool,
+    /// A tracker watches the server's connection.
+    is_watched: bool,
     freezes: Option<usize>,
 }
 
@@ -73,12 +76,20 @@ impl Schedule {
         if rng.bool() {
             endings[rng.usize(..2)] = Ending::Wait;
         }
+        let is_watched = rng.u8(..4) == 0;
+        if rng.u8(..8) == 0 {
+            endings[rng.usize(..2)] = Ending::Abort;
+        }
+        if is_watched && rng.bool() {
+            endings[1] = Ending::Tracker;
+        }
         Self {
             shapes: [Shape::draw(rng), Shape::draw(rng)],
             endings,
             habits: Habits::draw(rng),
             is_compressed: cfg!(feature = "deflate") && rng.u8(..4) == 0,
             has_handshake: rng.bool(),
+            is_watched,
             freezes: (rng.u8(..8) == 0).then(|| rng.usize(..2)),
         }
     }
@@ -90,13 +101,32 @@ impl Schedule {
         if let Some(side) = self.freezes {
             executor.freeze(side);
         }
-        let ledgers = [Ledger::default(), Ledger::default()];
-        self.spawn(&mut executor, 0, client, ledgers.clone(), rng.fork());
-        let [ours, theirs] = ledgers;
-        self.spawn(&mut executor, 1, server, [theirs, ours], rng.fork());
+        let (server, watch) = match self.is_watched {
+            true => {
+                let closes = self.endings[1] == Ending::Tracker;
+                let (server, watch) = watch::track(&mut executor, server, closes, rng.fork());
+                (server, Some(watch))
+            }
+            false => (server, None),
+        };
+        let [ours, theirs] = [Ledger::default(), Ledger::default()];
+        let may_fail = self.may_fail();
+        let task = |ours: &Ledger, theirs: &Ledger, watch, rng: &mut Rng| {
+            let (ours, theirs) = (ours.clone(), theirs.clone());
+            Task { ours, theirs, rng: rng.fork(), may_fail, watch }
+        };
+        self.spawn(&mut executor, 0, client, task(&ours, &theirs, None, rng));
+        self.spawn(&mut executor, 1, server, task(&theirs, &ours, watch, rng));
         let result = executor.run().await;
         pipe.calm();
         result
+    }
+
+    /// Returns whether calls may fail: the stream freezes, or a side aborts the connection.
+    fn may_fail(&self) -> bool {
+        let mut sides = self.shapes.iter().zip(self.endings);
+        let aborts = sides.any(|(shape, ending)| matches!((shape, ending), (Shape::Halves(_), Ending::Abort)));
+        aborts || self.freezes.is_some()
     }
 
     async fn open(
@@ -130,14 +160,12 @@ impl Schedule {
         executor: &mut Executor,
         side: usize,
         ws: WebSocket<R, End>,
-        [ours, theirs]: [Ledger; 2],
-        rng: Rng,
+        task: Task,
     ) where
         WebSocket<R, End>: calls::Sends,
         ws_tokio::Writer<R, End>: calls::Sends,
     {
-        let may_fail = self.freezes.is_some();
-        let task = Task { ours, theirs, rng, may_fail };
+        let may_fail = task.may_fail;
         let (ending, peers) = (self.endings[side], self.shapes[1 - side].writers());
         match self.shapes[side] {
             Shape::Unsplit => executor.spawn("a connection", async move {

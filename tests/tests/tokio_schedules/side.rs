@@ -6,8 +6,8 @@ use fastrand::Rng;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use tokio::{io::AsyncWriteExt, sync::Semaphore};
 use ws_tokio::{
-    Control, Error, Message, MessageKind, OwnedMessage, Part, Reader, Result, TrySendError, WebSocket, Writer,
-    proto::SendError, role::Role,
+    Control, Error, Message, MessageKind, MessageWriter, OwnedMessage, Part, Reader, Result, TrySendError,
+    WebSocket, Writer, proto::SendError, role::Role,
 };
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     executor::{Executor, cut},
     ledger::{Chunk, Ledger, Place, length},
     pipe::End,
+    watch::Watch,
 };
 
 /// The way in which a task sends or receives on its side of the connection.
@@ -24,6 +25,8 @@ pub(crate) struct Task {
     pub(crate) rng: Rng,
     /// Errors end a task; the peer's stream may fail.
     pub(crate) may_fail: bool,
+    /// `None`: no tracker watches the connection.
+    pub(crate) watch: Option<Rc<Watch>>,
 }
 
 /// The way in which a side ends the connection.
@@ -37,6 +40,10 @@ pub(crate) enum Ending {
     CloseWriter,
     /// By `close` after the halves have been put together.
     Reunite,
+    /// By `abort` of a writing half, while others write and the reading half reads.
+    Abort,
+    /// By a tracker, while this side reads.
+    Tracker,
     /// The peer does it.
     Wait,
 }
@@ -51,7 +58,8 @@ fn owned(bytes: Vec<u8>, is_text: bool) -> OwnedMessage {
 
 impl Task {
     pub(crate) fn fork(&mut self) -> Self {
-        Self { ours: self.ours.clone(), theirs: self.theirs.clone(), rng: self.rng.fork(), ..*self }
+        let (ours, theirs) = (self.ours.clone(), self.theirs.clone());
+        Self { ours, theirs, rng: self.rng.fork(), may_fail: self.may_fail, watch: self.watch.clone() }
     }
 
     /// Ends a task: with an error only where the stream may fail.
@@ -62,6 +70,11 @@ impl Task {
         }
     }
 
+    /// Lets a tracker close the connection, if one does.
+    fn settle(&self) {
+        self.watch.iter().for_each(|watch| watch.settle());
+    }
+
     fn chunk(&mut self, writer: u8, place: Place) -> (Chunk, Vec<u8>) {
         let chunk = self.ours.chunk(writer, place);
         (chunk, chunk.encode(length(&mut self.rng)))
@@ -69,11 +82,12 @@ impl Task {
 
     /// Sends something in some way.
     async fn write(&mut self, link: &mut impl Sends, writer: u8, has_parts: bool) -> Result<()> {
-        match self.rng.u8(..if has_parts { 14 } else { 11 }) {
+        match self.rng.u8(..if has_parts { 15 } else { 11 }) {
             9 => return self.ping(link).await,
             10 => drop(cut(&mut self.rng, link.flush()).await.transpose()?),
             11 | 12 => return self.write_parts(link, writer).await,
             13 => return self.write_stream(link, writer).await,
+            14 => return self.write_finished(link, writer).await,
             way => return self.write_whole(link, writer, Place::Whole, way).await.map(drop),
         }
         Ok(())
@@ -158,6 +172,34 @@ impl Task {
         }
     }
 
+    /// Sends a message by `finish`, which takes the writer. A call that was dropped has sent the last part or lost it, and then
+    /// the message can be completed by that part.
+    async fn write_finished(&mut self, link: &mut impl Sends, writer: u8) -> Result<()> {
+        let kind = message_kind(self.rng.bool());
+        let first = self.rng.bool().then(|| self.chunk(writer, Place::First));
+        let last = self.ours.chunk(writer, if first.is_some() { Place::Last } else { Place::Whole });
+        let bytes = last.encode(self.rng.usize(..3_000));
+        let mut stream = link.message_writer(kind);
+        if let Some((_, bytes)) = &first {
+            write_pieces(&mut self.rng, &mut stream, bytes).await?;
+            while cut(&mut self.rng, stream.flush()).await.transpose()?.is_none() {}
+        }
+        stream.write_all(&bytes).await?;
+        let finished = cut(&mut self.rng, stream.finish()).await.transpose()?.is_some();
+        if finished || first.is_some() {
+            let mut is_sent = finished;
+            while !is_sent {
+                is_sent = match cut(&mut self.rng, link.send_part(kind, Part::Last, &bytes)).await {
+                    Some(Ok(()) | Err(Error::Send(SendError::NoMessage))) => true,
+                    Some(Err(error)) => return Err(error),
+                    None => false,
+                };
+            }
+            first.map(|(chunk, _)| chunk).into_iter().chain([last]).for_each(|chunk| self.ours.promise(chunk));
+        }
+        Ok(())
+    }
+
     async fn write_stream(&mut self, link: &mut impl Sends, writer: u8) -> Result<()> {
         let is_text = self.rng.bool();
         let mut places = vec![Place::First];
@@ -166,15 +208,7 @@ impl Task {
         let chunks: Vec<_> = places.into_iter().map(|place| self.chunk(writer, place)).collect();
         let mut stream = link.message_writer(message_kind(is_text));
         for (_, bytes) in &chunks {
-            let mut at = 0;
-            while at < bytes.len() {
-                if let Some(result) = cut(&mut self.rng, stream.write(&bytes[at..])).await {
-                    at += result?;
-                }
-                if self.rng.u8(..4) == 0 {
-                    cut(&mut self.rng, stream.flush()).await.transpose()?;
-                }
-            }
+            write_pieces(&mut self.rng, &mut stream, bytes).await?;
         }
         while cut(&mut self.rng, stream.shutdown()).await.transpose()?.is_none() {}
         chunks.into_iter().for_each(|(chunk, _)| self.ours.promise(chunk));
@@ -273,7 +307,10 @@ impl Task {
         self.write_end(&mut ws, 0).await?;
         self.read_ends(&mut ws, &mut parts, writers).await?;
         match ending {
-            Ending::Wait => self.read_to_end(&mut ws, parts).await,
+            Ending::Wait | Ending::Tracker => {
+                self.settle();
+                self.read_to_end(&mut ws, parts).await
+            }
             Ending::SendClose => {
                 self.send_close(&mut ws).await?;
                 self.read_to_end(&mut ws, parts).await
@@ -298,12 +335,26 @@ impl Task {
     }
 }
 
+/// Writes to a streamed message, and flushes it now and then.
+async fn write_pieces(rng: &mut Rng, stream: &mut MessageWriter<'_>, bytes: &[u8]) -> Result<()> {
+    let mut at = 0;
+    while at < bytes.len() {
+        if let Some(result) = cut(rng, stream.write(&bytes[at..])).await {
+            at += result?;
+        }
+        if rng.u8(..4) == 0 {
+            cut(rng, stream.flush()).await.transpose()?;
+        }
+    }
+    Ok(())
+}
+
 const fn message_kind(is_text: bool) -> MessageKind {
     if is_text { MessageKind::Text } else { MessageKind::Binary }
 }
 
 /// Lets a task wait for others, whether they succeed or fail.
-struct Done(Rc<Semaphore>);
+pub(crate) struct Done(pub(crate) Rc<Semaphore>);
 
 impl Drop for Done {
     fn drop(&mut self) {
@@ -311,7 +362,7 @@ impl Drop for Done {
     }
 }
 
-async fn wait_for(count: u8, gate: &Semaphore) {
+pub(crate) async fn wait_for(count: u8, gate: &Semaphore) {
     gate.acquire_many(count.into()).await.unwrap().forget();
 }
 
@@ -333,9 +384,10 @@ pub(crate) fn halves<R: Role + 'static>(
     for id in 0..own {
         let (task, writer, finished) = (task.fork(), writer.clone(), Rc::clone(&finished));
         let (done, read) = (Done(Rc::clone(&written)), Rc::clone(&read));
-        let closes = (ending == Ending::CloseWriter && id == 0).then_some(read);
+        // One writer may end the connection.
+        let ending = if id == 0 { ending } else { Ending::Wait };
         executor.spawn("a writer", async move {
-            Task::end(may_fail, task.write_half(writer, (id, own), done, closes, finished).await);
+            Task::end(may_fail, task.write_half(writer, (id, own), done, (ending, read), finished).await);
         });
     }
     drop(writer);
@@ -351,7 +403,7 @@ impl Task {
         mut writer: Writer<R, End>,
         (id, own): (u8, u8),
         done: Done,
-        closes: Option<Rc<Semaphore>>,
+        (ending, read): (Ending, Rc<Semaphore>),
         finished: Rc<RefCell<Vec<Writer<R, End>>>>,
     ) -> Result<()>
     where
@@ -360,11 +412,15 @@ impl Task {
         for _ in 0..self.rng.u8(..8) {
             self.write(&mut writer, id, own == 1).await?;
         }
+        if ending == Ending::Abort {
+            writer.abort();
+            return Ok(());
+        }
         self.write_end(&mut writer, id).await?;
-        let Some(read) = closes else {
+        if ending != Ending::CloseWriter {
             finished.borrow_mut().push(writer);
             return Ok(());
-        };
+        }
         drop(done);
         wait_for(1, &read).await;
         loop {
@@ -390,6 +446,7 @@ impl Task {
         self.read_ends(&mut reader, &mut parts, peers).await?;
         wait_for(own, written).await;
         drop(done);
+        self.settle();
         let writers = core::mem::take(&mut *finished.borrow_mut());
         let mut writers = writers.into_iter();
         match (ending, writers.next()) {
@@ -461,7 +518,8 @@ impl Task {
             left = left.saturating_sub(1);
         }
         wait_for(1, read).await;
-        if ending != Ending::Wait {
+        self.settle();
+        if !matches!(ending, Ending::Wait | Ending::Tracker) {
             while cut(&mut self.rng, sink.close()).await.transpose()?.is_none() {}
         }
         Ok(())
