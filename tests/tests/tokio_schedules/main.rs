@@ -15,6 +15,7 @@ mod calls;
 mod directed;
 mod executor;
 mod ledger;
+mod openings;
 mod pipe;
 mod side;
 mod watch;
@@ -242,4 +243,9 @@ fn calls_that_are_dropped_and_repeated_lose_no_byte_and_no_wake_up() {
 #[test]
 fn streams_of_bytes_lose_no_byte_and_no_wake_up() {
     run_all(bytes::run);
+}
+
+#[test]
+fn openings_that_are_dropped_end_their_stream_and_others_lose_no_byte() {
+    run_all(openings::run);
 }

@@ -106,6 +106,11 @@ impl Pipe {
         while self.unstall_one(&mut Rng::with_seed(0)) {}
     }
 
+    /// Returns the number of ends that are in memory.
+    pub(crate) fn ends(&self) -> usize {
+        Arc::strong_count(&self.0) - 1
+    }
+
     /// Lets the peer of `side` take and bring no byte any more.
     pub(crate) fn freeze(&self, side: usize) {
         let mut state = self.lock();
