@@ -36,6 +36,8 @@ pub(crate) struct Incoming {
     timer: Timer,
     /// An event that was found while the connection waited for room to write.
     held: Option<Event<()>>,
+    /// The last Ping or Pong that came before that event while the connection waited for room to write.
+    held_control: Option<Control>,
     /// The form in which the last call looked for payload.
     unit: Unit,
     /// The last event was the first of two that are a step of the task.
@@ -69,6 +71,7 @@ impl Incoming {
             now,
             timer: Timer::new(),
             held: None,
+            held_control: None,
             unit: Unit::Message,
             half_step: false,
             told: false,
@@ -115,9 +118,19 @@ impl Incoming {
         unit: Unit,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Event<()>>>> {
-        if let Some(event) = self.held.take() {
+        if let Some(event) = self.held_control.take().map(Event::Control).or_else(|| self.held.take()) {
             return Poll::Ready(Ok(Some(event)));
         }
+        self.poll_turn(core, unit, cx)
+    }
+
+    /// Reads as [`poll_event`](Self::poll_event) does, as far as the task's turn goes.
+    fn poll_turn<R: Role, S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        core: &mut Core<R, S>,
+        unit: Unit,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Event<()>>>> {
         // One read may bring thousands of messages, and two of them are a step of this task. The last ones of a read are taken
         // when its turn is over too: then the memory that they lie in is free for other connections.
         let is_last = (1..=LAST_LEN).contains(&self.unread().len()) && !coop::has_budget_remaining();
@@ -263,8 +276,8 @@ impl Incoming {
     }
 
     /// Waits while output does not leave. Messages that come meanwhile are read up to the first one, which is held for the
-    /// application: otherwise two sides that both send could wait for each other for ever. Pings that come meanwhile are
-    /// answered and not held, nor are Pongs.
+    /// application: otherwise two sides that both send could wait for each other for ever. Of the Pings and Pongs that come
+    /// before it the last one is held.
     ///
     /// # Errors
     ///
@@ -283,10 +296,16 @@ impl Incoming {
         if self.unit == Unit::Part || self.held.is_some() || has_ended {
             return poll_write_deadline(core, &mut self.timer, cx);
         }
-        match ready!(self.poll_event(core, Unit::Message, cx)) {
-            // Held, they would keep the message that follows from being read.
-            Ok(Some(Event::Control(Control::Ping | Control::Pong))) => {}
-            Ok(Some(event)) => self.held = Some(event),
+        match ready!(self.poll_turn(core, Unit::Message, cx)) {
+            // In a place of its own: it must not keep the message that follows from being read.
+            Ok(Some(Event::Control(control @ (Control::Ping | Control::Pong)))) => {
+                self.held_control = Some(control);
+            }
+            Ok(Some(event)) => {
+                // The endpoint has one place for the payload of a control frame, and a Close has taken it.
+                self.held_control.take_if(|_| event == Event::Control(Control::Close));
+                self.held = Some(event);
+            }
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut => {
                 return Poll::Ready(Err(error.into()));
             }

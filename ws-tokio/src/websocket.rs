@@ -161,7 +161,10 @@ impl<R: Role, S> WebSocket<R, S> {
     }
 
     /// Returns the payload of the Ping or Pong that [`read_event`](Self::read_event) returned last. The next call that
-    /// reads replaces it.
+    /// reads replaces it. So does a call that waits for the peer to take output, which reads meanwhile.
+    ///
+    /// It is empty for a Pong that came while the answer to a Ping waited, and for a Ping or Pong that came while a call waited
+    /// to write and the next one has begun to come.
     #[must_use]
     pub fn control_payload(&mut self) -> ControlPayload {
         self.link.act(|core| ControlPayload::new(core.endpoint.control_payload()))
@@ -237,8 +240,10 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> WebSocket<R, S> {
     /// Reads the next message or control frame. `None`: both sides have closed.
     ///
     /// A Ping is answered by the connection itself. [`control_payload`](Self::control_payload) returns the payload of a
-    /// Ping or a Pong. Pings and Pongs that arrive while a call waits for the peer to take output are not returned; the
-    /// Pings are answered.
+    /// Ping or a Pong.
+    ///
+    /// Of the Pings and Pongs that arrive while a call waits for the peer to take output, the last one is returned, before the
+    /// message that follows it; after a Close none is. The others are dropped, their Pings answered as ever.
     ///
     /// # Errors
     ///
@@ -253,6 +258,11 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> WebSocket<R, S> {
     /// sides have closed.
     ///
     /// A program may change between this and [`read`](Self::read) after the last part of a message.
+    ///
+    /// From the first call of this until one reads a whole message again, calls that send do not read while they wait for the
+    /// peer to take output: the next message may not fit in memory. If the peer sends meanwhile more than the transport holds
+    /// and does not read either, both wait until the write timeout. [Split](Self::split) the connection then, and read in a
+    /// task of its own.
     ///
     /// # Errors
     ///

@@ -159,6 +159,24 @@ async fn pongs_do_not_keep_a_message_from_being_read_while_output_waits() {
     tokio::join!(send_and_read(&mut client, &payload), send_and_read(&mut server, &payload));
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_last_pong_that_comes_while_a_call_waits_to_write_is_returned_before_the_message_after_it() {
+    let (mut client, mut server) = pair(1_000);
+    for payload in [b"first", b"later"] {
+        client.ping(payload).await.unwrap();
+        assert_eq!(server.read_event().await.unwrap(), Some(Event::Control(Control::Ping)));
+    }
+    server.queue("hello").await.unwrap();
+    let payload = vec![7; 100_000];
+    let (sent, ()) = tokio::join!(client.send(&*payload), async {
+        assert_eq!(server.read().await.unwrap().unwrap().message, Message::Binary(&payload));
+    });
+    sent.unwrap();
+    assert_eq!(client.read_event().await.unwrap(), Some(Event::Control(Control::Pong)));
+    assert_eq!(client.control_payload().as_ref(), b"later");
+    assert_eq!(client.read_event().await.unwrap(), Some(Event::Data(Message::Text("hello"))));
+}
+
 async fn send_and_read<R: Role>(ws: &mut WebSocket<R, DuplexStream>, payload: &[u8]) {
     ws.send(payload).await.unwrap();
     assert_eq!(ws.read().await.unwrap().unwrap().message, Message::Binary(payload));
