@@ -1,12 +1,16 @@
 //! Both peers send at the same time, more than their stream holds, and their memory stays within its bound.
 
+use core::time::Duration;
+use std::io;
+
 use tokio::{
     io::{AsyncRead, AsyncWrite, duplex},
     net::{TcpListener, TcpStream},
+    time::Instant,
 };
 use ws_proto::{Server, endpoint::Negotiated};
 use ws_tokio::{
-    Config, Message, OsEntropy, WebSocket,
+    Config, Error, Message, OsEntropy, Part, Reader, WebSocket,
     role::{Client, Role},
 };
 
@@ -51,15 +55,22 @@ where
     writing.await.unwrap();
 }
 
-async fn both<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+/// Opens a connection for messages of 4 MB.
+fn pair<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     (left, right): (S, S),
-    is_split: bool,
-    (count, len): (usize, usize),
-) {
+) -> (WebSocket<Client, S>, WebSocket<Server, S>) {
     let (mut config, agreed) = (Config::default(), Negotiated::default());
     config.max_message_len = 4_000_000;
     let client = WebSocket::from_handshake(Client::new(OsEntropy), left, Vec::new(), agreed, &config);
-    let server = WebSocket::from_handshake(Server, right, Vec::new(), agreed, &config);
+    (client, WebSocket::from_handshake(Server, right, Vec::new(), agreed, &config))
+}
+
+async fn both<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    streams: (S, S),
+    is_split: bool,
+    (count, len): (usize, usize),
+) {
+    let (client, server) = pair(streams);
     if is_split {
         tokio::join!(send_and_read(client, count, len), send_and_read(server, count, len));
     } else {
@@ -74,6 +85,50 @@ async fn over_tcp() -> (TcpStream, TcpStream) {
 }
 
 const LOADS: [(usize, usize); 2] = [(20, 4_000_000), (200, 65_536)];
+
+/// Reads a message in parts.
+async fn read_parts<R: Role, S: AsyncRead + AsyncWrite + Unpin>(reader: &mut Reader<R, S>) -> usize {
+    let mut len = 0;
+    loop {
+        let data = reader.read_part().await.unwrap().unwrap();
+        len += data.as_bytes().len();
+        if matches!(data.part(), Part::Whole | Part::Last) {
+            return len;
+        }
+    }
+}
+
+async fn send_and_read_parts<R: Role, S: AsyncRead + AsyncWrite + Unpin>(ws: WebSocket<R, S>, payload: &[u8]) {
+    let (mut reader, mut writer) = ws.split();
+    let (sent, len) = tokio::join!(writer.send(payload), read_parts(&mut reader));
+    sent.unwrap();
+    assert_eq!(len, payload.len());
+}
+
+#[tokio::test]
+async fn both_peers_may_send_at_once_and_read_in_parts_if_they_are_split() {
+    let payload = vec![7; 4_000_000];
+    let (client, server) = pair(duplex(65_536));
+    tokio::join!(send_and_read_parts(client, &payload), send_and_read_parts(server, &payload));
+}
+
+#[tokio::test(start_paused = true)]
+async fn peers_that_read_in_parts_and_both_send_end_at_the_write_deadline_if_they_are_not_split() {
+    let payload = vec![7; 4_000_000];
+    let (mut client, mut server) = pair(duplex(65_536));
+    let (sent, received) = tokio::join!(client.send("hello"), server.read_part());
+    sent.unwrap();
+    assert_eq!(received.unwrap().unwrap().data.as_bytes(), b"hello");
+    let (sent, received) = tokio::join!(server.send("hello"), client.read_part());
+    sent.unwrap();
+    assert_eq!(received.unwrap().unwrap().data.as_bytes(), b"hello");
+    let begun = Instant::now();
+    let sent = tokio::join!(client.send(&*payload), server.send(&*payload));
+    for sent in <[_; 2]>::from(sent) {
+        assert!(matches!(sent, Err(Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut));
+    }
+    assert!(begun.elapsed() < Duration::from_secs(120), "{:?}", begun.elapsed());
+}
 
 #[tokio::test]
 async fn both_peers_may_send_at_once_over_memory() {
