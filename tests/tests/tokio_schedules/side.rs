@@ -40,7 +40,7 @@ pub(crate) enum Ending {
     CloseWriter,
     /// By `close` after the halves have been put together.
     Reunite,
-    /// By `abort` of a writing half, while others write and the reading half reads.
+    /// By `abort` of a writing half.
     Abort,
     /// By a tracker, while this side reads.
     Tracker,
@@ -412,17 +412,22 @@ impl Task {
         for _ in 0..self.rng.u8(..8) {
             self.write(&mut writer, id, own == 1).await?;
         }
-        if ending == Ending::Abort {
+        // Some abort while others write, and some while the reading half waits for the end.
+        if ending == Ending::Abort && self.rng.bool() {
             writer.abort();
             return Ok(());
         }
         self.write_end(&mut writer, id).await?;
-        if ending != Ending::CloseWriter {
+        if !matches!(ending, Ending::CloseWriter | Ending::Abort) {
             finished.borrow_mut().push(writer);
             return Ok(());
         }
         drop(done);
         wait_for(1, &read).await;
+        if ending == Ending::Abort {
+            writer.abort();
+            return Ok(());
+        }
         loop {
             if let Some(closed) = cut(&mut self.rng, Sends::close(&mut writer)).await.transpose()? {
                 assert!(closed.clean || self.may_fail, "{closed:?}");
