@@ -7,6 +7,8 @@
 //! - no call fails, so no frame is cut and no byte is lost;
 //! - no task waits when no event can wake it, so no wake-up is lost. If the stream freezes, all tasks end by their deadlines.
 //!
+//! Calls that take the stream lose it when they are dropped; [`openings`] says what holds then.
+//!
 //! `SCHEDULES=100000 cargo test --release -p ws-tests --test tokio_schedules`; `SEED=…` repeats one schedule.
 
 mod both;
@@ -156,7 +158,7 @@ impl Schedule {
         Ok((client.take().unwrap(), server.take().unwrap()))
     }
 
-    fn spawn<R: ws_tokio::role::Role + 'static>(
+    fn spawn<R: ws_tokio::role::Role + Send + 'static>(
         &self,
         executor: &mut Executor,
         side: usize,

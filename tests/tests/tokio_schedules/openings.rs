@@ -295,7 +295,7 @@ impl Opening {
 }
 
 /// Uses a new connection until both sides have sent all messages.
-async fn converse<R: ws_tokio::role::Role + 'static>(ws: WebSocket<R, End>, task: Task)
+async fn converse<R: ws_tokio::role::Role + Send + 'static>(ws: WebSocket<R, End>, task: Task)
 where
     WebSocket<R, End>: crate::calls::Sends,
 {

@@ -6,7 +6,7 @@ use fastrand::Rng;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use tokio::{io::AsyncWriteExt, sync::Semaphore};
 use ws_tokio::{
-    Control, Error, Message, MessageKind, MessageWriter, OwnedMessage, Part, Reader, Result, TrySendError,
+    Control, Error, Message, MessageKind, MessageWriter, OwnedMessage, Part, Reader, Reply, Result, TrySendError,
     WebSocket, Writer, proto::SendError, role::Role,
 };
 
@@ -237,14 +237,17 @@ impl Task {
             Some(Received::Message(message)) => self.theirs.receive(&message),
             Some(Received::Control(Control::Pong)) => self.ours.pong(&link.pong()),
             Some(Received::Control(_)) => {}
-            Some(Received::Part(bytes, part)) => {
-                parts.get_or_insert_default().extend(bytes);
-                if matches!(part, Part::Whole | Part::Last) {
-                    self.theirs.receive(&parts.take().unwrap_or_default());
-                }
-            }
+            Some(Received::Part(bytes, part)) => self.receive_part(parts, &bytes, part),
         }
         Ok(true)
+    }
+
+    /// Adds a part to the message in progress, and checks that when it is complete.
+    fn receive_part(&mut self, parts: &mut Option<Vec<u8>>, bytes: &[u8], part: Part) {
+        parts.get_or_insert_default().extend(bytes);
+        if matches!(part, Part::Whole | Part::Last) {
+            self.theirs.receive(&parts.take().unwrap_or_default());
+        }
     }
 
     async fn read_ends(
@@ -287,7 +290,7 @@ impl Task {
     }
 
     /// Uses a connection that is not split, with one peer of `writers` writers.
-    pub(crate) async fn unsplit<R: Role + 'static>(
+    pub(crate) async fn unsplit<R: Role + Send + 'static>(
         mut self,
         mut ws: WebSocket<R, End>,
         writers: usize,
@@ -301,6 +304,7 @@ impl Task {
             match self.rng.u8(..8) {
                 0..=2 if self.theirs.owes() => drop(self.read(&mut ws, &mut parts).await?),
                 3 if self.theirs.owes() && parts.is_none() => self.reply(&mut ws).await?,
+                4 if self.theirs.owes() => self.reply_to_part(&mut ws, &mut parts).await?,
                 _ => self.write(&mut ws, 0, true).await?,
             }
         }
@@ -320,13 +324,40 @@ impl Task {
     }
 
     /// Reads a message, and sends one while that is borrowed.
-    async fn reply<R: Role + 'static>(&mut self, ws: &mut WebSocket<R, End>) -> Result<()> {
-        let (chunk, bytes) = self.chunk(0, Place::Whole);
+    async fn reply<R: Role + Send + 'static>(&mut self, ws: &mut WebSocket<R, End>) -> Result<()> {
         let Some(Some(mut received)) = cut(&mut self.rng, ws.read()).await.transpose()? else { return Ok(()) };
         self.theirs.receive(received.message.as_bytes());
-        let sent = match self.rng.bool() {
-            true => cut(&mut self.rng, received.reply.queue(&*bytes)).await,
-            false => cut(&mut self.rng, received.reply.send(&*bytes)).await,
+        self.send_reply(&mut received.reply).await
+    }
+
+    /// Reads a part of a message, and sends a message while that is borrowed.
+    async fn reply_to_part<R: Role + Send + 'static>(
+        &mut self,
+        ws: &mut WebSocket<R, End>,
+        parts: &mut Option<Vec<u8>>,
+    ) -> Result<()> {
+        let Some(Some(mut received)) = cut(&mut self.rng, ws.read_part()).await.transpose()? else {
+            return Ok(());
+        };
+        self.receive_part(parts, received.data.as_bytes(), received.data.part());
+        self.send_reply(&mut received.reply).await
+    }
+
+    async fn send_reply<R: Role + Send + 'static>(&mut self, reply: &mut Reply<'_, R, End>) -> Result<()> {
+        let (chunk, bytes) = self.chunk(0, Place::Whole);
+        let (kind, rng) = (MessageKind::Binary, &mut self.rng);
+        let sent = match rng.u8(..6) {
+            0 => cut(rng, reply.queue(&*bytes)).await,
+            1 => cut(rng, reply.send(&*bytes)).await,
+            2 => cut(rng, reply.queue_part(kind, Part::Whole, &bytes)).await,
+            3 => cut(rng, reply.send_part(kind, Part::Whole, &bytes)).await,
+            4 => {
+                let mut stream = reply.message_writer(kind);
+                write_pieces(rng, &mut stream, &bytes).await?;
+                while cut(rng, stream.shutdown()).await.transpose()?.is_none() {}
+                Some(Ok(()))
+            }
+            _ => return cut(rng, reply.flush()).await.transpose().map(drop),
         };
         if sent.transpose()?.is_some() {
             self.ours.promise(chunk);
@@ -367,7 +398,7 @@ pub(crate) async fn wait_for(count: u8, gate: &Semaphore) {
 }
 
 /// Uses the halves of a connection in tasks of their own.
-pub(crate) fn halves<R: Role + 'static>(
+pub(crate) fn halves<R: Role + Send + 'static>(
     executor: &mut Executor,
     mut task: Task,
     ws: WebSocket<R, End>,
@@ -398,7 +429,7 @@ pub(crate) fn halves<R: Role + 'static>(
 }
 
 impl Task {
-    async fn write_half<R: Role + 'static>(
+    async fn write_half<R: Role + Send + 'static>(
         mut self,
         mut writer: Writer<R, End>,
         (id, own): (u8, u8),
@@ -436,7 +467,7 @@ impl Task {
         }
     }
 
-    async fn read_half<R: Role + 'static>(
+    async fn read_half<R: Role + Send + 'static>(
         mut self,
         mut reader: Reader<R, End>,
         (own, peers): (u8, usize),
@@ -477,7 +508,7 @@ impl Task {
 }
 
 /// Uses a connection as a stream and a sink that are in two tasks.
-pub(crate) fn stream_and_sink<R: Role + 'static>(
+pub(crate) fn stream_and_sink<R: Role + Send + 'static>(
     executor: &mut Executor,
     mut task: Task,
     ws: WebSocket<R, End>,
