@@ -601,13 +601,9 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         if self.closing.is_open() { Ok(()) } else { Err(SendError::Closing) }
     }
 
-    /// Checks that a message can be sent: the connection is open, or only the peer has ended its direction (§5.5.1).
     #[inline]
     fn check_sending(&self) -> Result<(), SendError> {
-        match self.check_open() {
-            Err(_) if self.closing.is_sending_on() => Ok(()),
-            checked => checked,
-        }
+        if self.closing.may_send_data() { Ok(()) } else { Err(SendError::Closing) }
     }
 
     /// Checks that a part can be sent. While the peer's Close waits for the host's answer, the rest of a message can

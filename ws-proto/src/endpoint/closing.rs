@@ -77,6 +77,9 @@ const DRAIN_LEN: u16 = u16::MAX;
 enum Stage {
     /// No Close in either direction.
     Open,
+    /// The peer's has come, and messages are sent for as long as the host likes.
+    // Beside `Open`, so that one comparison finds out whether data can be sent.
+    SendingOn,
     /// Ours is sent or owed, theirs has not come: still receiving.
     AwaitingClose,
     /// The peer's frames are not delivered any more; input is discarded until the transport ends.
@@ -111,8 +114,6 @@ enum OurClose {
     NotYet(CloseReply),
     /// The peer's has come, and the host is to answer it.
     LeftToHost,
-    /// The peer's has come, and messages are sent for as long as the host likes.
-    SendingOn,
     /// It is not handed out yet.
     Owed,
     Sent,
@@ -134,8 +135,7 @@ impl OurClose {
     const fn answering(reply: CloseReply) -> Self {
         match reply {
             CloseReply::Echo => Self::Owed,
-            CloseReply::ByHost => Self::LeftToHost,
-            CloseReply::HalfClose => Self::SendingOn,
+            CloseReply::ByHost | CloseReply::HalfClose => Self::LeftToHost,
         }
     }
 }
@@ -155,7 +155,7 @@ impl Closing {
     pub(crate) fn state(&self) -> State {
         match self.stage {
             Stage::Open => State::Open,
-            Stage::AwaitingClose | Stage::Discarding => State::Closing,
+            Stage::SendingOn | Stage::AwaitingClose | Stage::Discarding => State::Closing,
             Stage::Closed => State::Closed(self.outcome()),
         }
     }
@@ -163,7 +163,7 @@ impl Closing {
     /// Returns how the connection has ended, once that can no longer change.
     pub(crate) fn closed(&self) -> Option<Closed> {
         let is_certain = match self.stage {
-            Stage::Open | Stage::AwaitingClose => false,
+            Stage::Open | Stage::SendingOn | Stage::AwaitingClose => false,
             Stage::Discarding => self.ours != OurClose::Owed && !self.is_left_to_host(),
             Stage::Closed => true,
         };
@@ -203,24 +203,24 @@ impl Closing {
 
     /// Returns whether the host still has to answer the peer's Close.
     pub(crate) fn is_left_to_host(&self) -> bool {
-        matches!(self.ours, OurClose::LeftToHost | OurClose::SendingOn)
+        self.ours == OurClose::LeftToHost
     }
 
-    /// Returns whether messages can be sent although the peer has closed its direction.
-    pub(crate) fn is_sending_on(&self) -> bool {
-        self.ours == OurClose::SendingOn
+    /// Returns whether data can be sent: the connection is open, or only the peer has ended its direction (§5.5.1).
+    pub(crate) const fn may_send_data(&self) -> bool {
+        matches!(self.stage, Stage::Open | Stage::SendingOn)
     }
 
     /// Returns whether one direction has ended and the other one goes on for as long as its sender likes.
     pub(crate) fn is_half_closed(&self) -> bool {
-        matches!(self.ours, OurClose::SendingOn | OurClose::SentFirst)
+        self.stage == Stage::SendingOn || self.ours == OurClose::SentFirst
     }
 
     /// Changes the answer to the peer's Close. Returns whether an answer that was left to the host is owed now.
     pub(crate) fn set_reply(&mut self, reply: CloseReply) -> bool {
         match self.ours {
             OurClose::NotYet(_) => self.ours = OurClose::NotYet(reply),
-            OurClose::LeftToHost | OurClose::SendingOn => self.ours = OurClose::answering(reply),
+            OurClose::LeftToHost => self.answer(reply),
             OurClose::Owed | OurClose::Sent | OurClose::SentFirst | OurClose::Never => return false,
         }
         self.ours == OurClose::Owed
@@ -229,7 +229,9 @@ impl Closing {
     /// Takes note that the application has sent its Close, as the first or as the answer that was left to it.
     pub(crate) fn close_sent(&mut self) {
         let may_send_on = self.ours == OurClose::NotYet(CloseReply::HalfClose);
-        if !self.is_left_to_host() {
+        if self.is_left_to_host() {
+            self.stage = Stage::Discarding;
+        } else {
             self.await_close(Cause::Local);
         }
         self.ours = if may_send_on { OurClose::SentFirst } else { OurClose::Sent };
@@ -246,18 +248,24 @@ impl Closing {
         self.cause = Some(cause);
     }
 
+    /// Chooses the answer to the peer's Close, which has come first.
+    fn answer(&mut self, reply: CloseReply) {
+        self.ours = OurClose::answering(reply);
+        self.stage = if reply == CloseReply::HalfClose { Stage::SendingOn } else { Stage::Discarding };
+    }
+
     /// Takes note of the peer's Close.
     pub(crate) fn close_received(&mut self, code: CloseCode, side: Side) {
+        self.stage = Stage::Discarding;
         match self.ours {
             OurClose::NotYet(reply) => {
                 self.cause = Some(Cause::Peer);
-                self.ours = OurClose::answering(reply);
+                self.answer(reply);
             }
             OurClose::SentFirst => self.ours = OurClose::Sent,
-            OurClose::LeftToHost | OurClose::SendingOn | OurClose::Owed | OurClose::Sent | OurClose::Never => {}
+            OurClose::LeftToHost | OurClose::Owed | OurClose::Sent | OurClose::Never => {}
         }
         self.peer = NonZeroU16::new(code.get());
-        self.stage = Stage::Discarding;
         // §7.1.1: the server ends the transport first, the client waits for it.
         if side == Side::Server {
             self.shutdown = Shutdown::Owed;
@@ -267,7 +275,7 @@ impl Closing {
     /// Fails the connection: at most one Close, then the transport ends.
     pub(crate) fn fail(&mut self, cause: Cause) {
         match self.ours {
-            OurClose::NotYet(_) | OurClose::LeftToHost | OurClose::SendingOn => self.ours = OurClose::Owed,
+            OurClose::NotYet(_) | OurClose::LeftToHost => self.ours = OurClose::Owed,
             OurClose::SentFirst => self.ours = OurClose::Sent,
             OurClose::Owed | OurClose::Sent | OurClose::Never => {}
         }
@@ -321,7 +329,7 @@ impl Closing {
     /// host has not sent, and that is owed now.
     pub(crate) fn expire(&mut self) -> bool {
         if self.is_left_to_host() {
-            self.ours = OurClose::Owed;
+            self.answer(CloseReply::Echo);
             return true;
         }
         if self.stage == Stage::AwaitingClose {
@@ -353,7 +361,7 @@ impl Closing {
         }
         match self.ours {
             // The host can't wait for input that does not come.
-            OurClose::LeftToHost | OurClose::SendingOn => self.ours = OurClose::Owed,
+            OurClose::LeftToHost => self.answer(CloseReply::Echo),
             OurClose::Owed => {}
             OurClose::NotYet(_) | OurClose::Sent | OurClose::SentFirst | OurClose::Never => self.end(),
         }
