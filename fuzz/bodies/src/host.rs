@@ -15,6 +15,8 @@ pub(super) struct Host<R: Role> {
     now: Instant,
     /// Whether masking keys never run out.
     keys: bool,
+    /// Whether each side ends only its own direction.
+    half_close: bool,
     /// Whether the one law is kept.
     drains: bool,
     told: Vec<Told>,
@@ -31,11 +33,12 @@ pub(super) struct Host<R: Role> {
 }
 
 impl<R: Role> Host<R> {
-    pub(super) const fn new(endpoint: Endpoint<R>, now: Instant, keys: bool) -> Self {
+    pub(super) const fn new(endpoint: Endpoint<R>, now: Instant, keys: bool, half_close: bool) -> Self {
         Self {
             endpoint,
             now,
             keys,
+            half_close,
             drains: true,
             told: Vec::new(),
             parts: Vec::new(),
@@ -155,6 +158,11 @@ impl<R: Role> Host<R> {
             && self.endpoint.state() == State::Closing
             && self.error.is_none()
             && !is_answered
+    }
+
+    /// Whether messages may still be sent after the peer's Close.
+    fn may_send_on(&self) -> bool {
+        self.half_close && self.may_answer()
     }
 
     /// Does what ends the connection other than by the peer's frames or by our Close.

@@ -30,13 +30,16 @@ impl<R: Role> Host<R> {
     pub(super) fn send_message(&mut self, detail: u8) {
         let text = ["", "text", "é中🦀"][usize::from(detail % 3)].repeat(usize::from(detail >> 3));
         let message = if detail & 4 == 0 { Message::Text(&text) } else { Message::Binary(text.as_bytes()) };
-        let may = match (self.is_open(), &self.sending) {
+        let may_send_on = self.may_send_on();
+        let may = match (self.is_open() || may_send_on, &self.sending) {
             (false, _) => Err(SendError::Closing),
             (true, Some(_)) => Err(SendError::MessageInProgress),
             (true, None) => Ok(()),
         };
         let mut out = vec![0xEE; text.len() + 14];
         let result = self.endpoint.write(message, &mut out).map(|len| &out[..len]);
+        // It was not left to the host, or not any more.
+        let may = if may_send_on && result == Err(SendError::Closing) { Err(SendError::Closing) } else { may };
         self.check_sent(may, result, 0x80 | opcode_of(message.kind()), message.as_bytes());
     }
 
@@ -48,7 +51,8 @@ impl<R: Role> Host<R> {
         text.extend(payload);
         let invalid = kind == MessageKind::Text
             && (impossible_utf8(&text).is_some() || (part.is_last() && core::str::from_utf8(&text).is_err()));
-        let may_end = self.sending.is_some() && !part.is_first() && self.may_answer();
+        let ends_message = self.sending.is_some() && !part.is_first();
+        let may_end = self.may_send_on() || ends_message && self.may_answer();
         let may = match (self.is_open() || may_end, &self.sending) {
             (false, _) => Err(SendError::Closing),
             (true, None) if !part.is_first() => Err(SendError::NoMessage),
