@@ -12,7 +12,8 @@
 //! | sent | has come | input is discarded, at most 64 KiB. A server hands out `Shutdown` and waits for the end of the transport for `drain_timeout`; a client waits first, for `server_fin_timeout` |
 //! | once, unless it was sent before | a failure instead | input is discarded, `Shutdown` is handed out, and the wait is as above |
 //!
-//! In a half-closed connection, the last two rows of these, `idle_timeout` limits the silence of the direction that is left.
+//! In a half-closed connection, which the rows of `HalfClose` describe, `idle_timeout` limits the silence of the direction
+//! that is left.
 //!
 //! `Shutdown` follows our Close, and every connection hands out one. The end is clean if both Close frames were exchanged.
 
@@ -130,16 +131,6 @@ enum Shutdown {
     Sent,
 }
 
-impl OurClose {
-    /// Returns the state in which the peer's Close has come first.
-    const fn answering(reply: CloseReply) -> Self {
-        match reply {
-            CloseReply::Echo => Self::Owed,
-            CloseReply::ByHost | CloseReply::HalfClose => Self::LeftToHost,
-        }
-    }
-}
-
 impl Closing {
     pub(crate) const fn new(reply: CloseReply) -> Self {
         Self {
@@ -228,13 +219,13 @@ impl Closing {
 
     /// Takes note that the application has sent its Close, as the first or as the answer that was left to it.
     pub(crate) fn close_sent(&mut self) {
-        let may_send_on = self.ours == OurClose::NotYet(CloseReply::HalfClose);
+        let is_half_close = self.ours == OurClose::NotYet(CloseReply::HalfClose);
         if self.is_left_to_host() {
             self.stage = Stage::Discarding;
         } else {
             self.await_close(Cause::Local);
         }
-        self.ours = if may_send_on { OurClose::SentFirst } else { OurClose::Sent };
+        self.ours = if is_half_close { OurClose::SentFirst } else { OurClose::Sent };
     }
 
     /// Begins an orderly close by the endpoint itself.
@@ -249,9 +240,12 @@ impl Closing {
     }
 
     /// Chooses the answer to the peer's Close, which has come first.
-    fn answer(&mut self, reply: CloseReply) {
-        self.ours = OurClose::answering(reply);
-        self.stage = if reply == CloseReply::HalfClose { Stage::SendingOn } else { Stage::Discarding };
+    const fn answer(&mut self, reply: CloseReply) {
+        (self.ours, self.stage) = match reply {
+            CloseReply::Echo => (OurClose::Owed, Stage::Discarding),
+            CloseReply::ByHost => (OurClose::LeftToHost, Stage::Discarding),
+            CloseReply::HalfClose => (OurClose::LeftToHost, Stage::SendingOn),
+        };
     }
 
     /// Takes note of the peer's Close.
