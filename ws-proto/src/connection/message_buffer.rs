@@ -283,11 +283,7 @@ impl<S: Storage> MessageBuffer<S> {
         self.forget_told();
         self.clear = false;
         if self.is_assembling() {
-            let found = self.next_slowly(endpoint, now, 1)?;
-            return Ok(found.map(|event| match event {
-                Event::Data(_) => Event::Data(()),
-                Event::Control(control) => Event::Control(control),
-            }));
+            return self.next_slowly(endpoint, now, 1).map(|event| event.map(|event| event.map(drop)));
         }
         self.advance_part(endpoint, now).map_err(|error| self.give_up(endpoint, error))
     }
