@@ -106,6 +106,16 @@ enum Told {
     Part(Taken, Range<usize>),
 }
 
+impl Told {
+    /// Returns the content, its place in its message, and where its bytes lie.
+    fn place(&self) -> (Content, Part, &Range<usize>) {
+        match self {
+            Self::Message(whole) => (Content::of(whole.kind), Part::Whole, &whole.at),
+            Self::Part(taken, at) => (taken.content, taken.part(), at),
+        }
+    }
+}
+
 /// The message at `whole` in `buffer`, which is unchanged since it was found there.
 #[inline]
 fn lend<'m>(whole: &Whole, buffer: &'m [u8]) -> Message<'m> {
@@ -244,11 +254,9 @@ impl<S: Storage> Assembly<S> {
     /// The part that [`next_part`](Self::next_part) has found last, or the message that [`next_whole`](Self::next_whole) or
     /// [`advance`](Self::advance) has, if nothing has been done here since.
     pub(super) fn take_part(&mut self) -> Option<Data<'_>> {
-        let (content, part, at) = match self.told.take()? {
-            Told::Part(taken, at) => (taken.content, taken.part(), at),
-            Told::Message(whole) => (Content::of(whole.kind), Part::Whole, whole.at),
-        };
-        let payload = part_mut(self.storage.bytes_mut(), at);
+        let told = self.told.take()?;
+        let (content, part, at) = told.place();
+        let payload = part_mut(self.storage.bytes_mut(), at.clone());
         // SAFETY: the endpoint has taken this part through its validator, a whole text from a new one to a complete one, and
         // what writes to the storage again ends `told` first. A message is valid as in `lend`.
         #[allow(unsafe_code)]
@@ -257,11 +265,8 @@ impl<S: Storage> Assembly<S> {
 
     /// Returns what [`take_part`](Self::take_part) would, and leaves it.
     pub(super) fn part(&self) -> Option<(MessageKind, Part, &[u8])> {
-        let (kind, place, at) = match self.told.as_ref()? {
-            Told::Part(taken, at) => (taken.content.kind(), taken.part(), at),
-            Told::Message(whole) => (whole.kind, Part::Whole, &whole.at),
-        };
-        Some((kind, place, part(self.storage.bytes(), at.clone())))
+        let (content, place, at) = self.told.as_ref()?.place();
+        Some((content.kind(), place, part(self.storage.bytes(), at.clone())))
     }
 
     /// Forgets what has been told.

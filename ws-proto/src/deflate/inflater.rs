@@ -111,6 +111,17 @@ enum Held {
     Piece(Part),
 }
 
+impl Held {
+    /// Returns which part of its message the bytes are, if there are some.
+    const fn part(self) -> Option<Part> {
+        match self {
+            Self::Nothing => None,
+            Self::Message => Some(Part::Whole),
+            Self::Piece(part) => Some(part),
+        }
+    }
+}
+
 /// The use of the inflated bytes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Use {
@@ -408,11 +419,7 @@ impl Inflater {
     /// Returns the piece that [`next_piece`](Self::next_piece) has made, or the message that [`add`](Self::add) has completed,
     /// once.
     pub(crate) fn piece(&mut self) -> Option<Data<'_>> {
-        let part = match core::mem::replace(&mut self.held, Held::Nothing) {
-            Held::Piece(part) => part,
-            Held::Message => Part::Whole,
-            Held::Nothing => return None,
-        };
+        let part = core::mem::replace(&mut self.held, Held::Nothing).part()?;
         let payload = part_mut(&mut self.message, ..self.len);
         // SAFETY: as for `message` if the piece is a whole text; a part of a text need not be valid by itself.
         #[allow(unsafe_code)]
@@ -421,11 +428,7 @@ impl Inflater {
 
     /// Returns what [`piece`](Self::piece) would, and leaves it.
     pub(crate) fn part(&self) -> Option<(MessageKind, Part, &[u8])> {
-        let place = match self.held {
-            Held::Piece(part) => part,
-            Held::Message => Part::Whole,
-            Held::Nothing => return None,
-        };
+        let place = self.held.part()?;
         Some((self.progress.kind, place, part(&self.message, ..self.len)))
     }
 
