@@ -145,8 +145,8 @@ impl Server {
         Self { stop_timeout, ..self }
     }
 
-    /// Sets the function that incidents are reported to. By default each is a line on standard error,
-    /// or with the feature `tracing` an event of level WARN.
+    /// Sets the function that incidents are reported to. By default each is a line on standard
+    /// error, or with the feature `tracing` an event of level WARN.
     ///
     /// The number of reports is limited, so that peers cannot flood a log. For connections it is ten at once and then
     /// one a second; for the server itself it is one in ten seconds. [`Incident::suppressed`] counts the incidents in

@@ -407,7 +407,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Writer<Server, S> {
         self.outgoing().queue_by(|core| core.queue_prepared(prepared)).await
     }
 
-    /// Queues a message that was encoded once, if that needs no wait; see [`WebSocket::try_send`].
+    /// Sends a message that was encoded once, if that needs no wait; see [`try_send`](Self::try_send).
     ///
     /// # Errors
     ///
