@@ -25,7 +25,7 @@ fn run<R: Role>(role: impl FnOnce(u8) -> R, mut choices: Choices<'_>, wire: &[u8
     let keys = if keys & 0x80 == 0 { 0 } else { keys & 3 };
     let start = Instant::from_millis(1);
     let endpoint = Endpoint::new(role(keys), &config, Negotiated::default(), start);
-    let mut host = Host::new(endpoint, start, keys == 0, config.close_reply == CloseReply::HalfClose);
+    let mut host = Host::new(endpoint, start, keys == 0, config.close_reply);
     let mut input = wire;
     while !choices.are_used_up() {
         let (action, detail) = (choices.take(), choices.take());

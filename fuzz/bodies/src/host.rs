@@ -4,6 +4,7 @@ mod send;
 
 use ws_proto::{
     Cause, CloseCode, Closed, Control, Endpoint, Event, Instant, MessageKind, Part, ReceiveError, State, Transmit,
+    config::CloseReply,
     error::Fault,
     role::{Role, Side},
 };
@@ -15,8 +16,8 @@ pub(super) struct Host<R: Role> {
     now: Instant,
     /// Whether masking keys never run out.
     keys: bool,
-    /// Whether each side ends only its own direction.
-    half_close: bool,
+    /// What the endpoint does with the peer's Close.
+    close_reply: CloseReply,
     /// Whether the one law is kept.
     drains: bool,
     told: Vec<Told>,
@@ -33,12 +34,12 @@ pub(super) struct Host<R: Role> {
 }
 
 impl<R: Role> Host<R> {
-    pub(super) const fn new(endpoint: Endpoint<R>, now: Instant, keys: bool, half_close: bool) -> Self {
+    pub(super) const fn new(endpoint: Endpoint<R>, now: Instant, keys: bool, close_reply: CloseReply) -> Self {
         Self {
             endpoint,
             now,
             keys,
-            half_close,
+            close_reply,
             drains: true,
             told: Vec::new(),
             parts: Vec::new(),
@@ -162,7 +163,7 @@ impl<R: Role> Host<R> {
 
     /// Whether messages may still be sent after the peer's Close.
     fn may_send_on(&self) -> bool {
-        self.half_close && self.may_answer()
+        self.close_reply == CloseReply::HalfClose && self.may_answer()
     }
 
     /// Does what ends the connection other than by the peer's frames or by our Close.
