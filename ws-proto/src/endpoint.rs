@@ -563,6 +563,13 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         self.data_header(message.kind().opcode(), Part::Whole, message.as_bytes().len())
     }
 
+    /// Frames a whole message that is sent from the caller's memory. Only a server's is not masked.
+    pub(crate) fn frame_message<'p>(&mut self, message: Message<'p>) -> Result<Frame<'p>, SendError> {
+        let header = self.admit_message(message)?;
+        self.commit_message(&header);
+        Ok(Frame::new(&header, message.as_bytes()))
+    }
+
     /// Checks that a part may be sent now. Returns the state to [commit](Self::commit) to once the frame is encoded,
     /// and the header of the frame.
     pub(crate) fn admit_part(
@@ -899,9 +906,7 @@ impl<T: Trace> Endpoint<Server, T> {
     ///
     /// The connection is closing, or a message is in progress. On an error everything is unchanged.
     pub fn send_shared<'p>(&mut self, message: Message<'p>) -> Result<Frame<'p>, SendError> {
-        let header = self.admit_message(message)?;
-        self.commit_message(&header);
-        Ok(Frame::new(&header, message.as_bytes()))
+        self.frame_message(message)
     }
 
     /// Admits a message that was encoded once for many connections; the host then queues its

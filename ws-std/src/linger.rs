@@ -37,7 +37,7 @@ fn linger<L: Link>(link: &mut L) {
     while link.core().is_lingering() {
         let Ok(pause) = flush_before_read(link) else { return };
         let now = clock::now();
-        let patient = <L::Role as ws_proto::role::Role>::SIDE == Side::Server || pause.is_some();
+        let patient = L::Role::SIDE == Side::Server || pause.is_some();
         let timeout = link.core().endpoint.poll_timeout().and_then(|at| clock.to_system(at));
         // Dropping a connection takes a limited time, even if the application has turned the endpoint's timeouts off.
         let timeout = timeout.or_else(|| now.checked_add(LINGER));

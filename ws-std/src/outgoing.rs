@@ -22,7 +22,6 @@ use ws_proto::{
 use crate::{
     clock,
     output::{Core, OUTPUT_MARK, Writing},
-    role::Role,
     shared::Link,
     sync::limit,
     transport::{Transport, remaining, write_some},
@@ -160,9 +159,10 @@ pub(crate) fn queue<L: Link>(link: &mut L, message: Message<'_>) -> Result<()> {
 
 fn queue_big<L: Link>(link: &mut L, message: Message<'_>) -> Result<()> {
     let shared = with_room(link, |core| {
-        if !core.compression.is_on() && core.writing == Writing::Neither {
+        if core.writing == Writing::Neither {
             core.drain();
-            if let Some(frame) = L::Role::send_shared(&mut core.endpoint, message) {
+            let core = &mut *core;
+            if let Some(frame) = core.compression.frame_shared(&mut core.endpoint, message) {
                 return frame.map(|frame| {
                     let len = frame.slices().iter().map(|slice| slice.len()).sum();
                     Some((frame, core.take_output(Writing::Writer, len)))

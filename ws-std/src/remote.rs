@@ -24,7 +24,7 @@ trait Remotely: Send + Sync {
 }
 
 impl Remote {
-    pub(crate) fn new<R: Role + 'static, T: Transport + 'static>(shared: &Arc<Shared<R, T>>) -> Self {
+    pub(crate) fn new<R: Role + Send + 'static, T: Transport + 'static>(shared: &Arc<Shared<R, T>>) -> Self {
         let shared: Weak<Shared<R, T>> = Arc::downgrade(shared);
         Self(shared)
     }
@@ -45,7 +45,7 @@ impl Remote {
     }
 }
 
-impl<R: Role, T: Transport> Remotely for Shared<R, T> {
+impl<R: Role + Send, T: Transport> Remotely for Shared<R, T> {
     fn close(self: Arc<Self>, code: CloseCode, reason: &str) {
         let mut link = self;
         // The thread that reads handles a connection that is closing, broken or slow.

@@ -337,7 +337,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     /// Returns this connection, and a way for another thread to close it.
     pub(crate) fn with_remote(self) -> (Self, Remote)
     where
-        R: 'static,
+        R: Send + 'static,
         T: 'static,
     {
         let shared = self.link.into_shared();

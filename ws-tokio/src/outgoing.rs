@@ -68,14 +68,14 @@ where
 
     /// Waits until less output than the mark waits, so that more can be queued.
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.poll_with_room(cx, |_| Ok(()))
+        self.poll_with_room(cx, |_, _| Ok(()))
     }
 
     /// Calls `queue` as soon as less output than the mark waits, and writes the output if it has reached the mark then.
     pub(crate) fn poll_with_room<X>(
         &mut self,
         cx: &mut Context<'_>,
-        mut queue: impl FnMut(&mut Core<L::Role, L::Stream>) -> Result<X>,
+        mut queue: impl FnMut(&mut Core<L::Role, L::Stream>, &mut Context<'_>) -> Result<X>,
     ) -> Poll<Result<X>> {
         self.poll_while_writing(cx, |core, cx| {
             if !core.has_room() {
@@ -85,7 +85,7 @@ where
                     Poll::Ready(Ok(())) | Poll::Pending => {}
                 }
             }
-            let queued = queue(core);
+            let queued = queue(core, cx);
             if !core.has_room() {
                 // The call has done its work: a later one continues, and reports an error.
                 let _ = core.poll_flush(cx);
@@ -103,7 +103,7 @@ where
     /// Queues by `queue` as soon as there is room.
     pub(crate) fn queue_by(
         mut self,
-        mut queue: impl FnMut(&mut Core<L::Role, L::Stream>) -> Result<()>,
+        mut queue: impl FnMut(&mut Core<L::Role, L::Stream>, &mut Context<'_>) -> Result<()>,
     ) -> impl Future<Output = Result<()>> {
         poll_fn(move |cx| self.poll_with_room(cx, &mut queue))
     }
@@ -111,7 +111,7 @@ where
     /// Queues by `queue` as soon as there is room, and writes all output.
     pub(crate) fn send_by(
         mut self,
-        mut queue: impl FnMut(&mut Core<L::Role, L::Stream>) -> Result<()>,
+        mut queue: impl FnMut(&mut Core<L::Role, L::Stream>, &mut Context<'_>) -> Result<()>,
     ) -> impl Future<Output = Result<()>> {
         let mut queued = false;
         poll_fn(move |cx| {
@@ -176,7 +176,7 @@ where
         payload: &[u8],
         cx: &mut Context<'_>,
     ) -> Poll<Result<()>> {
-        self.poll_with_room(cx, |core| core.queue_part(kind, part, payload))
+        self.poll_with_room(cx, |core, _| core.queue_part(kind, part, payload))
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {

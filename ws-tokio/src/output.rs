@@ -5,14 +5,14 @@ use core::{
     task::{Context, Poll, ready},
     time::Duration,
 };
-use std::io;
+use std::io::{self, IoSlice};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use ws_proto::{
     CloseCode, Closed, Config, Endpoint, Message, MessageKind, Part, Pending, SendError, Server, State,
     config::CloseReply,
     connection::Output,
-    driver::{Compression, Counters, Observer, Result},
+    driver::{Compression, Counters, Error, Observer, Result},
     endpoint::Prepared,
     error::Fault,
     role::Role,
@@ -23,6 +23,8 @@ use crate::{clock::Clock, memory};
 /// The length of waiting output, in bytes, from which calls that queue more wait first. Beyond it come only the message that
 /// crosses the mark, and frames of a closing connection.
 pub(crate) const OUTPUT_MARK: usize = 64 * 1024;
+/// Length in bytes from which a server writes a payload from the caller's memory instead of copying it to the output.
+const SHARED_PAYLOAD: usize = 16 * 1024;
 
 /// A connection without its buffer for input.
 pub(crate) struct Core<R: Role, S> {
@@ -102,7 +104,7 @@ impl<R: Role, S> Core<R, S> {
         self.output.is_empty() || self.broken.is_some()
     }
 
-    /// Queues a whole message, compressed if that has been negotiated.
+    /// Queues a whole message, compressed if that has been negotiated. See [`write_message`](Self::write_message).
     #[inline]
     pub(crate) fn queue(&mut self, message: Message<'_>) -> Result<()> {
         self.encode(|endpoint, compression, out| compression.write(endpoint, message, out))
@@ -237,6 +239,14 @@ impl<R: Role, S> Core<R, S> {
         Ok(())
     }
 
+    /// Takes note that the stream has failed, and returns the error for the caller.
+    fn fail_writing(&mut self, error: io::Error) -> Error {
+        let is_open = self.endpoint.state() == State::Open;
+        self.fail(error.kind());
+        // A peer that has closed may end the stream before it has taken our output.
+        if is_open { error.into() } else { SendError::Closing.into() }
+    }
+
     /// Takes note that the stream has failed: no output can be written any more.
     pub(crate) fn fail(&mut self, kind: io::ErrorKind) {
         self.broken = Some(kind);
@@ -294,6 +304,24 @@ impl<R: Role, S> Core<R, S> {
     }
 }
 
+impl<S: AsyncRead + AsyncWrite + Unpin> Core<Server, S> {
+    /// Queues or writes a message that was encoded once, as [`write_message`](Self::write_message) does.
+    pub(crate) fn write_prepared<B: AsRef<[u8]>>(
+        &mut self,
+        prepared: &Prepared<B>,
+        cx: &mut Context<'_>,
+    ) -> Result<()> {
+        let [_, payload] = prepared.slices();
+        if payload.len() < SHARED_PAYLOAD {
+            return self.queue_prepared(prepared);
+        }
+        self.check()?;
+        self.drain();
+        self.endpoint.send_prepared(prepared)?;
+        self.write_shared(|written| prepared.remaining(written), cx)
+    }
+}
+
 impl<S> Core<Server, S> {
     /// Queues a message that was encoded once.
     pub(crate) fn queue_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
@@ -306,6 +334,71 @@ impl<S> Core<Server, S> {
 }
 
 impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Core<R, S> {
+    /// Queues a whole message, or writes it: as much of a big one as the stream takes at once goes there from the caller's
+    /// memory, if it is neither masked nor compressed.
+    #[inline]
+    pub(crate) fn write_message(&mut self, message: Message<'_>, cx: &mut Context<'_>) -> Result<()> {
+        if message.as_bytes().len() < SHARED_PAYLOAD { self.queue(message) } else { self.write_big(message, cx) }
+    }
+
+    fn write_big(&mut self, message: Message<'_>, cx: &mut Context<'_>) -> Result<()> {
+        self.check()?;
+        self.drain();
+        match self.compression.frame_shared(&mut self.endpoint, message) {
+            None => self.queue(message),
+            Some(frame) => {
+                let frame = frame?;
+                self.write_shared(|written| frame.remaining(written), cx)
+            }
+        }
+    }
+
+    /// Writes a frame that the endpoint counts as sent, as far as the stream takes it at once, and queues the rest. `remaining`
+    /// returns its slices after some bytes.
+    fn write_shared<'p>(
+        &mut self,
+        remaining: impl Fn(usize) -> [&'p [u8]; 2],
+        cx: &mut Context<'_>,
+    ) -> Result<()> {
+        let written = self.write_slices(&remaining, cx)?;
+        let rest = remaining(written);
+        if rest.iter().any(|slice| !slice.is_empty()) {
+            self.attach_output();
+            rest.iter().for_each(|slice| self.output.buffer().extend_from_slice(slice));
+            self.output.written(&mut self.endpoint, self.clock.now(), 0);
+        }
+        Ok(())
+    }
+
+    /// Returns how many bytes the stream has taken, after all output that waits.
+    fn write_slices<'p>(
+        &mut self,
+        remaining: impl Fn(usize) -> [&'p [u8]; 2],
+        cx: &mut Context<'_>,
+    ) -> Result<usize> {
+        // A stream that cannot write two slices at once would get the header by itself.
+        let is_vectored = self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored);
+        if !is_vectored || (!self.output.is_empty() && self.poll_flush(cx)?.is_pending()) {
+            return Ok(0);
+        }
+        let mut written = 0;
+        loop {
+            let slices = remaining(written);
+            let Some(stream) = &mut self.stream else { break };
+            if slices.iter().all(|slice| slice.is_empty()) {
+                break;
+            }
+            match Pin::new(stream).poll_write_vectored(cx, &slices.map(IoSlice::new)) {
+                Poll::Ready(Ok(0)) => return Err(self.fail_writing(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(len)) => written += len,
+                Poll::Ready(Err(error)) => return Err(self.fail_writing(error)),
+                Poll::Pending => break,
+            }
+            (self.unflushed, self.flush_by, self.progress) = (true, None, true);
+        }
+        Ok(written)
+    }
+
     /// Writes all output, and then ends our direction of the stream if that is due.
     ///
     /// # Errors
@@ -319,10 +412,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Core<R, S> {
         }
         let written = ready!(self.poll_write_out(cx));
         if let Err(error) = written {
-            let is_open = self.endpoint.state() == State::Open;
-            self.fail(error.kind());
-            // A peer that has closed may end the stream before it has taken our output.
-            return Poll::Ready(Err(if is_open { error.into() } else { SendError::Closing.into() }));
+            return Poll::Ready(Err(self.fail_writing(error)));
         }
         self.unflushed = false;
         Poll::Ready(Ok(()))

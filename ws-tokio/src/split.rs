@@ -280,7 +280,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Writer<R, S> {
     /// As [`WebSocket::send`].
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> impl Future<Output = Result<()>> {
         let message = message.into();
-        self.outgoing().send_by(move |core| core.queue(message))
+        self.outgoing().send_by(move |core, cx| core.write_message(message, cx))
     }
 
     /// Queues a message; waits only while 64 KiB or more of output wait. It is written by the next [`flush`](Self::flush),
@@ -291,7 +291,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Writer<R, S> {
     /// As [`send`](Self::send).
     pub fn queue<'m>(&mut self, message: impl Into<Message<'m>>) -> impl Future<Output = Result<()>> {
         let message = message.into();
-        self.outgoing().queue_by(move |core| core.queue(message))
+        self.outgoing().queue_by(move |core, cx| core.write_message(message, cx))
     }
 
     /// Sends a message if that needs no wait: queues it, and lets the task that reads write it, which is woken for that. For
@@ -311,7 +311,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Writer<R, S> {
     ///
     /// As [`WebSocket::send_part`].
     pub async fn send_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
-        self.outgoing().send_by(|core| core.queue_part(kind, part, payload)).await
+        self.outgoing().send_by(|core, _| core.queue_part(kind, part, payload)).await
     }
 
     /// Returns a writer for a message that does not fit in memory; see [`WebSocket::message_writer`].
@@ -395,7 +395,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Writer<Server, S> {
     ///
     /// As [`send`](Self::send).
     pub async fn send_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
-        self.outgoing().send_by(|core| core.queue_prepared(prepared)).await
+        self.outgoing().send_by(|core, cx| core.write_prepared(prepared, cx)).await
     }
 
     /// Queues a message that was encoded once for many connections; see [`queue`](Self::queue).
@@ -404,7 +404,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Writer<Server, S> {
     ///
     /// As [`send`](Self::send).
     pub async fn queue_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
-        self.outgoing().queue_by(|core| core.queue_prepared(prepared)).await
+        self.outgoing().queue_by(|core, cx| core.write_prepared(prepared, cx)).await
     }
 
     /// Sends a message that was encoded once, if that needs no wait; see [`try_send`](Self::try_send).

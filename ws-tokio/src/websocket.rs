@@ -339,7 +339,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> WebSocket<R, S> {
     ///   too little for the write timeout. After a timeout a queued message stays so, and the next call writes the rest of it.
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> impl Future<Output = Result<()>> {
         let message = message.into();
-        self.outgoing().send_by(move |core| core.queue(message))
+        self.outgoing().send_by(move |core, cx| core.write_message(message, cx))
     }
 
     /// Queues a message; waits only while 64 KiB or more of output wait. It is written by the next [`flush`](Self::flush),
@@ -350,7 +350,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> WebSocket<R, S> {
     /// As [`send`](Self::send).
     pub fn queue<'m>(&mut self, message: impl Into<Message<'m>>) -> impl Future<Output = Result<()>> {
         let message = message.into();
-        self.outgoing().queue_by(move |core| core.queue(message))
+        self.outgoing().queue_by(move |core, cx| core.write_message(message, cx))
     }
 
     /// Queues a message if that needs no wait. It is written by the next [`flush`](Self::flush) or call that reads.
@@ -371,7 +371,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> WebSocket<R, S> {
     /// [`SendError::KindMismatch`](ws_proto::SendError::KindMismatch) for a part that does not continue the message in
     /// progress.
     pub async fn send_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
-        self.outgoing().send_by(|core| core.queue_part(kind, part, payload)).await
+        self.outgoing().send_by(|core, _| core.queue_part(kind, part, payload)).await
     }
 
     /// Returns a writer for a message that does not fit in memory or is not complete yet.
@@ -443,7 +443,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<Server, S> {
     ///
     /// As [`send`](Self::send).
     pub async fn send_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
-        self.outgoing().send_by(|core| core.queue_prepared(prepared)).await
+        self.outgoing().send_by(|core, cx| core.write_prepared(prepared, cx)).await
     }
 
     /// Queues a message that was encoded once for many connections; see [`queue`](Self::queue).
@@ -452,7 +452,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<Server, S> {
     ///
     /// As [`send`](Self::send).
     pub async fn queue_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
-        self.outgoing().queue_by(|core| core.queue_prepared(prepared)).await
+        self.outgoing().queue_by(|core, cx| core.write_prepared(prepared, cx)).await
     }
 }
 
@@ -468,7 +468,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Reply<'_, R, S> {
     /// As [`WebSocket::send`].
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> impl Future<Output = Result<()>> {
         let message = message.into();
-        self.outgoing().send_by(move |core| core.queue(message))
+        self.outgoing().send_by(move |core, cx| core.write_message(message, cx))
     }
 
     /// Queues a message, which is written together with others: see [`Reply`].
@@ -478,7 +478,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Reply<'_, R, S> {
     /// As [`WebSocket::send`].
     pub fn queue<'m>(&mut self, message: impl Into<Message<'m>>) -> impl Future<Output = Result<()>> {
         let message = message.into();
-        self.outgoing().queue_by(move |core| core.queue(message))
+        self.outgoing().queue_by(move |core, cx| core.write_message(message, cx))
     }
 
     /// Sends part of a message as a frame of its own.
@@ -487,7 +487,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Reply<'_, R, S> {
     ///
     /// As [`WebSocket::send_part`].
     pub async fn send_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
-        self.outgoing().send_by(|core| core.queue_part(kind, part, payload)).await
+        self.outgoing().send_by(|core, _| core.queue_part(kind, part, payload)).await
     }
 
     /// Queues part of a message, which is written together with others: see [`Reply`].
@@ -496,7 +496,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Reply<'_, R, S> {
     ///
     /// As [`WebSocket::send_part`].
     pub async fn queue_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
-        self.outgoing().queue_by(|core| core.queue_part(kind, part, payload)).await
+        self.outgoing().queue_by(|core, _| core.queue_part(kind, part, payload)).await
     }
 
     /// Returns a writer for a message that does not fit in memory; see [`WebSocket::message_writer`].

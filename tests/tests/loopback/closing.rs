@@ -17,7 +17,7 @@ fn close_from_either_side_is_clean_and_tells_code_and_reason() {
     close_one(server, client, Cause::Local);
 }
 
-fn close_one<A: ws_std::role::Role, B: ws_std::role::Role>(
+fn close_one<A: ws_std::role::Role + Send, B: ws_std::role::Role>(
     mut one: ws_std::WebSocket<A>,
     mut other: ws_std::WebSocket<B>,
     cause: Cause,

@@ -39,7 +39,7 @@ fn text(number: usize) -> String {
 }
 
 /// Sends texts and binaries, long, short and empty, and has them echoed; both sides compress.
-fn exchange<A: Role, B: Role>(ours: &mut WebSocket<A, Counted>, theirs: &mut WebSocket<B, Counted>) {
+fn exchange<A: Role, B: Role + Send>(ours: &mut WebSocket<A, Counted>, theirs: &mut WebSocket<B, Counted>) {
     let random = noise(100_000);
     let texts: Vec<_> = (0..3).map(text).collect();
     let mut messages: Vec<_> = texts.iter().map(|text| Message::Text(text)).collect();

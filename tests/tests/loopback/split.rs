@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Sends `count` messages of `len` bytes, numbered, and receives as many of the peer's.
-fn flood<R: Role, T: Duplex>(
+fn flood<R: Role + Send, T: Duplex>(
     (mut reader, mut writer): (Reader<R, T>, Writer<R, T>),
     count: u32,
     len: usize,

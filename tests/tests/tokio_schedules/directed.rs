@@ -7,7 +7,7 @@ use core::{
     time::Duration,
 };
 use std::{
-    io,
+    io::{self, IoSlice},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -24,7 +24,7 @@ use tokio::{
 };
 use ws_proto::{Server, endpoint::Negotiated};
 use ws_tokio::{
-    Acceptor, CloseCode, Config, Control, Error, Event, Message, OsEntropy, OwnedMessage, Part, Tracker,
+    Acceptor, CloseCode, Config, Control, Error, Event, Message, OsEntropy, OwnedMessage, Part, Prepared, Tracker,
     WebSocket,
     role::{Client, Role},
 };
@@ -250,8 +250,88 @@ async fn a_dropped_exchange_answers_although_its_task_has_used_up_its_budget() {
 
 #[tokio::test]
 async fn a_dropped_exchange_answers_in_as_many_pieces_as_the_stream_takes() {
-    let habits = Habits { stalls: 0, piece: 1, buffered: false };
+    let habits = Habits { stalls: 0, piece: 1, vectored: true, buffered: false };
     let (_pipe, client, stream) = Pipe::new(habits, Rng::with_seed(0));
     let answer = drop_exchange(client, stream).await;
     assert!(answer.starts_with("HTTP/1.1 426 ") && answer.ends_with('\n'), "{answer:?}");
+}
+
+/// A stream that takes `room` bytes and notes where those of each slice lie.
+struct Places {
+    room: usize,
+    slices: Vec<(usize, usize)>,
+}
+
+impl Places {
+    /// Returns the places of the slices that a server writes for `message`, by each way to send it.
+    async fn of(room: usize, message: &OwnedMessage) -> Vec<Vec<(usize, usize)>> {
+        let mut found = Vec::new();
+        for way in 0..3 {
+            let mut ws = server(Self { room, slices: Vec::new() });
+            ws.set_write_timeout(Some(Duration::from_millis(1)));
+            let sent = match way {
+                0 => ws.send(message).await,
+                1 => ws.queue(message).await,
+                _ => ws.send_prepared(&Prepared::new(message.kind(), message.as_bytes()).unwrap()).await,
+            };
+            assert_eq!(sent.is_ok(), way == 1 || room > message.as_bytes().len(), "way {way}");
+            found.push(ws.into_inner().unwrap().0.slices);
+        }
+        found
+    }
+}
+
+impl AsyncRead for Places {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Places {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let room = self.room;
+        for slice in slices {
+            let len = slice.len().min(self.room);
+            self.room -= len;
+            if len > 0 {
+                self.slices.push((slice.as_ptr().addr(), len));
+            }
+        }
+        if room == self.room { Poll::Pending } else { Poll::Ready(Ok(room - self.room)) }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn a_server_writes_a_big_message_from_the_callers_memory() {
+    let message = OwnedMessage::from(vec![7; 100_000]);
+    let place = message.as_bytes().as_ptr().addr();
+    for slices in Places::of(200_000, &message).await {
+        let [(_, header), payload] = slices[..] else { panic!("{slices:?}") };
+        assert_eq!((header, payload), (10, (place, 100_000)));
+    }
+    // The peer takes a part only: the rest waits.
+    for slices in Places::of(5_010, &message).await {
+        let [(_, header), payload] = slices[..] else { panic!("{slices:?}") };
+        assert_eq!((header, payload), (10, (place, 5_000)));
+    }
 }

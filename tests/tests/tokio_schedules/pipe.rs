@@ -1,7 +1,7 @@
 //! A stream in memory whose every call may stall or take less than it could, as a seed says.
 
 use std::{
-    io,
+    io::{self, IoSlice},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll, Waker},
@@ -40,6 +40,8 @@ pub(crate) struct Habits {
     pub(crate) stalls: u8,
     /// The most bytes that half of the calls move.
     pub(crate) piece: usize,
+    /// The stream takes several slices at once.
+    pub(crate) vectored: bool,
     /// Bytes reach the reader by a flush only.
     pub(crate) buffered: bool,
 }
@@ -65,11 +67,12 @@ impl Habits {
         Self {
             stalls: rng.choice([0, 2, 3, 6]).unwrap_or(3),
             piece: rng.choice([1, 20, 1_000, 100_000]).unwrap_or(20),
+            vectored: rng.bool(),
             buffered: rng.u8(..4) == 0,
         }
     }
 
-    const QUIET: Self = Self { stalls: 0, piece: usize::MAX, buffered: false };
+    const QUIET: Self = Self { stalls: 0, piece: usize::MAX, vectored: true, buffered: false };
 }
 
 impl Pipe {
@@ -204,6 +207,19 @@ impl AsyncWrite for End {
             direction.held.extend_from_slice(&bytes[..len]);
             if buffered { None } else { direction.flush() }
         })
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        self.poll_write(cx, &bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.pipe.lock().habits.vectored
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

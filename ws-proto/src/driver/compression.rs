@@ -12,8 +12,11 @@ use std::{
 #[cfg(feature = "deflate")]
 use crate::deflate::{Deflater, Inflater, Settings};
 use crate::{
-    Endpoint, Message, MessageBuffer, MessageKind, Part, SendError, connection::Storage, endpoint::Trace,
-    role::Role,
+    Endpoint, Message, MessageBuffer, MessageKind, Part, SendError,
+    connection::Storage,
+    endpoint::Trace,
+    frame::Frame,
+    role::{Role, Side},
 };
 
 /// Idle compressors and inflaters, which connections with the same settings share.
@@ -153,6 +156,17 @@ impl Compression {
             return self.write_deflated(endpoint, message, out);
         }
         endpoint.write_to(message, out)
+    }
+
+    /// Frames a message in the caller's memory, as [`Endpoint::send_shared`] does. `None`: its payload has to be copied, as
+    /// this side masks or compresses it.
+    pub fn frame_shared<'p, R: Role, T: Trace>(
+        &self,
+        endpoint: &mut Endpoint<R, T>,
+        message: Message<'p>,
+    ) -> Option<Result<Frame<'p>, SendError>> {
+        let copies = R::SIDE == Side::Client || self.is_on();
+        (!copies).then(|| endpoint.frame_message(message))
     }
 
     #[cfg(feature = "deflate")]
