@@ -7,7 +7,7 @@
 //! | step | a server | a client |
 //! |---|---|---|
 //! | settings | [`AcceptSettings`], [`Compressors`] | [`ConnectSettings`], [`Compressors`], [`ServerUrl`] |
-//! | the transport | | [`Dialing`] |
+//! | the transport | `ServerTls` | [`Dialing`], `ClientTls` |
 //! | the opening handshake | [`HeadBuffer`], [`ReceivedRequest`], [`Answer`], [`Page`] | [`Connecting`], [`RefusalBody`] |
 //! | the open connection | [`Opened`], [`Compression`], [`Observer`] | the same |
 //! | errors | [`AcceptError`], [`Error`] | [`ConnectError`], [`Error`] |
@@ -35,6 +35,8 @@ mod places;
 mod received_request;
 mod refused;
 mod server_url;
+#[cfg(feature = "rustls")]
+mod tls;
 
 pub use accept_error::AcceptError;
 pub use accept_settings::AcceptSettings;
@@ -56,6 +58,8 @@ pub use places::{AcceptFailure, Admission, Limits, Places, busy_response};
 pub use received_request::ReceivedRequest;
 pub use refused::{RefusalBody, Refused};
 pub use server_url::ServerUrl;
+#[cfg(feature = "rustls")]
+pub use tls::{ClientTls, ClientTlsBuilder, ServerTls, TlsError};
 
 /// The client of a driver, whose masking keys come from the operating system.
 pub type Client = crate::Client<OsEntropy>;

@@ -14,6 +14,9 @@ pub enum AcceptError {
     NoRequest,
     /// The transport failed, or ended before the request was complete.
     Io(io::Error),
+    /// The TLS handshake failed.
+    #[cfg(feature = "rustls")]
+    Tls(super::TlsError),
     /// The request was not a valid request for a connection.
     Handshake(HandshakeError),
     /// The [`OriginPolicy`](crate::server::OriginPolicy) does not admit the page. The text names the origin of the
@@ -30,6 +33,8 @@ impl fmt::Display for AcceptError {
         match self {
             Self::NoRequest => f.write_str("peer left without a request"),
             Self::Io(_) => f.write_str("transport failed before the connection was open"),
+            #[cfg(feature = "rustls")]
+            Self::Tls(_) => f.write_str("no TLS handshake"),
             Self::Handshake(_) => f.write_str("no opening handshake"),
             Self::Origin(mismatch) => write!(f, "refused: {mismatch}"),
             Self::Refused(status) => write!(f, "refused with status {status}"),
@@ -42,6 +47,8 @@ impl std::error::Error for AcceptError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io(error) => Some(error),
+            #[cfg(feature = "rustls")]
+            Self::Tls(error) => Some(error),
             Self::Handshake(error) => Some(error),
             Self::Answer(error) => Some(error),
             Self::NoRequest | Self::Origin(_) | Self::Refused(_) => None,

@@ -14,9 +14,12 @@ use super::{HeadError, Refused};
 pub enum ConnectError {
     /// The URL is not that of a WebSocket. The text says what is wrong with it.
     InvalidUrl(&'static str),
-    /// The URL has the scheme `wss`, which the driver's `connect` cannot serve. Make a TLS connection first and use
-    /// `Connector::connect_over`.
+    /// The URL has the scheme `wss`, and the driver is built without the feature `rustls`. Make a TLS connection first and
+    /// use `Connector::connect_over`.
     NeedsTls,
+    /// TLS failed, in its settings or in its handshake.
+    #[cfg(feature = "rustls")]
+    Tls(super::TlsError),
     /// The host's addresses can't be found.
     Resolve(io::Error),
     /// No address of the host could be connected to.
@@ -46,7 +49,9 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InvalidUrl(what) => write!(f, "not a WebSocket URL: {what} (RFC 6455 section 3)"),
-            Self::NeedsTls => f.write_str("wss needs TLS: connect it first, then use connect_over"),
+            Self::NeedsTls => f.write_str("wss needs the feature `rustls`, or TLS of your own and connect_over"),
+            #[cfg(feature = "rustls")]
+            Self::Tls(_) => f.write_str("no TLS connection"),
             Self::Resolve(_) => f.write_str("addresses of the host can't be found"),
             Self::Connect { address, .. } => write!(f, "can't connect to {address}"),
             Self::Closed(_) => f.write_str("server closed before it answered; does it speak TLS?"),
@@ -71,6 +76,8 @@ impl std::error::Error for ConnectError {
             Self::Resolve(error) | Self::Connect { error, .. } | Self::Closed(error) | Self::Io(error) => {
                 Some(error)
             }
+            #[cfg(feature = "rustls")]
+            Self::Tls(error) => Some(error),
             Self::Request(error) => Some(error),
             Self::Handshake(error) => Some(error),
             Self::Entropy(error) => Some(error),
@@ -93,6 +100,9 @@ from!(io::Error => Io);
 from!(WriteError => Request);
 from!(HandshakeError => Handshake);
 from!(EntropyError => Entropy);
+
+#[cfg(feature = "rustls")]
+from!(super::TlsError => Tls);
 
 impl From<HeadError> for ConnectError {
     fn from(error: HeadError) -> Self {

@@ -49,6 +49,17 @@ impl ServerUrl {
         host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
     }
 
+    /// Returns the host for TLS, which verifies the server's certificate by it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::InvalidUrl`] if the host can be no name in a certificate.
+    #[cfg(feature = "rustls")]
+    pub fn server_name(&self) -> Result<rustls::pki_types::ServerName<'static>, ConnectError> {
+        let name = rustls::pki_types::ServerName::try_from(self.host_name());
+        name.map(|name| name.to_owned()).map_err(|_| ConnectError::InvalidUrl("its host is no name for TLS"))
+    }
+
     /// Returns the port: that of the URL, or else 80 for `ws` and 443 for `wss`.
     #[must_use]
     pub fn port(&self) -> u16 {
