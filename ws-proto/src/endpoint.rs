@@ -654,12 +654,12 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     /// Close if that was left to the host ([`Config::close_reply`]); returns its length.
     ///
     /// A reason longer than 123 bytes is cut at a character boundary. [`CloseCode::NO_STATUS`] makes a Close
-    /// without code and reason. What the peer still sends is delivered until its Close arrives.
+    /// without code, which cannot have a reason. What the peer still sends is delivered until its Close arrives.
     ///
     /// # Errors
     ///
     /// The connection is closing already, the code is not [allowed](CloseCode::is_allowed_on_wire) or is
-    /// 1010 from a server, or `out` is too small. On an error everything is unchanged.
+    /// 1010 from a server, there is a reason without a code, or `out` is too small. On an error everything is unchanged.
     pub fn write_close(
         &mut self,
         now: Instant,
@@ -668,7 +668,8 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         out: &mut [u8],
     ) -> Result<usize, SendError> {
         let clients_only = code == CloseCode::MANDATORY_EXTENSION && R::SIDE == Side::Server;
-        if (!code.is_allowed_on_wire() && code != CloseCode::NO_STATUS) || clients_only {
+        let is_empty = code == CloseCode::NO_STATUS && reason.is_empty();
+        if !(code.is_allowed_on_wire() || is_empty) || clients_only {
             return Err(SendError::InvalidCloseCode);
         }
         if !self.closing.is_left_to_host() {

@@ -258,7 +258,7 @@ pub enum SendError {
     },
     /// The payload of a control frame is longer than 125 bytes.
     ControlTooLong,
-    /// The close code may not be sent, or not by this side.
+    /// The close code may not be sent, or not by this side, or there is a reason without a code.
     InvalidCloseCode,
     /// The message is compressed, but compression was not negotiated, or only with a smaller window.
     NotNegotiated,

@@ -222,7 +222,7 @@ where
                 },
             };
             if let Err(error) = started {
-                self.log.report(None, &error);
+                self.log.report_lack(&error);
                 // Files or threads may be free after a pause.
                 self.connections.pause(ACCEPT_PAUSE);
             }

@@ -118,6 +118,12 @@ impl<R: Role, T: Transport> Reader<R, T> {
         self.link.core().waiting_len()
     }
 
+    /// Returns whether the opening handshake has agreed on compression (RFC 7692).
+    #[must_use]
+    pub fn is_compressed(&mut self) -> bool {
+        self.link.core().compression.is_on()
+    }
+
     /// Returns the numbers of messages, frames and bytes that have come and been sent, and the last round trip of a keepalive
     /// Ping.
     #[must_use]
@@ -224,6 +230,12 @@ impl<R: Role, T: Transport> Writer<R, T> {
     #[must_use]
     pub fn pending_len(&mut self) -> usize {
         self.link.core().waiting_len()
+    }
+
+    /// Returns whether the opening handshake has agreed on compression (RFC 7692).
+    #[must_use]
+    pub fn is_compressed(&mut self) -> bool {
+        self.link.core().compression.is_on()
     }
 
     /// Returns the numbers of messages, frames and bytes that have come and been sent, and the last round trip of a keepalive

@@ -34,7 +34,7 @@
 //! | none | [`origin`](WebSocketUpgrade::origin), [`deflate`](WebSocketUpgrade::deflate), [`tracker`](WebSocketUpgrade::tracker), keepalive |
 
 use core::{error::Error, fmt, future::Future};
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::LazyLock};
 
 use axum_core::{
     body::Body,
@@ -49,7 +49,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use ws_proto::{
     Server,
-    driver::AcceptSettings,
+    driver::{AcceptSettings, Log},
     server::{Accept, HttpVersion, Offer, OriginPolicy, Rejection, negotiate, negotiate_extended_connect},
 };
 
@@ -79,8 +79,12 @@ pub struct WebSocketUpgrade {
     settings: AcceptSettings<'static>,
     subprotocols: Vec<Cow<'static, str>>,
     tracker: Option<Tracker>,
-    on_error: OnError,
+    /// `None`: the [`LOG`].
+    on_error: Option<OnError>,
 }
+
+/// The log of connections whose errors go to no function of the user's.
+static LOG: LazyLock<Log> = LazyLock::new(Log::default);
 
 /// The parts of a request that the negotiation needs.
 struct Request {
@@ -187,10 +191,10 @@ impl WebSocketUpgrade {
     }
 
     /// Sets the function that an error of the upgrade or of the callback of [`on_open`](Self::on_open) is reported to. By default
-    /// it is dropped.
+    /// it is logged as [`Server::on_error`](crate::Server::on_error) does it by default: at most one line a second after ten.
     #[must_use]
     pub fn on_error(self, report: impl FnOnce(Box<dyn Error + Send + Sync>) + Send + 'static) -> Self {
-        Self { on_error: Box::new(report), ..self }
+        Self { on_error: Some(Box::new(report)), ..self }
     }
 
     /// Returns the response, which accepts the request unless its page may not connect, and calls `callback` with the connection
@@ -221,7 +225,10 @@ impl WebSocketUpgrade {
                 callback(ws).await
             };
             if let Err(error) = served.await {
-                on_error(error);
+                match on_error {
+                    Some(on_error) => on_error(error),
+                    None => LOG.report(None, &*error),
+                }
             }
         });
         response
@@ -250,7 +257,7 @@ impl<S: Send + Sync> FromRequestParts<S> for WebSocketUpgrade {
             settings: AcceptSettings::new(),
             subprotocols: Vec::new(),
             tracker: None,
-            on_error: Box::new(drop),
+            on_error: None,
         })
     }
 }

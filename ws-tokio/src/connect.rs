@@ -6,7 +6,7 @@ use tokio::{
     net::{TcpStream, lookup_host},
 };
 use ws_proto::{
-    client::{Acceptance, Response},
+    client::{Acceptance, Offer, Response},
     driver::{
         Answered, Client, ConnectError, ConnectSettings, Dialing, HeadBuffer, RefusalBody, ServerUrl, is_gone,
     },
@@ -159,6 +159,26 @@ impl<'a> Connector<'a> {
     ) -> Result<WebSocket<Client, S>, ConnectError> {
         let url = ServerUrl::parse(url)?;
         Box::pin(self.open(&url, stream, response)).await
+    }
+
+    /// Returns the fields of a GET request of HTTP/1.1 that an HTTP library sends, and the check of its answer. Each request
+    /// needs another one, whose key is new.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::Header`], [`ConnectError::Request`]: a field cannot be sent. [`ConnectError::Entropy`].
+    pub fn offer(&self) -> Result<Offer<'_>, ConnectError> {
+        self.settings.offer()
+    }
+
+    /// Returns the fields of an extended CONNECT request of HTTP/2 or HTTP/3 that an HTTP library sends, and the check of its
+    /// answer (RFC 8441 section 5, RFC 9220).
+    ///
+    /// # Errors
+    ///
+    /// As for [`offer`](Self::offer).
+    pub fn extended_connect(&self) -> Result<Offer<'_>, ConnectError> {
+        self.settings.extended_connect()
     }
 
     /// Returns the connection that an answer opens which an HTTP library has read, with what `acceptance` says. Its stream

@@ -89,6 +89,11 @@ impl<R: Role, S> Core<R, S> {
         self.output.len()
     }
 
+    /// Returns whether compression has been negotiated.
+    pub(crate) const fn is_compressed(&self) -> bool {
+        self.compression.is_on()
+    }
+
     /// Returns the counters of the connection.
     pub(crate) fn counters(&self) -> Counters {
         self.endpoint.trace().counters()

@@ -235,7 +235,7 @@ where
                 Err(error) => match AcceptFailure::of(&error) {
                     AcceptFailure::Connection => {}
                     AcceptFailure::Lack => {
-                        self.log.report(None, &error);
+                        self.log.report_lack(&error);
                         // Files may be free after a pause.
                         let mut pause = pin!(sleep(ACCEPT_PAUSE));
                         unless(stopped.as_mut(), |cx| pause.as_mut().poll(cx)).await;

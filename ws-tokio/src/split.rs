@@ -103,6 +103,12 @@ impl<R: Role, S> Reader<R, S> {
         self.link.with(|core| core.pending_len())
     }
 
+    /// Returns whether the opening handshake has agreed on compression (RFC 7692).
+    #[must_use]
+    pub fn is_compressed(&self) -> bool {
+        self.link.with(|core| core.is_compressed())
+    }
+
     /// Returns the numbers of messages, frames and bytes that have come and been sent, and the last round trip of a keepalive
     /// Ping.
     #[must_use]
@@ -240,6 +246,12 @@ impl<R: Role, S> Writer<R, S> {
     #[must_use]
     pub fn pending_len(&self) -> usize {
         self.link.with(|core| core.pending_len())
+    }
+
+    /// Returns whether the opening handshake has agreed on compression (RFC 7692).
+    #[must_use]
+    pub fn is_compressed(&self) -> bool {
+        self.link.with(|core| core.is_compressed())
     }
 
     /// Returns the numbers of messages, frames and bytes that have come and been sent, and the last round trip of a keepalive

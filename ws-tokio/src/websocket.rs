@@ -176,6 +176,12 @@ impl<R: Role, S> WebSocket<R, S> {
         self.link.act(|core| core.pending_len())
     }
 
+    /// Returns whether the opening handshake has agreed on compression (RFC 7692).
+    #[must_use]
+    pub fn is_compressed(&mut self) -> bool {
+        self.link.act(|core| core.is_compressed())
+    }
+
     /// Returns the numbers of messages, frames and bytes that have come and been sent, and the last round trip of a keepalive
     /// Ping.
     #[must_use]

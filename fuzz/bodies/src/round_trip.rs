@@ -71,9 +71,9 @@ fn run<A: Role, B: Role>(
     let mut answers: Vec<Told> = pings.collect();
     let mut close = [0; 131];
     let code = [CloseCode::NORMAL, CloseCode::NO_STATUS, CloseCode::new(4000)][usize::from(choices.take() % 3)];
-    let len = near.write_close(NOW, code, "é", &mut close).expect("open");
-    wire.extend(&close[..len]);
     let reason = if code == CloseCode::NO_STATUS { "" } else { "é" };
+    let len = near.write_close(NOW, code, reason, &mut close).expect("open");
+    wire.extend(&close[..len]);
     expected.push(Told::Close(code, reason.into()));
     answers.push(Told::Close(code, String::new()));
 

@@ -70,6 +70,7 @@ fn exchange<A: Role, B: Role + Send>(ours: &mut WebSocket<A, Counted>, theirs: &
 fn messages_go_both_ways_compressed_in_every_profile() {
     for (name, settings) in profiles() {
         let (mut client, mut server) = deflating(settings);
+        assert!(client.is_compressed() && server.is_compressed());
         exchange(&mut client, &mut server);
         exchange(&mut server, &mut client);
         // Fewer bytes than plain ones would be.

@@ -363,8 +363,10 @@ async fn compressed_bytes_go_through_a_tunnel() {
         let connector = ws_tokio::Connector::new().deflate(settings);
         connector.connect_over("ws://localhost/", left, |_| ()).await.unwrap()
     });
-    let server = ws_tokio::Acceptor::new().deflate(settings).accept(right).await.unwrap();
-    let (mut client, mut server) = (connecting.await.unwrap().into_byte_stream(), server.into_byte_stream());
+    let mut server = ws_tokio::Acceptor::new().deflate(settings).accept(right).await.unwrap();
+    let mut client = connecting.await.unwrap();
+    assert!(client.is_compressed() && server.is_compressed());
+    let (mut client, mut server) = (client.into_byte_stream(), server.into_byte_stream());
     let sent: Vec<u8> = (0..300_000_u32).flat_map(|number| (number / 7).to_be_bytes()).collect();
     let (_, read) = tokio::join!(send_and_shut(&mut client, &sent), rest(&mut server));
     assert!(read.unwrap() == sent);

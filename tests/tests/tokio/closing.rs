@@ -9,7 +9,8 @@ use tokio::{
 use ws_proto::{endpoint::Negotiated, role::Role};
 use ws_tests::{BINARY, CLOSE, FIN, PING, TEXT, frame, masked, noise};
 use ws_tokio::{
-    Cause, CloseCode, Closed, Config, Control, Error, Event, Message, OsEntropy, State, WebSocket, role::Client,
+    Cause, CloseCode, Closed, Config, Control, Error, Event, Message, OsEntropy, SendError, State, WebSocket,
+    role::Client,
 };
 
 use crate::{
@@ -273,6 +274,8 @@ async fn codes_that_may_not_be_sent_are_refused_without_effect() {
     }
     let refused = server.close(CloseCode::MANDATORY_EXTENSION, "").await;
     assert!(matches!(refused, Err(Error::Send(_))));
+    let refused = client.close(CloseCode::NO_STATUS, "a Close without a code has no reason").await;
+    assert!(matches!(refused, Err(Error::Send(SendError::InvalidCloseCode))));
     client.send("still open").await.unwrap();
     assert_eq!(server.read().await.unwrap().unwrap().message, Message::Text("still open"));
     client.send_close(CloseCode::NO_STATUS, "").await.unwrap();

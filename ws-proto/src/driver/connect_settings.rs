@@ -4,7 +4,7 @@ use std::{borrow::ToOwned, slice, vec::Vec};
 use super::{Client, Compressors, ConnectError, HeadBuffer, Opened, OsEntropy, RefusalBody, Refused, ServerUrl};
 use crate::{
     Config, Entropy, MessageBuffer,
-    client::{Acceptance, Answer, Handshake, Request, Response},
+    client::{Acceptance, Answer, Handshake, Offer, Request, Response},
     handshake::WriteError,
     time::Instant,
 };
@@ -77,15 +77,38 @@ impl<'a> ConnectSettings<'a> {
     ///
     /// [`ConnectError::Header`], [`ConnectError::Request`]: the request cannot be sent. [`ConnectError::Entropy`].
     pub fn begin<'s>(&'s self, url: &'s ServerUrl, now: Instant) -> Result<Connecting<'s>, ConnectError> {
-        let mut nonce = [0; 16];
-        OsEntropy.fill(&mut nonce)?;
-        let request = Request::new(url.host(), url.resource());
-        let request = request.subprotocols(self.subprotocols).headers(&self.headers);
+        let request = self.request(url.host(), url.resource());
+        let handshake =
+            Handshake::new(request, nonce()?, now, &self.config).map_err(|error| self.at_fault(error))?;
+        Ok(Connecting { handshake, settings: self })
+    }
+
+    /// Returns the offer for a GET request of HTTP/1.1 that an HTTP library sends.
+    ///
+    /// # Errors
+    ///
+    /// As for [`begin`](Self::begin).
+    pub fn offer(&self) -> Result<Offer<'_>, ConnectError> {
+        // The library sends the host and the resource.
+        Offer::new(self.request("", ""), nonce()?).map_err(|error| self.at_fault(error))
+    }
+
+    /// Returns the offer for an extended CONNECT request of HTTP/2 or HTTP/3 that an HTTP library sends (RFC 8441 section 5,
+    /// RFC 9220).
+    ///
+    /// # Errors
+    ///
+    /// As for [`begin`](Self::begin).
+    pub fn extended_connect(&self) -> Result<Offer<'_>, ConnectError> {
+        Offer::extended_connect(self.request("", "")).map_err(|error| self.at_fault(error))
+    }
+
+    fn request<'s>(&'s self, host: &'s str, resource: &'s str) -> Request<'s> {
+        let request = Request::new(host, resource).subprotocols(self.subprotocols).headers(&self.headers);
         let request = self.origin.map_or(request, |origin| request.origin(origin));
         #[cfg(feature = "deflate")]
         let request = request.deflate(self.compressors.settings());
-        let handshake = Handshake::new(request, nonce, now, &self.config).map_err(|error| self.at_fault(error))?;
-        Ok(Connecting { handshake, settings: self })
+        request
     }
 
     /// Opens a connection at `now` after an answer that an HTTP library has read, with what `acceptance` says.
@@ -111,6 +134,13 @@ impl<'a> ConnectSettings<'a> {
             _ => error.into(),
         }
     }
+}
+
+/// Returns a random nonce for the key of a request (RFC 6455 section 4.1).
+fn nonce() -> Result<[u8; 16], ConnectError> {
+    let mut nonce = [0; 16];
+    OsEntropy.fill(&mut nonce)?;
+    Ok(nonce)
 }
 
 impl Connecting<'_> {

@@ -23,17 +23,29 @@ const LONGEST_TEXT: usize = 400;
 /// invisible, control a terminal or change the direction of text are escaped.
 #[derive(Debug)]
 pub struct Incident<'a> {
-    peer: Option<SocketAddr>,
+    place: Place,
     error: &'a (dyn Error + 'static),
     suppressed: u64,
 }
 
+/// The place of an incident.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// The server itself.
+    Server,
+    /// A connection; the address of its peer may not be known.
+    Connection(Option<SocketAddr>),
+}
+
 impl<'a> Incident<'a> {
-    /// Returns the peer of the connection that failed. `None`: the server itself lacks a resource, such as files or
-    /// threads.
+    /// Returns the peer of the connection that failed. `None`: its address is not known, or the server itself lacks a
+    /// resource, such as files or threads.
     #[must_use]
     pub const fn peer(&self) -> Option<SocketAddr> {
-        self.peer
+        match self.place {
+            Place::Server => None,
+            Place::Connection(peer) => peer,
+        }
     }
 
     /// Returns the error of the handler, of the opening handshake, or of the operating system.
@@ -51,9 +63,10 @@ impl<'a> Incident<'a> {
 
 impl fmt::Display for Incident<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.peer {
-            Some(peer) => write!(f, "{peer}: ")?,
-            None => f.write_str("server lacks something: ")?,
+        match self.place {
+            Place::Server => f.write_str("server lacks something: ")?,
+            Place::Connection(None) => f.write_str("connection: ")?,
+            Place::Connection(Some(peer)) => write!(f, "{peer}: ")?,
         }
         let mut text = self.error.to_string();
         let mut source = self.error.source();
@@ -99,17 +112,24 @@ impl Log {
         }
     }
 
-    /// Reports `error` of the connection with `peer`, or of the server itself, if the allowance permits it.
+    /// Reports `error` of the connection with `peer`, if the allowance permits it. `None`: its address is not known.
     ///
     /// A call that was too late because a side had begun to close is not an incident.
     pub fn report(&self, peer: Option<SocketAddr>, error: &(dyn Error + 'static)) {
-        if error.downcast_ref::<super::Error>().is_some_and(super::Error::is_closing) {
-            return;
+        if !error.downcast_ref::<super::Error>().is_some_and(super::Error::is_closing) {
+            self.pass(&self.connections, Place::Connection(peer), error);
         }
-        let allowance = if peer.is_some() { &self.connections } else { &self.server };
+    }
+
+    /// Reports `error` of the server itself, which lacks a resource, if the allowance permits it.
+    pub fn report_lack(&self, error: &(dyn Error + 'static)) {
+        self.pass(&self.server, Place::Server, error);
+    }
+
+    fn pass(&self, allowance: &Mutex<Allowance>, place: Place, error: &(dyn Error + 'static)) {
         let taken = allowance.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
         if let Some(suppressed) = taken {
-            (self.hook)(&Incident { peer, error, suppressed });
+            (self.hook)(&Incident { place, error, suppressed });
         }
     }
 }
@@ -197,7 +217,8 @@ mod tests {
     fn line_is_bounded_and_escaped_and_names_sources() {
         let source = io::Error::other(format!("a\nb\u{202E}c\u{200B}\u{1b}[2J {}", "x".repeat(1_000)));
         let error = crate::driver::AcceptError::Io(source);
-        let incident = Incident { peer: Some(([127, 0, 0, 1], 80).into()), error: &error, suppressed: 3 };
+        let place = Place::Connection(Some(([127, 0, 0, 1], 80).into()));
+        let incident = Incident { place, error: &error, suppressed: 3 };
         let line = incident.to_string();
         assert!(line.starts_with("127.0.0.1:80: transport failed"), "{line}");
         assert!(line.contains(r": a\nb\u{202e}c\u{200b}\u{1b}[2J x"), "{line}");

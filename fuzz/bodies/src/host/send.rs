@@ -98,10 +98,11 @@ impl<R: Role> Host<R> {
 
     pub(super) fn close(&mut self, detail: u8) {
         let code = [1000, 1001, 1005, 1006, 1010, 1015, 999, 3000, 4999, 5000][usize::from(detail % 10)];
-        let reason = "é".repeat(usize::from(detail));
+        let reason = if code == 1005 && detail < 128 { String::new() } else { "é".repeat(usize::from(detail)) };
         let legal = match code {
+            1005 => reason.is_empty(),
             1010 => R::SIDE == Side::Client,
-            code => [1000, 1001, 1005, 3000, 4999].contains(&code),
+            code => [1000, 1001, 3000, 4999].contains(&code),
         };
         let may_answer = self.may_answer();
         let may = match (legal, self.is_open() || may_answer) {

@@ -11,11 +11,10 @@ use h2::{
 use http::Request;
 use tokio::{net::TcpStream, time::sleep};
 use ws_proto::{
-    Client,
     Message::{Binary, Text},
-    client::{self, HttpVersion, Offer},
+    client::HttpVersion,
 };
-use ws_tokio::{CloseCode, Config, OsEntropy, WebSocket};
+use ws_tokio::{CloseCode, Connector, WebSocket, role::Client};
 
 use crate::tunnel::{Tunnel, fields};
 
@@ -58,8 +57,9 @@ async fn exchange(client: &SendRequest<Bytes>, url: &str) -> anyhow::Result<()> 
     Ok(())
 }
 
-async fn open(client: &SendRequest<Bytes>, url: &str) -> anyhow::Result<WebSocket<Client<OsEntropy>, Tunnel>> {
-    let offer = Offer::extended_connect(client::Request::new(url, "/"))?;
+async fn open(client: &SendRequest<Bytes>, url: &str) -> anyhow::Result<WebSocket<Client, Tunnel>> {
+    let connector = Connector::new();
+    let offer = connector.extended_connect()?;
     let request = Request::connect(format!("http://{url}")).extension(Protocol::from_static("websocket"));
     let request = offer.fields().fold(request, |request, (name, value)| request.header(name, value.to_string()));
     let (response, sender) = client.clone().ready().await?.send_request(request.body(())?, false)?;
@@ -67,6 +67,5 @@ async fn open(client: &SendRequest<Bytes>, url: &str) -> anyhow::Result<WebSocke
     let status = response.status();
     let accepted = offer.check(HttpVersion::Other, status.as_u16(), || fields(response.headers()))?;
     let acceptance = accepted.with_context(|| format!("refused with status {status}"))?;
-    let (role, tunnel) = (Client::new(OsEntropy), Tunnel::new(sender, response.into_body()));
-    Ok(WebSocket::from_handshake(role, tunnel, Vec::new(), acceptance.negotiated(), &Config::default()))
+    Ok(connector.agree(&acceptance).open(Tunnel::new(sender, response.into_body())))
 }

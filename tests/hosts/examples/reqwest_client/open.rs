@@ -1,11 +1,8 @@
 //! The opening handshake.
 
 use reqwest::{Response, Upgraded, Version};
-use ws_proto::{
-    Entropy,
-    client::{self, HttpVersion, Offer},
-};
-use ws_tokio::{Connector, OsEntropy, WebSocket, deflate::Settings, role::Client};
+use ws_proto::client::HttpVersion;
+use ws_tokio::{Connector, WebSocket, deflate::Settings, role::Client};
 
 /// The answer of a server.
 pub(crate) enum Answer {
@@ -20,11 +17,8 @@ pub(crate) enum Answer {
 /// A redirect that `http` follows is sent the same fields, the key included. If each request has to have a key of its
 /// own, build `http` with `redirect::Policy::none` and call this function again with the URL of a redirect.
 pub(crate) async fn open(http: &reqwest::Client, url: &str) -> anyhow::Result<Answer> {
-    let mut nonce = [0; 16];
-    OsEntropy.fill(&mut nonce)?;
-    let settings = Settings::small();
-    // reqwest writes the host and the path.
-    let offer = Offer::new(client::Request::new("", "").deflate(Some(settings)), nonce)?;
+    let connector = Connector::new().deflate(Settings::small());
+    let offer = connector.offer()?;
     let request =
         offer.fields().fold(http.get(url), |request, (name, value)| request.header(name, value.to_string()));
     let response = request.send().await?;
@@ -38,5 +32,5 @@ pub(crate) async fn open(http: &reqwest::Client, url: &str) -> anyhow::Result<An
         return Ok(Answer::Refused(response));
     };
     let stream = response.upgrade().await?;
-    Ok(Answer::Open(Connector::new().deflate(settings).agree(&acceptance).open(stream)))
+    Ok(Answer::Open(connector.agree(&acceptance).open(stream)))
 }
