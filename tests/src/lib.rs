@@ -1,8 +1,10 @@
 //! Helpers that the tests share: two endpoints on a simulated clock, a recording host, raw frames.
 //!
-//! Only [`watch`] reads a clock; no helper reads a socket or a random source. So every test runs the same way every
-//! time.
+//! Only [`watch`] and certificates need a clock, and only certificates a random source; no helper reads a socket. So every test
+//! runs the same way every time.
 
+#[cfg(feature = "rustls")]
+mod certificates;
 mod counting;
 mod deflate;
 mod head;
@@ -16,6 +18,8 @@ mod say;
 mod watchdog;
 mod wire;
 
+#[cfg(feature = "rustls")]
+pub use certificates::{Authority, Certificate, Days};
 pub use counting::{Counting, allocations, growth};
 pub use deflate::{
     Compressor, RSV1, agreed, answer_to, deflating_client, deflating_server, inflated, is_alone, symmetric,

@@ -248,8 +248,8 @@ fn a_pong_that_can_not_answer_our_ping_is_not_told() {
         Say::Close(Some(1000), "").by(host).unwrap();
         receive_at(host, 20_010, PONG, b"");
     }
-    assert_eq!(round_trips(|_| {}, before_it_is_handed_out, before_it_is_handed_out), []);
-    assert_eq!(round_trips(|_| {}, after_our_close, after_our_close), []);
+    assert_eq!(round_trips(|_| {}, before_it_is_handed_out, before_it_is_handed_out), [Duration::ZERO; 0]);
+    assert_eq!(round_trips(|_| {}, after_our_close, after_our_close), [Duration::ZERO; 0]);
 }
 
 #[test]

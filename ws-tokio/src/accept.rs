@@ -1,17 +1,26 @@
 use core::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+#[cfg(feature = "rustls")]
+use tokio::net::TcpStream;
 use ws_proto::{
     Server,
     driver::{AcceptError, AcceptSettings, HeadBuffer},
     server::{Acceptance, Handshake, OriginPolicy},
 };
+#[cfg(feature = "rustls")]
+use ws_proto::{driver::ServerTls, handshake::HandshakeError};
 
 use crate::{
     Agreed, Config, WebSocket,
     clock::Clock,
     exchange::Exchange,
     opening::{after, farewell, read_head, write_by},
+};
+#[cfg(feature = "rustls")]
+use crate::{
+    NetStream,
+    opening::{by, deadline},
 };
 
 /// Accepts the WebSocket connection that a client opens on `stream`, with all defaults.
@@ -109,16 +118,61 @@ impl<'a> Acceptor<'a> {
         &self,
         stream: S,
     ) -> Result<Exchange<S>, AcceptError> {
-        Box::pin(self.read_request(stream)).await
+        Box::pin(self.begin().read_request(stream)).await
+    }
+
+    /// Reads a request from a stream of TCP, after the TLS handshake if there are settings for it.
+    #[cfg(feature = "rustls")]
+    pub(crate) async fn receive_from_net(
+        &self,
+        stream: TcpStream,
+        tls: Option<&ServerTls>,
+    ) -> Result<Exchange, AcceptError> {
+        let receiving = self.begin();
+        let stream = match tls {
+            None => stream.into(),
+            Some(tls) => receiving.protect(stream, tls).await?,
+        };
+        receiving.read_request(stream).await
+    }
+
+    fn begin(&self) -> Receiving<'_> {
+        let clock = Clock::new();
+        let handshake = Handshake::new(clock.now(), &self.settings.config);
+        Receiving { clock, settings: &self.settings, handshake }
+    }
+}
+
+/// An opening handshake that has begun.
+struct Receiving<'s> {
+    clock: Clock,
+    settings: &'s AcceptSettings<'s>,
+    handshake: Handshake,
+}
+
+impl Receiving<'_> {
+    /// Does the TLS handshake.
+    #[cfg(feature = "rustls")]
+    async fn protect(&self, stream: TcpStream, tls: &ServerTls) -> Result<NetStream, AcceptError> {
+        let handshake = async {
+            // A peer that leaves without a byte is no fault of TLS.
+            Ok(match stream.peek(&mut [0]).await {
+                Ok(0) | Err(_) => None,
+                Ok(_) => Some(NetStream::accept_tls(stream, tls).await),
+            })
+        };
+        match by(deadline(&self.handshake, self.clock), handshake).await {
+            Ok(None) => Err(AcceptError::NoRequest),
+            Ok(Some(handshake)) => handshake.map_err(AcceptError::Tls),
+            Err(_) => Err(AcceptError::Handshake(HandshakeError::Timeout)),
+        }
     }
 
     async fn read_request<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-        &self,
+        self,
         mut stream: S,
     ) -> Result<Exchange<S>, AcceptError> {
-        let clock = Clock::new();
-        let settings = &self.settings;
-        let mut handshake = Handshake::new(clock.now(), &settings.config);
+        let Self { clock, settings, mut handshake } = self;
         let mut head = HeadBuffer::new();
         let read = read_head(&mut head, &mut stream, clock, &mut handshake).await;
         match settings.receive(handshake, head, read) {

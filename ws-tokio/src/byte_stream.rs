@@ -7,10 +7,7 @@ use core::{
 };
 use std::io;
 
-use tokio::{
-    io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use ws_proto::{
     Cause, CloseCode, Closed, Control, Event, Message, MessageKind, SendError, State,
     driver::{Error, Result},
@@ -18,7 +15,7 @@ use ws_proto::{
     role::Role,
 };
 
-use crate::{CloseReply, Reader, WebSocket, Writer, incoming::Unit, output::Core};
+use crate::{CloseReply, NetStream, Reader, WebSocket, Writer, incoming::Unit, output::Core};
 
 /// The longest message that a write makes, in bytes. Longer ones are no faster: from 4 KiB on the socket takes most of the time,
 /// and more output would wait.
@@ -82,7 +79,7 @@ const MESSAGE_LEN: usize = 16 * 1024;
 ///
 /// None while it is idle. Otherwise up to 64 KiB of input (with compression 16 KiB of inflated bytes besides), and up to 64 KiB
 /// and one message, 80 KiB, of output.
-pub struct ByteStream<R: Role, S = TcpStream> {
+pub struct ByteStream<R: Role, S = NetStream> {
     reader: Reader<R, S>,
     writer: Writer<R, S>,
     /// The number of bytes that have been taken of the part at hand.

@@ -8,13 +8,17 @@ use tokio::{
 use ws_proto::{
     client::{Acceptance, Offer, Response},
     driver::{
-        Answered, Client, ConnectError, ConnectSettings, Dialing, HeadBuffer, RefusalBody, ServerUrl, is_gone,
+        Answered, Client, ConnectError, ConnectSettings, Connecting, Dialing, HeadBuffer, RefusalBody, ServerUrl,
+        is_gone,
     },
     handshake::HandshakeError,
 };
 
+#[cfg(feature = "rustls")]
+use ws_proto::driver::ClientTls;
+
 use crate::{
-    Agreed, Config, WebSocket,
+    Agreed, Config, NetStream, WebSocket,
     clock::Clock,
     opening::{after, by, deadline, read_head, write_by},
 };
@@ -35,6 +39,8 @@ pub async fn connect(url: &str) -> Result<WebSocket<Client>, ConnectError> {
 pub struct Connector<'a> {
     settings: ConnectSettings<'a>,
     connect_timeout: Option<Duration>,
+    #[cfg(feature = "rustls")]
+    tls: ClientTls,
 }
 
 impl Default for Connector<'_> {
@@ -47,7 +53,12 @@ impl<'a> Connector<'a> {
     /// Creates a connector with all defaults: 30 s to connect the stream, and [`Config::default`].
     #[must_use]
     pub const fn new() -> Self {
-        Self { settings: ConnectSettings::new(), connect_timeout: Some(Duration::from_secs(30)) }
+        Self {
+            settings: ConnectSettings::new(),
+            connect_timeout: Some(Duration::from_secs(30)),
+            #[cfg(feature = "rustls")]
+            tls: ClientTls::new(),
+        }
     }
 
     /// Sets the subprotocols to offer, the preferred one first (RFC 6455 section 1.9).
@@ -71,8 +82,8 @@ impl<'a> Connector<'a> {
         self
     }
 
-    /// Sets limits and timeouts. The [handshake timeout](Config::handshake_timeout) covers the request and the answer
-    /// together.
+    /// Sets limits and timeouts. The [handshake timeout](Config::handshake_timeout) covers the TLS handshake, the request
+    /// and the answer together.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.settings.config = config;
@@ -105,7 +116,15 @@ impl<'a> Connector<'a> {
         self
     }
 
-    /// Opens a connection over TCP to the host in `url`, trying all its addresses, IPv6 and IPv4 in turn.
+    /// Sets the roots and certificates for `wss`: those of the platform, and none of the client, by default.
+    #[cfg(feature = "rustls")]
+    #[must_use]
+    pub fn tls(self, tls: impl Into<ClientTls>) -> Self {
+        Self { tls: tls.into(), ..self }
+    }
+
+    /// Opens a connection to the host in `url`, over TCP for `ws` and TLS for `wss`, trying all its addresses, IPv6 and IPv4 in
+    /// turn.
     ///
     /// # Errors
     ///
@@ -132,15 +151,59 @@ impl<'a> Connector<'a> {
         url: ServerUrl,
         response: impl FnOnce(&Response<'_, '_>),
     ) -> Result<WebSocket<Client>, ConnectError> {
-        if url.is_secure() {
-            return Err(ConnectError::NeedsTls);
-        }
-        // A request that cannot be sent is an error before any address is tried.
+        // What cannot be sent or used is an error before any address is tried.
         self.settings.begin(&url, ws_proto::Instant::ZERO)?;
+        self.check_tls(&url)?;
         let stream = self.dial(&url).await?;
         // Output is written together as it is.
         stream.set_nodelay(true)?;
-        self.open(&url, stream, response).await
+        let opening = Opening::begin(&self.settings, &url)?;
+        let stream = self.protect(stream, &url, opening.deadline).await?;
+        opening.complete(stream, response).await
+    }
+
+    /// Checks that the server can be spoken to through TLS, if `url` demands it.
+    #[cfg(feature = "rustls")]
+    fn check_tls(&self, url: &ServerUrl) -> Result<(), ConnectError> {
+        if url.is_secure() {
+            url.server_name()?;
+            self.tls.config()?;
+        }
+        Ok(())
+    }
+
+    #[cfg(not(feature = "rustls"))]
+    fn check_tls(&self, url: &ServerUrl) -> Result<(), ConnectError> {
+        if url.is_secure() { Err(ConnectError::NeedsTls) } else { Ok(()) }
+    }
+
+    /// Does the TLS handshake over `stream`, if `url` demands it.
+    #[cfg(feature = "rustls")]
+    async fn protect(
+        &self,
+        stream: TcpStream,
+        url: &ServerUrl,
+        deadline: Option<tokio::time::Instant>,
+    ) -> Result<NetStream, ConnectError> {
+        if !url.is_secure() {
+            return Ok(stream.into());
+        }
+        let name = url.server_name()?;
+        let handshake = async { Ok(NetStream::connect_tls(stream, &self.tls, name).await) };
+        match by(deadline, handshake).await {
+            Ok(handshake) => Ok(handshake?),
+            Err(_) => Err(HandshakeError::Timeout.into()),
+        }
+    }
+
+    #[cfg(not(feature = "rustls"))]
+    async fn protect(
+        &self,
+        stream: TcpStream,
+        _url: &ServerUrl,
+        _deadline: Option<tokio::time::Instant>,
+    ) -> Result<NetStream, ConnectError> {
+        Ok(stream.into())
     }
 
     /// Opens a connection over any stream, such as a Unix socket, a TLS stream or a proxy's tunnel.
@@ -158,7 +221,7 @@ impl<'a> Connector<'a> {
         response: impl FnOnce(&Response<'_, '_>),
     ) -> Result<WebSocket<Client, S>, ConnectError> {
         let url = ServerUrl::parse(url)?;
-        Box::pin(self.open(&url, stream, response)).await
+        Box::pin(Opening::begin(&self.settings, &url)?.complete(stream, response)).await
     }
 
     /// Returns the fields of a GET request of HTTP/1.1 that an HTTP library sends, and the check of its answer. Each request
@@ -201,17 +264,31 @@ impl<'a> Connector<'a> {
         }
         Err(dialing.into_error())
     }
+}
 
-    async fn open<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-        &self,
-        url: &ServerUrl,
+/// An opening handshake that has begun, with its deadline.
+struct Opening<'s> {
+    clock: Clock,
+    connecting: Connecting<'s>,
+    /// The deadline of TLS, the request, the answer and the body of a refusal together.
+    deadline: Option<tokio::time::Instant>,
+}
+
+impl<'s> Opening<'s> {
+    fn begin(settings: &'s ConnectSettings<'_>, url: &'s ServerUrl) -> Result<Self, ConnectError> {
+        let clock = Clock::new();
+        let connecting = settings.begin(url, clock.now())?;
+        let deadline = deadline(&connecting.handshake, clock);
+        Ok(Self { clock, connecting, deadline })
+    }
+
+    /// Writes the request to `stream` and reads the answer.
+    async fn complete<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        self,
         mut stream: S,
         seen: impl FnOnce(&Response<'_, '_>),
     ) -> Result<WebSocket<Client, S>, ConnectError> {
-        let clock = Clock::new();
-        let mut connecting = self.settings.begin(url, clock.now())?;
-        // One deadline covers the request, the answer and the body of a refusal.
-        let deadline = deadline(&connecting.handshake, clock);
+        let Self { clock, mut connecting, deadline } = self;
         match write_by(&mut stream, &connecting.request(), deadline).await {
             Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(HandshakeError::Timeout.into()),
             Err(error) if !is_gone(&error) => return Err(error.into()),

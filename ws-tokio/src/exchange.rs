@@ -3,17 +3,14 @@
 use core::{fmt, ops::Deref, time::Duration};
 use std::{io, net::SocketAddr, thread};
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use ws_proto::{
     Server,
     driver::{AcceptError, Answer, Opened, Page, ReceivedRequest},
 };
 
 use crate::{
-    WebSocket,
+    NetStream, WebSocket,
     clock::Clock,
     opening::{after, farewell, poll_once, write_by},
 };
@@ -27,7 +24,7 @@ use crate::{
 ///
 /// The futures of its methods own the exchange. If one is dropped before it is polled, the exchange is dropped, which answers;
 /// after that the stream ends where the answer has been cut.
-pub struct Exchange<S: AsyncRead + AsyncWrite + Unpin = TcpStream> {
+pub struct Exchange<S: AsyncRead + AsyncWrite + Unpin = NetStream> {
     /// `None` after the answer.
     stream: Option<S>,
     request: Box<ReceivedRequest>,
@@ -165,7 +162,7 @@ impl Exchange {
     /// Returns the address of the peer, or of the last proxy before the server. `None`: the socket has been closed.
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.peer.or_else(|| self.stream.as_ref()?.peer_addr().ok())
+        self.peer.or_else(|| self.stream.as_ref()?.tcp().peer_addr().ok())
     }
 }
 

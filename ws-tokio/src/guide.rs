@@ -5,6 +5,7 @@
 //! | [`from_tokio_tungstenite`] | Which names and calls take the place of those of tokio-tungstenite? |
 //! | [`back_pressure`] | What waits for whom, and how much memory does a connection hold? |
 //! | [`upgraded`] | How does a connection begin in axum, hyper, or an HTTP/2 stack? |
+//! | [`tls`] | How is `wss` spoken, by clients and servers? |
 //! | [`tunnels`] | How does a connection carry a stream of bytes? |
 //! | [`shutdown`] | How do connections end, one by one and all together? |
 
@@ -19,6 +20,10 @@ pub mod back_pressure {}
 
 #[doc = include_str!("guide/upgraded.md")]
 pub mod upgraded {}
+
+#[cfg(feature = "rustls")]
+#[doc = include_str!("guide/tls.md")]
+pub mod tls {}
 
 #[doc = include_str!("guide/tunnels.md")]
 pub mod tunnels {}

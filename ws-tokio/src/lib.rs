@@ -75,14 +75,15 @@
 //! - [Counters](WebSocket::counters) and the last round trip can be asked for. With the feature `tracing`, connections report
 //!   their frames, states and failures.
 //! - With the feature `axum`, handlers of axum get connections by an extractor, over HTTP/1.1 and HTTP/2.
-//! - Any stream carries a connection: a TLS stream, a Unix socket, one that an [HTTP library has
-//!   upgraded](guide::upgraded).
+//! - `wss` by rustls (feature `rustls`, on by default): [`Connector`], [`Server`].
+//! - Any other stream carries a connection too: a Unix socket, one that an [HTTP library has upgraded](guide::upgraded).
 //!
 //! # The guide
 //!
 //! - [From tokio-tungstenite](guide::from_tokio_tungstenite): names and calls, side by side.
 //! - [Back pressure](guide::back_pressure): what waits for whom, memory, fairness.
 //! - [Upgraded streams](guide::upgraded): axum, hyper, HTTP/2.
+//! - [TLS](guide::tls): `wss`, roots and certificates of one's own.
 //! - [Tunnels](guide::tunnels): a connection as a stream of bytes.
 //! - [Shutdown](guide::shutdown): the ends of connections and of servers.
 //!
@@ -105,6 +106,7 @@ mod incoming;
 mod linger;
 mod memory;
 mod message_writer;
+mod net_stream;
 mod opening;
 mod outgoing;
 mod output;
@@ -125,12 +127,17 @@ pub use byte_stream::ByteStream;
 pub use connect::{Connector, connect};
 pub use exchange::Exchange;
 pub use message_writer::MessageWriter;
+pub use net_stream::NetStream;
+#[cfg(feature = "rustls")]
+pub use rustls;
 pub use server::{Handle, HandlerResult, Server};
 pub use split::{Reader, ReuniteError, Writer};
 pub use tracker::{Tracked, Tracker};
 pub use websocket::{Received, ReceivedPart, Reply, WebSocket};
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate;
+#[cfg(feature = "rustls")]
+pub use ws_proto::driver::{ClientTls, ClientTlsBuilder, ServerTls, TlsError};
 pub use ws_proto::{
     self as proto, Cause, CloseCode, Closed, Config, Control, Event, Message, MessageKind, Part, ReceiveError,
     SendError, State,

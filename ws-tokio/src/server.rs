@@ -15,6 +15,8 @@ use tokio::{
     task::JoinSet,
     time::{sleep, timeout_at},
 };
+#[cfg(feature = "rustls")]
+use ws_proto::driver::ServerTls;
 use ws_proto::driver::{AcceptError, AcceptFailure, Incident, Limits, Log, busy_response};
 
 use crate::{
@@ -59,6 +61,8 @@ pub struct Server {
     listener: TcpListener,
     connections: Arc<Connections>,
     acceptor: Acceptor<'static>,
+    #[cfg(feature = "rustls")]
+    tls: Option<ServerTls>,
     limits: Limits,
     stop_timeout: Duration,
     log: Log,
@@ -73,6 +77,8 @@ pub struct Handle {
 /// The state that the tasks of connections share.
 struct Serving<H> {
     acceptor: Acceptor<'static>,
+    #[cfg(feature = "rustls")]
+    tls: Option<ServerTls>,
     connections: Arc<Connections>,
     log: Log,
     handler: H,
@@ -102,6 +108,8 @@ impl Server {
             listener,
             connections: Connections::new(),
             acceptor: Acceptor::new(),
+            #[cfg(feature = "rustls")]
+            tls: None,
             limits: Limits::new(),
             stop_timeout: Duration::from_secs(10),
             log: Log::default(),
@@ -112,6 +120,15 @@ impl Server {
     #[must_use]
     pub fn acceptor(self, acceptor: Acceptor<'static>) -> Self {
         Self { acceptor, ..self }
+    }
+
+    /// Serves `wss`: connections begin with a TLS handshake, which the [handshake
+    /// timeout](crate::Config::handshake_timeout) covers together with the request. Clients over the limits are dropped: their
+    /// 503 would need a handshake too.
+    #[cfg(feature = "rustls")]
+    #[must_use]
+    pub fn tls(self, tls: impl Into<ServerTls>) -> Self {
+        Self { tls: Some(tls.into()), ..self }
     }
 
     /// Sets the most connections at a time: 10,000 by default. The limit is at most the number of files that the
@@ -183,8 +200,16 @@ impl Server {
         H: Fn(Exchange) -> F + Send + Sync + 'static,
         F: Future<Output = HandlerResult> + Send + 'static,
     {
-        let Self { listener, connections, acceptor, limits, stop_timeout, log } = self;
-        let serving = Arc::new(Serving { acceptor, connections, log, handler });
+        let Self { listener, connections, acceptor, limits, stop_timeout, log, .. } = self;
+        let serving = Serving {
+            acceptor,
+            #[cfg(feature = "rustls")]
+            tls: self.tls,
+            connections,
+            log,
+            handler,
+        };
+        let serving = Arc::new(serving);
         let mut tasks = JoinSet::new();
         let result = serving.accept_all(&listener, &limits, &mut tasks).await;
         // Without a listener the system refuses new clients at once.
@@ -260,6 +285,7 @@ where
                 let serving = tracing::Instrument::instrument(serving, ws_proto::driver::peer_span(peer));
                 tasks.spawn(serving);
             }
+            Admitted::Refuse(_) if self.is_tls() => {}
             Admitted::Refuse(place) => {
                 tasks.spawn(async move {
                     refuse(stream).await;
@@ -270,10 +296,24 @@ where
         }
     }
 
+    const fn is_tls(&self) -> bool {
+        #[cfg(feature = "rustls")]
+        return self.tls.is_some();
+        #[cfg(not(feature = "rustls"))]
+        false
+    }
+
+    async fn receive(&self, stream: TcpStream) -> Result<Exchange, AcceptError> {
+        #[cfg(feature = "rustls")]
+        return Box::pin(self.acceptor.receive_from_net(stream, self.tls.as_ref())).await;
+        #[cfg(not(feature = "rustls"))]
+        self.acceptor.receive(crate::NetStream::from(stream)).await
+    }
+
     async fn serve(&self, stream: TcpStream, peer: SocketAddr, place: Place) {
         // A request that has not come when the server stops is not waited for.
         let received = {
-            let mut receiving = pin!(self.acceptor.receive(stream));
+            let mut receiving = pin!(self.receive(stream));
             unless(pin!(self.connections.stopped()), |cx| receiving.as_mut().poll(cx)).await
         };
         let Some(received) = received else { return };

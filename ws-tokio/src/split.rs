@@ -5,10 +5,7 @@ use core::{
 };
 use std::sync::Arc;
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 use ws_proto::{
     CloseCode, Closed, Event, Message, MessageKind, Part, Server, State,
     driver::{ControlPayload, Counters, Error, Result, TrySendError},
@@ -18,6 +15,7 @@ use ws_proto::{
 };
 
 use crate::{
+    NetStream,
     incoming::{Incoming, Unit},
     message_writer::MessageWriter,
     outgoing::{Meanwhile, Outgoing},
@@ -31,7 +29,7 @@ use crate::{
 ///
 /// It answers Pings and completes the closing handshake, also while the other half waits to write. It never stops reading
 /// because output waits.
-pub struct Reader<R: Role, S = TcpStream> {
+pub struct Reader<R: Role, S = NetStream> {
     link: Arc<Shared<R, S>>,
     pub(crate) incoming: Box<Incoming>,
     subprotocol: Option<Arc<str>>,
@@ -41,7 +39,7 @@ pub struct Reader<R: Role, S = TcpStream> {
 ///
 /// Clones write to the same connection, each message whole. The task that reads runs the timers; a writing half waits only for
 /// the peer to take bytes, and in [`close`](Self::close).
-pub struct Writer<R: Role, S = TcpStream> {
+pub struct Writer<R: Role, S = NetStream> {
     link: Arc<Shared<R, S>>,
     /// Counts the clones of this half, by its references.
     writers: Arc<()>,
@@ -433,7 +431,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Writer<Server, S> {
 }
 
 /// The error of [`Reader::reunite`], which returns both halves.
-pub struct ReuniteError<R: Role, S = TcpStream>(pub Box<(Reader<R, S>, Writer<R, S>)>);
+pub struct ReuniteError<R: Role, S = NetStream>(pub Box<(Reader<R, S>, Writer<R, S>)>);
 
 impl<R: Role, S> fmt::Debug for ReuniteError<R, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,10 +4,7 @@ use core::{
     task::{Context, Poll, ready},
     time::Duration,
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 use ws_proto::{
     CloseCode, Closed, Config, Event, Message, MessageKind, Part, Server, State,
     driver::{ControlPayload, Counters, Observer, Opened, Result, TrySendError},
@@ -17,6 +14,7 @@ use ws_proto::{
 };
 
 use crate::{
+    NetStream,
     clock::Clock,
     incoming::{Incoming, Unit},
     linger,
@@ -55,7 +53,7 @@ use crate::{
 /// An idle connection holds no buffer. Otherwise it holds what has come of one message, at most twice
 /// [`Config::max_message_len`] for uncompressed messages, up to 64 KiB of input after that, and up to 64 KiB and one message of
 /// output.
-pub struct WebSocket<R: Role, S = TcpStream> {
+pub struct WebSocket<R: Role, S = NetStream> {
     pub(crate) link: Owned<R, S>,
     pub(crate) incoming: Box<Incoming>,
     subprotocol: Option<Box<str>>,
@@ -63,7 +61,7 @@ pub struct WebSocket<R: Role, S = TcpStream> {
 
 /// A received message, and a [`Reply`] to answer it while it is borrowed.
 #[derive(Debug)]
-pub struct Received<'a, R: Role, S = TcpStream> {
+pub struct Received<'a, R: Role, S = NetStream> {
     /// The message, borrowed from the buffer that it was read to.
     pub message: Message<'a>,
     /// The way to send on the connection that the message came from.
@@ -72,7 +70,7 @@ pub struct Received<'a, R: Role, S = TcpStream> {
 
 /// A received part of a message, and a [`Reply`] to answer it while it is borrowed.
 #[derive(Debug)]
-pub struct ReceivedPart<'a, R: Role, S = TcpStream> {
+pub struct ReceivedPart<'a, R: Role, S = NetStream> {
     /// The payload, borrowed from the buffer that it was read to.
     pub data: Data<'a>,
     /// The way to send on the connection that the part came from.
@@ -86,7 +84,7 @@ pub struct ReceivedPart<'a, R: Role, S = TcpStream> {
 ///
 /// [`send`](Self::send) writes at once. Use it before long work, and before the connection is dropped without another
 /// `read` or [`close`](WebSocket::close): dropping it discards queued replies.
-pub struct Reply<'a, R: Role, S = TcpStream> {
+pub struct Reply<'a, R: Role, S = NetStream> {
     link: &'a mut Owned<R, S>,
     timer: Timer,
 }

@@ -27,7 +27,7 @@ impl Peer {
     /// Returns the client of one of our servers over TCP, and the server.
     pub(crate) async fn tcp_client(config: &Config) -> (Self, WebSocket<Server>) {
         let (peer, stream) = Self::tcp().await;
-        (peer, WebSocket::from_handshake(Server, stream, Vec::new(), Negotiated::default(), config))
+        (peer, WebSocket::from_handshake(Server, stream.into(), Vec::new(), Negotiated::default(), config))
     }
 
     /// Resets the connection.

@@ -1,0 +1,162 @@
+//! The stream of connections over TCP, plain or through TLS.
+
+use core::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+};
+use std::io::{self, IoSlice};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+#[cfg(feature = "rustls")]
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+#[cfg(feature = "rustls")]
+use ws_proto::driver::{ClientTls, ServerTls, TlsError};
+
+/// A TCP stream, plain or with TLS above it: the stream of connections that [`connect`](fn@crate::connect) and
+/// [`Server`](crate::Server) make.
+///
+/// An end of the peer's bytes without close_notify is [`UnexpectedEof`](io::ErrorKind::UnexpectedEof): somebody between the
+/// two ends may have cut the stream. After a complete closing handshake of WebSocket it does not matter (RFC 6455 section
+/// 7.1.1).
+pub struct NetStream(Kind);
+
+enum Kind {
+    Tcp(TcpStream),
+    #[cfg(feature = "rustls")]
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl NetStream {
+    /// Returns the TCP stream, for addresses and options. Do not read from it or write to it.
+    #[must_use]
+    pub fn tcp(&self) -> &TcpStream {
+        match &self.0 {
+            Kind::Tcp(stream) => stream,
+            #[cfg(feature = "rustls")]
+            Kind::Tls(stream) => stream.get_ref().0,
+        }
+    }
+
+    /// Returns the state of the TLS connection: its version, the peer's certificates. `None` without TLS.
+    #[cfg(feature = "rustls")]
+    #[must_use]
+    pub fn tls(&self) -> Option<&rustls::CommonState> {
+        match &self.0 {
+            Kind::Tcp(_) => None,
+            Kind::Tls(stream) => Some(stream.get_ref().1),
+        }
+    }
+
+    /// Does the handshake of a TLS client over `stream`, and verifies that the server is `name`.
+    ///
+    /// It has no deadline. Dropping the future drops the stream.
+    ///
+    /// # Errors
+    ///
+    /// See [`TlsError`].
+    #[cfg(feature = "rustls")]
+    pub async fn connect_tls(
+        stream: TcpStream,
+        tls: &ClientTls,
+        name: rustls::pki_types::ServerName<'static>,
+    ) -> Result<Self, TlsError> {
+        let stream = TlsConnector::from(tls.config()?).connect(name, stream).await?;
+        Self::with_tls(stream.into())
+    }
+
+    /// Does the handshake of a TLS server over `stream`.
+    ///
+    /// It has no deadline. Dropping the future drops the stream.
+    ///
+    /// # Errors
+    ///
+    /// See [`TlsError`].
+    #[cfg(feature = "rustls")]
+    pub async fn accept_tls(stream: TcpStream, tls: &ServerTls) -> Result<Self, TlsError> {
+        let stream = TlsAcceptor::from(tls.config()).accept(stream).await?;
+        Self::with_tls(stream.into())
+    }
+
+    #[cfg(feature = "rustls")]
+    fn with_tls(stream: TlsStream<TcpStream>) -> Result<Self, TlsError> {
+        TlsError::check_protocol(stream.get_ref().1.alpn_protocol())?;
+        Ok(Self(Kind::Tls(Box::new(stream))))
+    }
+}
+
+impl From<TcpStream> for NetStream {
+    fn from(stream: TcpStream) -> Self {
+        Self(Kind::Tcp(stream))
+    }
+}
+
+/// Calls `$call` with the pinned stream inside of `$self`.
+macro_rules! inside {
+    ($self:expr, $stream:ident => $call:expr) => {
+        match &mut $self.get_mut().0 {
+            Kind::Tcp(stream) => {
+                let $stream = Pin::new(stream);
+                $call
+            }
+            #[cfg(feature = "rustls")]
+            Kind::Tls(stream) => {
+                let $stream = Pin::new(&mut **stream);
+                $call
+            }
+        }
+    };
+}
+
+impl AsyncRead for NetStream {
+    #[inline]
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        inside!(self, stream => stream.poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for NetStream {
+    #[inline]
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        inside!(self, stream => stream.poll_write(cx, bytes))
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        inside!(self, stream => stream.poll_write_vectored(cx, slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.0 {
+            Kind::Tcp(stream) => stream.is_write_vectored(),
+            #[cfg(feature = "rustls")]
+            Kind::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    #[inline]
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        inside!(self, stream => stream.poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        inside!(self, stream => stream.poll_shutdown(cx))
+    }
+}
+
+impl fmt::Debug for NetStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("NetStream");
+        debug.field("tcp", self.tcp());
+        #[cfg(feature = "rustls")]
+        debug.field("version", &self.tls().and_then(|tls| tls.protocol_version()));
+        debug.finish()
+    }
+}
