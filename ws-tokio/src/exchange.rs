@@ -24,10 +24,13 @@ use crate::{
 ///
 /// The futures of its methods own the exchange. If one is dropped before it is polled, the exchange is dropped, which answers;
 /// after that the stream ends where the answer has been cut.
-pub struct Exchange<S: AsyncRead + AsyncWrite + Unpin = NetStream> {
+pub struct Exchange<S: AsyncRead + AsyncWrite + Unpin = NetStream>(Box<Parts<S>>);
+
+/// The contents of an [`Exchange`], in memory of their own: futures of handlers hold an exchange more than once.
+struct Parts<S> {
     /// `None` after the answer.
     stream: Option<S>,
-    request: Box<ReceivedRequest>,
+    request: ReceivedRequest,
     answer_timeout: Option<Duration>,
     clock: Clock,
     peer: Option<SocketAddr>,
@@ -48,14 +51,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         answer_timeout: Option<Duration>,
         clock: Clock,
     ) -> Self {
-        let request = Box::new(request);
-        Self { stream: Some(stream), request, answer_timeout, clock, peer: None, watcher: None }
+        Self(Box::new(Parts { stream: Some(stream), request, answer_timeout, clock, peer: None, watcher: None }))
     }
 
     /// Sets the watcher, which is told when the connection is accepted and opened.
     pub(crate) fn watch(&mut self, peer: SocketAddr, watcher: Box<dyn Watcher<S>>) {
-        self.peer = Some(peer);
-        self.watcher = Some(watcher);
+        self.0.peer = Some(peer);
+        self.0.watcher = Some(watcher);
     }
 
     /// Accepts the connection.
@@ -88,15 +90,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         S: Send + 'static,
     {
         let mut response = Vec::new();
-        match self.request.accept(&answer, self.clock.now(), &mut response) {
+        match self.0.request.accept(&answer, self.0.clock.now(), &mut response) {
             Ok(opened) => self.open(opened, &response).await,
             Err(error @ AcceptError::Refused(_)) => {
-                self.write_last(&response, self.answer_timeout).await?;
+                self.write_last(&response, self.0.answer_timeout).await?;
                 Err(error)
             }
             Err(error) => {
                 // The application learns of the fault even if the peer has gone.
-                let _ = self.write_last(&response, self.answer_timeout).await;
+                let _ = self.write_last(&response, self.0.answer_timeout).await;
                 Err(error)
             }
         }
@@ -109,9 +111,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
     {
         // Taken before the write: if it fails, dropping the exchange must not send a second answer.
         let mut stream = self.take_stream()?;
-        write_by(&mut stream, response, after(self.answer_timeout)).await?;
-        let ws = WebSocket::new(opened, stream, self.clock);
-        Ok(match self.watcher.take() {
+        write_by(&mut stream, response, after(self.0.answer_timeout)).await?;
+        let ws = WebSocket::new(opened, stream, self.0.clock);
+        Ok(match self.0.watcher.take() {
             Some(watcher) => watcher.opened(ws),
             None => ws,
         })
@@ -126,8 +128,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
     /// [`Config::write_timeout`](crate::Config::write_timeout).
     pub async fn page(mut self, page: &Page) -> Result<(), AcceptError> {
         let mut response = Vec::new();
-        let answered = self.request.page(page, &mut response);
-        let timeout = if answered.is_ok() { self.request.page_timeout() } else { self.answer_timeout };
+        let answered = self.0.request.page(page, &mut response);
+        let timeout = if answered.is_ok() { self.0.request.page_timeout() } else { self.0.answer_timeout };
         let written = self.write_last(&response, timeout).await;
         answered.and(written)
     }
@@ -140,8 +142,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
     /// fails or the peer does not take the answer in time.
     pub async fn refuse(mut self, status: u16) -> Result<(), AcceptError> {
         let mut response = Vec::new();
-        let answered = self.request.refuse(status, &mut response);
-        let written = self.write_last(&response, self.answer_timeout).await;
+        let answered = self.0.request.refuse(status, &mut response);
+        let written = self.write_last(&response, self.0.answer_timeout).await;
         answered.and(written)
     }
 
@@ -153,8 +155,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
     }
 
     fn take_stream(&mut self) -> io::Result<S> {
-        debug_assert!(self.stream.is_some(), "an exchange is answered once");
-        self.stream.take().ok_or_else(|| io::ErrorKind::NotConnected.into())
+        debug_assert!(self.0.stream.is_some(), "an exchange is answered once");
+        self.0.stream.take().ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 }
 
@@ -162,7 +164,7 @@ impl Exchange {
     /// Returns the address of the peer, or of the last proxy before the server. `None`: the socket has been closed.
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.peer.or_else(|| self.stream.as_ref()?.tcp().peer_addr().ok())
+        self.0.peer.or_else(|| self.0.stream.as_ref()?.tcp().peer_addr().ok())
     }
 }
 
@@ -170,19 +172,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Deref for Exchange<S> {
     type Target = ReceivedRequest;
 
     fn deref(&self) -> &ReceivedRequest {
-        &self.request
+        &self.0.request
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Drop for Exchange<S> {
     fn drop(&mut self) {
-        let Some(stream) = &mut self.stream else { return };
+        let Some(stream) = &mut self.0.stream else { return };
         let mut response = Vec::new();
         if thread::panicking() {
             // The status is one that can be sent.
-            let _ = self.request.refuse(500, &mut response);
+            let _ = self.0.request.refuse(500, &mut response);
         } else {
-            self.request.refuse_unanswered(&mut response);
+            self.0.request.refuse_unanswered(&mut response);
         }
         // The response fits in an empty socket. A failure means that the peer has gone, and then no answer is needed.
         let _ = poll_once(async {
@@ -195,8 +197,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drop for Exchange<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> fmt::Debug for Exchange<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exchange")
-            .field("request", &self.request.head())
-            .field("peer", &self.peer)
+            .field("request", &self.0.request.head())
+            .field("peer", &self.0.peer)
             .finish_non_exhaustive()
     }
 }

@@ -20,8 +20,9 @@ use ws_proto::driver::ServerTls;
 use ws_proto::driver::{AcceptError, AcceptFailure, Incident, Limits, Log, busy_response};
 
 use crate::{
-    Acceptor, Exchange,
+    Acceptor, Exchange, NetStream,
     connections::{Admitted, Connections, Place},
+    exchange::Watcher,
     opening::{after, farewell, write_by},
 };
 
@@ -279,8 +280,7 @@ where
         }
         match self.connections.admit(peer, limits) {
             Admitted::Serve(place) => {
-                let serving = Arc::clone(self);
-                let serving = async move { serving.serve(stream, peer, place).await };
+                let serving = Arc::clone(self).serve(stream, peer, place);
                 #[cfg(feature = "tracing")]
                 let serving = tracing::Instrument::instrument(serving, ws_proto::driver::peer_span(peer));
                 tasks.spawn(serving);
@@ -307,27 +307,45 @@ where
         #[cfg(feature = "rustls")]
         return Box::pin(self.acceptor.receive_from_net(stream, self.tls.as_ref())).await;
         #[cfg(not(feature = "rustls"))]
-        self.acceptor.receive(crate::NetStream::from(stream)).await
+        self.acceptor.receive(NetStream::from(stream)).await
     }
 
-    async fn serve(&self, stream: TcpStream, peer: SocketAddr, place: Place) {
-        // A request that has not come when the server stops is not waited for.
+    /// Returns the task of a connection.
+    fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, place: Place) -> impl Future<Output = ()> {
+        // Memory of its own, which is freed when the request has come.
+        let opening = Box::pin(Arc::clone(&self).open(stream, peer, place.watcher()));
+        async move {
+            let result = match opening.await {
+                Ok(Some(exchange)) => (self.handler)(exchange).await,
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            };
+            // Connections that are ended because the server stops are no incidents.
+            if let (Err(error), false) = (result, self.connections.is_stopping()) {
+                self.log.report(Some(peer), &*error);
+            }
+            drop(place);
+        }
+    }
+
+    /// Reads the request. `None`: the server stops, which does not wait for it, or the peer has sent nothing.
+    async fn open(
+        self: Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        watcher: Box<dyn Watcher<NetStream>>,
+    ) -> Result<Option<Exchange>, Box<dyn Error + Send + Sync>> {
         let received = {
             let mut receiving = pin!(self.receive(stream));
             unless(pin!(self.connections.stopped()), |cx| receiving.as_mut().poll(cx)).await
         };
-        let Some(received) = received else { return };
-        let result = match received {
-            Ok(mut exchange) => {
-                exchange.watch(peer, place.watcher());
-                (self.handler)(exchange).await
+        match received {
+            Some(Ok(mut exchange)) => {
+                exchange.watch(peer, watcher);
+                Ok(Some(exchange))
             }
-            Err(AcceptError::NoRequest) => Ok(()),
-            Err(error) => Err(error.into()),
-        };
-        // Connections that are ended because the server stops are no incidents.
-        if let (Err(error), false) = (result, self.connections.is_stopping()) {
-            self.log.report(Some(peer), &*error);
+            None | Some(Err(AcceptError::NoRequest)) => Ok(None),
+            Some(Err(error)) => Err(error.into()),
         }
     }
 }
