@@ -16,7 +16,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 #[cfg(feature = "rustls")]
 use ws_proto::driver::{ClientTls, ServerTls, TlsError};
 
-/// A TCP stream, plain or with TLS above it: the stream of connections that [`connect`](fn@crate::connect) and
+/// A TCP stream, plain or with TLS above it, to the peer or through a proxy's tunnel: the stream of connections that [`connect`](fn@crate::connect) and
 /// [`Server`](crate::Server) make.
 ///
 /// An end of the peer's bytes without close_notify is [`UnexpectedEof`](io::ErrorKind::UnexpectedEof): somebody between the
@@ -27,7 +27,8 @@ pub struct NetStream(Kind);
 enum Kind {
     Tcp(TcpStream),
     #[cfg(feature = "rustls")]
-    Tls(Box<TlsStream<TcpStream>>),
+    /// Over TCP, or over the TLS of a proxy.
+    Tls(Box<TlsStream<NetStream>>),
 }
 
 impl NetStream {
@@ -37,7 +38,7 @@ impl NetStream {
         match &self.0 {
             Kind::Tcp(stream) => stream,
             #[cfg(feature = "rustls")]
-            Kind::Tls(stream) => stream.get_ref().0,
+            Kind::Tls(stream) => stream.get_ref().0.tcp(),
         }
     }
 
@@ -51,7 +52,8 @@ impl NetStream {
         }
     }
 
-    /// Does the handshake of a TLS client over `stream`, and verifies that the server is `name`.
+    /// Does the handshake of a TLS client over `stream`, a `TcpStream` or a TLS stream to a proxy, and verifies that the server is
+    /// `name`.
     ///
     /// It has no deadline. Dropping the future drops the stream.
     ///
@@ -60,11 +62,11 @@ impl NetStream {
     /// See [`TlsError`].
     #[cfg(feature = "rustls")]
     pub async fn connect_tls(
-        stream: TcpStream,
+        stream: impl Into<Self>,
         tls: &ClientTls,
         name: rustls::pki_types::ServerName<'static>,
     ) -> Result<Self, TlsError> {
-        let stream = TlsConnector::from(tls.config()?).connect(name, stream).await?;
+        let stream = TlsConnector::from(tls.config()?).connect(name, stream.into()).await?;
         Self::with_tls(stream.into())
     }
 
@@ -76,13 +78,13 @@ impl NetStream {
     ///
     /// See [`TlsError`].
     #[cfg(feature = "rustls")]
-    pub async fn accept_tls(stream: TcpStream, tls: &ServerTls) -> Result<Self, TlsError> {
-        let stream = TlsAcceptor::from(tls.config()).accept(stream).await?;
+    pub async fn accept_tls(stream: impl Into<Self>, tls: &ServerTls) -> Result<Self, TlsError> {
+        let stream = TlsAcceptor::from(tls.config()).accept(stream.into()).await?;
         Self::with_tls(stream.into())
     }
 
     #[cfg(feature = "rustls")]
-    fn with_tls(stream: TlsStream<TcpStream>) -> Result<Self, TlsError> {
+    fn with_tls(stream: TlsStream<Self>) -> Result<Self, TlsError> {
         TlsError::check_protocol(stream.get_ref().1.alpn_protocol())?;
         Ok(Self(Kind::Tls(Box::new(stream))))
     }
