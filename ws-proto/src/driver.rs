@@ -7,10 +7,10 @@
 //! | step | a server | a client |
 //! |---|---|---|
 //! | settings | [`AcceptSettings`], [`Compressors`] | [`ConnectSettings`], [`Compressors`], [`ServerUrl`] |
-//! | the transport | `ServerTls` | [`Dialing`], `ClientTls` |
+//! | the transport | `ServerTls` | [`Dialing`], [`Proxy`], [`ProxyDialogue`], `ClientTls` |
 //! | the opening handshake | [`HeadBuffer`], [`ReceivedRequest`], [`Answer`], [`Page`] | [`Connecting`], [`RefusalBody`] |
 //! | the open connection | [`Opened`], [`Compression`], [`Observer`] | the same |
-//! | errors | [`AcceptError`], [`Error`] | [`ConnectError`], [`Error`] |
+//! | errors | [`AcceptError`], [`Error`] | [`ConnectError`], [`ProxyError`], [`Error`] |
 //! | a server's limits and log | [`Places`], [`Limits`], [`Log`], [`Incident`] | |
 
 #![allow(clippy::std_instead_of_core, clippy::alloc_instead_of_core, reason = "drivers have the standard library")]
@@ -22,6 +22,7 @@ mod compression;
 mod connect_error;
 mod connect_settings;
 mod control_payload;
+mod credentials;
 mod dialing;
 mod entropy;
 mod error;
@@ -32,6 +33,7 @@ mod incident;
 mod observer;
 mod opened;
 mod places;
+mod proxy;
 mod received_request;
 mod refused;
 mod server_url;
@@ -55,6 +57,7 @@ pub use incident::{Incident, Log};
 pub use observer::{Counters, Observer, Traffic};
 pub use opened::Opened;
 pub use places::{AcceptFailure, Admission, Limits, Places, busy_response};
+pub use proxy::{Proxy, ProxyDialogue, ProxyError, SocksReply};
 pub use received_request::ReceivedRequest;
 pub use refused::{RefusalBody, Refused};
 pub use server_url::ServerUrl;

@@ -6,7 +6,7 @@ use crate::{
     handshake::{HandshakeError, WriteError},
 };
 
-use super::{HeadError, Refused};
+use super::{HeadError, ProxyError, Refused};
 
 /// The reason why no connection was opened.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub enum ConnectError {
         /// The error of the attempt with this address.
         error: io::Error,
     },
+    /// The proxy opened no tunnel to the server.
+    Proxy(ProxyError),
     /// The server closed or reset the transport before the first byte of an answer. Servers that expect TLS do that.
     Closed(io::Error),
     /// The transport failed.
@@ -54,6 +56,7 @@ impl fmt::Display for ConnectError {
             Self::Tls(_) => f.write_str("no TLS connection"),
             Self::Resolve(_) => f.write_str("addresses of the host can't be found"),
             Self::Connect { address, .. } => write!(f, "can't connect to {address}"),
+            Self::Proxy(_) => f.write_str("proxy opened no way to the server"),
             Self::Closed(_) => f.write_str("server closed before it answered; does it speak TLS?"),
             Self::Io(_) => f.write_str("transport failed in the opening handshake"),
             Self::Header(name) => write!(f, "header field {name:?} can't be sent (RFC 9110 section 5.5)"),
@@ -78,6 +81,7 @@ impl std::error::Error for ConnectError {
             }
             #[cfg(feature = "rustls")]
             Self::Tls(error) => Some(error),
+            Self::Proxy(error) => Some(error),
             Self::Request(error) => Some(error),
             Self::Handshake(error) => Some(error),
             Self::Entropy(error) => Some(error),
@@ -97,6 +101,7 @@ macro_rules! from {
 }
 
 from!(io::Error => Io);
+from!(ProxyError => Proxy);
 from!(WriteError => Request);
 from!(HandshakeError => Handshake);
 from!(EntropyError => Entropy);

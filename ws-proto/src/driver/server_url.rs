@@ -45,8 +45,7 @@ impl ServerUrl {
     /// Returns the host without a port, for name resolution. An IPv6 address has no brackets.
     #[must_use]
     pub fn host_name(&self) -> &str {
-        let host = self.url.host_str().unwrap_or_default();
-        host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+        without_brackets(self.url.host_str().unwrap_or_default())
     }
 
     /// Returns the host for TLS, which verifies the server's certificate by it.
@@ -78,4 +77,9 @@ impl fmt::Debug for ServerUrl {
         // A query may hold a secret.
         f.debug_struct("ServerUrl").field("host", &self.host()).field("path", &self.url.path()).finish()
     }
+}
+
+/// Returns a host without the brackets that an IPv6 address has in a URL.
+pub(super) fn without_brackets(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
