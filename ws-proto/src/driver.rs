@@ -7,7 +7,7 @@
 //! | step | a server | a client |
 //! |---|---|---|
 //! | settings | [`AcceptSettings`], [`Compressors`] | [`ConnectSettings`], [`Compressors`], [`ServerUrl`] |
-//! | the transport | `ServerTls` | [`Dialing`], [`Proxy`], [`ProxyDialogue`], `ClientTls` |
+//! | the transport | `ServerTls` | [`Dialing`], [`Proxy`], [`ProxyEnvironment`], [`ProxyDialogue`], `ClientTls` |
 //! | the opening handshake | [`HeadBuffer`], [`ReceivedRequest`], [`Answer`], [`Page`] | [`Connecting`], [`RefusalBody`] |
 //! | the open connection | [`Opened`], [`Compression`], [`Observer`] | the same |
 //! | errors | [`AcceptError`], [`Error`] | [`ConnectError`], [`ProxyError`], [`Error`] |
@@ -57,7 +57,7 @@ pub use incident::{Incident, Log};
 pub use observer::{Counters, Observer, Traffic};
 pub use opened::Opened;
 pub use places::{AcceptFailure, Admission, Limits, Places, busy_response};
-pub use proxy::{Proxy, ProxyDialogue, ProxyError, SocksReply};
+pub use proxy::{Proxy, ProxyDialogue, ProxyEnvironment, ProxyError, SocksReply};
 pub use received_request::ReceivedRequest;
 pub use refused::{RefusalBody, Refused};
 pub use server_url::ServerUrl;

@@ -36,6 +36,8 @@ mod write;
 pub mod client;
 pub mod server;
 
+#[cfg(feature = "driver")]
+pub(crate) use authority::{is_name_below, is_same_name};
 pub use error::{HandshakeError, SingleField, WriteError};
 pub use extension::{Extension, Parameters, Value};
 pub use field::Fields;

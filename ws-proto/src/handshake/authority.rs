@@ -41,7 +41,7 @@ impl<'h> Authority<'h> {
     /// Returns whether both name the same host, without regard to the ports.
     pub(super) fn same_host(&self, other: &Authority<'_>) -> bool {
         match (self.host, other.host) {
-            (Host::Name(a), Host::Name(b)) => without_root(a).eq_ignore_ascii_case(without_root(b)),
+            (Host::Name(a), Host::Name(b)) => is_same_name(a, b),
             (Host::Ipv6(a), Host::Ipv6(b)) => a == b,
             (Host::Name(_), Host::Ipv6(_)) | (Host::Ipv6(_), Host::Name(_)) => false,
         }
@@ -52,11 +52,7 @@ impl Authority<'_> {
     /// Returns whether this is a name below that of `other`, at any depth, without regard to the ports.
     pub(super) fn is_below(&self, other: &Authority<'_>) -> bool {
         let (Host::Name(name), Host::Name(domain)) = (self.host, other.host) else { return false };
-        let (name, domain) = (without_root(name), without_root(domain));
-        let split = name.len().checked_sub(domain.len()).and_then(|at| name.split_at_checked(at));
-        split.is_some_and(|(below, end)| {
-            end.eq_ignore_ascii_case(domain) && below.strip_suffix('.').is_some_and(|below| !below.is_empty())
-        })
+        is_name_below(name, domain)
     }
 
     /// Returns whether other names can be below this one: it is not an address.
@@ -66,6 +62,20 @@ impl Authority<'_> {
         let last = sure(without_root(name).as_bytes().rsplit(|&byte| byte == b'.').next());
         !last.is_empty() && !last.iter().all(u8::is_ascii_digit)
     }
+}
+
+/// Returns whether two names are the same, without regard to case and to the dot of the root.
+pub(crate) fn is_same_name(one: &str, other: &str) -> bool {
+    without_root(one).eq_ignore_ascii_case(without_root(other))
+}
+
+/// Returns whether `name` is below `domain` at any depth, without regard to case and to the dot of the root.
+pub(crate) fn is_name_below(name: &str, domain: &str) -> bool {
+    let (name, domain) = (without_root(name), without_root(domain));
+    let split = name.len().checked_sub(domain.len()).and_then(|at| name.split_at_checked(at));
+    split.is_some_and(|(below, end)| {
+        end.eq_ignore_ascii_case(domain) && below.strip_suffix('.').is_some_and(|below| !below.is_empty())
+    })
 }
 
 /// Returns `name` without the dot that stands for the root of the name system.
