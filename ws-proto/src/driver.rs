@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | settings | [`AcceptSettings`], [`Compressors`] | [`ConnectSettings`], [`Compressors`], [`ServerUrl`] |
 //! | the transport | `ServerTls` | [`Dialing`], [`Proxy`], [`ProxyEnvironment`], [`ProxyDialogue`], `ClientTls` |
-//! | the opening handshake | [`HeadBuffer`], [`ReceivedRequest`], [`Answer`], [`Page`] | [`Connecting`], [`RefusalBody`] |
+//! | the opening handshake | [`HeadBuffer`], [`ReceivedRequest`], [`Answer`], [`Page`] | [`Connecting`], [`RefusalBody`], [`Redirects`] |
 //! | the open connection | [`Opened`], [`Compression`], [`Observer`] | the same |
 //! | errors | [`AcceptError`], [`Error`] | [`ConnectError`], [`ProxyError`], [`Error`] |
 //! | a server's limits and log | [`Places`], [`Limits`], [`Log`], [`Incident`] | |
@@ -35,6 +35,7 @@ mod opened;
 mod places;
 mod proxy;
 mod received_request;
+mod redirect;
 mod refused;
 mod server_url;
 #[cfg(feature = "rustls")]
@@ -59,6 +60,7 @@ pub use opened::Opened;
 pub use places::{AcceptFailure, Admission, Limits, Places, busy_response};
 pub use proxy::{Proxy, ProxyDialogue, ProxyEnvironment, ProxyError, SocksReply};
 pub use received_request::ReceivedRequest;
+pub use redirect::{RedirectError, Redirects};
 pub use refused::{RefusalBody, Refused};
 pub use server_url::ServerUrl;
 #[cfg(feature = "rustls")]

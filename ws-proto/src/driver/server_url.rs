@@ -30,6 +30,10 @@ impl ServerUrl {
         Ok(Self { url })
     }
 
+    pub(super) const fn as_url(&self) -> &Url {
+        &self.url
+    }
+
     /// Returns whether the scheme is `wss`.
     #[must_use]
     pub fn is_secure(&self) -> bool {

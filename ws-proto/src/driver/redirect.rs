@@ -1,0 +1,276 @@
+//! Answers that send a client to another URL (RFC 6455 section 4.1, RFC 9110 section 15.4).
+
+use core::fmt;
+use std::str;
+
+use url::Url;
+
+use super::{ConnectError, ServerUrl};
+
+/// The fields that belong to the origin that they were made for.
+const FIELDS_OF_ORIGIN: [&str; 4] = ["Authorization", "Cookie", "Host", "Proxy-Authorization"];
+
+/// The redirects of one try to connect.
+///
+/// A redirect leads only to `ws`, `wss`, `http` and `https`, of which the last two stand for the first two, and never from
+/// TLS to a plain transport. A fragment is dropped.
+///
+/// ```
+/// use ws_proto::driver::{Redirects, ServerUrl};
+///
+/// let mut redirects = Redirects::new(5);
+/// let url = ServerUrl::parse("ws://example.com/chat")?;
+/// let next = redirects.follow(&url, 301, Some(b"https://example.com/chat/"))?.expect("301 is followed");
+/// assert!(next.is_secure() && next.resource() == "/chat/");
+/// // The scheme is part of the origin.
+/// assert!(!redirects.keeps_field("Cookie") && redirects.keeps_field("User-Agent"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Redirects {
+    limit: u16,
+    followed: u16,
+    has_left_origin: bool,
+}
+
+/// The reason why a redirect is not followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RedirectError {
+    /// The answer has no field Location.
+    NoLocation,
+    /// Location is not the URL of a WebSocket. The text says what is wrong with it.
+    InvalidLocation(&'static str),
+    /// Location leads from TLS to a plain transport.
+    Downgrade,
+    /// There were as many redirects before this one as are allowed.
+    TooMany,
+}
+
+impl Redirects {
+    /// Allows `limit` redirects. They end loops too. With 0, none is followed, and none is an error.
+    #[must_use]
+    pub const fn new(limit: u16) -> Self {
+        Self { limit, followed: 0, has_left_origin: false }
+    }
+
+    /// Returns the URL that an answer leads to, given its status and its field Location; `None`: the answer is not a redirect
+    /// to follow, but a refusal as any other. `from` is the URL of the request.
+    ///
+    /// # Errors
+    ///
+    /// The answer is a redirect that may not be followed.
+    pub fn follow(
+        &mut self,
+        from: &ServerUrl,
+        status: u16,
+        location: Option<&[u8]>,
+    ) -> Result<Option<ServerUrl>, RedirectError> {
+        // RFC 9110 section 15.4: 300 leaves the choice to the user, 304 is about caches. All others keep the method GET.
+        if self.limit == 0 || !matches!(status, 301 | 302 | 303 | 307 | 308) {
+            return Ok(None);
+        }
+        let location = location.ok_or(RedirectError::NoLocation)?;
+        let next = target(from.as_url(), location)?;
+        if from.is_secure() && next.scheme() == "ws" {
+            return Err(RedirectError::Downgrade);
+        }
+        if self.followed >= self.limit {
+            return Err(RedirectError::TooMany);
+        }
+        self.followed += 1;
+        self.has_left_origin |= next.origin() != from.as_url().origin();
+        ServerUrl::parse(next.as_str()).map(Some).map_err(|error| match error {
+            ConnectError::InvalidUrl(fault) => RedirectError::InvalidLocation(fault),
+            _ => RedirectError::InvalidLocation("it is not the URL of a WebSocket"),
+        })
+    }
+
+    /// Returns whether the credentials of the first request may be sent with the next one. They may not after a redirect to
+    /// another origin, which is a scheme, a host and a port (RFC 6454 section 4), nor after one from there back.
+    #[must_use]
+    pub const fn keeps_credentials(&self) -> bool {
+        !self.has_left_origin
+    }
+
+    /// Returns whether a field of the first request may be sent with the next one: Authorization, Cookie, Host and
+    /// Proxy-Authorization belong to an origin, all others do not (RFC 9110 section 15.4).
+    #[must_use]
+    pub fn keeps_field(&self, name: &str) -> bool {
+        self.keeps_credentials() || !FIELDS_OF_ORIGIN.iter().any(|own| own.eq_ignore_ascii_case(name))
+    }
+}
+
+/// Returns the URL in a field Location, which may be relative to that of the request (RFC 9110 section 10.2.2), with the
+/// scheme `ws` or `wss`.
+fn target(from: &Url, location: &[u8]) -> Result<Url, RedirectError> {
+    const INVALID: RedirectError = RedirectError::InvalidLocation("it does not parse");
+    let location = str::from_utf8(location).map_err(|_| INVALID)?;
+    let mut url = from.join(location).map_err(|_| INVALID)?;
+    url.set_fragment(None);
+    let scheme = match url.scheme() {
+        "ws" | "http" => "ws",
+        "wss" | "https" => "wss",
+        _ => return Err(RedirectError::InvalidLocation("its scheme is none of ws, wss, http and https")),
+    };
+    url.set_scheme(scheme).map_err(|()| INVALID)?;
+    // A server must not make the client send credentials of the server's choice. A relative URL has those of the request.
+    let has_own = !url.username().is_empty() || url.password().is_some();
+    let has_those_of_request =
+        url.origin() == from.origin() && (url.username(), url.password()) == (from.username(), from.password());
+    if has_own && !has_those_of_request {
+        return Err(RedirectError::InvalidLocation("it has credentials"));
+    }
+    Ok(url)
+}
+
+impl fmt::Display for RedirectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoLocation => f.write_str("redirect has no location (RFC 9110 section 10.2.2)"),
+            Self::InvalidLocation(fault) => write!(f, "location of the redirect is invalid: {fault}"),
+            Self::Downgrade => f.write_str("redirect leads from TLS to a plain transport"),
+            Self::TooMany => f.write_str("more redirects than allowed: check for a loop (RFC 9110 section 15.4)"),
+        }
+    }
+}
+
+impl std::error::Error for RedirectError {}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+mod tests {
+    use std::{format, string::String};
+
+    use super::{
+        RedirectError::{Downgrade, InvalidLocation, NoLocation, TooMany},
+        *,
+    };
+
+    fn url(text: &str) -> ServerUrl {
+        ServerUrl::parse(text).unwrap()
+    }
+
+    /// Returns the URL that a redirect leads to, and whether the credentials are kept.
+    fn followed(from: &str, location: &str) -> Result<(String, bool), RedirectError> {
+        let mut redirects = Redirects::new(1);
+        let next = redirects.follow(&url(from), 302, Some(location.as_bytes()))?.unwrap();
+        Ok((next.as_url().as_str().into(), redirects.keeps_credentials()))
+    }
+
+    #[test]
+    fn locations_are_followed_and_keep_credentials_within_an_origin() {
+        for (from, location, expected, keeps) in [
+            // Relative: path, query, host.
+            ("ws://a/x/y?q", "z", "ws://a/x/z", true),
+            ("ws://a/x/y?q", "../z?r", "ws://a/z?r", true),
+            ("ws://a/x/y?q", "/z", "ws://a/z", true),
+            ("ws://a/x/y?q", "?r", "ws://a/x/y?r", true),
+            ("ws://a/x/y?q", "", "ws://a/x/y?q", true),
+            ("wss://a/x", "//b/y", "wss://b/y", false),
+            ("wss://a/x", "//a/y", "wss://a/y", true),
+            // Absolute, with the schemes of HTTP as aliases.
+            ("ws://a/", "ws://a/x", "ws://a/x", true),
+            ("ws://a/", "http://a/x", "ws://a/x", true),
+            ("ws://a/", "HTTP://A:80/x", "ws://a/x", true),
+            ("ws://a:443/", "http://a:443/x", "ws://a:443/x", true),
+            ("wss://a/", "https://a:443/x", "wss://a/x", true),
+            ("wss://a:80/", "https://a:80/x", "wss://a:80/x", true),
+            // Another scheme, host or port is another origin.
+            ("ws://a/", "wss://a/", "wss://a/", false),
+            ("ws://a/", "https://a/", "wss://a/", false),
+            ("ws://a:8080/", "wss://a:8080/", "wss://a:8080/", false),
+            ("ws://a/", "ws://a:8080/", "ws://a:8080/", false),
+            ("ws://a.example/", "ws://b.a.example/", "ws://b.a.example/", false),
+            ("ws://a/", "http://[::1]/", "ws://[::1]/", false),
+            // The fragment is dropped, and what is not ASCII is escaped.
+            ("ws://a/", "/x#y", "ws://a/x", true),
+            ("ws://a/", "/\u{fc}", "ws://a/%C3%BC", true),
+        ] {
+            assert_eq!(followed(from, location), Ok((expected.into(), keeps)), "{from} {location}");
+        }
+    }
+
+    #[test]
+    fn locations_that_may_not_be_followed_are_named() {
+        const SCHEME: RedirectError = InvalidLocation("its scheme is none of ws, wss, http and https");
+        const CREDENTIALS: RedirectError = InvalidLocation("it has credentials");
+        for (from, location, error) in [
+            ("wss://a/", "ws://a/", Downgrade),
+            ("wss://a/", "http://a/", Downgrade),
+            ("wss://a/", "ws://b:443/", Downgrade),
+            ("ws://a/", "ftp://a/", SCHEME),
+            ("ws://a/", "file:///etc/passwd", SCHEME),
+            ("ws://a/", "javascript:x", SCHEME),
+            ("ws://a/", "unix:/run/x", SCHEME),
+            ("wss://a/", "data:,x", SCHEME),
+            ("ws://a/", "ws://user:pw@a/", CREDENTIALS),
+            ("ws://a/", "//user@b/", CREDENTIALS),
+            ("ws://a/", "http://:pw@a/", CREDENTIALS),
+            ("ws://a/", "http://", InvalidLocation("it does not parse")),
+            ("ws://a/", "ws://a:99999/", InvalidLocation("it does not parse")),
+        ] {
+            assert_eq!(followed(from, location), Err(error), "{from} {location}");
+        }
+        let mut redirects = Redirects::new(1);
+        assert_eq!(redirects.follow(&url("ws://a"), 302, None).unwrap_err(), NoLocation);
+        let location = Some(&b"/\xFF"[..]);
+        assert_eq!(
+            redirects.follow(&url("ws://a"), 302, location).unwrap_err(),
+            InvalidLocation("it does not parse")
+        );
+    }
+
+    #[test]
+    fn five_statuses_are_redirects_and_all_others_are_refusals() {
+        for status in 0..=999 {
+            let next = Redirects::new(1).follow(&url("ws://a"), status, Some(b"/x"));
+            let is_followed = next.unwrap().is_some();
+            assert_eq!(is_followed, [301, 302, 303, 307, 308].contains(&status), "{status}");
+            let ignored = Redirects::new(0).follow(&url("wss://a"), status, Some(b"ws://a"));
+            assert!(ignored.unwrap().is_none(), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_loop_ends_at_the_limit() {
+        let (mut redirects, mut at) = (Redirects::new(20), url("ws://a/x"));
+        for location in ["/y", "/x"].iter().cycle().take(20) {
+            at = redirects.follow(&at, 307, Some(location.as_bytes())).unwrap().unwrap();
+        }
+        assert_eq!(redirects.follow(&at, 307, Some(b"/y")).unwrap_err(), TooMany);
+        assert_eq!(redirects.follow(&at, 307, Some(b"/y")).unwrap_err(), TooMany);
+    }
+
+    #[test]
+    fn credentials_are_not_sent_again_after_the_way_back() {
+        let mut redirects = Redirects::new(5);
+        let first = url("wss://a/");
+        assert!(redirects.keeps_credentials());
+        let other = redirects.follow(&first, 302, Some(b"wss://b/")).unwrap().unwrap();
+        assert!(!redirects.keeps_credentials());
+        redirects.follow(&other, 302, Some(b"wss://a/")).unwrap().unwrap();
+        assert!(!redirects.keeps_credentials());
+    }
+
+    #[test]
+    fn fields_of_an_origin_stay_there() {
+        let mut redirects = Redirects::new(5);
+        let fields = ["Authorization", "cookie", "HOST", "proxy-authorization"];
+        assert!(fields.iter().all(|name| redirects.keeps_field(name)));
+        redirects.follow(&url("wss://a/"), 302, Some(b"wss://b/")).unwrap();
+        assert!(!fields.iter().any(|name| redirects.keeps_field(name)));
+        assert!(["User-Agent", "X-Cookie", "Origin"].iter().all(|name| redirects.keeps_field(name)));
+    }
+
+    #[test]
+    fn each_error_is_one_line() {
+        for error in [NoLocation, InvalidLocation("x"), Downgrade, TooMany] {
+            let shown = format!("{error}");
+            assert!(
+                shown.starts_with(|first: char| first.is_ascii_lowercase()) && !shown.ends_with('.'),
+                "{shown}"
+            );
+        }
+    }
+}
