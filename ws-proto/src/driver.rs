@@ -40,6 +40,7 @@ mod refused;
 mod server_url;
 #[cfg(feature = "rustls")]
 mod tls;
+mod transient;
 
 pub use accept_error::AcceptError;
 pub use accept_settings::AcceptSettings;

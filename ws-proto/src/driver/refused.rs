@@ -27,6 +27,12 @@ impl Refused {
         Self { status: refusal.status(), headers, body: Vec::new() }
     }
 
+    /// Creates a refusal without fields.
+    #[cfg(test)]
+    pub(super) const fn with_status(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: Vec::new() }
+    }
+
     /// Adds the body, as far as it has been read.
     #[must_use]
     pub fn with_body(self, body: RefusalBody) -> Self {
@@ -70,6 +76,14 @@ impl fmt::Debug for Refused {
             .field("body", &body)
             .finish()
     }
+}
+
+/// Returns whether a status means that the same request may succeed later (RFC 9110 section 15, RFC 6585).
+///
+/// 408, 425 and 429 say so. Of 5xx all do except 501 and 505, which are about the kind of the request, and 511, which
+/// wants a user to log in.
+pub(super) const fn is_transient_status(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 500 | 502..=504 | 506..=510 | 512..=599)
 }
 
 /// The body of a refusal while it arrives.

@@ -1,6 +1,8 @@
 use core::fmt;
 use std::string::String;
 
+use crate::driver::refused::is_transient_status;
+
 /// The reason why a proxy opened no tunnel.
 ///
 /// A failure to reach the proxy itself is none of these: it is [`ConnectError::Connect`](crate::driver::ConnectError::Connect)
@@ -36,8 +38,8 @@ pub enum ProxyError {
 }
 
 impl ProxyError {
-    /// Returns whether another try may succeed although no setting is changed. Times out, closed and busy do; wrong
-    /// credentials and a proxy that speaks another protocol do not.
+    /// Returns whether another try may succeed although the user changes nothing: after a timeout, an end of the transport, a
+    /// status such as 503, or a reply that the host can't be reached now.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self {
@@ -90,14 +92,6 @@ impl std::error::Error for ProxyError {
             _ => None,
         }
     }
-}
-
-/// Returns whether a status means that the same request may succeed later (RFC 9110 section 15, RFC 6585).
-///
-/// 408, 425 and 429 say so. Of 5xx all do except 501 and 505, which are about the kind of the request, and 511, which
-/// wants a user to log in.
-pub(in crate::driver) const fn is_transient_status(status: u16) -> bool {
-    matches!(status, 408 | 425 | 429 | 500 | 502..=504 | 506..=510 | 512..=599)
 }
 
 /// The reason that a SOCKS proxy gives (RFC 1928 section 6).
