@@ -10,6 +10,7 @@
 //! | the transport | `ServerTls` | [`Dialing`], [`Proxy`], [`ProxyEnvironment`], [`ProxyDialogue`], `ClientTls` |
 //! | the opening handshake | [`HeadBuffer`], [`ReceivedRequest`], [`Answer`], [`Page`] | [`Connecting`], [`RefusalBody`], [`Redirects`] |
 //! | the open connection | [`Opened`], [`Compression`], [`Observer`] | the same |
+//! | the next connection | | [`Backoff`], [`ConnectError::is_transient`] |
 //! | errors | [`AcceptError`], [`Error`] | [`ConnectError`], [`ProxyError`], [`Error`] |
 //! | a server's limits and log | [`Places`], [`Limits`], [`Log`], [`Incident`] | |
 
@@ -18,6 +19,7 @@
 mod accept_error;
 mod accept_settings;
 mod answer;
+mod backoff;
 mod compression;
 mod connect_error;
 mod connect_settings;
@@ -45,6 +47,7 @@ mod transient;
 pub use accept_error::AcceptError;
 pub use accept_settings::AcceptSettings;
 pub use answer::{Answer, Page};
+pub use backoff::Backoff;
 pub use compression::{Compression, Compressors, Decompression};
 pub use connect_error::ConnectError;
 pub use connect_settings::{Answered, ConnectSettings, Connecting};
