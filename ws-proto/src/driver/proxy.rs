@@ -7,7 +7,7 @@ mod dialogue;
 mod environment;
 mod error;
 mod socks;
-mod target;
+mod tunnel_target;
 
 pub use address::Proxy;
 pub use dialogue::ProxyDialogue;

@@ -2,7 +2,7 @@
 
 use std::{borrow::ToOwned, format, string::String, vec::Vec};
 
-use super::{ProxyError, target::Target};
+use super::{ProxyError, tunnel_target::Target};
 use crate::driver::credentials::Credentials;
 
 /// Bytes of all heads of an answer, interim ones included. Proxies send a few hundred.

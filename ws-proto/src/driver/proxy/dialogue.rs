@@ -6,7 +6,7 @@ use super::{
     address::Protocol,
     connect_head::{self, ConnectHead},
     socks::Socks,
-    target::Target,
+    tunnel_target::Target,
 };
 
 /// The dialogue with a proxy, from the first byte to the open tunnel.

@@ -2,7 +2,7 @@
 
 use std::vec::Vec;
 
-use super::{ProxyError, SocksReply, target::Target};
+use super::{ProxyError, SocksReply, tunnel_target::Target};
 use crate::driver::credentials::Credentials;
 
 const VERSION: u8 = 0x05;
