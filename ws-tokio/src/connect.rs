@@ -1,29 +1,29 @@
 use core::time::Duration;
-use std::{io, time::Instant};
+use std::io;
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
-    net::{TcpStream, lookup_host},
+    time::Instant,
 };
+#[cfg(feature = "rustls")]
+use ws_proto::driver::ClientTls;
 use ws_proto::{
     client::{Acceptance, Offer, Response},
     driver::{
-        Answered, Client, ConnectError, ConnectSettings, Connecting, Dialing, HeadBuffer, RefusalBody, ServerUrl,
+        Answered, Client, ConnectError, ConnectSettings, Connecting, HeadBuffer, Proxy, RefusalBody, ServerUrl,
         is_gone,
     },
     handshake::HandshakeError,
 };
 
-#[cfg(feature = "rustls")]
-use ws_proto::driver::ClientTls;
-
 use crate::{
-    Agreed, Config, NetStream, WebSocket,
+    Agreed, Config, WebSocket,
     clock::Clock,
-    opening::{after, by, deadline, read_head, write_by},
+    opening::{by, deadline, read_head, write_by},
+    route::Route,
 };
 
-/// Opens a connection to `url`, which is `ws://host[:port][/path][?query]`, with all defaults.
+/// Opens a connection to `url`, which is `ws://host[:port][/path][?query]` or `wss://…`, with all defaults.
 ///
 /// # Errors
 ///
@@ -82,8 +82,8 @@ impl<'a> Connector<'a> {
         self
     }
 
-    /// Sets limits and timeouts. The [handshake timeout](Config::handshake_timeout) covers the TLS handshake, the request
-    /// and the answer together.
+    /// Sets limits and timeouts. The [handshake timeout](Config::handshake_timeout) covers the tunnel of a proxy, the TLS
+    /// handshake, the request and the answer together.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.settings.config = config;
@@ -123,8 +123,16 @@ impl<'a> Connector<'a> {
         Self { tls: tls.into(), ..self }
     }
 
-    /// Opens a connection to the host in `url`, over TCP for `ws` and TLS for `wss`, trying all its addresses, IPv6 and IPv4 in
-    /// turn.
+    /// Sets the proxy for all servers; `None`: servers are reached without one. By default the environment decides, as curl reads
+    /// it; see [`ProxyEnvironment`](ws_proto::driver::ProxyEnvironment).
+    #[must_use]
+    pub fn proxy(mut self, proxy: Option<Proxy>) -> Self {
+        self.settings.set_proxy(proxy);
+        self
+    }
+
+    /// Opens a connection to the host in `url`, over TCP for `ws` and TLS for `wss`, by a [proxy](Self::proxy) if there is one.
+    /// It tries all addresses, IPv6 and IPv4 in turn.
     ///
     /// # Errors
     ///
@@ -153,57 +161,19 @@ impl<'a> Connector<'a> {
     ) -> Result<WebSocket<Client>, ConnectError> {
         // What cannot be sent or used is an error before any address is tried.
         self.settings.begin(&url, ws_proto::Instant::ZERO)?;
-        self.check_tls(&url)?;
-        let stream = self.dial(&url).await?;
+        let proxy = self.settings.proxy_for(&url)?;
+        let route = Route::new(
+            &url,
+            proxy,
+            #[cfg(feature = "rustls")]
+            &self.tls,
+        )?;
+        let stream = route.dial(self.connect_timeout).await?;
         // Output is written together as it is.
         stream.set_nodelay(true)?;
         let opening = Opening::begin(&self.settings, &url)?;
-        let stream = self.protect(stream, &url, opening.deadline).await?;
+        let stream = route.open(stream, opening.deadline).await?;
         opening.complete(stream, response).await
-    }
-
-    /// Checks that the server can be spoken to through TLS, if `url` demands it.
-    #[cfg(feature = "rustls")]
-    fn check_tls(&self, url: &ServerUrl) -> Result<(), ConnectError> {
-        if url.is_secure() {
-            url.server_name()?;
-            self.tls.config()?;
-        }
-        Ok(())
-    }
-
-    #[cfg(not(feature = "rustls"))]
-    fn check_tls(&self, url: &ServerUrl) -> Result<(), ConnectError> {
-        if url.is_secure() { Err(ConnectError::NeedsTls) } else { Ok(()) }
-    }
-
-    /// Does the TLS handshake over `stream`, if `url` demands it.
-    #[cfg(feature = "rustls")]
-    async fn protect(
-        &self,
-        stream: TcpStream,
-        url: &ServerUrl,
-        deadline: Option<tokio::time::Instant>,
-    ) -> Result<NetStream, ConnectError> {
-        if !url.is_secure() {
-            return Ok(stream.into());
-        }
-        let name = url.server_name()?;
-        let handshake = async { Ok(NetStream::connect_tls(stream, &self.tls, name).await) };
-        match by(deadline, handshake).await {
-            Ok(handshake) => Ok(handshake?),
-            Err(_) => Err(HandshakeError::Timeout.into()),
-        }
-    }
-
-    #[cfg(not(feature = "rustls"))]
-    async fn protect(
-        &self,
-        stream: TcpStream,
-        _url: &ServerUrl,
-        _deadline: Option<tokio::time::Instant>,
-    ) -> Result<NetStream, ConnectError> {
-        Ok(stream.into())
     }
 
     /// Opens a connection over any stream, such as a Unix socket, a TLS stream or a proxy's tunnel.
@@ -250,20 +220,6 @@ impl<'a> Connector<'a> {
     pub fn agree(&self, acceptance: &Acceptance<'_>) -> Agreed<Client> {
         Agreed::new(|now| self.settings.open(acceptance, now))
     }
-
-    async fn dial(&self, url: &ServerUrl) -> Result<TcpStream, ConnectError> {
-        let begun = Instant::now();
-        let found = by(after(self.connect_timeout), lookup_host((url.host_name(), url.port()))).await;
-        let addresses = found.map_err(ConnectError::Resolve)?.collect();
-        let mut dialing = Dialing::new(addresses, self.connect_timeout, begun);
-        while let Some((address, share)) = dialing.next(Instant::now()) {
-            match by(after(share), TcpStream::connect(address)).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => dialing.failed(address, error),
-            }
-        }
-        Err(dialing.into_error())
-    }
 }
 
 /// An opening handshake that has begun, with its deadline.
@@ -271,7 +227,7 @@ struct Opening<'s> {
     clock: Clock,
     connecting: Connecting<'s>,
     /// The deadline of TLS, the request, the answer and the body of a refusal together.
-    deadline: Option<tokio::time::Instant>,
+    deadline: Option<Instant>,
 }
 
 impl<'s> Opening<'s> {

@@ -75,7 +75,8 @@
 //! - [Counters](WebSocket::counters) and the last round trip can be asked for. With the feature `tracing`, connections report
 //!   their frames, states and failures.
 //! - With the feature `axum`, handlers of axum get connections by an extractor, over HTTP/1.1 and HTTP/2.
-//! - `wss` by rustls (feature `rustls`, on by default): [`Connector`], [`Server`].
+//! - `wss` by rustls (feature `rustls`, on by default): [`Connector`], [`Server`]. Clients pass proxies, those of the environment
+//!   too.
 //! - Any other stream carries a connection too: a Unix socket, one that an [HTTP library has upgraded](guide::upgraded).
 //!
 //! # The guide
@@ -83,7 +84,7 @@
 //! - [From tokio-tungstenite](guide::from_tokio_tungstenite): names and calls, side by side.
 //! - [Back pressure](guide::back_pressure): what waits for whom, memory, fairness.
 //! - [Upgraded streams](guide::upgraded): axum, hyper, HTTP/2.
-//! - [TLS](guide::tls): `wss`, roots and certificates of one's own.
+//! - [TLS and proxies](guide::tls): `wss`, roots and certificates of one's own, tunnels.
 //! - [Tunnels](guide::tunnels): a connection as a stream of bytes.
 //! - [Shutdown](guide::shutdown): the ends of connections and of servers.
 //!
@@ -112,6 +113,7 @@ mod outgoing;
 mod output;
 mod remote;
 pub mod role;
+mod route;
 mod server;
 mod shared;
 mod split;
@@ -143,8 +145,8 @@ pub use ws_proto::{
     SendError, State,
     config::CloseReply,
     driver::{
-        AcceptError, Answer, ConnectError, ControlPayload, Counters, Error, Incident, OsEntropy, Page,
-        ReceivedRequest, Refused, Result, Traffic, TrySendError,
+        AcceptError, Answer, ConnectError, ControlPayload, Counters, Error, Incident, OsEntropy, Page, Proxy,
+        ProxyEnvironment, ProxyError, ReceivedRequest, Refused, Result, Traffic, TrySendError,
     },
     endpoint::Prepared,
     message::{OwnedMessage, Utf8Bytes},

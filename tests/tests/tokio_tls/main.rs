@@ -1,6 +1,7 @@
 //! ws-tokio through TLS.
 
 mod faults;
+mod proxies;
 mod server;
 mod streams;
 

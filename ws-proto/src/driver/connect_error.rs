@@ -20,6 +20,9 @@ pub enum ConnectError {
     /// TLS failed, in its settings or in its handshake.
     #[cfg(feature = "rustls")]
     Tls(super::TlsError),
+    /// TLS to the proxy itself failed.
+    #[cfg(feature = "rustls")]
+    ProxyTls(super::TlsError),
     /// The host's addresses can't be found.
     Resolve(io::Error),
     /// No address of the host could be connected to.
@@ -54,6 +57,8 @@ impl fmt::Display for ConnectError {
             Self::NeedsTls => f.write_str("wss needs the feature `rustls`, or TLS of your own and connect_over"),
             #[cfg(feature = "rustls")]
             Self::Tls(_) => f.write_str("no TLS connection"),
+            #[cfg(feature = "rustls")]
+            Self::ProxyTls(_) => f.write_str("no TLS connection to the proxy"),
             Self::Resolve(_) => f.write_str("addresses of the host can't be found"),
             Self::Connect { address, .. } => write!(f, "can't connect to {address}"),
             Self::Proxy(_) => f.write_str("proxy opened no way to the server"),
@@ -80,7 +85,7 @@ impl std::error::Error for ConnectError {
                 Some(error)
             }
             #[cfg(feature = "rustls")]
-            Self::Tls(error) => Some(error),
+            Self::Tls(error) | Self::ProxyTls(error) => Some(error),
             Self::Proxy(error) => Some(error),
             Self::Request(error) => Some(error),
             Self::Handshake(error) => Some(error),

@@ -1,7 +1,10 @@
 use core::fmt;
 use std::{borrow::ToOwned, slice, vec::Vec};
 
-use super::{Client, Compressors, ConnectError, HeadBuffer, Opened, OsEntropy, RefusalBody, Refused, ServerUrl};
+use super::{
+    Client, Compressors, ConnectError, HeadBuffer, Opened, OsEntropy, Proxy, ProxyEnvironment, RefusalBody,
+    Refused, ServerUrl,
+};
 use crate::{
     Config, Entropy, MessageBuffer,
     client::{Acceptance, Answer, Handshake, Offer, Request, Response},
@@ -18,6 +21,17 @@ pub struct ConnectSettings<'a> {
     /// Limits and timeouts.
     pub config: Config,
     compressors: Compressors,
+    proxy: ProxyChoice,
+}
+
+/// The proxies that a client uses.
+#[derive(Clone, Debug, Default)]
+enum ProxyChoice {
+    /// Those that the environment names.
+    #[default]
+    Environment,
+    None,
+    One(Proxy),
 }
 
 /// A request that waits for its answer.
@@ -47,6 +61,7 @@ impl<'a> ConnectSettings<'a> {
             origin: None,
             config: Config::new(),
             compressors: Compressors::none(),
+            proxy: ProxyChoice::Environment,
         }
     }
 
@@ -69,6 +84,27 @@ impl<'a> ConnectSettings<'a> {
     #[cfg(feature = "deflate")]
     pub fn set_deflate(&mut self, settings: crate::deflate::Settings) {
         self.compressors = Compressors::new(settings);
+    }
+
+    /// Sets the proxy for all servers, or that there is none. Otherwise the [environment](ProxyEnvironment) decides.
+    pub fn set_proxy(&mut self, proxy: Option<Proxy>) {
+        self.proxy = proxy.map_or(ProxyChoice::None, ProxyChoice::One);
+    }
+
+    /// Returns the proxy through which to reach the server of `url`, if one is to be used.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::Proxy`]: the environment names a proxy by what is not the URL of one.
+    pub fn proxy_for(&self, url: &ServerUrl) -> Result<Option<Proxy>, ConnectError> {
+        match &self.proxy {
+            ProxyChoice::Environment => {
+                let environment = ProxyEnvironment::from_env();
+                Ok(environment.proxy_for(url.is_secure(), url.host_name(), url.port())?)
+            }
+            ProxyChoice::None => Ok(None),
+            ProxyChoice::One(proxy) => Ok(Some(proxy.clone())),
+        }
     }
 
     /// Begins an opening handshake at `now`.

@@ -59,8 +59,7 @@ impl ServerUrl {
     /// [`ConnectError::InvalidUrl`] if the host can be no name in a certificate.
     #[cfg(feature = "rustls")]
     pub fn server_name(&self) -> Result<rustls::pki_types::ServerName<'static>, ConnectError> {
-        let name = rustls::pki_types::ServerName::try_from(self.host_name());
-        name.map(|name| name.to_owned()).map_err(|_| ConnectError::InvalidUrl("its host is no name for TLS"))
+        super::tls::server_name(self.host_name()).ok_or(ConnectError::InvalidUrl("its host is no name for TLS"))
     }
 
     /// Returns the port: that of the URL, or else 80 for `ws` and 443 for `wss`.

@@ -11,7 +11,7 @@ use std::{
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, ServerConfig,
     crypto::{CryptoProvider, ring},
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
 use rustls_platform_verifier::Verifier;
 
@@ -204,6 +204,11 @@ fn provider() -> Arc<CryptoProvider> {
     CryptoProvider::get_default().map_or_else(|| Arc::new(ring::default_provider()), Arc::clone)
 }
 
+/// Returns the name by which a host's certificate is verified; `None` if it can be no such name.
+pub(super) fn server_name(host: &str) -> Option<ServerName<'static>> {
+    ServerName::try_from(host).ok().map(|name| name.to_owned())
+}
+
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match found {
@@ -229,8 +234,14 @@ impl TlsError {
 
     /// Returns whether another try may succeed although nothing is changed.
     #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Closed | Self::Io(_))
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Closed => true,
+            Self::Io(error) => super::transient::is_transient_io(error),
+            // RFC 8446 section 6.2: a failure of the peer's own, such as a lack of memory.
+            Self::Alert(alert) => *alert == AlertDescription::InternalError,
+            _ => false,
+        }
     }
 }
 

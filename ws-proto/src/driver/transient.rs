@@ -14,7 +14,7 @@ impl ConnectError {
     /// | [`Handshake`](Self::Handshake) | after a [timeout](HandshakeError::Timeout) |
     /// | [`Refused`](Self::Refused) | with 408, 425, 429, and 5xx except 501, 505 and 511 |
     /// | [`Proxy`](Self::Proxy) | as [`ProxyError::is_transient`](super::ProxyError::is_transient) says |
-    /// | `Tls` | if the transport ended or failed, or the peer's alert is `internal_error` |
+    /// | `Tls`, `ProxyTls` | if the transport ended or failed, or the peer's alert is `internal_error` |
     /// | all others, such as an invalid URL, header field or certificate | no |
     ///
     /// A name that does not exist counts as transient, because systems report it as they report a name server that can't be
@@ -29,28 +29,16 @@ impl ConnectError {
             Self::Refused(refused) => is_transient_status(refused.status()),
             Self::Proxy(error) => error.is_transient(),
             #[cfg(feature = "rustls")]
-            Self::Tls(error) => is_transient_tls(error),
+            Self::Tls(error) | Self::ProxyTls(error) => error.is_transient(),
             Self::InvalidUrl(_) | Self::NeedsTls | Self::Header(_) | Self::Request(_) | Self::Entropy(_) => false,
         }
     }
 }
 
 /// Returns whether an error of a transport may pass.
-fn is_transient_io(error: &io::Error) -> bool {
+pub(super) fn is_transient_io(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidData, InvalidInput, PermissionDenied, Unsupported};
     !matches!(error.kind(), InvalidData | InvalidInput | PermissionDenied | Unsupported)
-}
-
-#[cfg(feature = "rustls")]
-fn is_transient_tls(error: &super::TlsError) -> bool {
-    use super::TlsError;
-    match error {
-        TlsError::Closed => true,
-        TlsError::Io(error) => is_transient_io(error),
-        // RFC 8446 section 6.2: a failure of the peer's own, such as a lack of memory.
-        TlsError::Alert(alert) => *alert == rustls::AlertDescription::InternalError,
-        _ => false,
-    }
 }
 
 #[cfg(test)]

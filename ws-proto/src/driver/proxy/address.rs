@@ -90,6 +90,17 @@ impl Proxy {
         matches!(self.protocol, Protocol::Https)
     }
 
+    /// Returns the name that the certificate of a [secure](Self::is_secure) proxy must have.
+    ///
+    /// # Errors
+    ///
+    /// [`ProxyError::InvalidUrl`] if the host can be no name in a certificate.
+    #[cfg(feature = "rustls")]
+    pub fn server_name(&self) -> Result<rustls::pki_types::ServerName<'static>, ProxyError> {
+        let name = crate::driver::tls::server_name(self.host_name());
+        name.ok_or(ProxyError::InvalidUrl("its host is no name for TLS"))
+    }
+
     pub(super) const fn protocol(&self) -> Protocol {
         self.protocol
     }
