@@ -189,6 +189,7 @@ mod tests {
         (0..count).map(|_| backoff.next_delay(now)).collect()
     }
 
+    // R7.2.3-1
     #[test]
     fn delays_stay_in_ranges_that_double_up_to_the_longest() {
         let seconds =
@@ -207,6 +208,7 @@ mod tests {
         }
     }
 
+    // R7.2.3-1
     #[test]
     fn a_thousand_clients_come_back_evenly() {
         // Each client has a source of its own.
@@ -231,6 +233,7 @@ mod tests {
         assert!(first.iter().all(|delay| *delay < 8 * SECOND));
     }
 
+    // R7.2.3-1
     #[test]
     fn only_a_connection_that_was_good_makes_the_next_try_a_first_one() {
         for (open_for, tries) in [(0, 4), (9_999, 4), (10_000, 1), (1_000_000, 1)] {

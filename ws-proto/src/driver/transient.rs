@@ -64,6 +64,7 @@ mod tests {
         ProxyError::Refused { status, reason: String::new() }.into()
     }
 
+    // K-transient
     #[test]
     fn errors_that_pass_by_themselves_are_transient() {
         use io::ErrorKind::*;
@@ -96,6 +97,7 @@ mod tests {
         }
     }
 
+    // K-transient
     #[test]
     fn errors_that_need_a_change_are_not_transient() {
         use io::ErrorKind::*;
@@ -130,6 +132,7 @@ mod tests {
         }
     }
 
+    // K-transient
     #[test]
     fn statuses_of_load_and_of_failures_are_transient() {
         let transient = |status: &u16| match status {

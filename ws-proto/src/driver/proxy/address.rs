@@ -170,6 +170,7 @@ impl Protocol {
 mod tests {
     use super::*;
 
+    // K-proxy
     #[test]
     fn the_url_of_a_proxy_is_read_as_curl_reads_it() {
         for (url, shown, host, secure, credentials) in [
@@ -202,6 +203,7 @@ mod tests {
         }
     }
 
+    // K-proxy
     #[test]
     fn urls_of_other_kinds_are_refused() {
         let long = "x".repeat(256);

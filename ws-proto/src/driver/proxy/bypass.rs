@@ -211,6 +211,7 @@ mod tests {
         ("192.168.0.1/33,[,:,example.com", "example.com", 80, true),
     ];
 
+    // K-no-proxy
     #[test]
     fn the_rules_of_no_proxy_are_those_of_curl() {
         for &(list, host, port, expected) in ROWS {

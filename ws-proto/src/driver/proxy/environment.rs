@@ -109,6 +109,7 @@ mod tests {
         })
     }
 
+    // K-no-proxy
     #[test]
     fn each_scheme_has_its_variables_in_their_order() {
         let cases: [(Variables<'_>, Option<&str>, Option<&str>); 16] = [
@@ -139,6 +140,7 @@ mod tests {
         }
     }
 
+    // K-no-proxy
     #[test]
     fn hosts_of_no_proxy_need_none_even_if_the_proxy_is_invalid() {
         let environment = environment(&[("https_proxy", "ftp://proxy"), ("NO_PROXY", "localhost")]);
