@@ -157,7 +157,7 @@ impl fmt::Debug for ProxyDialogue {
 mod tests {
     use std::{
         borrow::ToOwned,
-        format,
+        format, str,
         string::{String, ToString},
         vec,
     };
