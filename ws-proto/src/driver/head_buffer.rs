@@ -144,7 +144,11 @@ impl HeadBuffer {
 pub fn is_gone(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe
+        io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+            // The end of TLS without close_notify.
+            | io::ErrorKind::UnexpectedEof
     )
 }
 
