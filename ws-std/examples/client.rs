@@ -131,10 +131,8 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
 
 /// Adds the interesting fields and the body of a refusal to the error.
 fn explain(error: ConnectError) -> Box<dyn Error> {
-    let refused = match &error {
-        ConnectError::Refused(refused) => refused,
-        ConnectError::NeedsTls => return "wss is not for this program: it has no TLS".into(),
-        _ => return error.into(),
+    let ConnectError::Refused(refused) = &error else {
+        return error.into();
     };
     let mut text = error.to_string();
     for name in ["Location", "WWW-Authenticate", "Sec-WebSocket-Version", "Retry-After"] {

@@ -1,5 +1,5 @@
 use core::time::Duration;
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use ws_proto::{
     driver::{AcceptError, AcceptSettings, Answer, HeadBuffer, Page},
@@ -8,10 +8,10 @@ use ws_proto::{
 };
 
 use crate::{
-    Config, Socket, WebSocket,
+    Config, NetStream, Socket, WebSocket,
     clock::Clock,
     exchange::Exchange,
-    opening::{farewell, read_head, write_within},
+    opening::{farewell, read_head, system_deadline, write_within},
     role::Server,
     transport::Transport,
 };
@@ -94,7 +94,7 @@ impl<'a> Acceptor<'a> {
         S: TryInto<Socket>,
         AcceptError: From<S::Error>,
     {
-        self.receive(stream.try_into()?)?.accept()
+        self.receive(NetStream::from(stream.try_into()?))?.accept()
     }
 
     /// Answers the request for a connection that comes over any transport as `answer` decides: it accepts or refuses.
@@ -143,14 +143,20 @@ impl<'a> Acceptor<'a> {
     ///
     /// See [`AcceptError`]. The client has been sent an answer if its request is not valid or its page may not connect.
     pub fn receive<T: Transport>(&self, transport: T) -> Result<Exchange<T>, AcceptError> {
-        self.receive_over(Arc::new(transport))
+        self.receive_after(Arc::new(transport), |_, _| Ok(()))
     }
 
-    /// Reads a request like [`receive`](Self::receive), over a transport that the server can end during that.
-    pub(crate) fn receive_over<T: Transport>(&self, transport: Arc<T>) -> Result<Exchange<T>, AcceptError> {
+    /// Reads a request like [`receive`](Self::receive), over a transport that the server can end during that, and that
+    /// `prepare` makes ready until a deadline.
+    pub(crate) fn receive_after<T: Transport>(
+        &self,
+        transport: Arc<T>,
+        prepare: impl FnOnce(&T, Option<Instant>) -> Result<(), AcceptError>,
+    ) -> Result<Exchange<T>, AcceptError> {
         let clock = Clock::new();
         let settings = &self.settings;
         let mut handshake = Handshake::new(clock.now(), &settings.config);
+        prepare(&transport, system_deadline(&handshake, clock))?;
         let mut head = HeadBuffer::new();
         let read = read_head(&mut head, &*transport, clock, &mut handshake);
         match settings.receive(handshake, head, read) {

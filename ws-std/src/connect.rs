@@ -12,13 +12,15 @@ use ws_proto::{
 };
 
 use crate::{
-    Client, Config, Socket, WebSocket,
+    Client, Config, NetStream, Socket, WebSocket,
     clock::Clock,
     opening::{read_head, system_deadline, write_by},
     transport::Transport,
 };
+#[cfg(feature = "rustls")]
+use crate::{ClientTls, TlsStream};
 
-/// Opens a connection to `url`, which is `ws://host[:port][/path][?query]`, with all defaults.
+/// Opens a connection to `url`, which is `ws://host[:port][/path][?query]` or the same with `wss`, with all defaults.
 ///
 /// # Errors
 ///
@@ -32,6 +34,8 @@ pub fn connect(url: &str) -> Result<WebSocket<Client>, ConnectError> {
 pub struct Connector<'a> {
     settings: ConnectSettings<'a>,
     connect_timeout: Option<Duration>,
+    #[cfg(feature = "rustls")]
+    tls: ClientTls,
 }
 
 impl Default for Connector<'_> {
@@ -44,7 +48,12 @@ impl<'a> Connector<'a> {
     /// Creates a connector with all defaults: 30 s to connect the transport, and [`Config::default`].
     #[must_use]
     pub const fn new() -> Self {
-        Self { settings: ConnectSettings::new(), connect_timeout: Some(Duration::from_secs(30)) }
+        Self {
+            settings: ConnectSettings::new(),
+            connect_timeout: Some(Duration::from_secs(30)),
+            #[cfg(feature = "rustls")]
+            tls: ClientTls::new(),
+        }
     }
 
     /// Sets the subprotocols to offer, the preferred one first (RFC 6455 section 1.9).
@@ -68,8 +77,8 @@ impl<'a> Connector<'a> {
         self
     }
 
-    /// Sets limits and timeouts. The [handshake timeout](Config::handshake_timeout) covers the request and the answer
-    /// together.
+    /// Sets limits and timeouts. The [handshake timeout](Config::handshake_timeout) covers the TLS handshake, the request
+    /// and the answer together.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.settings.config = config;
@@ -89,6 +98,14 @@ impl<'a> Connector<'a> {
     pub fn write_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.settings.config.write_timeout = timeout;
         self
+    }
+
+    /// Sets TLS for `wss` URLs: roots, a certificate of the client, or a configuration of rustls. By default the server's
+    /// certificate is verified as the platform does it.
+    #[cfg(feature = "rustls")]
+    #[must_use]
+    pub fn tls(self, tls: impl Into<ClientTls>) -> Self {
+        Self { tls: tls.into(), ..self }
     }
 
     /// Offers to compress messages (RFC 7692); [`deflate`](crate::deflate) lists the costs.
@@ -122,14 +139,25 @@ impl<'a> Connector<'a> {
         response: impl FnOnce(&Response<'_, '_>),
     ) -> Result<WebSocket<Client>, ConnectError> {
         let url = ServerUrl::parse(url)?;
-        if url.is_secure() {
+        let secure = url.is_secure();
+        // Settings and a request that cannot be used are errors before any address is tried.
+        #[cfg(feature = "rustls")]
+        let name = if secure { Some((url.server_name()?, self.tls.config()?).0) } else { None };
+        #[cfg(not(feature = "rustls"))]
+        if secure {
             return Err(ConnectError::NeedsTls);
         }
-        // A request that cannot be sent is an error before any address is tried.
         self.settings.begin(&url, ws_proto::Instant::ZERO)?;
         let found = (url.host_name(), url.port()).to_socket_addrs().map_err(ConnectError::Resolve)?;
         let stream = dial(Dialing::new(found.collect(), self.connect_timeout, Instant::now()))?;
-        self.open(&url, Socket::new(stream)?, response)
+        let socket = Socket::new(stream)?;
+        #[cfg(feature = "rustls")]
+        if let Some(name) = name {
+            let stream = NetStream::from(TlsStream::client(socket, &self.tls, name)?);
+            let opened = self.open(&url, stream, |stream, deadline| Ok(stream.handshake(deadline)?), response);
+            return opened.map_err(name_tls_fault);
+        }
+        self.open(&url, NetStream::from(socket), no_handshake, response)
     }
 
     /// Opens a connection over any transport, such as a Unix socket, a TLS stream or a proxy's tunnel.
@@ -146,19 +174,22 @@ impl<'a> Connector<'a> {
         transport: T,
         response: impl FnOnce(&Response<'_, '_>),
     ) -> Result<WebSocket<Client, T>, ConnectError> {
-        self.open(&ServerUrl::parse(url)?, transport, response)
+        self.open(&ServerUrl::parse(url)?, transport, no_handshake, response)
     }
 
+    /// Opens a connection over `transport`, which `prepare` makes ready until a deadline.
     fn open<T: Transport>(
         &self,
         url: &ServerUrl,
         transport: T,
+        prepare: impl FnOnce(&T, Option<Instant>) -> Result<(), ConnectError>,
         seen: impl FnOnce(&Response<'_, '_>),
     ) -> Result<WebSocket<Client, T>, ConnectError> {
         let clock = Clock::new();
         let mut connecting = self.settings.begin(url, clock.now())?;
-        // One deadline covers the request, the answer and the body of a refusal.
+        // One deadline covers a TLS handshake, the request, the answer and the body of a refusal.
         let deadline = system_deadline(&connecting.handshake, clock);
+        prepare(&transport, deadline)?;
         write_request(&transport, &connecting.request(), deadline)?;
         let mut head = HeadBuffer::new();
         let read = read_head(&mut head, &transport, clock, &mut connecting.handshake);
@@ -168,6 +199,23 @@ impl<'a> Connector<'a> {
                 Err(ConnectError::Refused(refused.with_body(read_body(&transport, body, deadline))))
             }
         }
+    }
+}
+
+/// Leaves a transport as it is.
+fn no_handshake<T>(_transport: &T, _deadline: Option<Instant>) -> Result<(), ConnectError> {
+    Ok(())
+}
+
+/// Names a fault of TLS that came after the handshake: with TLS 1.3 a client has completed it before the server has seen its
+/// certificate (RFC 8446 section 4.4.2.4).
+#[cfg(feature = "rustls")]
+fn name_tls_fault(error: ConnectError) -> ConnectError {
+    match error {
+        ConnectError::Io(error) if error.get_ref().is_some_and(|fault| fault.is::<rustls::Error>()) => {
+            ConnectError::Tls(error.into())
+        }
+        error => error,
     }
 }
 

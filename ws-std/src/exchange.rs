@@ -6,7 +6,7 @@ use std::{io, net::SocketAddr, sync::Arc, thread};
 use ws_proto::driver::{AcceptError, Answer, Opened, Page, ReceivedRequest};
 
 use crate::{
-    Socket, WebSocket,
+    NetStream, WebSocket,
     clock::Clock,
     opening::{farewell, write_within},
     role::Server,
@@ -20,7 +20,7 @@ use crate::{
 /// [`accept`](Self::accept) makes a connection of it. [`page`](Self::page) and [`refuse`](Self::refuse) answer and end
 /// the transport. Dropping an exchange answers too: 404 to a request for a connection, 426 (Upgrade Required) to any
 /// other request, and 500 if the thread panics. A handler that returns early for another reason should answer first.
-pub struct Exchange<T: Transport = Socket> {
+pub struct Exchange<T: Transport = NetStream> {
     /// `None` after the answer. The server that watches over the exchange holds a weak reference.
     transport: Option<Arc<T>>,
     request: ReceivedRequest,
@@ -158,7 +158,7 @@ impl Exchange {
     /// or has been closed.
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.peer.or_else(|| self.transport.as_ref()?.as_socket2().peer_addr().ok()?.as_socket())
+        self.peer.or_else(|| self.transport.as_ref()?.socket().as_socket2().peer_addr().ok()?.as_socket())
     }
 }
 

@@ -68,6 +68,7 @@ pub mod guide;
 mod incoming;
 mod linger;
 mod message_writer;
+mod net_stream;
 mod opening;
 mod outgoing;
 mod output;
@@ -78,6 +79,8 @@ mod shared;
 mod socket;
 mod split;
 mod sync;
+#[cfg(feature = "rustls")]
+mod tls;
 mod transport;
 mod websocket;
 
@@ -87,13 +90,20 @@ pub use clock::virtual_time::advance_to;
 pub use connect::{Connector, connect};
 pub use exchange::Exchange;
 pub use message_writer::MessageWriter;
+pub use net_stream::NetStream;
+#[cfg(feature = "rustls")]
+pub use rustls;
 pub use server::{Handle, HandlerResult, Server};
 pub use socket::Socket;
 pub use split::{Reader, ReuniteError, Writer};
+#[cfg(feature = "rustls")]
+pub use tls::TlsStream;
 pub use transport::{Blocking, Duplex, Transport};
 pub use websocket::{Received, ReceivedPart, Reply, WebSocket};
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate;
+#[cfg(feature = "rustls")]
+pub use ws_proto::driver::{ClientTls, ClientTlsBuilder, ServerTls, TlsError};
 pub use ws_proto::{
     self as proto, Cause, CloseCode, Closed, Config, Control, Event, Message, MessageKind, Part, ReceiveError,
     SendError, State,

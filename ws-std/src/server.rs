@@ -17,9 +17,11 @@ use wake::Wake;
 use ws_proto::driver::{AcceptError, AcceptFailure, Incident, Limits, Log, busy_response};
 
 use crate::{
-    Acceptor, Exchange, Socket,
+    Acceptor, Exchange, NetStream, Socket,
     opening::{farewell, write_within},
 };
+#[cfg(feature = "rustls")]
+use crate::{ServerTls, TlsStream};
 
 /// The most connections that the system queues until they are accepted.
 const BACKLOG: i32 = 1_024;
@@ -49,7 +51,8 @@ pub type HandlerResult = Result<(), Box<dyn Error + Send + Sync>>;
 ///
 /// The handler gets every valid request, for connections and for pages alike. It answers through the [`Exchange`].
 ///
-/// - Connections over the limits are sent 503. While 32 of them are being refused, further ones are dropped.
+/// - Connections over the limits are sent 503. While 32 of them are being refused, further ones are dropped. With
+///   TLS all of them are dropped.
 /// - When the system lacks files, threads or buffers, the server tries to accept again ten times a second.
 /// - A handler that panics ends its own connection only.
 /// - A peer that connects and leaves without sending a byte, as health checks do, is not reported.
@@ -57,6 +60,8 @@ pub struct Server {
     listener: TcpListener,
     connections: Arc<Connections>,
     acceptor: Acceptor<'static>,
+    #[cfg(feature = "rustls")]
+    tls: Option<ServerTls>,
     limits: Limits,
     stop_timeout: Duration,
     stack_size: usize,
@@ -72,6 +77,8 @@ pub struct Handle {
 /// The state that the threads of connections share.
 struct Serving<H> {
     acceptor: Acceptor<'static>,
+    #[cfg(feature = "rustls")]
+    tls: Option<ServerTls>,
     connections: Arc<Connections>,
     log: Log,
     handler: H,
@@ -108,6 +115,8 @@ impl Server {
             listener,
             connections,
             acceptor: Acceptor::new(),
+            #[cfg(feature = "rustls")]
+            tls: None,
             limits: Limits::new(),
             stop_timeout: Duration::from_secs(10),
             stack_size: Self::STACK_SIZE,
@@ -119,6 +128,14 @@ impl Server {
     #[must_use]
     pub fn acceptor(self, acceptor: Acceptor<'static>) -> Self {
         Self { acceptor, ..self }
+    }
+
+    /// Serves through TLS, and nothing without it. A TLS handshake is done on the thread of the connection, and counts in
+    /// [`Config::handshake_timeout`](crate::Config::handshake_timeout).
+    #[cfg(feature = "rustls")]
+    #[must_use]
+    pub fn tls(self, tls: impl Into<ServerTls>) -> Self {
+        Self { tls: Some(tls.into()), ..self }
     }
 
     /// Sets the most connections at a time: 10,000 by default. The limit is at most the number of files that the
@@ -194,8 +211,15 @@ impl Server {
     where
         H: Fn(Exchange) -> HandlerResult + Send + Sync + 'static,
     {
-        let Self { listener, connections, acceptor, limits, stop_timeout, stack_size, log } = self;
-        let serving = Arc::new(Serving { acceptor, connections, log, handler });
+        let Self { listener, limits, stop_timeout, stack_size, .. } = self;
+        let serving = Arc::new(Serving {
+            acceptor: self.acceptor,
+            #[cfg(feature = "rustls")]
+            tls: self.tls,
+            connections: self.connections,
+            log: self.log,
+            handler,
+        });
         serving.connections.begin();
         let result = serving.accept_all(&listener, &limits, stack_size);
         // Without a listener the system refuses new clients at once.
@@ -242,16 +266,18 @@ where
         let Ok(socket) = Socket::try_from(stream) else {
             return Ok(());
         };
-        let socket = Arc::new(socket);
+        let stream = Arc::new(self.stream(socket)?);
         let thread = thread::Builder::new();
-        match self.connections.admit(&socket, peer, limits) {
+        match self.connections.admit(&stream, peer, limits) {
             Admitted::Serve(place) => {
                 let serving = Arc::clone(self);
-                thread.stack_size(stack).spawn(move || serving.serve(socket, peer, &place))?;
+                thread.stack_size(stack).spawn(move || serving.serve(stream, peer, &place))?;
             }
+            // The answer would need a TLS handshake, which costs as much as to serve the client.
+            Admitted::Refuse(_) if stream.is_tls() => {}
             Admitted::Refuse(place) => {
                 thread.stack_size(REFUSAL_STACK).spawn(move || {
-                    refuse(&socket);
+                    refuse(&stream);
                     drop(place);
                 })?;
             }
@@ -260,10 +286,26 @@ where
         Ok(())
     }
 
-    fn serve(&self, socket: Arc<Socket>, peer: SocketAddr, place: &Place) {
+    /// Returns the transport of a connection, whose TLS handshake is still to be done.
+    #[cfg(feature = "rustls")]
+    fn stream(&self, socket: Socket) -> io::Result<NetStream> {
+        match &self.tls {
+            None => Ok(socket.into()),
+            Some(tls) => TlsStream::server(socket, tls).map(NetStream::from).map_err(io::Error::other),
+        }
+    }
+
+    #[cfg(not(feature = "rustls"))]
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "the same call as with TLS")]
+    fn stream(&self, socket: Socket) -> io::Result<NetStream> {
+        Ok(socket.into())
+    }
+
+    fn serve(&self, stream: Arc<NetStream>, peer: SocketAddr, place: &Place) {
         #[cfg(feature = "tracing")]
         let _entered = ws_proto::driver::peer_span(peer).entered();
-        let result = match self.acceptor.receive_over(socket) {
+        let received = self.acceptor.receive_after(stream, |stream, deadline| Ok(stream.handshake(deadline)?));
+        let result = match received {
             Ok(mut exchange) => {
                 exchange.watch(peer, place.watcher());
                 (self.handler)(exchange)
@@ -317,8 +359,8 @@ impl fmt::Debug for Handle {
 }
 
 /// Answers 503 to a request that is not read.
-fn refuse(socket: &Socket) {
-    if write_within(socket, &busy_response(), Some(REFUSAL_TIME)).is_ok() {
-        farewell(socket);
+fn refuse(stream: &NetStream) {
+    if write_within(stream, &busy_response(), Some(REFUSAL_TIME)).is_ok() {
+        farewell(stream);
     }
 }

@@ -12,10 +12,10 @@ use crate::{
     Role,
     incoming::Incoming,
     message_writer::MessageWriter,
+    net_stream::NetStream,
     outgoing,
     output::Writing,
     shared::{Link, Owned, Shared},
-    socket::Socket,
     transport::{Duplex, Transport, abort},
     websocket::WebSocket,
 };
@@ -23,7 +23,7 @@ use crate::{
 /// The reading half of a connection, from [`WebSocket::split`].
 ///
 /// It answers Pings and completes the closing handshake, also while the other half is inside a long write.
-pub struct Reader<R: Role, T: Transport = Socket> {
+pub struct Reader<R: Role, T: Transport = NetStream> {
     link: Arc<Shared<R, T>>,
     incoming: Incoming,
     subprotocol: Option<Arc<str>>,
@@ -33,7 +33,7 @@ pub struct Reader<R: Role, T: Transport = Socket> {
 ///
 /// Clones write to the same connection, each message whole. The thread that reads runs the timers; a writing half waits
 /// only for the peer to take bytes, and in [`close`](Self::close).
-pub struct Writer<R: Role, T: Transport = Socket> {
+pub struct Writer<R: Role, T: Transport = NetStream> {
     link: Arc<Shared<R, T>>,
     /// Counts the clones of this half, by its references.
     writers: Arc<()>,
@@ -379,7 +379,7 @@ impl<T: Transport> Writer<Server, T> {
 }
 
 /// The error of [`Reader::reunite`], which returns both halves.
-pub struct ReuniteError<R: Role, T: Transport = Socket>(pub Box<(Reader<R, T>, Writer<R, T>)>);
+pub struct ReuniteError<R: Role, T: Transport = NetStream>(pub Box<(Reader<R, T>, Writer<R, T>)>);
 
 impl<R: Role, T: Transport> fmt::Debug for ReuniteError<R, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

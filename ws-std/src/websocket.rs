@@ -12,10 +12,10 @@ use crate::{
     clock::Clock,
     incoming::Incoming,
     message_writer::MessageWriter,
+    net_stream::NetStream,
     outgoing,
     remote::Remote,
     shared::{Link, Owned, Shared},
-    socket::Socket,
     transport::Transport,
 };
 
@@ -33,7 +33,7 @@ use crate::{
 /// }
 /// # Ok(()) }
 /// ```
-pub struct WebSocket<R: Role, T: Transport = Socket> {
+pub struct WebSocket<R: Role, T: Transport = NetStream> {
     link: Owned<R, T>,
     incoming: Incoming,
     subprotocol: Option<Box<str>>,
@@ -41,7 +41,7 @@ pub struct WebSocket<R: Role, T: Transport = Socket> {
 
 /// A received message, and a [`Reply`] to answer it while it is borrowed.
 #[derive(Debug)]
-pub struct Received<'a, R: Role, T: Transport = Socket> {
+pub struct Received<'a, R: Role, T: Transport = NetStream> {
     /// The message, borrowed from the buffer that it was read to.
     pub message: Message<'a>,
     /// The way to send on the connection that the message came from.
@@ -50,7 +50,7 @@ pub struct Received<'a, R: Role, T: Transport = Socket> {
 
 /// A received part of a message, and a [`Reply`] to answer it while it is borrowed.
 #[derive(Debug)]
-pub struct ReceivedPart<'a, R: Role, T: Transport = Socket> {
+pub struct ReceivedPart<'a, R: Role, T: Transport = NetStream> {
     /// The payload, borrowed from the buffer that it was read to.
     pub data: Data<'a>,
     /// The way to send on the connection that the part came from.
@@ -64,7 +64,7 @@ pub struct ReceivedPart<'a, R: Role, T: Transport = Socket> {
 ///
 /// [`send`](Self::send) writes at once. Use it before long work, and before the connection is dropped without another
 /// `read` or [`close`](WebSocket::close): dropping it discards queued replies.
-pub struct Reply<'a, R: Role, T: Transport = Socket> {
+pub struct Reply<'a, R: Role, T: Transport = NetStream> {
     link: &'a mut Owned<R, T>,
 }
 

@@ -75,7 +75,8 @@ fn proxy(driver: Driver, listener: &TcpListener, options: &[&str]) -> Program {
 fn accept(listener: TcpListener, acceptor: Acceptor<'static>) -> Receiver<Server> {
     let (sender, accepted) = mpsc::channel();
     thread::spawn(move || {
-        let exchange = acceptor.receive(ws_std::Socket::new(listener.accept().unwrap().0).unwrap()).unwrap();
+        let exchange =
+            acceptor.receive(ws_std::NetStream::try_from(listener.accept().unwrap().0).unwrap()).unwrap();
         let favourite = exchange.subprotocols().next().unwrap_or_default().to_owned();
         let answer = Answer::accept().subprotocol(exchange.select(&[&favourite]));
         sender.send(exchange.accept_with(answer).unwrap()).unwrap();

@@ -56,7 +56,7 @@ fn exchange(request: &str) -> (Peer, Exchange) {
     let (client, server) = tcp_pair();
     let mut peer = Peer::new(client);
     peer.send(request.as_bytes());
-    (peer, Acceptor::new().receive(ws_std::Socket::try_from(server).unwrap()).unwrap())
+    (peer, Acceptor::new().receive(ws_std::NetStream::try_from(server).unwrap()).unwrap())
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn connection_of_a_server_can_be_split_put_together_and_taken_apart() {
     let (socket, unread) = handed.recv_timeout(PATIENCE).unwrap();
     assert_eq!(unread, b"unread");
     use std::io::Write as _;
-    TcpStream::from(socket.into_socket2().unwrap()).write_all(b"by hand\r\n\r\n").unwrap();
+    TcpStream::from(socket.into_socket().unwrap().into_socket2().unwrap()).write_all(b"by hand\r\n\r\n").unwrap();
     assert_eq!(peer.head(), "by hand\r\n\r\n");
 }
 

@@ -23,7 +23,7 @@ use std::{
 };
 
 use ws_std::{
-    Acceptor, Answer, Config, Connector, Socket, Transport, WebSocket,
+    Acceptor, Answer, Config, Connector, NetStream, Socket, Transport, WebSocket,
     role::{Client, Server},
 };
 
@@ -65,6 +65,7 @@ fn open<C: Transport, S: Transport>(
 /// Both ends of a WebSocket connection over TCP.
 fn pair_with(client: Config, server: Config) -> (WebSocket<Client>, WebSocket<Server>) {
     let (from, to) = sockets();
+    let (from, to) = (NetStream::from(from), NetStream::from(to));
     open((&Connector::new().config(client), from), (&Acceptor::new().config(server), to))
 }
 

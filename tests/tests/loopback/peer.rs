@@ -49,7 +49,7 @@ impl Peer {
                 peer.send(&[response_to(&head), behind.to_vec()].concat());
                 peer
             });
-            let socket = ws_std::Socket::try_from(client).unwrap();
+            let socket = ws_std::NetStream::try_from(client).unwrap();
             let mut ws = connector.connect_over("ws://localhost/", socket, |_| ()).unwrap();
             ws.set_read_timeout(Some(PATIENCE));
             (ws, serving.join().unwrap())

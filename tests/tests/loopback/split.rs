@@ -149,7 +149,7 @@ fn a_write_that_takes_longer_than_a_pong_may_keeps_the_connection() {
     // Longer than the peer takes for what the system's buffers hold, which has left as far as we can see.
     config.pong_timeout = Some(30 * SHORT);
     let (mut peer, ws) = Peer::client(&Acceptor::new().config(config));
-    ws.transport().as_socket2().set_send_buffer_size(64 * 1024).unwrap();
+    ws.transport().socket().as_socket2().set_send_buffer_size(64 * 1024).unwrap();
     socket2::SockRef::from(&peer.stream).set_recv_buffer_size(64 * 1024).unwrap();
     let (mut reader, mut writer) = ws.split();
     thread::scope(|scope| {
@@ -367,7 +367,7 @@ fn readers_that_have_to_write_for_both_sides_at_once_still_read() {
         (&Acceptor::new().write_timeout(Some(PATIENCE)), server),
     );
     // More than the system's buffers take, and nobody but the readers to write it.
-    fn exchange<R: Role>(ws: WebSocket<R>) -> ws_std::Result<()> {
+    fn exchange<R: Role>(ws: WebSocket<R, Socket>) -> ws_std::Result<()> {
         let (mut reader, mut writer) = ws.split();
         for _ in 0..MESSAGES {
             writer.queue(&[0; 1_000])?;

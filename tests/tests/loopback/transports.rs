@@ -246,7 +246,7 @@ fn into_inner_hands_back_what_was_read_and_not_taken() {
     let (socket, unread) = ws.into_inner();
     assert_eq!(unread, b"unread");
     client.write_all(b" and more").unwrap();
-    let mut stream = TcpStream::from(socket.into_socket2().unwrap());
+    let mut stream = TcpStream::from(socket.into_socket().unwrap().into_socket2().unwrap());
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut more = [0; 9];
     stream.read_exact(&mut more).unwrap();

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 use std::{
-    net::{Shutdown, SocketAddr},
+    net::SocketAddr,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
     time::Instant,
 };
@@ -13,7 +13,7 @@ use ws_proto::{
 };
 
 use super::wake::Wake;
-use crate::{Socket, WebSocket, exchange::Watcher, remote::Remote, role, transport::Transport};
+use crate::{NetStream, WebSocket, exchange::Watcher, remote::Remote, role, transport::abort};
 
 /// Time after which the accepting thread is woken again if it has not stopped.
 const WAKE_PAUSE: Duration = Duration::from_millis(100);
@@ -41,7 +41,7 @@ struct Table {
 
 /// A connection whose request has not been answered yet.
 struct Opening {
-    socket: Weak<Socket>,
+    stream: Weak<NetStream>,
     /// The accepting answer is being written. The client may regard the connection as open, so a stop has to close it
     /// like an open one.
     accepting: bool,
@@ -100,8 +100,8 @@ impl Connections {
     }
 
     /// Decides how to treat a new connection, and reserves its place.
-    pub(super) fn admit(self: &Arc<Self>, socket: &Arc<Socket>, peer: SocketAddr, limits: &Limits) -> Admitted {
-        let opening = Opening { socket: Arc::downgrade(socket), accepting: false };
+    pub(super) fn admit(self: &Arc<Self>, stream: &Arc<NetStream>, peer: SocketAddr, limits: &Limits) -> Admitted {
+        let opening = Opening { stream: Arc::downgrade(stream), accepting: false };
         match self.lock().places.admit(peer.ip(), limits, opening) {
             Admission::Serve(id) => Admitted::Serve(Place { connections: Arc::clone(self), id }),
             Admission::Refuse => Admitted::Refuse(RefusalPlace(Arc::clone(self))),
@@ -162,9 +162,8 @@ impl Connections {
 impl Table {
     fn abort_opening(&self, which: impl Fn(&Opening) -> bool) {
         let opening = self.places.all_opening().filter(|opening| which(opening));
-        for socket in opening.filter_map(|opening| opening.socket.upgrade()) {
-            // An error means that the socket has ended already.
-            let _ = socket.shutdown(Shutdown::Both);
+        for stream in opening.filter_map(|opening| opening.stream.upgrade()) {
+            abort(&*stream);
         }
     }
 }
@@ -172,12 +171,12 @@ impl Table {
 impl Place {
     /// Returns a watcher for the exchange of this connection, by which the server can close the connection once it is
     /// open.
-    pub(super) fn watcher(&self) -> Box<dyn Watcher<Socket>> {
+    pub(super) fn watcher(&self) -> Box<dyn Watcher<NetStream>> {
         Box::new(PlaceWatcher { connections: Arc::clone(&self.connections), id: self.id })
     }
 }
 
-impl Watcher<Socket> for PlaceWatcher {
+impl Watcher<NetStream> for PlaceWatcher {
     fn accepting(&self) {
         if let Some(opening) = self.connections.lock().places.opening_mut(self.id) {
             opening.accepting = true;
@@ -217,6 +216,7 @@ mod tests {
     use ws_proto::{Config, endpoint::Negotiated};
 
     use super::*;
+    use crate::Socket;
 
     #[test]
     fn a_connection_that_opens_while_the_server_stops_is_closed_with_1001() {
@@ -224,9 +224,9 @@ mod tests {
         let connections = Connections::new(Wake::new(&listener).unwrap());
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, peer) = listener.accept().unwrap();
-        let socket = Arc::new(Socket::try_from(stream).unwrap());
+        let stream = Arc::new(NetStream::from(Socket::try_from(stream).unwrap()));
         let limits = Limits::new();
-        let Admitted::Serve(place) = connections.admit(&socket, peer, &limits) else { panic!("there is room") };
+        let Admitted::Serve(place) = connections.admit(&stream, peer, &limits) else { panic!("there is room") };
         let watcher = place.watcher();
         watcher.accepting();
         let ending = thread::spawn({
@@ -236,9 +236,9 @@ mod tests {
         while !connections.is_stopping() {
             thread::yield_now();
         }
-        let socket = Arc::into_inner(socket).expect("the server does not hold it");
+        let stream = Arc::into_inner(stream).expect("the server does not hold it");
         let ws =
-            WebSocket::from_handshake(role::Server, socket, Vec::new(), Negotiated::default(), &Config::new());
+            WebSocket::from_handshake(role::Server, stream, Vec::new(), Negotiated::default(), &Config::new());
         let ws = watcher.opened(ws);
         let mut close = [0; 4];
         client.read_exact(&mut close).unwrap();

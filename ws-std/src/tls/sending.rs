@@ -1,0 +1,115 @@
+//! Ciphertext on its way to the transport.
+
+use core::mem;
+use std::{
+    io::{self, IoSlice, Write},
+    time::Instant,
+};
+
+use rustls::Connection;
+
+use crate::{
+    buffers,
+    transport::{Transport, write_some},
+};
+
+/// The most plaintext of a record, in bytes (RFC 8446 section 5.1).
+const LONGEST_PLAINTEXT: usize = 1 << 14;
+/// The most slices of a write that become one record. The driver's writes have three.
+const MOST_SLICES: usize = 4;
+
+/// Ciphertext that the transport has not taken, and the plaintext that it stands for.
+#[derive(Debug, Default)]
+pub(super) struct Sending {
+    /// Without capacity while there is no ciphertext.
+    ciphertext: Vec<u8>,
+    /// `sent <= ciphertext.len()`
+    sent: usize,
+    /// Length of the plaintext, from the front of the next write, whose ciphertext has been made.
+    plaintext: usize,
+    pub(super) end: End,
+}
+
+/// The end of our direction of the transport.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum End {
+    #[default]
+    Open,
+    /// The transport is to be half-closed after the ciphertext.
+    Due,
+    Done,
+}
+
+impl Sending {
+    /// Writes the ciphertext. The part that has not been written at `deadline` is kept.
+    pub(super) fn push(&mut self, transport: &impl Transport, deadline: Option<Instant>) -> io::Result<()> {
+        while let Some(rest @ [_, ..]) = self.ciphertext.get(self.sent..) {
+            self.sent += write_some(transport, [rest, &[], &[]], deadline)?;
+        }
+        self.ciphertext.clear();
+        self.sent = 0;
+        Ok(())
+    }
+
+    /// Takes the output of rustls, after all earlier ciphertext has been written. Returns whether there is any.
+    pub(super) fn take_output(&mut self, connection: &mut Connection) -> bool {
+        debug_assert!(self.ciphertext.is_empty(), "ciphertext is sent in the order in which it was made");
+        while connection.wants_write() {
+            if self.ciphertext.capacity() == 0 {
+                self.ciphertext = buffers::take();
+            }
+            // A `Vec` takes everything.
+            let _ = connection.write_tls(&mut self.ciphertext);
+        }
+        !self.ciphertext.is_empty()
+    }
+
+    /// Makes a record of `slices` after their first `skip` bytes.
+    pub(super) fn encrypt(
+        &mut self,
+        connection: &mut Connection,
+        slices: &[IoSlice<'_>],
+        skip: usize,
+    ) -> io::Result<()> {
+        let (record, count) = front(slices, skip);
+        self.plaintext = connection.writer().write_vectored(record.get(..count).unwrap_or_default())?;
+        if self.plaintext == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        self.take_output(connection);
+        Ok(())
+    }
+
+    /// Counts up to `most` bytes of plaintext as written, after all ciphertext has been.
+    pub(super) fn count(&mut self, most: usize) -> usize {
+        let counted = self.plaintext.min(most);
+        self.plaintext -= counted;
+        counted
+    }
+
+    /// Returns the buffer to the pool if it is empty.
+    pub(super) fn release(&mut self) {
+        if self.ciphertext.is_empty() {
+            buffers::give_back(mem::take(&mut self.ciphertext));
+        }
+    }
+}
+
+/// Returns the plaintext of the next record: slices, and their number.
+fn front<'a>(slices: &'a [IoSlice<'_>], mut skip: usize) -> ([IoSlice<'a>; MOST_SLICES], usize) {
+    let mut record = [IoSlice::new(&[]); MOST_SLICES];
+    let (mut count, mut room) = (0, LONGEST_PLAINTEXT);
+    for slice in slices {
+        let skipped = skip.min(slice.len());
+        skip -= skipped;
+        let rest = slice.get(skipped..).unwrap_or_default();
+        let Some(place) = record.get_mut(count) else { break };
+        let rest = rest.get(..room).unwrap_or(rest);
+        if !rest.is_empty() {
+            *place = IoSlice::new(rest);
+            room -= rest.len();
+            count += 1;
+        }
+    }
+    (record, count)
+}
