@@ -105,7 +105,6 @@ macro_rules! from {
     };
 }
 
-from!(io::Error => Io);
 from!(ProxyError => Proxy);
 from!(WriteError => Request);
 from!(HandshakeError => Handshake);
@@ -114,11 +113,23 @@ from!(EntropyError => Entropy);
 #[cfg(feature = "rustls")]
 from!(super::TlsError => Tls);
 
+impl From<io::Error> for ConnectError {
+    fn from(error: io::Error) -> Self {
+        // With TLS 1.3 a client has completed the handshake before the server has seen the client's certificate (RFC 8446
+        // section 4.4.2.4).
+        #[cfg(feature = "rustls")]
+        if error.get_ref().is_some_and(|fault| fault.is::<rustls::Error>()) {
+            return Self::Tls(error.into());
+        }
+        Self::Io(error)
+    }
+}
+
 impl From<HeadError> for ConnectError {
     fn from(error: HeadError) -> Self {
         match error {
             HeadError::BeforeFirstByte(error) => Self::Closed(error),
-            HeadError::Io(error) => Self::Io(error),
+            HeadError::Io(error) => error.into(),
             HeadError::Handshake(error) => Self::Handshake(error),
         }
     }
