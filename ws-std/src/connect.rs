@@ -139,25 +139,44 @@ impl<'a> Connector<'a> {
         response: impl FnOnce(&Response<'_, '_>),
     ) -> Result<WebSocket<Client>, ConnectError> {
         let url = ServerUrl::parse(url)?;
-        let secure = url.is_secure();
         // Settings and a request that cannot be used are errors before any address is tried.
-        #[cfg(feature = "rustls")]
-        let name = if secure { Some((url.server_name()?, self.tls.config()?).0) } else { None };
-        #[cfg(not(feature = "rustls"))]
-        if secure {
-            return Err(ConnectError::NeedsTls);
-        }
+        self.check_tls(&url)?;
         self.settings.begin(&url, ws_proto::Instant::ZERO)?;
         let found = (url.host_name(), url.port()).to_socket_addrs().map_err(ConnectError::Resolve)?;
         let stream = dial(Dialing::new(found.collect(), self.connect_timeout, Instant::now()))?;
-        let socket = Socket::new(stream)?;
-        #[cfg(feature = "rustls")]
-        if let Some(name) = name {
-            let stream = NetStream::from(TlsStream::client(socket, &self.tls, name)?);
-            let opened = self.open(&url, stream, |stream, deadline| Ok(stream.handshake(deadline)?), response);
-            return opened.map_err(name_tls_fault);
+        let stream = self.protect(Socket::new(stream)?, &url)?;
+        self.open(&url, stream, |stream, deadline| Ok(stream.handshake(deadline)?), response)
+    }
+
+    /// Checks that the server can be spoken to through TLS, if `url` demands it.
+    #[cfg(feature = "rustls")]
+    fn check_tls(&self, url: &ServerUrl) -> Result<(), ConnectError> {
+        if url.is_secure() {
+            url.server_name()?;
+            self.tls.config()?;
         }
-        self.open(&url, NetStream::from(socket), no_handshake, response)
+        Ok(())
+    }
+
+    #[cfg(not(feature = "rustls"))]
+    #[allow(clippy::unused_self, reason = "the same call as with TLS")]
+    fn check_tls(&self, url: &ServerUrl) -> Result<(), ConnectError> {
+        if url.is_secure() { Err(ConnectError::NeedsTls) } else { Ok(()) }
+    }
+
+    /// Returns the transport over `socket`. A TLS handshake, if `url` demands it, is still to be done.
+    #[cfg(feature = "rustls")]
+    fn protect(&self, socket: Socket, url: &ServerUrl) -> Result<NetStream, ConnectError> {
+        if !url.is_secure() {
+            return Ok(socket.into());
+        }
+        Ok(TlsStream::client(socket, &self.tls, url.server_name()?)?.into())
+    }
+
+    #[cfg(not(feature = "rustls"))]
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "the same call as with TLS")]
+    fn protect(&self, socket: Socket, _url: &ServerUrl) -> Result<NetStream, ConnectError> {
+        Ok(socket.into())
     }
 
     /// Opens a connection over any transport, such as a Unix socket, a TLS stream or a proxy's tunnel.
@@ -174,7 +193,7 @@ impl<'a> Connector<'a> {
         transport: T,
         response: impl FnOnce(&Response<'_, '_>),
     ) -> Result<WebSocket<Client, T>, ConnectError> {
-        self.open(&ServerUrl::parse(url)?, transport, no_handshake, response)
+        self.open(&ServerUrl::parse(url)?, transport, |_, _| Ok(()), response)
     }
 
     /// Opens a connection over `transport`, which `prepare` makes ready until a deadline.
@@ -199,23 +218,6 @@ impl<'a> Connector<'a> {
                 Err(ConnectError::Refused(refused.with_body(read_body(&transport, body, deadline))))
             }
         }
-    }
-}
-
-/// Leaves a transport as it is.
-fn no_handshake<T>(_transport: &T, _deadline: Option<Instant>) -> Result<(), ConnectError> {
-    Ok(())
-}
-
-/// Names a fault of TLS that came after the handshake: with TLS 1.3 a client has completed it before the server has seen its
-/// certificate (RFC 8446 section 4.4.2.4).
-#[cfg(feature = "rustls")]
-fn name_tls_fault(error: ConnectError) -> ConnectError {
-    match error {
-        ConnectError::Io(error) if error.get_ref().is_some_and(|fault| fault.is::<rustls::Error>()) => {
-            ConnectError::Tls(error.into())
-        }
-        error => error,
     }
 }
 

@@ -3,7 +3,7 @@
 //! | chapter | question |
 //! |---|---|
 //! | [`proxies`] | How does a server run after nginx or haproxy? |
-//! | [`tls`] | How does a program speak `wss` with a TLS library of its choice? |
+//! | [`tls`] | How does a program speak `wss`, and what is verified? |
 //! | [`compression`] | When is compression worth it, and what does it cost? |
 //! | [`shutdown`] | How do connections end, one by one and all together? |
 //! | [`limits`] | What is accepted by default, and what happens beyond it? |

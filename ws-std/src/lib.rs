@@ -44,12 +44,13 @@
 //!   of a pool, in which the process keeps at most 32 idle ones of up to 160 KiB each.
 //! - [Counters](WebSocket::counters) and the last round trip can be asked for. With the feature `tracing`, connections report
 //!   their frames, states and failures.
+//! - `wss` goes through rustls (feature `rustls`), verified as the platform does it, from two threads at once.
 //! - Any stream that reads and writes can carry a connection: [`Transport`], [`Blocking`].
 //!
 //! # The guide
 //!
 //! - [Proxies](guide::proxies): a server after nginx or haproxy, a client through a tunnel.
-//! - [TLS](guide::tls): `wss` with a library of your choice.
+//! - [TLS](guide::tls): `wss`, own roots, certificates of clients, two threads.
 //! - [Compression](guide::compression): profiles and costs.
 //! - [Shutdown](guide::shutdown): the ends of connections and of servers.
 //! - [Limits](guide::limits): defaults, and the answer to a peer that exceeds them.

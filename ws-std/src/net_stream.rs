@@ -76,7 +76,7 @@ impl NetStream {
     /// Without TLS there is no handshake.
     #[cfg(not(feature = "rustls"))]
     #[allow(clippy::unused_self, reason = "the same call as with TLS")]
-    pub(crate) const fn handshake(&self, _deadline: Option<Instant>) -> Result<(), core::convert::Infallible> {
+    pub(crate) const fn handshake(&self, _deadline: Option<Instant>) -> io::Result<()> {
         Ok(())
     }
 }

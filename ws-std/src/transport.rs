@@ -31,7 +31,8 @@ pub trait Transport: Send + Sync {
     ///
     /// # Errors
     ///
-    /// As [`read`](Self::read). On an error this call has written no byte.
+    /// As [`read`](Self::read). On an error this call has written no byte. The next call after
+    /// [`io::ErrorKind::TimedOut`] has to begin with the same bytes, since a transport with TLS has encrypted some of them.
     fn write(&self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> io::Result<usize>;
 
     /// Ends one or both directions. A `read` that waits returns.
@@ -45,7 +46,7 @@ pub trait Transport: Send + Sync {
 /// A [`Transport`] whose reads and writes don't wait for each other; [`split`](crate::WebSocket::split) needs one.
 pub trait Duplex: Transport {}
 
-/// A [`Transport`] over any `Read + Write`, such as a TLS stream, a pipe or a serial line. It cannot be split.
+/// A [`Transport`] over any `Read + Write`, such as a pipe, a serial line or the stream of a TLS library. It cannot be split.
 ///
 /// Deadlines need the stream's help. [`Blocking::new`] is for a stream whose calls return now and then with
 /// [`WouldBlock`](io::ErrorKind::WouldBlock) (Unix) or [`TimedOut`](io::ErrorKind::TimedOut) (Windows), as those of a

@@ -1,16 +1,19 @@
-//! Ciphertext on its way to the transport.
+//! Sending: plaintext becomes ciphertext, and that goes to the transport.
 
-use core::mem;
+use core::{mem, sync::atomic::Ordering};
 use std::{
     io::{self, IoSlice, Write},
+    net::Shutdown,
+    sync::TryLockError,
     time::Instant,
 };
 
 use rustls::Connection;
 
+use super::{TlsStream, lock};
 use crate::{
-    buffers,
-    transport::{Transport, write_some},
+    buffers, clock,
+    transport::{Duplex, Transport, write_some},
 };
 
 /// The most plaintext of a record, in bytes (RFC 8446 section 5.1).
@@ -42,7 +45,7 @@ pub(super) enum End {
 
 impl Sending {
     /// Writes the ciphertext. The part that has not been written at `deadline` is kept.
-    pub(super) fn push(&mut self, transport: &impl Transport, deadline: Option<Instant>) -> io::Result<()> {
+    fn push(&mut self, transport: &impl Transport, deadline: Option<Instant>) -> io::Result<()> {
         while let Some(rest @ [_, ..]) = self.ciphertext.get(self.sent..) {
             self.sent += write_some(transport, [rest, &[], &[]], deadline)?;
         }
@@ -52,7 +55,7 @@ impl Sending {
     }
 
     /// Takes the output of rustls, after all earlier ciphertext has been written. Returns whether there is any.
-    pub(super) fn take_output(&mut self, connection: &mut Connection) -> bool {
+    fn take_output(&mut self, connection: &mut Connection) -> bool {
         debug_assert!(self.ciphertext.is_empty(), "ciphertext is sent in the order in which it was made");
         while connection.wants_write() {
             if self.ciphertext.capacity() == 0 {
@@ -65,12 +68,7 @@ impl Sending {
     }
 
     /// Makes a record of `slices` after their first `skip` bytes.
-    pub(super) fn encrypt(
-        &mut self,
-        connection: &mut Connection,
-        slices: &[IoSlice<'_>],
-        skip: usize,
-    ) -> io::Result<()> {
+    fn encrypt(&mut self, connection: &mut Connection, slices: &[IoSlice<'_>], skip: usize) -> io::Result<()> {
         let (record, count) = front(slices, skip);
         self.plaintext = connection.writer().write_vectored(record.get(..count).unwrap_or_default())?;
         if self.plaintext == 0 {
@@ -81,7 +79,7 @@ impl Sending {
     }
 
     /// Counts up to `most` bytes of plaintext as written, after all ciphertext has been.
-    pub(super) fn count(&mut self, most: usize) -> usize {
+    fn count(&mut self, most: usize) -> usize {
         let counted = self.plaintext.min(most);
         self.plaintext -= counted;
         counted
@@ -91,6 +89,85 @@ impl Sending {
     pub(super) fn release(&mut self) {
         if self.ciphertext.is_empty() {
             buffers::give_back(mem::take(&mut self.ciphertext));
+        }
+    }
+}
+
+impl<T: Transport + Duplex> TlsStream<T> {
+    /// Writes plaintext, as much as the transport takes without waiting again.
+    pub(super) fn write_records(
+        &self,
+        sending: &mut Sending,
+        slices: &[IoSlice<'_>],
+        mut deadline: Option<Instant>,
+    ) -> io::Result<usize> {
+        if sending.end != End::Open {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let total = slices.iter().map(|slice| slice.len()).sum();
+        let mut written = 0;
+        loop {
+            let sent = self.send(sending, deadline).and_then(|()| {
+                written += sending.count(total - written);
+                if written < total {
+                    sending.encrypt(&mut lock(&self.connection), slices, written)
+                } else {
+                    Ok(())
+                }
+            });
+            match sent {
+                Ok(()) if written < total => {}
+                Err(error) if written == 0 => return Err(error),
+                _ => return Ok(written),
+            }
+            if written > 0 {
+                deadline = Some(clock::now());
+            }
+        }
+    }
+
+    /// Sends all output there is, and then ends our direction of the transport if that is due.
+    pub(super) fn send(&self, sending: &mut Sending, deadline: Option<Instant>) -> io::Result<()> {
+        loop {
+            sending.push(&self.transport, deadline)?;
+            let mut connection = lock(&self.connection);
+            if !sending.take_output(&mut connection) {
+                self.owes.store(false, Ordering::SeqCst);
+                break;
+            }
+        }
+        if sending.end == End::Due {
+            sending.end = End::Done;
+            self.transport.shutdown(Shutdown::Write)?;
+        }
+        Ok(())
+    }
+
+    /// Sends all output there is, until `deadline`.
+    pub(super) fn send_all(&self, deadline: Option<Instant>) -> io::Result<()> {
+        let mut sending = lock(&self.sending);
+        let sent = self.send(&mut sending, deadline);
+        sending.release();
+        sent
+    }
+
+    /// Sends the output that is owed, as far as the transport takes it without waiting.
+    pub(super) fn send_owed(&self) {
+        while self.owes.load(Ordering::SeqCst) {
+            let mut sending = match self.sending.try_lock() {
+                Ok(sending) => sending,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                // The thread that has the lock looks at `owes` after it has released it.
+                Err(TryLockError::WouldBlock) => return,
+            };
+            let sent = self.send(&mut sending, Some(clock::now()));
+            sending.release();
+            match sent {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => return,
+                // The transport takes no output any more.
+                Err(_) => self.owes.store(false, Ordering::SeqCst),
+            }
         }
     }
 }
