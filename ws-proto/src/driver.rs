@@ -43,6 +43,7 @@ mod server_url;
 #[cfg(feature = "rustls")]
 mod tls;
 mod transient;
+mod transport_error;
 
 pub use accept_error::AcceptError;
 pub use accept_settings::AcceptSettings;
@@ -57,7 +58,7 @@ pub use entropy::OsEntropy;
 pub use error::{Error, Result, TrySendError};
 #[cfg(feature = "tracing")]
 pub use events::peer_span;
-pub use head_buffer::{AwaitsHead, HeadBuffer, HeadError, is_gone};
+pub use head_buffer::{AwaitsHead, HeadBuffer, HeadError};
 pub use incident::{Incident, Log};
 pub use observer::{Counters, Observer, Traffic};
 pub use opened::Opened;
@@ -69,6 +70,7 @@ pub use refused::{RefusalBody, Refused};
 pub use server_url::ServerUrl;
 #[cfg(feature = "rustls")]
 pub use tls::{ClientTls, ClientTlsBuilder, ServerTls, TlsError};
+pub use transport_error::is_gone;
 
 /// The client of a driver, whose masking keys come from the operating system.
 pub type Client = crate::Client<OsEntropy>;

@@ -3,8 +3,6 @@
 #[cfg(feature = "rustls")]
 use core::future::Future;
 use core::time::Duration;
-use std::io;
-
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, lookup_host},
@@ -163,9 +161,7 @@ async fn open_tunnel(stream: &mut NetStream, mut dialogue: ProxyDialogue) -> Res
                 dialogue.written(dialogue.pending().len());
                 dialogue.received(buffer.get(..len).unwrap_or_default())?;
             }
-            Err(error) if is_gone(&error) || error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(dialogue.closed().into());
-            }
+            Err(error) if is_gone(&error) => return Err(dialogue.closed().into()),
             Err(error) => return Err(error.into()),
         }
     }

@@ -3,6 +3,7 @@
 use core::fmt;
 use std::{io, vec, vec::Vec};
 
+use super::transport_error::is_gone;
 use crate::{MessageBuffer, client, handshake::HandshakeError, server, time::Instant};
 
 /// Length of the first buffer in bytes: a browser's request with cookies fits. A longer head doubles it.
@@ -137,19 +138,6 @@ impl HeadBuffer {
     pub fn into_buffer(self, head_len: usize) -> MessageBuffer<Vec<u8>> {
         MessageBuffer::with_received(self.bytes, head_len..self.filled)
     }
-}
-
-/// Returns whether an error means that the peer has ended or reset the transport.
-#[must_use]
-pub fn is_gone(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::BrokenPipe
-            // The end of TLS without close_notify.
-            | io::ErrorKind::UnexpectedEof
-    )
 }
 
 impl Default for HeadBuffer {

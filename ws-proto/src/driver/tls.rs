@@ -237,7 +237,7 @@ impl TlsError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Closed => true,
-            Self::Io(error) => super::transient::is_transient_io(error),
+            Self::Io(error) => super::transport_error::is_transient(error),
             // RFC 8446 section 6.2: a failure of the peer's own, such as a lack of memory.
             Self::Alert(alert) => *alert == AlertDescription::InternalError,
             _ => false,

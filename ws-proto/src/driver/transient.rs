@@ -1,8 +1,6 @@
 //! The errors after which a client may try again.
 
-use std::io;
-
-use super::{ConnectError, refused::is_transient_status};
+use super::{ConnectError, refused::is_transient_status, transport_error};
 use crate::handshake::HandshakeError;
 
 impl ConnectError {
@@ -23,7 +21,7 @@ impl ConnectError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Resolve(error) | Self::Connect { error, .. } | Self::Closed(error) | Self::Io(error) => {
-                is_transient_io(error)
+                transport_error::is_transient(error)
             }
             Self::Handshake(error) => matches!(error, HandshakeError::Timeout),
             Self::Refused(refused) => is_transient_status(refused.status()),
@@ -35,15 +33,9 @@ impl ConnectError {
     }
 }
 
-/// Returns whether an error of a transport may pass.
-pub(super) fn is_transient_io(error: &io::Error) -> bool {
-    use io::ErrorKind::{InvalidData, InvalidInput, PermissionDenied, Unsupported};
-    !matches!(error.kind(), InvalidData | InvalidInput | PermissionDenied | Unsupported)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{borrow::ToOwned, net::SocketAddr, string::String};
+    use std::{borrow::ToOwned, io, net::SocketAddr, string::String};
 
     use super::*;
     use crate::{
