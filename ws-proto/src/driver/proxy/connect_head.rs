@@ -100,7 +100,8 @@ impl ConnectHead {
                 Ok(false)
             }
             407 if !accepts_basic(response.headers) => Err(ProxyError::AuthenticationUnsupported),
-            407 if self.has_credentials => Err(ProxyError::CredentialsRefused),
+            // tinyproxy answers a wrong password with 401.
+            401 | 407 if self.has_credentials => Err(ProxyError::CredentialsRefused),
             407 => Err(ProxyError::AuthenticationRequired),
             status => Err(ProxyError::Refused { status, reason: excerpt(response.reason.unwrap_or_default()) }),
         }

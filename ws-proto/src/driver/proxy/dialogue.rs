@@ -272,6 +272,8 @@ mod tests {
             let answer = format!("HTTP/1.1 {status:03} {reason}\r\nContent-Length: 9\r\n\r\n");
             assert_eq!(http(answer.as_bytes()), refused(status, reason));
         }
+        let status_of_servers = b"HTTP/1.1 401 Unauthorized\r\n\r\n";
+        assert_eq!(http_with_credentials(status_of_servers), Err(CredentialsRefused));
         let long = "y".repeat(500);
         let answer = format!("HTTP/1.1 503 {long}\r\n\r\n");
         assert_eq!(http(answer.as_bytes()), refused(503, &long[..80]));

@@ -20,7 +20,7 @@ pub enum ProxyError {
     AuthenticationUnsupported,
     /// The user name or the password is wrong.
     CredentialsRefused,
-    /// The proxy answered CONNECT with a status other than 2xx and 407.
+    /// The proxy answered CONNECT with a status other than 2xx and those about credentials.
     Refused {
         /// The status code.
         status: u16,
@@ -62,7 +62,7 @@ impl fmt::Display for ProxyError {
             Self::InvalidUrl(fault) => write!(f, "not the URL of a proxy: {fault}"),
             Self::InvalidTarget(fault) => write!(f, "proxy can't be asked for the host: {fault}"),
             Self::AuthenticationRequired => f.write_str(
-                "proxy wants credentials: write user:password@ before its host (RFC 9110 section 15.5.8)",
+                "proxy wants credentials: write user:password@ before its host (RFC 9110 section 15.5.8, RFC 1928 section 3)",
             ),
             Self::AuthenticationUnsupported => {
                 f.write_str("proxy wants another authentication than a password: use a proxy that accepts one")
