@@ -1,24 +1,23 @@
 use core::time::Duration;
-use std::{
-    io,
-    net::{TcpStream, ToSocketAddrs},
-    time::Instant,
-};
+use std::{io, time::Instant};
 
 use ws_proto::{
     client::Response,
-    driver::{Answered, ConnectError, ConnectSettings, Dialing, HeadBuffer, RefusalBody, ServerUrl, is_gone},
+    driver::{
+        Answered, ConnectError, ConnectSettings, Connecting, HeadBuffer, Proxy, RefusalBody, ServerUrl, is_gone,
+    },
     handshake::HandshakeError,
 };
 
+#[cfg(feature = "rustls")]
+use crate::ClientTls;
 use crate::{
-    Client, Config, NetStream, Socket, WebSocket,
+    Client, Config, NetStream, WebSocket,
     clock::Clock,
     opening::{read_head, system_deadline, write_by},
+    route::Route,
     transport::Transport,
 };
-#[cfg(feature = "rustls")]
-use crate::{ClientTls, TlsStream};
 
 /// Opens a connection to `url`, which is `ws://host[:port][/path][?query]` or the same with `wss`, with all defaults.
 ///
@@ -119,7 +118,16 @@ impl<'a> Connector<'a> {
         self
     }
 
-    /// Opens a connection over TCP to the host in `url`, trying all its addresses, IPv6 and IPv4 in turn.
+    /// Sets the proxy for all servers; `None`: servers are reached without one. By default the environment decides, as curl
+    /// reads it; see [`ProxyEnvironment`](ws_proto::driver::ProxyEnvironment).
+    #[must_use]
+    pub fn proxy(mut self, proxy: Option<Proxy>) -> Self {
+        self.settings.set_proxy(proxy);
+        self
+    }
+
+    /// Opens a connection to the host in `url`, over TCP for `ws` and TLS for `wss`, by a [proxy](Self::proxy) if there is one.
+    /// It tries all addresses, IPv6 and IPv4 in turn.
     ///
     /// # Errors
     ///
@@ -139,44 +147,19 @@ impl<'a> Connector<'a> {
         response: impl FnOnce(&Response<'_, '_>),
     ) -> Result<WebSocket<Client>, ConnectError> {
         let url = ServerUrl::parse(url)?;
-        // Settings and a request that cannot be used are errors before any address is tried.
-        self.check_tls(&url)?;
+        // What cannot be sent or used is an error before any address is tried.
         self.settings.begin(&url, ws_proto::Instant::ZERO)?;
-        let found = (url.host_name(), url.port()).to_socket_addrs().map_err(ConnectError::Resolve)?;
-        let stream = dial(Dialing::new(found.collect(), self.connect_timeout, Instant::now()))?;
-        let stream = self.protect(Socket::new(stream)?, &url)?;
-        self.open(&url, stream, |stream, deadline| Ok(stream.handshake(deadline)?), response)
-    }
-
-    /// Checks that the server can be spoken to through TLS, if `url` demands it.
-    #[cfg(feature = "rustls")]
-    fn check_tls(&self, url: &ServerUrl) -> Result<(), ConnectError> {
-        if url.is_secure() {
-            url.server_name()?;
-            self.tls.config()?;
-        }
-        Ok(())
-    }
-
-    #[cfg(not(feature = "rustls"))]
-    #[allow(clippy::unused_self, reason = "the same call as with TLS")]
-    fn check_tls(&self, url: &ServerUrl) -> Result<(), ConnectError> {
-        if url.is_secure() { Err(ConnectError::NeedsTls) } else { Ok(()) }
-    }
-
-    /// Returns the transport over `socket`. A TLS handshake, if `url` demands it, is still to be done.
-    #[cfg(feature = "rustls")]
-    fn protect(&self, socket: Socket, url: &ServerUrl) -> Result<NetStream, ConnectError> {
-        if !url.is_secure() {
-            return Ok(socket.into());
-        }
-        Ok(TlsStream::client(socket, &self.tls, url.server_name()?)?.into())
-    }
-
-    #[cfg(not(feature = "rustls"))]
-    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "the same call as with TLS")]
-    fn protect(&self, socket: Socket, _url: &ServerUrl) -> Result<NetStream, ConnectError> {
-        Ok(socket.into())
+        let proxy = self.settings.proxy_for(&url)?;
+        let route = Route::new(
+            &url,
+            proxy,
+            #[cfg(feature = "rustls")]
+            &self.tls,
+        )?;
+        let stream = NetStream::try_from(route.dial(self.connect_timeout)?)?;
+        let opening = Opening::begin(&self.settings, &url)?;
+        let stream = route.open(stream, opening.deadline)?;
+        opening.complete(stream, response)
     }
 
     /// Opens a connection over any transport, such as a Unix socket, a TLS stream or a proxy's tunnel.
@@ -193,22 +176,33 @@ impl<'a> Connector<'a> {
         transport: T,
         response: impl FnOnce(&Response<'_, '_>),
     ) -> Result<WebSocket<Client, T>, ConnectError> {
-        self.open(&ServerUrl::parse(url)?, transport, |_, _| Ok(()), response)
+        Opening::begin(&self.settings, &ServerUrl::parse(url)?)?.complete(transport, response)
+    }
+}
+
+/// An opening handshake that has begun, with its deadline.
+struct Opening<'s> {
+    clock: Clock,
+    connecting: Connecting<'s>,
+    /// The deadline of a tunnel, TLS, the request, the answer and the body of a refusal together.
+    deadline: Option<Instant>,
+}
+
+impl<'s> Opening<'s> {
+    fn begin(settings: &'s ConnectSettings<'_>, url: &'s ServerUrl) -> Result<Self, ConnectError> {
+        let clock = Clock::new();
+        let connecting = settings.begin(url, clock.now())?;
+        let deadline = system_deadline(&connecting.handshake, clock);
+        Ok(Self { clock, connecting, deadline })
     }
 
-    /// Opens a connection over `transport`, which `prepare` makes ready until a deadline.
-    fn open<T: Transport>(
-        &self,
-        url: &ServerUrl,
+    /// Writes the request to `transport` and reads the answer.
+    fn complete<T: Transport>(
+        self,
         transport: T,
-        prepare: impl FnOnce(&T, Option<Instant>) -> Result<(), ConnectError>,
         seen: impl FnOnce(&Response<'_, '_>),
     ) -> Result<WebSocket<Client, T>, ConnectError> {
-        let clock = Clock::new();
-        let mut connecting = self.settings.begin(url, clock.now())?;
-        // One deadline covers a TLS handshake, the request, the answer and the body of a refusal.
-        let deadline = system_deadline(&connecting.handshake, clock);
-        prepare(&transport, deadline)?;
+        let Self { clock, mut connecting, deadline } = self;
         write_request(&transport, &connecting.request(), deadline)?;
         let mut head = HeadBuffer::new();
         let read = read_head(&mut head, &transport, clock, &mut connecting.handshake);
@@ -219,21 +213,6 @@ impl<'a> Connector<'a> {
             }
         }
     }
-}
-
-/// Connects to the first address that answers.
-fn dial(mut dialing: Dialing) -> Result<TcpStream, ConnectError> {
-    while let Some((address, share)) = dialing.next(Instant::now()) {
-        let attempt = match share {
-            None => TcpStream::connect(address),
-            Some(share) => TcpStream::connect_timeout(&address, share),
-        };
-        match attempt {
-            Ok(stream) => return Ok(stream),
-            Err(error) => dialing.failed(address, error),
-        }
-    }
-    Err(dialing.into_error())
 }
 
 /// Writes the request. An error that means that the server has closed is ignored: its answer may lie in the transport.

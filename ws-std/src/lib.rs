@@ -49,7 +49,7 @@
 //!
 //! # The guide
 //!
-//! - [Proxies](guide::proxies): a server after nginx or haproxy, a client through a tunnel.
+//! - [Proxies](guide::proxies): a server after nginx or haproxy, a client that has to pass one.
 //! - [TLS](guide::tls): `wss`, own roots, certificates of clients, two threads.
 //! - [Compression](guide::compression): profiles and costs.
 //! - [Shutdown](guide::shutdown): the ends of connections and of servers.
@@ -75,6 +75,7 @@ mod outgoing;
 mod output;
 mod remote;
 pub mod role;
+mod route;
 mod server;
 mod shared;
 mod socket;
@@ -110,8 +111,8 @@ pub use ws_proto::{
     SendError, State,
     config::CloseReply,
     driver::{
-        AcceptError, Answer, ConnectError, ControlPayload, Counters, Error, Incident, OsEntropy, Page,
-        ReceivedRequest, Refused, Result, Traffic, TrySendError,
+        AcceptError, Answer, ConnectError, ControlPayload, Counters, Error, Incident, OsEntropy, Page, Proxy,
+        ProxyEnvironment, ProxyError, ReceivedRequest, Refused, Result, Traffic, TrySendError,
     },
     endpoint::Prepared,
     server::OriginPolicy,

@@ -20,7 +20,8 @@ pub struct NetStream {
 enum Stream {
     Plain(Socket),
     #[cfg(feature = "rustls")]
-    Tls(Box<TlsStream<Socket>>),
+    /// Over TCP, or over the TLS of a proxy.
+    Tls(Box<TlsStream<NetStream>>),
 }
 
 impl NetStream {
@@ -30,7 +31,7 @@ impl NetStream {
         match &self.stream {
             Stream::Plain(socket) => socket,
             #[cfg(feature = "rustls")]
-            Stream::Tls(stream) => stream.transport(),
+            Stream::Tls(stream) => stream.transport().socket(),
         }
     }
 
@@ -60,7 +61,7 @@ impl NetStream {
     /// Returns the TLS connection, which knows the peer's certificates and the version; `None` for a plain stream.
     #[cfg(feature = "rustls")]
     #[must_use]
-    pub const fn tls(&self) -> Option<&TlsStream<Socket>> {
+    pub const fn tls(&self) -> Option<&TlsStream<Self>> {
         match &self.stream {
             Stream::Plain(_) => None,
             Stream::Tls(stream) => Some(stream),
@@ -98,8 +99,8 @@ impl TryFrom<TcpStream> for NetStream {
 
 /// Makes a stream of a TLS connection.
 #[cfg(feature = "rustls")]
-impl From<TlsStream<Socket>> for NetStream {
-    fn from(stream: TlsStream<Socket>) -> Self {
+impl From<TlsStream<Self>> for NetStream {
+    fn from(stream: TlsStream<Self>) -> Self {
         Self { stream: Stream::Tls(Box::new(stream)) }
     }
 }

@@ -291,7 +291,7 @@ where
     fn stream(&self, socket: Socket) -> io::Result<NetStream> {
         match &self.tls {
             None => Ok(socket.into()),
-            Some(tls) => TlsStream::server(socket, tls).map(NetStream::from).map_err(io::Error::other),
+            Some(tls) => TlsStream::server(socket.into(), tls).map(NetStream::from).map_err(io::Error::other),
         }
     }
 

@@ -149,6 +149,6 @@ fn a_stopped_server_closes_its_connections_through_tls() {
 fn a_stream_with_tls_does_not_give_its_socket_away() {
     let (client, server) = streams(&settings());
     let stream = NetStream::from(client).into_socket().unwrap_err();
-    assert!(stream.is_tls() && NetStream::from(crate::sockets().0).into_socket().is_ok());
+    assert!(stream.is_tls() && crate::sockets().0.into_socket().is_ok());
     drop(server);
 }

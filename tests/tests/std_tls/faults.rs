@@ -157,7 +157,7 @@ fn a_server_of_another_protocol_is_named() {
 /// The error of a server whose client does `act`.
 fn refused(deadline: Option<Instant>, act: impl FnOnce(&mut TcpStream) + Send) -> AcceptError {
     let (client, server) = sockets();
-    let mut client = TcpStream::from(client.into_socket2().unwrap());
+    let mut client = TcpStream::from(client.into_socket().unwrap().into_socket2().unwrap());
     let tls = settings().1;
     thread::scope(|scope| {
         let accepting = scope.spawn(move || TlsStream::accept(server, &tls, deadline).map(|_| ()).unwrap_err());

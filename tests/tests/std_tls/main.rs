@@ -5,6 +5,7 @@ mod connections;
 mod ends;
 mod faults;
 mod pipe;
+mod proxies;
 mod records;
 mod two_threads;
 
@@ -16,7 +17,7 @@ use std::{
 };
 
 use ws_std::{
-    Acceptor, ClientTls, Connector, NetStream, ServerTls, Socket, TlsStream, WebSocket,
+    Acceptor, ClientTls, Connector, NetStream, ServerTls, TlsStream, WebSocket,
     role::{Client, Server},
     rustls::pki_types::ServerName,
 };
@@ -36,7 +37,7 @@ fn patient() -> Option<Instant> {
 }
 
 /// Both ends of a TCP connection.
-fn sockets() -> (Socket, Socket) {
+fn sockets() -> (NetStream, NetStream) {
     ws_tests::watch();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -54,7 +55,7 @@ fn settings() -> (ClientTls, ServerTls) {
 }
 
 /// Both ends of a TLS connection over TCP.
-fn streams((client_tls, server_tls): &(ClientTls, ServerTls)) -> (TlsStream<Socket>, TlsStream<Socket>) {
+fn streams((client_tls, server_tls): &(ClientTls, ServerTls)) -> (TlsStream<NetStream>, TlsStream<NetStream>) {
     let (client, server) = sockets();
     thread::scope(|scope| {
         let accepting = scope.spawn(|| TlsStream::accept(server, server_tls, patient()).unwrap());

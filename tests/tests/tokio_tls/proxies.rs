@@ -77,6 +77,7 @@ async fn ws_goes_through_connect_with_credentials() {
     assert!(head.contains("\r\nProxy-Authorization: Basic dXNlcjpwYXNz\r\n"), "{head}");
 }
 
+// R4.1-3
 #[tokio::test]
 async fn wss_goes_through_connect_and_the_proxy_sees_no_request() {
     let (tls, client) = settings();
