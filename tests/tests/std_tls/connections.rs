@@ -62,6 +62,7 @@ impl Running {
     }
 }
 
+// R4.1-4
 fn echo(exchange: Exchange) -> HandlerResult {
     assert!(exchange.peer_addr().unwrap().ip().is_loopback());
     let mut ws = exchange.accept()?;

@@ -10,7 +10,6 @@ use ws_tokio::{Acceptor, CloseCode, Config, Connector, Message, NetStream};
 
 use crate::{Echo, settings};
 
-// R4.1-4
 #[tokio::test]
 async fn messages_of_every_size_are_echoed_through_tls() {
     let (server, client) = settings();
