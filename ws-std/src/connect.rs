@@ -126,6 +126,16 @@ impl<'a> Connector<'a> {
         self
     }
 
+    /// Sets the most redirects that are followed: 0 by default, with which a redirect is [`ConnectError::Refused`].
+    ///
+    /// They lead to `ws`, `wss`, `http` and `https` only, and never from TLS to a plain transport. Authorization, Cookie and
+    /// Host of [`header`](Self::header) are not sent to another origin.
+    #[must_use]
+    pub const fn max_redirects(mut self, most: u16) -> Self {
+        self.settings.set_max_redirects(most);
+        self
+    }
+
     /// Opens a connection to the host in `url`, over TCP for `ws` and TLS for `wss`, by a [proxy](Self::proxy) if there is one.
     /// It tries all addresses, IPv6 and IPv4 in turn.
     ///
@@ -146,18 +156,39 @@ impl<'a> Connector<'a> {
         url: &str,
         response: impl FnOnce(&Response<'_, '_>),
     ) -> Result<WebSocket<Client>, ConnectError> {
-        let url = ServerUrl::parse(url)?;
+        let mut url = ServerUrl::parse(url)?;
+        let (mut settings, mut redirects) = (self.settings.clone(), self.settings.redirects());
+        let mut response = Some(response);
+        loop {
+            let seen = |answer: &Response<'_, '_>| {
+                if let Some(response) = response.take() {
+                    response(answer);
+                }
+            };
+            match self.dial_and_open(&settings, &url, seen) {
+                Err(ConnectError::Refused(refused)) => url = settings.follow(&mut redirects, &url, refused)?,
+                result => return result,
+            }
+        }
+    }
+
+    fn dial_and_open(
+        &self,
+        settings: &ConnectSettings<'_>,
+        url: &ServerUrl,
+        response: impl FnOnce(&Response<'_, '_>),
+    ) -> Result<WebSocket<Client>, ConnectError> {
         // What cannot be sent or used is an error before any address is tried.
-        self.settings.begin(&url, ws_proto::Instant::ZERO)?;
-        let proxy = self.settings.proxy_for(&url)?;
+        settings.begin(url, ws_proto::Instant::ZERO)?;
+        let proxy = settings.proxy_for(url)?;
         let route = Route::new(
-            &url,
+            url,
             proxy,
             #[cfg(feature = "rustls")]
             &self.tls,
         )?;
         let stream = NetStream::try_from(route.dial(self.connect_timeout)?)?;
-        let opening = Opening::begin(&self.settings, &url)?;
+        let opening = Opening::begin(settings, url)?;
         let stream = route.open(stream, opening.deadline)?;
         opening.complete(stream, response)
     }

@@ -146,7 +146,7 @@ pub use ws_proto::{
     config::CloseReply,
     driver::{
         AcceptError, Answer, ConnectError, ControlPayload, Counters, Error, Incident, OsEntropy, Page, Proxy,
-        ProxyEnvironment, ProxyError, ReceivedRequest, Refused, Result, Traffic, TrySendError,
+        ProxyEnvironment, ProxyError, ReceivedRequest, RedirectError, Refused, Result, Traffic, TrySendError,
     },
     endpoint::Prepared,
     message::{OwnedMessage, Utf8Bytes},

@@ -10,7 +10,10 @@ use std::{
     time::Instant,
 };
 
-use ws_std::{AcceptError, Acceptor, Answer, Config, Exchange, Handle, HandlerResult, Page, Server, Socket};
+use ws_std::{
+    AcceptError, Acceptor, Answer, Config, ConnectError, Connector, Exchange, Handle, HandlerResult, Page,
+    RedirectError, Server, Socket,
+};
 use ws_tests::{FIN, TEXT, masked};
 
 use crate::{
@@ -511,4 +514,44 @@ fn a_refused_peer_that_goes_on_sending_is_drained_of_64_kib() {
     assert!((64 << 10..32 << 20).contains(&sent), "{sent}");
     server.wait_for(0);
     server.stop();
+}
+
+/// Redirects `/old` to `/new` and other paths to where the query says, and tells clients of `/new` whether they have sent
+/// credentials.
+fn redirecting(exchange: Exchange) -> HandlerResult {
+    let to = match exchange.path() {
+        "/new" => {
+            let sent = exchange.header("Authorization").is_some();
+            let answer = Answer::accept().header("X-Authorized", if sent { "yes" } else { "no" });
+            exchange.accept_with(answer)?;
+            return Ok(());
+        }
+        "/old" => "/new#here".to_owned(),
+        _ => exchange.query().unwrap_or_default().to_owned(),
+    };
+    let refused = exchange.accept_with(Answer::refuse(302).header("Location", to));
+    assert!(matches!(refused, Err(AcceptError::Refused(302))));
+    Ok(())
+}
+
+#[test]
+fn a_client_follows_redirects_and_takes_credentials_to_their_origin_only() {
+    let servers = [(); 2].map(|()| Running::new(|server| server, redirecting));
+    let [url, other] = servers.each_ref().map(|server| format!("ws://{}", server.address));
+    let connector = Connector::new().header("Authorization", "Basic c2VjcmV0").max_redirects(1);
+    let authorized = |path: &str| {
+        let mut seen = None;
+        let url = format!("{url}{path}");
+        connector.connect_with(&url, |answer| seen = answer.header("X-Authorized").map(<[u8]>::to_vec))?;
+        Ok::<_, ConnectError>(seen.unwrap())
+    };
+    assert_eq!(authorized("/old").unwrap(), b"yes");
+    assert_eq!(authorized(&format!("/?{other}/new")).unwrap(), b"no");
+    let twice = authorized("/?/old");
+    assert!(matches!(twice, Err(ConnectError::Redirect(RedirectError::TooMany))), "{twice:?}");
+    // None is followed unless that is asked for.
+    match ws_std::connect(&format!("{url}/old")) {
+        Err(ConnectError::Refused(refused)) => assert_eq!(refused.status(), 302),
+        other => panic!("{other:?}"),
+    }
 }

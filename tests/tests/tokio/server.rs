@@ -16,7 +16,8 @@ use tokio::{
 };
 use ws_tests::{CLOSE, FIN, TEXT, masked};
 use ws_tokio::{
-    AcceptError, Acceptor, Answer, CloseCode, Config, Exchange, Handle, HandlerResult, Message, Page, Server,
+    AcceptError, Acceptor, Answer, CloseCode, Config, ConnectError, Connector, Exchange, Handle, HandlerResult,
+    Message, Page, RedirectError, Server,
 };
 
 use crate::peer::{Peer, REQUEST, code};
@@ -556,4 +557,54 @@ async fn a_tracked_connection_is_closed_and_waited_for() {
     tracker.ended().await;
     assert_eq!(tracker.connections(), 0);
     assert!(serving.await.unwrap().unwrap());
+}
+
+/// Redirects `/loop` to itself, `/old` to `/new` and other paths to where the query says, and tells clients of `/new` whether
+/// they have sent credentials.
+async fn redirecting(exchange: Exchange) -> HandlerResult {
+    let to = match exchange.path() {
+        "/new" => {
+            let sent = exchange.header("Authorization").is_some();
+            let answer = Answer::accept().header("X-Authorized", if sent { "yes" } else { "no" });
+            exchange.accept_with(answer).await?;
+            return Ok(());
+        }
+        "/old" => "/new#here".to_owned(),
+        "/loop" => "/loop".to_owned(),
+        _ => exchange.query().unwrap_or_default().to_owned(),
+    };
+    let refused = exchange.accept_with(Answer::refuse(307).header("Location", to)).await;
+    assert!(matches!(refused, Err(AcceptError::Refused(307))));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_follows_redirects_and_takes_credentials_to_their_origin_only() {
+    let servers =
+        [Running::new(|server| server, redirecting).await, Running::new(|server| server, redirecting).await];
+    let [url, other] = servers.each_ref().map(|server| format!("ws://{}", server.address));
+    let connector = Connector::new().header("Authorization", "Basic c2VjcmV0").max_redirects(3);
+    let authorized = async |path: &str| {
+        let mut seen = None;
+        let url = format!("{url}{path}");
+        connector.connect_with(&url, |answer| seen = answer.header("X-Authorized").map(<[u8]>::to_vec)).await?;
+        Ok::<_, ConnectError>(seen.unwrap())
+    };
+    assert_eq!(authorized("/new").await.unwrap(), b"yes");
+    assert_eq!(authorized("/old").await.unwrap(), b"yes");
+    // HTTP's scheme stands for that of WebSocket.
+    assert_eq!(authorized(&format!("/?{}/old", other.replace("ws:", "http:"))).await.unwrap(), b"no");
+    let there_and_back = format!("/?{other}/?{url}/new");
+    assert_eq!(authorized(&there_and_back).await.unwrap(), b"no");
+    let refused = |result| match result {
+        Err(ConnectError::Redirect(error)) => error,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(authorized("/loop").await), RedirectError::TooMany);
+    assert!(matches!(refused(authorized("/?ftp://example.com/").await), RedirectError::InvalidLocation(_)));
+    // None is followed unless that is asked for.
+    match ws_tokio::connect(&format!("{url}/old")).await {
+        Err(ConnectError::Refused(refused)) => assert_eq!(refused.status(), 307),
+        other => panic!("{other:?}"),
+    }
 }

@@ -6,7 +6,7 @@ use crate::{
     handshake::{HandshakeError, WriteError},
 };
 
-use super::{HeadError, ProxyError, Refused};
+use super::{HeadError, ProxyError, RedirectError, Refused};
 
 /// The reason why no connection was opened.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub enum ConnectError {
     Request(WriteError),
     /// The server's answer is not a valid answer to an opening handshake, or did not come in time.
     Handshake(HandshakeError),
+    /// The server's answer is a redirect that may not be followed.
+    Redirect(RedirectError),
     /// The server answered with another status than 101.
     Refused(Refused),
     /// The operating system's random number generator failed.
@@ -70,6 +72,7 @@ impl fmt::Display for ConnectError {
                 Some(field) => write!(f, "server's answer is invalid, in {field}"),
                 None => f.write_str("server's answer is invalid"),
             },
+            Self::Redirect(_) => f.write_str("server's redirect is not followed"),
             Self::Refused(refused) => {
                 write!(f, "server answered with status {} and opened no connection", refused.status())
             }
@@ -88,6 +91,7 @@ impl std::error::Error for ConnectError {
             Self::Tls(error) | Self::ProxyTls(error) => Some(error),
             Self::Proxy(error) => Some(error),
             Self::Request(error) => Some(error),
+            Self::Redirect(error) => Some(error),
             Self::Handshake(error) => Some(error),
             Self::Entropy(error) => Some(error),
             Self::InvalidUrl(_) | Self::NeedsTls | Self::Header(_) | Self::Refused(_) => None,
@@ -106,6 +110,7 @@ macro_rules! from {
 }
 
 from!(ProxyError => Proxy);
+from!(RedirectError => Redirect);
 from!(WriteError => Request);
 from!(HandshakeError => Handshake);
 from!(EntropyError => Entropy);

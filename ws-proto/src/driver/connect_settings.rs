@@ -2,8 +2,8 @@ use core::fmt;
 use std::{borrow::ToOwned, slice, vec::Vec};
 
 use super::{
-    Client, Compressors, ConnectError, HeadBuffer, Opened, OsEntropy, Proxy, ProxyEnvironment, RefusalBody,
-    Refused, ServerUrl,
+    Client, Compressors, ConnectError, HeadBuffer, Opened, OsEntropy, Proxy, ProxyEnvironment, Redirects,
+    RefusalBody, Refused, ServerUrl,
 };
 use crate::{
     Config, Entropy, MessageBuffer,
@@ -22,6 +22,8 @@ pub struct ConnectSettings<'a> {
     pub config: Config,
     compressors: Compressors,
     proxy: ProxyChoice,
+    /// The most redirects that are followed.
+    max_redirects: u16,
 }
 
 /// The proxies that a client uses.
@@ -62,6 +64,7 @@ impl<'a> ConnectSettings<'a> {
             config: Config::new(),
             compressors: Compressors::none(),
             proxy: ProxyChoice::Environment,
+            max_redirects: 0,
         }
     }
 
@@ -104,6 +107,38 @@ impl<'a> ConnectSettings<'a> {
             }
             ProxyChoice::None => Ok(None),
             ProxyChoice::One(proxy) => Ok(Some(proxy.clone())),
+        }
+    }
+
+    /// Sets the most redirects that are followed: 0 by default, with which a redirect is a refusal.
+    pub const fn set_max_redirects(&mut self, most: u16) {
+        self.max_redirects = most;
+    }
+
+    /// Returns the redirects of a new try to connect.
+    #[must_use]
+    pub const fn redirects(&self) -> Redirects {
+        Redirects::new(self.max_redirects)
+    }
+
+    /// Follows a redirect: returns the URL to connect to next, if `refused` is one that may be followed, and drops the header
+    /// fields that the server of that URL may not see.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::Redirect`], or [`ConnectError::Refused`] if it is no redirect.
+    pub fn follow(
+        &mut self,
+        redirects: &mut Redirects,
+        url: &ServerUrl,
+        refused: Refused,
+    ) -> Result<ServerUrl, ConnectError> {
+        match redirects.follow(url, refused.status(), refused.header("Location"))? {
+            Some(next) => {
+                self.headers.retain(|(name, _)| redirects.keeps_field(name));
+                Ok(next)
+            }
+            None => Err(ConnectError::Refused(refused)),
         }
     }
 

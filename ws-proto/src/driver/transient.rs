@@ -28,7 +28,12 @@ impl ConnectError {
             Self::Proxy(error) => error.is_transient(),
             #[cfg(feature = "rustls")]
             Self::Tls(error) | Self::ProxyTls(error) => error.is_transient(),
-            Self::InvalidUrl(_) | Self::NeedsTls | Self::Header(_) | Self::Request(_) | Self::Entropy(_) => false,
+            Self::InvalidUrl(_)
+            | Self::NeedsTls
+            | Self::Redirect(_)
+            | Self::Header(_)
+            | Self::Request(_)
+            | Self::Entropy(_) => false,
         }
     }
 }
