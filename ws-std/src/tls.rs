@@ -18,12 +18,12 @@
 //! follows the ciphertext that rustls has taken, never overtakes it, and needs no buffer of its own. Only a caller's buffer
 //! that is too small for a read of its own is replaced by a small array on the stack.
 //!
-//! **Writing.** Plaintext is encrypted record by record. The ciphertext of a record lies in a pooled buffer until the
-//! transport has taken all of it, and only then is its plaintext counted as written. A deadline that passes in the middle
-//! leaves the rest there, with the number of plaintext bytes that it stands for. The caller has been told that these are not
-//! written, so its next call begins with them: that call sends the rest and counts them, without encrypting them again. So
-//! nothing is lost and nothing is sent twice. A record has at most 16 KiB: even a peer as slow as the lowest rate that is
-//! allowed takes it within the write timeout.
+//! **Writing.** Plaintext is encrypted by a few records at a time. Their ciphertext lies in a pooled buffer until the transport
+//! has taken it, and only when it has taken all of a record is the record's plaintext counted as written. A deadline that
+//! passes before that leaves the rest there, with the number of plaintext bytes that each record stands for. The caller has
+//! been told that these are not written, so its next call begins with them: that call sends the rest and counts them, without
+//! encrypting them again. So nothing is lost and nothing is sent twice. A record has at most 16 KiB: even a peer as slow as
+//! the lowest rate that is allowed takes it within the write timeout.
 //!
 //! **Output of TLS itself.** An alert, or the rest of a handshake, is made by the thread that reads, or that ends the
 //! connection. It must not wait for the transport, and perhaps another thread is writing. It sets `owes`, then tries to

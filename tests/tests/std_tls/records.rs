@@ -132,6 +132,16 @@ fn a_buffer_of_any_length_gives_the_same_plaintext() {
 }
 
 #[test]
+fn a_read_ends_at_its_deadline_although_ciphertext_goes_on_coming() {
+    let (client, server) = streams(&settings());
+    write_all(&client, &noise(10_000));
+    let under_way = client.transport().under_way();
+    assert!(is_timeout(&server.read(&mut [0; 1_024], past())));
+    assert_eq!(client.transport().under_way(), under_way - 1_024);
+    assert!(read_all(&server, 1_024) == noise(10_000));
+}
+
+#[test]
 fn keys_change_in_the_middle_of_a_write() {
     let message = noise(50_000);
     let (client, server) = streams(&settings());

@@ -19,6 +19,8 @@ use crate::{
 /// rustls takes as much at once even after the longest valid record but one byte, so no ciphertext is left in an array of
 /// this length when the array goes.
 pub(super) const SHORTEST_BUFFER: usize = 1024;
+/// The most ciphertext, in bytes, that is read at once: it is still in the processor's cache when it is decrypted.
+const LONGEST_READ: usize = 32 * 1024;
 /// The first pause after which a read tries to send the output of TLS again; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// The longest pause.
@@ -74,7 +76,8 @@ impl<T: Transport + Duplex> TlsStream<T> {
                 _ => fed.map(|()| 0),
             };
         }
-        match self.transport.read(buffer, deadline) {
+        let len = buffer.len().min(LONGEST_READ);
+        match self.transport.read(buffer.get_mut(..len).unwrap_or_default(), deadline) {
             Ok(0) => self.feed(&[]).map(|()| 0),
             Ok(len) => self.decrypt(buffer, len),
             Err(error) => {

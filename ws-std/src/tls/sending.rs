@@ -2,6 +2,7 @@
 
 use core::{mem, sync::atomic::Ordering};
 use std::{
+    collections::VecDeque,
     io::{self, IoSlice, Write},
     net::Shutdown,
     sync::TryLockError,
@@ -18,6 +19,8 @@ use crate::{
 
 /// The most plaintext of a record, in bytes (RFC 8446 section 5.1).
 const LONGEST_PLAINTEXT: usize = 1 << 14;
+/// The most records that are made before they are written, with one call of the transport.
+const MOST_RECORDS: usize = 4;
 /// The most slices of a write that become one record. The driver's writes have three.
 const MOST_SLICES: usize = 4;
 
@@ -28,9 +31,20 @@ pub(super) struct Sending {
     ciphertext: Vec<u8>,
     /// `sent <= ciphertext.len()`
     sent: usize,
-    /// Length of the plaintext, from the front of the next write, whose ciphertext has been made.
+    /// The records in the ciphertext that the transport has not taken whole.
+    records: VecDeque<Record>,
+    /// Length of the plaintext, from the front of the next write, whose records the transport has taken.
     plaintext: usize,
     pub(super) end: End,
+}
+
+/// A record in the ciphertext.
+#[derive(Debug)]
+struct Record {
+    /// The place in the ciphertext where it ends.
+    end: usize,
+    /// Length of its plaintext.
+    plaintext: usize,
 }
 
 /// The end of our direction of the transport.
@@ -48,15 +62,17 @@ impl Sending {
     fn push(&mut self, transport: &impl Transport, deadline: Option<Instant>) -> io::Result<()> {
         while let Some(rest @ [_, ..]) = self.ciphertext.get(self.sent..) {
             self.sent += write_some(transport, [rest, &[], &[]], deadline)?;
+            while self.records.front().is_some_and(|record| record.end <= self.sent) {
+                self.plaintext += self.records.pop_front().map_or(0, |record| record.plaintext);
+            }
         }
         self.ciphertext.clear();
         self.sent = 0;
         Ok(())
     }
 
-    /// Takes the output of rustls, after all earlier ciphertext has been written. Returns whether there is any.
+    /// Takes the output of rustls. Returns whether there is any ciphertext.
     fn take_output(&mut self, connection: &mut Connection) -> bool {
-        debug_assert!(self.ciphertext.is_empty(), "ciphertext is sent in the order in which it was made");
         while connection.wants_write() {
             if self.ciphertext.capacity() == 0 {
                 self.ciphertext = buffers::take();
@@ -67,18 +83,26 @@ impl Sending {
         !self.ciphertext.is_empty()
     }
 
-    /// Makes a record of `slices` after their first `skip` bytes.
-    fn encrypt(&mut self, connection: &mut Connection, slices: &[IoSlice<'_>], skip: usize) -> io::Result<()> {
-        let (record, count) = front(slices, skip);
-        self.plaintext = connection.writer().write_vectored(record.get(..count).unwrap_or_default())?;
-        if self.plaintext == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
+    /// Makes some records of `slices` after their first `skip` bytes.
+    fn encrypt(&mut self, connection: &mut Connection, slices: &[IoSlice<'_>], mut skip: usize) -> io::Result<()> {
+        while self.records.len() < MOST_RECORDS {
+            let (record, count) = front(slices, skip);
+            let record = record.get(..count).unwrap_or_default();
+            if record.is_empty() {
+                break;
+            }
+            let plaintext = connection.writer().write_vectored(record)?;
+            if plaintext == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.take_output(connection);
+            self.records.push_back(Record { end: self.ciphertext.len(), plaintext });
+            skip += plaintext;
         }
-        self.take_output(connection);
         Ok(())
     }
 
-    /// Counts up to `most` bytes of plaintext as written, after all ciphertext has been.
+    /// Counts up to `most` bytes of plaintext as written.
     fn count(&mut self, most: usize) -> usize {
         let counted = self.plaintext.min(most);
         self.plaintext -= counted;
@@ -89,6 +113,7 @@ impl Sending {
     pub(super) fn release(&mut self) {
         if self.ciphertext.is_empty() {
             buffers::give_back(mem::take(&mut self.ciphertext));
+            self.records = VecDeque::new();
         }
     }
 }
@@ -107,15 +132,9 @@ impl<T: Transport + Duplex> TlsStream<T> {
         let total = slices.iter().map(|slice| slice.len()).sum();
         let mut written = 0;
         loop {
-            let sent = self.send(sending, deadline).and_then(|()| {
-                written += sending.count(total - written);
-                if written < total {
-                    sending.encrypt(&mut lock(&self.connection), slices, written)
-                } else {
-                    Ok(())
-                }
-            });
-            match sent {
+            let sent = self.send(sending, deadline);
+            written += sending.count(total - written);
+            match sent.and_then(|()| sending.encrypt(&mut lock(&self.connection), slices, written)) {
                 Ok(()) if written < total => {}
                 Err(error) if written == 0 => return Err(error),
                 _ => return Ok(written),
