@@ -38,6 +38,7 @@ mod places;
 mod proxy;
 mod received_request;
 mod redirect;
+mod redirect_error;
 mod refused;
 mod server_url;
 #[cfg(feature = "rustls")]
@@ -65,7 +66,8 @@ pub use opened::Opened;
 pub use places::{AcceptFailure, Admission, Limits, Places, busy_response};
 pub use proxy::{Proxy, ProxyDialogue, ProxyEnvironment, ProxyError, SocksReply};
 pub use received_request::ReceivedRequest;
-pub use redirect::{RedirectError, Redirects};
+pub use redirect::Redirects;
+pub use redirect_error::RedirectError;
 pub use refused::{RefusalBody, Refused};
 pub use server_url::ServerUrl;
 #[cfg(feature = "rustls")]

@@ -38,6 +38,7 @@
 //! 6.1), unless this side has ended it.
 
 mod handshake;
+mod outbox;
 mod reading;
 mod sending;
 
@@ -56,7 +57,7 @@ use rustls::{ClientConnection, CommonState, Connection, ServerConnection, pki_ty
 use ws_proto::driver::{AcceptError, ClientTls, ConnectError, ServerTls, TlsError};
 
 pub(crate) use self::handshake::Failure;
-use self::sending::{End, Sending};
+use self::outbox::{End, Sending};
 use crate::{
     clock,
     transport::{Duplex, Transport},

@@ -1,11 +1,10 @@
 //! Answers that send a client to another URL (RFC 6455 section 4.1, RFC 9110 section 15.4).
 
-use core::fmt;
 use std::str;
 
 use url::Url;
 
-use super::{ConnectError, ServerUrl};
+use super::{ConnectError, RedirectError, ServerUrl};
 
 /// The fields that belong to the origin that they were made for.
 const FIELDS_OF_ORIGIN: [&str; 4] = ["Authorization", "Cookie", "Host", "Proxy-Authorization"];
@@ -31,20 +30,6 @@ pub struct Redirects {
     limit: u16,
     followed: u16,
     has_left_origin: bool,
-}
-
-/// The reason why a redirect is not followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum RedirectError {
-    /// The answer has no field Location.
-    NoLocation,
-    /// Location is not the URL of a WebSocket. The text says what is wrong with it.
-    InvalidLocation(&'static str),
-    /// Location leads from TLS to a plain transport.
-    Downgrade,
-    /// There were as many redirects before this one as are allowed.
-    TooMany,
 }
 
 impl Redirects {
@@ -123,19 +108,6 @@ fn target(from: &Url, location: &[u8]) -> Result<Url, RedirectError> {
     }
     Ok(url)
 }
-
-impl fmt::Display for RedirectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoLocation => f.write_str("redirect has no location (RFC 9110 section 10.2.2)"),
-            Self::InvalidLocation(fault) => write!(f, "location of the redirect is invalid: {fault}"),
-            Self::Downgrade => f.write_str("redirect leads from TLS to a plain transport"),
-            Self::TooMany => f.write_str("more redirects than allowed: check for a loop (RFC 9110 section 15.4)"),
-        }
-    }
-}
-
-impl std::error::Error for RedirectError {}
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test panics where it fails")]
