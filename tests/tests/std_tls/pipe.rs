@@ -62,6 +62,11 @@ impl End {
         self.input.bytes.lock().unwrap().0.is_empty()
     }
 
+    /// Returns whether our direction has been ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.output.bytes.lock().unwrap().1
+    }
+
     /// Changes the last byte that has been written.
     pub(crate) fn damage(&self) {
         *self.output.bytes.lock().unwrap().0.back_mut().unwrap() ^= 1;

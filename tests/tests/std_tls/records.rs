@@ -199,6 +199,7 @@ fn a_read_that_waits_sends_the_output_of_tls_as_soon_as_there_is_room() {
     });
     server.refresh_traffic_keys().unwrap();
     server.shutdown(Shutdown::Write).unwrap();
+    assert!(!server.transport().has_ended());
     assert!(is_timeout(&client.read(&mut [0; 2_048], past())));
     let started = Instant::now();
     std::thread::scope(|scope| {
@@ -209,6 +210,7 @@ fn a_read_that_waits_sends_the_output_of_tls_as_soon_as_there_is_room() {
         assert_eq!(waiting.join().unwrap().unwrap(), 4);
     });
     assert!(started.elapsed() < PATIENCE);
+    assert!(server.transport().has_ended());
     assert!(server.write(&[IoSlice::new(b"more")], past()).is_err());
 }
 
