@@ -2,6 +2,8 @@
 
 import { deepStrictEqual } from "node:assert";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:https";
 import WebSocket, { WebSocketServer } from "ws";
 
 const MULTILINGUAL = "Grüße, 世界! Привет, мир. שלום עולם 🦀👩‍👩‍👧‍👦 \0 \uffff";
@@ -92,10 +94,20 @@ async function listen(perMessageDeflate = false) {
   return server;
 }
 
+function echo(server) {
+  server.on("connection", (ws) => ws.on("message", (data, isBinary) => ws.send(data, { binary: isBinary })));
+}
+
 const roles = {
   async serve() {
-    const server = await listen();
-    server.on("connection", (ws) => ws.on("message", (data, isBinary) => ws.send(data, { binary: isBinary })));
+    echo(await listen());
+  },
+
+  async "serve-tls"(chain, key) {
+    const https = createServer({ cert: readFileSync(chain), key: readFileSync(key) });
+    echo(new WebSocketServer({ server: https }));
+    await once(https.listen(0, "127.0.0.1"), "listening");
+    console.log(`listening on wss://localhost:${https.address().port}/`);
   },
 
   async drive(code, reason) {

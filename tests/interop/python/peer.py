@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import ssl
 import sys
 
 from websockets.asyncio.client import connect
@@ -96,13 +97,21 @@ def choose_subprotocol(_, offered):
     return "echo" if "echo" in offered else None
 
 
-def listening(server):
-    print(f"listening on ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/", flush=True)
+def listening(server, origin="ws://127.0.0.1"):
+    print(f"listening on {origin}:{server.sockets[0].getsockname()[1]}/", flush=True)
 
 
 async def serve_echo():
     async with serve(echo, "127.0.0.1", 0, select_subprotocol=choose_subprotocol) as server:
         listening(server)
+        await server.serve_forever()
+
+
+async def serve_echo_tls(chain, key):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(chain, key)
+    async with serve(echo, "127.0.0.1", 0, ssl=context) as server:
+        listening(server, "wss://localhost")
         await server.serve_forever()
 
 
@@ -156,6 +165,8 @@ async def await_close(url, code):
 match sys.argv[1:]:
     case ["serve"]:
         asyncio.run(serve_echo())
+    case ["serve-tls", chain, key]:
+        asyncio.run(serve_echo_tls(chain, key))
     case ["drive", code, reason]:
         asyncio.run(drive(int(code), reason))
     case ["visit", url]:
@@ -167,4 +178,4 @@ match sys.argv[1:]:
     case ["await-close", url, code]:
         asyncio.run(await_close(url, int(code)))
     case _:
-        sys.exit("usage: peer.py serve | drive CODE REASON | drive-compressed | visit URL | visit-compressed URL | await-close URL CODE")
+        sys.exit("usage: peer.py serve | serve-tls CHAIN KEY | drive CODE REASON | drive-compressed | visit URL | visit-compressed URL | await-close URL CODE")

@@ -5,6 +5,8 @@
 #![cfg(unix)]
 
 mod proxy;
+#[cfg(feature = "rustls")]
+mod tls;
 
 use core::time::Duration;
 use std::io::{BufRead, BufReader, Write};
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
     let mut trials = with_peers(WS_STD);
     trials.extend(with_peers(WS_TOKIO));
     trials.extend([WS_STD, WS_TOKIO].into_iter().flat_map(proxy::trials));
+    #[cfg(feature = "rustls")]
+    trials.extend(tls::trials());
     trials.extend([
         Trial::test("client_waits_for_answers_at_the_end_of_input_and_closes_at_ctrl_c", || {
             client_waits_for_answers_at_the_end_of_input_and_closes_at_ctrl_c();
