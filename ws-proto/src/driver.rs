@@ -7,7 +7,7 @@
 //! | step | a server | a client |
 //! |---|---|---|
 //! | settings | [`AcceptSettings`], [`Compressors`] | [`ConnectSettings`], [`Compressors`], [`ServerUrl`] |
-//! | the transport | `ServerTls` | [`Dialing`], [`Proxy`], [`ProxyEnvironment`], [`ProxyDialogue`], `ClientTls` |
+//! | the transport | `ServerTls` | [`Route`], [`Dialing`], [`Proxy`], [`ProxyEnvironment`], [`ProxyDialogue`], `ClientTls` |
 //! | the opening handshake | [`HeadBuffer`], [`ReceivedRequest`], [`Answer`], [`Page`] | [`Connecting`], [`RefusalBody`], [`Redirects`] |
 //! | the open connection | [`Opened`], [`Compression`], [`Observer`] | the same |
 //! | the next connection | | [`Backoff`], [`ConnectError::is_transient`] |
@@ -40,6 +40,7 @@ mod received_request;
 mod redirect;
 mod redirect_error;
 mod refused;
+mod route;
 mod server_url;
 #[cfg(feature = "rustls")]
 mod tls;
@@ -69,6 +70,7 @@ pub use received_request::ReceivedRequest;
 pub use redirect::Redirects;
 pub use redirect_error::RedirectError;
 pub use refused::{RefusalBody, Refused};
+pub use route::Route;
 pub use server_url::ServerUrl;
 #[cfg(feature = "rustls")]
 pub use tls::{ClientTls, ClientTlsBuilder, ServerTls, TlsError};

@@ -4,7 +4,8 @@ use std::{io, time::Instant};
 use ws_proto::{
     client::Response,
     driver::{
-        Answered, ConnectError, ConnectSettings, Connecting, HeadBuffer, Proxy, RefusalBody, ServerUrl, is_gone,
+        Answered, ConnectError, ConnectSettings, Connecting, HeadBuffer, Proxy, RefusalBody, Route, ServerUrl,
+        is_gone,
     },
     handshake::HandshakeError,
 };
@@ -15,7 +16,7 @@ use crate::{
     Client, Config, NetStream, WebSocket,
     clock::Clock,
     opening::{read_head, system_deadline, write_by},
-    route::Route,
+    route::{dial, open},
     transport::Transport,
 };
 
@@ -33,8 +34,6 @@ pub fn connect(url: &str) -> Result<WebSocket<Client>, ConnectError> {
 pub struct Connector<'a> {
     settings: ConnectSettings<'a>,
     connect_timeout: Option<Duration>,
-    #[cfg(feature = "rustls")]
-    tls: ClientTls,
 }
 
 impl Default for Connector<'_> {
@@ -47,12 +46,7 @@ impl<'a> Connector<'a> {
     /// Creates a connector with all defaults: 30 s to connect the transport, and [`Config::default`].
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            settings: ConnectSettings::new(),
-            connect_timeout: Some(Duration::from_secs(30)),
-            #[cfg(feature = "rustls")]
-            tls: ClientTls::new(),
-        }
+        Self { settings: ConnectSettings::new(), connect_timeout: Some(Duration::from_secs(30)) }
     }
 
     /// Sets the subprotocols to offer, the preferred one first (RFC 6455 section 1.9).
@@ -103,8 +97,9 @@ impl<'a> Connector<'a> {
     /// certificate is verified as the platform does it.
     #[cfg(feature = "rustls")]
     #[must_use]
-    pub fn tls(self, tls: impl Into<ClientTls>) -> Self {
-        Self { tls: tls.into(), ..self }
+    pub fn tls(mut self, tls: impl Into<ClientTls>) -> Self {
+        self.settings.set_tls(tls.into());
+        self
     }
 
     /// Offers to compress messages (RFC 7692); [`deflate`](crate::deflate) lists the costs.
@@ -180,16 +175,10 @@ impl<'a> Connector<'a> {
     ) -> Result<WebSocket<Client>, ConnectError> {
         // What cannot be sent or used is an error before any address is tried.
         settings.begin(url, ws_proto::Instant::ZERO)?;
-        let proxy = settings.proxy_for(url)?;
-        let route = Route::new(
-            url,
-            proxy,
-            #[cfg(feature = "rustls")]
-            &self.tls,
-        )?;
-        let stream = NetStream::try_from(route.dial(self.connect_timeout)?)?;
+        let route = Route::new(settings, url)?;
+        let stream = NetStream::try_from(dial(&route, self.connect_timeout)?)?;
         let opening = Opening::begin(settings, url)?;
-        let stream = route.open(stream, opening.deadline)?;
+        let stream = open(&route, stream, opening.deadline)?;
         opening.complete(stream, response)
     }
 

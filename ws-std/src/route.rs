@@ -7,134 +7,56 @@ use std::{
     time::Instant,
 };
 
-#[cfg(feature = "rustls")]
-use ws_proto::driver::ClientTls;
-use ws_proto::driver::{ConnectError, Dialing, Proxy, ProxyDialogue, ProxyError, ServerUrl, is_gone};
+use ws_proto::driver::{ConnectError, Dialing, ProxyDialogue, ProxyError, Route, is_gone};
 
 #[cfg(feature = "rustls")]
 use crate::tls::{Failure, TlsStream};
 use crate::{NetStream, opening::write_by, transport::Transport};
 
-/// The way to the server of a URL.
-pub(crate) struct Route<'a> {
-    url: &'a ServerUrl,
-    proxy: Option<Proxy>,
-    #[cfg(feature = "rustls")]
-    tls: &'a ClientTls,
-}
-
-impl<'a> Route<'a> {
-    /// Plans the way, and checks all that can be checked before an address is tried.
-    ///
-    /// # Errors
-    ///
-    /// [`ConnectError::Proxy`] if the server cannot be named to the proxy. [`ConnectError::Tls`] for settings that cannot be
-    /// used, [`ConnectError::NeedsTls`] without the feature `rustls`.
-    pub(crate) fn new(
-        url: &'a ServerUrl,
-        proxy: Option<Proxy>,
-        #[cfg(feature = "rustls")] tls: &'a ClientTls,
-    ) -> Result<Self, ConnectError> {
-        if let Some(proxy) = &proxy {
-            ProxyDialogue::new(proxy, url.host_name(), url.port())?;
-        }
-        if url.is_secure() || proxy.as_ref().is_some_and(Proxy::is_secure) {
-            #[cfg(feature = "rustls")]
-            tls.config()?;
-            #[cfg(not(feature = "rustls"))]
-            return Err(ConnectError::NeedsTls);
-        }
-        #[cfg(feature = "rustls")]
-        if url.is_secure() {
-            url.server_name()?;
-        }
-        Ok(Self {
-            url,
-            proxy,
-            #[cfg(feature = "rustls")]
-            tls,
-        })
-    }
-
-    /// Connects to the proxy, or else to the server. `timeout` is for all attempts together.
-    pub(crate) fn dial(&self, timeout: Option<Duration>) -> Result<TcpStream, ConnectError> {
-        let target = match &self.proxy {
-            Some(proxy) => (proxy.host_name(), proxy.port()),
-            None => (self.url.host_name(), self.url.port()),
+/// Connects to the proxy, or else to the server. `timeout` is for all attempts together.
+pub(crate) fn dial(route: &Route<'_>, timeout: Option<Duration>) -> Result<TcpStream, ConnectError> {
+    let addresses = route.address().to_socket_addrs().map_err(ConnectError::Resolve)?.collect();
+    let mut dialing = Dialing::new(addresses, timeout, Instant::now());
+    while let Some((address, share)) = dialing.next(Instant::now()) {
+        let attempt = match share {
+            None => TcpStream::connect(address),
+            Some(share) => TcpStream::connect_timeout(&address, share),
         };
-        let addresses = target.to_socket_addrs().map_err(ConnectError::Resolve)?.collect();
-        let mut dialing = Dialing::new(addresses, timeout, Instant::now());
-        while let Some((address, share)) = dialing.next(Instant::now()) {
-            let attempt = match share {
-                None => TcpStream::connect(address),
-                Some(share) => TcpStream::connect_timeout(&address, share),
-            };
-            match attempt {
-                Ok(stream) => return Ok(stream),
-                Err(error) => dialing.failed(address, error),
-            }
+        match attempt {
+            Ok(stream) => return Ok(stream),
+            Err(error) => dialing.failed(address, error),
         }
-        Err(dialing.into_error())
     }
-
-    /// Opens the proxy's tunnel, and TLS to the server, as far as the URL demands it.
-    pub(crate) fn open(
-        &self,
-        mut stream: NetStream,
-        deadline: Option<Instant>,
-    ) -> Result<NetStream, ConnectError> {
-        if let Some(proxy) = &self.proxy {
-            stream = self.protect_proxy(stream, proxy, deadline)?;
-            open_tunnel(&stream, ProxyDialogue::new(proxy, self.url.host_name(), self.url.port())?, deadline)?;
-        }
-        self.protect(stream, deadline)
-    }
+    Err(dialing.into_error())
 }
 
-#[cfg(feature = "rustls")]
-impl Route<'_> {
-    /// Does the TLS handshake with the server, if the URL demands it.
-    fn protect(&self, stream: NetStream, deadline: Option<Instant>) -> Result<NetStream, ConnectError> {
-        if !self.url.is_secure() {
-            return Ok(stream);
+/// Opens the proxy's tunnel, and TLS to the proxy and to the server, as far as they are needed.
+pub(crate) fn open(
+    route: &Route<'_>,
+    stream: NetStream,
+    deadline: Option<Instant>,
+) -> Result<NetStream, ConnectError> {
+    #[cfg(feature = "rustls")]
+    let stream = match route.tls_to_proxy()? {
+        None => stream,
+        Some((tls, name)) => {
+            let stream = TlsStream::client(stream, tls, name)?;
+            stream.handshake(deadline).map_err(|failure| match failure {
+                Failure::Timeout => ProxyError::Timeout.into(),
+                Failure::NoByte(error) | Failure::Tls(error) => ConnectError::ProxyTls(error),
+            })?;
+            stream.into()
         }
-        Ok(TlsStream::connect(stream, self.tls, self.url.server_name()?, deadline)?.into())
+    };
+    if let Some(dialogue) = route.dialogue()? {
+        open_tunnel(&stream, dialogue, deadline)?;
     }
-
-    /// Does the TLS handshake with the proxy, if its URL demands it.
-    fn protect_proxy(
-        &self,
-        stream: NetStream,
-        proxy: &Proxy,
-        deadline: Option<Instant>,
-    ) -> Result<NetStream, ConnectError> {
-        if !proxy.is_secure() {
-            return Ok(stream);
-        }
-        let stream = TlsStream::client(stream, self.tls, proxy.server_name()?)?;
-        match stream.handshake(deadline) {
-            Ok(()) => Ok(stream.into()),
-            Err(Failure::Timeout) => Err(ProxyError::Timeout.into()),
-            Err(Failure::NoByte(error) | Failure::Tls(error)) => Err(ConnectError::ProxyTls(error)),
-        }
-    }
-}
-
-#[cfg(not(feature = "rustls"))]
-#[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "the same calls as with TLS")]
-impl Route<'_> {
-    fn protect(&self, stream: NetStream, _deadline: Option<Instant>) -> Result<NetStream, ConnectError> {
-        Ok(stream)
-    }
-
-    fn protect_proxy(
-        &self,
-        stream: NetStream,
-        _proxy: &Proxy,
-        _deadline: Option<Instant>,
-    ) -> Result<NetStream, ConnectError> {
-        Ok(stream)
-    }
+    #[cfg(feature = "rustls")]
+    let stream = match route.tls_to_server()? {
+        None => stream,
+        Some((tls, name)) => TlsStream::connect(stream, tls, name, deadline)?.into(),
+    };
+    Ok(stream)
 }
 
 /// Speaks to a proxy until its tunnel is open, or `deadline` passes.

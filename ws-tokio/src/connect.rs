@@ -10,8 +10,8 @@ use ws_proto::driver::ClientTls;
 use ws_proto::{
     client::{Acceptance, Offer, Response},
     driver::{
-        Answered, Client, ConnectError, ConnectSettings, Connecting, HeadBuffer, Proxy, RefusalBody, ServerUrl,
-        is_gone,
+        Answered, Client, ConnectError, ConnectSettings, Connecting, HeadBuffer, Proxy, RefusalBody, Route,
+        ServerUrl, is_gone,
     },
     handshake::HandshakeError,
 };
@@ -20,7 +20,7 @@ use crate::{
     Agreed, Config, WebSocket,
     clock::Clock,
     opening::{by, deadline, read_head, write_by},
-    route::Route,
+    route::{dial, open},
 };
 
 /// Opens a connection to `url`, which is `ws://host[:port][/path][?query]` or `wss://…`, with all defaults.
@@ -39,8 +39,6 @@ pub async fn connect(url: &str) -> Result<WebSocket<Client>, ConnectError> {
 pub struct Connector<'a> {
     settings: ConnectSettings<'a>,
     connect_timeout: Option<Duration>,
-    #[cfg(feature = "rustls")]
-    tls: ClientTls,
 }
 
 impl Default for Connector<'_> {
@@ -53,12 +51,7 @@ impl<'a> Connector<'a> {
     /// Creates a connector with all defaults: 30 s to connect the stream, and [`Config::default`].
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            settings: ConnectSettings::new(),
-            connect_timeout: Some(Duration::from_secs(30)),
-            #[cfg(feature = "rustls")]
-            tls: ClientTls::new(),
-        }
+        Self { settings: ConnectSettings::new(), connect_timeout: Some(Duration::from_secs(30)) }
     }
 
     /// Sets the subprotocols to offer, the preferred one first (RFC 6455 section 1.9).
@@ -119,8 +112,9 @@ impl<'a> Connector<'a> {
     /// Sets the roots and certificates for `wss`: those of the platform, and none of the client, by default.
     #[cfg(feature = "rustls")]
     #[must_use]
-    pub fn tls(self, tls: impl Into<ClientTls>) -> Self {
-        Self { tls: tls.into(), ..self }
+    pub fn tls(mut self, tls: impl Into<ClientTls>) -> Self {
+        self.settings.set_tls(tls.into());
+        self
     }
 
     /// Sets the proxy for all servers; `None`: servers are reached without one. By default the environment decides, as curl reads
@@ -193,18 +187,12 @@ impl<'a> Connector<'a> {
     ) -> Result<WebSocket<Client>, ConnectError> {
         // What cannot be sent or used is an error before any address is tried.
         settings.begin(url, ws_proto::Instant::ZERO)?;
-        let proxy = settings.proxy_for(url)?;
-        let route = Route::new(
-            url,
-            proxy,
-            #[cfg(feature = "rustls")]
-            &self.tls,
-        )?;
-        let stream = route.dial(self.connect_timeout).await?;
+        let route = Route::new(settings, url)?;
+        let stream = dial(&route, self.connect_timeout).await?;
         // Output is written together as it is.
         stream.set_nodelay(true)?;
         let opening = Opening::begin(settings, url)?;
-        let stream = route.open(stream, opening.deadline).await?;
+        let stream = open(&route, stream, opening.deadline).await?;
         opening.complete(stream, response).await
     }
 

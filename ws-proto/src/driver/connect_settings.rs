@@ -1,6 +1,8 @@
 use core::fmt;
 use std::{borrow::ToOwned, slice, vec::Vec};
 
+#[cfg(feature = "rustls")]
+use super::ClientTls;
 use super::{
     Client, Compressors, ConnectError, HeadBuffer, Opened, OsEntropy, Proxy, ProxyEnvironment, Redirects,
     RefusalBody, Refused, ServerUrl,
@@ -24,6 +26,8 @@ pub struct ConnectSettings<'a> {
     proxy: ProxyChoice,
     /// The most redirects that are followed.
     max_redirects: u16,
+    #[cfg(feature = "rustls")]
+    tls: ClientTls,
 }
 
 /// The proxies that a client uses.
@@ -65,6 +69,8 @@ impl<'a> ConnectSettings<'a> {
             compressors: Compressors::none(),
             proxy: ProxyChoice::Environment,
             max_redirects: 0,
+            #[cfg(feature = "rustls")]
+            tls: ClientTls::new(),
         }
     }
 
@@ -108,6 +114,17 @@ impl<'a> ConnectSettings<'a> {
             ProxyChoice::None => Ok(None),
             ProxyChoice::One(proxy) => Ok(Some(proxy.clone())),
         }
+    }
+
+    /// Sets the roots and certificates for TLS.
+    #[cfg(feature = "rustls")]
+    pub fn set_tls(&mut self, tls: ClientTls) {
+        self.tls = tls;
+    }
+
+    #[cfg(feature = "rustls")]
+    pub(super) const fn tls(&self) -> &ClientTls {
+        &self.tls
     }
 
     /// Sets the most redirects that are followed: 0 by default, with which a redirect is a refusal.
