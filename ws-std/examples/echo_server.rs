@@ -4,14 +4,16 @@
 //! cargo run --release --example echo_server 127.0.0.1:9001
 //! ```
 
-use std::{error::Error, process::ExitCode};
+use std::{error::Error, fs::read, path::PathBuf, process::ExitCode};
 
-use ws_std::{Acceptor, Answer, Config, Exchange, HandlerResult, deflate::Settings, proto::server::OriginPolicy};
+use ws_std::{
+    Acceptor, Answer, Config, Exchange, HandlerResult, ServerTls, deflate::Settings, proto::server::OriginPolicy,
+};
 
 mod program;
 
 const HELP: &str = "\
-usage: echo_server [ADDR] [--deflate[=PROFILE]]
+usage: echo_server [ADDR] [--deflate[=PROFILE]] [--cert FILE --key FILE]
 
 Echoes every message on ws://ADDR/ (default 127.0.0.1:9001), of up to 64 MiB, to pages of any origin,
 in the first subprotocol that the client offers. Ctrl-C closes every connection with 1001 and exits
@@ -21,16 +23,21 @@ after 10 seconds at most; a second Ctrl-C exits at once.
                         compress messages: small (default), balanced, best
   -c, --connections N   serve at most N connections at once, answer 503 beyond (default 10000, or as
                         many as the limit of open files allows)
+      --cert FILE       serve wss: the chain of certificates, in PEM, the server's own first
+      --key FILE        the private key of that certificate, in PEM
   -h, --help            this text";
 
 struct Arguments {
     address: String,
     connections: Option<usize>,
     deflate: Option<Settings>,
+    /// The files of the certificate and of its key.
+    tls: Option<(PathBuf, PathBuf)>,
 }
 
 fn arguments() -> program::Arguments<Arguments> {
     let (mut address, mut connections, mut deflate) = (None, None, None);
+    let (mut cert, mut key) = (None, None);
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -41,16 +48,24 @@ fn arguments() -> program::Arguments<Arguments> {
             lexopt::Arg::Short('d') | lexopt::Arg::Long("deflate") => {
                 deflate = Some(program::profile(parser.optional_value())?);
             }
+            lexopt::Arg::Long("cert") => cert = Some(parser.value()?.into()),
+            lexopt::Arg::Long("key") => key = Some(parser.value()?.into()),
             lexopt::Arg::Value(value) if address.is_none() => {
                 address = Some(lexopt::ValueExt::string(value)?);
             }
             _ => return Err(argument.unexpected().into()),
         }
     }
+    let tls = match (cert, key) {
+        (Some(cert), Some(key)) => Some((cert, key)),
+        (None, None) => None,
+        _ => return Err("--cert and --key go together".into()),
+    };
     Ok(Some(Arguments {
         address: address.unwrap_or_else(|| "127.0.0.1:9001".into()),
         connections,
         deflate,
+        tls,
     }))
 }
 
@@ -69,7 +84,12 @@ fn serve(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     if let Some(most) = arguments.connections {
         server = server.max_connections(most);
     }
-    println!("listening on ws://{}/", server.local_addr()?);
+    let mut scheme = "ws";
+    if let Some((cert, key)) = &arguments.tls {
+        server = server.tls(ServerTls::new(read(cert)?, read(key)?)?);
+        scheme = "wss";
+    }
+    println!("listening on {scheme}://{}/", server.local_addr()?);
     Ok(server.run(echo)?)
 }
 

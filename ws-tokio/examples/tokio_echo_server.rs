@@ -4,10 +4,13 @@
 //! cargo run --release --example tokio_echo_server 127.0.0.1:9001
 //! ```
 
+use std::{fs::read, path::PathBuf};
+
 use anyhow::Context;
 use clap::Parser;
 use ws_tokio::{
-    Acceptor, Answer, Config, Exchange, HandlerResult, Server, deflate::Settings, proto::server::OriginPolicy,
+    Acceptor, Answer, Config, Exchange, HandlerResult, Server, ServerTls, deflate::Settings,
+    proto::server::OriginPolicy,
 };
 
 mod program;
@@ -25,6 +28,12 @@ struct Arguments {
     /// Serve at most N connections at once, answer 503 beyond (default 10000, or as many as the limit of open files allows)
     #[arg(short, long, value_name = "N")]
     connections: Option<usize>,
+    /// Serve wss: the chain of certificates, in PEM, the server's own first
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// The private key of that certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
 }
 
 #[tokio::main]
@@ -45,7 +54,12 @@ async fn main() -> anyhow::Result<()> {
         server = server.max_connections(most);
     }
     tokio::spawn(program::stop_at_ctrl_c(server.handle()));
-    println!("listening on ws://{}/", server.local_addr()?);
+    let mut scheme = "ws";
+    if let (Some(cert), Some(key)) = (&arguments.cert, &arguments.key) {
+        server = server.tls(ServerTls::new(read(cert)?, read(key)?)?);
+        scheme = "wss";
+    }
+    println!("listening on {scheme}://{}/", server.local_addr()?);
     Ok(server.run(echo).await?)
 }
 
