@@ -1,10 +1,17 @@
-"""Parts that the scripts of this folder share: built programs, frames of a client, and a count of claims."""
+"""Parts that the scripts of this folder share: built programs, frames of a client, running programs, a count of claims."""
 
+import contextlib
 import json
+import os
 import pathlib
+import re
+import shutil
+import signal
 import socket
 import struct
 import subprocess
+import tempfile
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 REQUEST = (
@@ -12,6 +19,11 @@ REQUEST = (
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 TEXT, BINARY, CLOSE, PING, PONG, FIN = 0x01, 0x02, 0x08, 0x09, 0x0A, 0x80
+PATIENCE = 60
+# The server of the guide's configuration of nginx.
+NGINX_ADDRESS = "http://127.0.0.1:9001"
+
+counts = {"passed": 0, "failed": 0, "skipped": 0}
 
 
 def examples(package, *names):
@@ -46,3 +58,94 @@ def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
+
+
+def claim(holds, line):
+    counts["passed" if holds else "failed"] += 1
+    print(("   " if holds else "NOT") + " " + line, flush=True)
+
+
+def skip(line, parts):
+    """Reports a step that is skipped, and the parts of `tests/install` that have what it needs."""
+    counts["skipped"] += 1
+    print(f"skipped: {line}: run `tests/install {parts}`", flush=True)
+
+
+def summary():
+    """Prints the numbers of claims; returns the exit code."""
+    print(", ".join(f"{count} {name}" for name, count in counts.items()))
+    return 1 if counts["failed"] else 0
+
+
+def program(name):
+    """The path of a program, some of which only root finds; None if it is missing."""
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+
+
+def works(*command):
+    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
+class Running(contextlib.ExitStack):
+    """The programs that run, with their logs in a folder; they end with it."""
+
+    def __init__(self):
+        super().__init__()
+        folder = tempfile.TemporaryDirectory(prefix="ws-tests-", ignore_cleanup_errors=True)
+        self.folder = pathlib.Path(self.enter_context(folder))
+
+    def start(self, *command, stdout=None):
+        log = self.enter_context(tempfile.TemporaryFile(dir=self.folder))
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": stdout or log, "stderr": log}
+        process = subprocess.Popen(command, cwd=self.folder, start_new_session=True, **pipes)
+        process.log = log
+        self.callback(end, process)
+        return process
+
+    def serve(self, *command):
+        """Starts a server that prints its address first; returns it with its port."""
+        process = self.start(*command, stdout=subprocess.PIPE)
+        line = process.stdout.readline()
+        found = re.search(rb":(\d+)/", line)
+        if not found:
+            raise RuntimeError(f"{command} does not listen: {log_of(process)}")
+        return process, int(found[1])
+
+
+def end(process):
+    """Kills a program with its children, unless it has ended."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def log_of(process):
+    process.log.seek(0)
+    return process.log.read().decode(errors="replace").strip()
+
+
+def nginx_lines():
+    """The configuration of nginx in the guide of ws-std."""
+    return re.search(r"```nginx\n(.*?)```", (ROOT / "ws-std/src/guide/proxies.md").read_text(), re.DOTALL)[1]
+
+
+def failed(processes):
+    """Awaits the ends of programs, which are given with their names; returns a text for each that fails."""
+    failures = []
+    for process, name in processes.items():
+        try:
+            status = process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            status = "no end"
+        if status != 0:
+            failures.append(f"{name} ends with {status}: {log_of(process)}")
+    return failures
+
+
+def await_port(process, port, host="127.0.0.1"):
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until and process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection((host, port)):
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"{process.args} does not listen: {log_of(process)}")
