@@ -96,9 +96,10 @@ impl Executor {
                 self.poll_one();
                 continue;
             }
-            // A task without budget is woken as soon as the executor yields.
+            // A task without budget is woken as soon as the executor yields. A task of the runtime, which ends a dropped
+            // connection, may meet a new stall.
             yield_now().await;
-            if self.tasks.iter().any(Task::is_woken) {
+            if self.tasks.iter().any(Task::is_woken) || self.pipe.unstall_one(&mut self.rng) {
                 continue;
             }
             if begun.elapsed() >= self.patience {
