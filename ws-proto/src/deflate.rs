@@ -1,5 +1,8 @@
 //! Compressed messages: permessage-deflate (RFC 7692), feature `deflate`.
 //!
+//! With ws-std and ws-tokio, [`Settings`] for their `Acceptor` and `Connector` are all that is needed. Other hosts have these
+//! parts:
+//!
 //! ```text
 //! opening handshake   our Settings and the peer's offer or answer → Parameters, kept by the Endpoint
 //! receiving           MessageBuffer inflates compressed messages, with an Inflater of its own or of yours

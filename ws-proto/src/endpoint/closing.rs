@@ -51,9 +51,9 @@ pub struct Closed {
 pub enum Cause {
     /// The peer's Close.
     Peer,
-    /// Our Close, by [`write_close`](crate::Endpoint::write_close).
+    /// Our Close, which the application has sent.
     Local,
-    /// A failure; [`failure`](crate::Endpoint::failure) returns it.
+    /// A failure: the peer broke a rule or exceeded a limit, or this side was at fault. A call that reads has returned it.
     Failure,
     /// No answer to a Ping came within [`pong_timeout`](crate::Config::pong_timeout).
     PongTimeout,
@@ -65,7 +65,7 @@ pub enum Cause {
     CloseTimeout,
     /// The transport ended without the peer's Close.
     Eof,
-    /// The opening handshake: see [`Endpoint::refused`](crate::Endpoint::refused).
+    /// The opening handshake: it was refused.
     Refused,
     /// The source of masking keys failed, so that not even a Close could be sent.
     Entropy,
