@@ -164,7 +164,7 @@ fn message(name: u8, number: u8) -> Vec<u8> {
 
 /// Starts a half that sends `count` messages, every second one without waiting for it to be written, until the connection is closing;
 /// it returns how many have been accepted.
-fn send<R: Role + 'static>(mut writer: Writer<R, End>, name: u8, count: u8) -> JoinHandle<Result<u8>> {
+fn send<R: Role + Send + 'static>(mut writer: Writer<R, End>, name: u8, count: u8) -> JoinHandle<Result<u8>> {
     thread::spawn(move || {
         for number in 0..count {
             let message = message(name, number);
