@@ -70,8 +70,8 @@ impl<'a> Connector<'a> {
         self
     }
 
-    /// Sets limits and timeouts. The [handshake timeout](Config::handshake_timeout) covers the TLS handshake, the request
-    /// and the answer together.
+    /// Sets limits and timeouts. The [handshake timeout](Config::handshake_timeout) covers the tunnel of a proxy, the TLS
+    /// handshake, the request and the answer together.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.settings.config = config;
@@ -173,7 +173,7 @@ impl<'a> Connector<'a> {
         url: &ServerUrl,
         response: impl FnOnce(&Response<'_, '_>),
     ) -> Result<WebSocket<Client>, ConnectError> {
-        // What cannot be sent or used is an error before any address is tried.
+        // A request that cannot be sent, and settings that cannot be used, are errors before any address is tried.
         settings.begin(url, ws_proto::Instant::ZERO)?;
         let route = Route::new(settings, url)?;
         let stream = NetStream::try_from(dial(&route, self.connect_timeout)?)?;

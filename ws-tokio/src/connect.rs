@@ -185,7 +185,7 @@ impl<'a> Connector<'a> {
         url: &ServerUrl,
         response: impl FnOnce(&Response<'_, '_>),
     ) -> Result<WebSocket<Client>, ConnectError> {
-        // What cannot be sent or used is an error before any address is tried.
+        // A request that cannot be sent, and settings that cannot be used, are errors before any address is tried.
         settings.begin(url, ws_proto::Instant::ZERO)?;
         let route = Route::new(settings, url)?;
         let stream = dial(&route, self.connect_timeout).await?;

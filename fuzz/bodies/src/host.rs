@@ -16,7 +16,7 @@ pub(super) struct Host<R: Role> {
     now: Instant,
     /// Whether masking keys never run out.
     keys: bool,
-    /// What the endpoint does with the peer's Close.
+    /// The endpoint's answer to the peer's Close.
     close_reply: CloseReply,
     /// Whether the one law is kept.
     drains: bool,

@@ -549,7 +549,7 @@ fn a_client_follows_redirects_and_takes_credentials_to_their_origin_only() {
     assert_eq!(authorized(&format!("/?{other}/new")).unwrap(), b"no");
     let twice = authorized("/?/old");
     assert!(matches!(twice, Err(ConnectError::Redirect(RedirectError::TooMany))), "{twice:?}");
-    // None is followed unless that is asked for.
+    // Without the option a redirect is a refusal.
     match ws_std::connect(&format!("{url}/old")) {
         Err(ConnectError::Refused(refused)) => assert_eq!(refused.status(), 302),
         other => panic!("{other:?}"),

@@ -602,7 +602,7 @@ async fn a_client_follows_redirects_and_takes_credentials_to_their_origin_only()
     };
     assert_eq!(refused(authorized("/loop").await), RedirectError::TooMany);
     assert!(matches!(refused(authorized("/?ftp://example.com/").await), RedirectError::InvalidLocation(_)));
-    // None is followed unless that is asked for.
+    // Without the option a redirect is a refusal.
     match ws_tokio::connect(&format!("{url}/old")).await {
         Err(ConnectError::Refused(refused)) => assert_eq!(refused.status(), 307),
         other => panic!("{other:?}"),

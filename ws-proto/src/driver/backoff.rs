@@ -48,7 +48,7 @@ pub struct Backoff<E = OsEntropy> {
     /// Default: 60 s. This is how long a client may take to find out that the server is back, and 1,000 clients of a server
     /// that is down make 22 tries a second then.
     pub longest: Duration,
-    /// How long a connection has to be open before its end makes the next try a first one.
+    /// The time that a connection has to be open so that its end makes the next try a first one.
     ///
     /// Default: 10 s, as long as an opening handshake may take.
     pub good_after: Duration,
