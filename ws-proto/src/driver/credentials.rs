@@ -4,6 +4,7 @@ use core::fmt;
 use std::{format, string::String, vec::Vec};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 /// A user name and a password, which are never shown.
@@ -36,21 +37,7 @@ impl fmt::Debug for Credentials {
 
 /// Decodes the escapes `%XX`. Any other `%` stands for itself, as WHATWG has it.
 fn decoded(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let escaped = if first == b'%' { after.split_first_chunk().and_then(escaped) } else { None };
-        let (byte, after) = escaped.unwrap_or((first, after));
-        bytes.push(byte);
-        rest = after;
-    }
-    bytes
-}
-
-/// Returns the byte of two hexadecimal digits, with the text after them.
-fn escaped<'t>((&[high, low], after): (&[u8; 2], &'t [u8])) -> Option<(u8, &'t [u8])> {
-    let digit = |byte| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    Some((16 * digit(high)? + digit(low)?, after))
+    percent_decode_str(text).collect()
 }
 
 #[cfg(test)]
