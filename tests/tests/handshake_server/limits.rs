@@ -110,6 +110,22 @@ fn what_can_not_become_a_head_is_refused_at_the_byte_that_shows_it() {
     }
 }
 
+// R9110-3
+#[test]
+fn a_control_character_is_refused_at_once_wherever_it_stands() {
+    let controls = (0..0x20).chain([0x7F]).filter(|byte| !b"\t\n\r".contains(byte));
+    for (control, before) in controls.flat_map(|control| {
+        ["", "GET", "GET /", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nX: a value that is long"]
+            .map(|before| (control, before))
+    }) {
+        let mut handshake = Handshake::new(Instant::ZERO, &Config::default());
+        assert_eq!(handshake.poll_head(Instant::ZERO, before.as_bytes()), Ok(None));
+        let received = [before.as_bytes(), &[control]].concat();
+        let result = handshake.poll_head(Instant::ZERO, &received);
+        assert_eq!(result, Err(HandshakeError::Syntax), "{}", received.escape_ascii());
+    }
+}
+
 #[test]
 fn one_deadline_holds_for_the_whole_head() {
     let config = Config::default();
