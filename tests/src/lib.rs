@@ -1,6 +1,6 @@
 //! Helpers that the tests share: two endpoints on a simulated clock, a recording host, raw frames.
 //!
-//! Only [`watch`] and certificates need a clock, and only certificates a random source; no helper reads a socket. So every test
+//! Only [`watch`] and certificates need a clock, and only certificates a random source; no helper reads a socket; [`SilentAddress`] binds one. So every test
 //! runs the same way every time.
 
 #[cfg(feature = "rustls")]
@@ -15,6 +15,8 @@ mod life;
 mod pair;
 mod read;
 mod say;
+#[cfg(target_os = "linux")]
+mod silent;
 mod watchdog;
 mod wire;
 
@@ -33,6 +35,8 @@ pub use life::{REQUEST, accepting, answer, echo, opened, reply, take_pending};
 pub use pair::Pair;
 pub use read::{read, read_beside};
 pub use say::{Say, Told, told_of};
+#[cfg(target_os = "linux")]
+pub use silent::SilentAddress;
 pub use watchdog::watch;
 pub use wire::{
     BINARY, CLOSE, CONTINUATION, FIN, KEY, PING, PONG, RawFrame, TEXT, close_of, code_of, frame, from_peer,

@@ -7,7 +7,7 @@
 //! | step | a server | a client |
 //! |---|---|---|
 //! | settings | [`AcceptSettings`], [`Compressors`] | [`ConnectSettings`], [`Compressors`], [`ServerUrl`] |
-//! | the transport | `ServerTls` | [`Route`], [`Dialing`], [`Proxy`], [`ProxyEnvironment`], [`ProxyDialogue`], `ClientTls` |
+//! | the transport | `ServerTls` | [`Route`], [`Target`], [`Dialing`], [`Proxy`], [`ProxyEnvironment`], [`ProxyDialogue`], `ClientTls` |
 //! | the opening handshake | [`HeadBuffer`], [`ReceivedRequest`], [`Answer`], [`Page`] | [`Connecting`], [`RefusalBody`], [`Redirects`] |
 //! | the open connection | [`Opened`], [`Compression`], [`Observer`] | the same |
 //! | the next connection | | [`Backoff`], [`ConnectError::is_transient`] |
@@ -25,6 +25,7 @@ mod connect_error;
 mod connect_settings;
 mod control_payload;
 mod credentials;
+mod dial_target;
 mod dialing;
 mod entropy;
 mod error;
@@ -55,6 +56,7 @@ pub use compression::{Compression, Compressors, Decompression};
 pub use connect_error::ConnectError;
 pub use connect_settings::{Answered, ConnectSettings, Connecting};
 pub use control_payload::ControlPayload;
+pub use dial_target::Target;
 pub use dialing::Dialing;
 pub use entropy::OsEntropy;
 pub use error::{Error, Result, TrySendError};

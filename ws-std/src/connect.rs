@@ -1,11 +1,11 @@
 use core::time::Duration;
-use std::{io, time::Instant};
+use std::{io, sync::Arc, time::Instant};
 
 use ws_proto::{
     client::Response,
     driver::{
         Answered, ConnectError, ConnectSettings, Connecting, HeadBuffer, Proxy, RefusalBody, Route, ServerUrl,
-        is_gone,
+        Target, is_gone,
     },
     handshake::HandshakeError,
 };
@@ -15,12 +15,14 @@ use crate::ClientTls;
 use crate::{
     Client, Config, NetStream, WebSocket,
     clock::Clock,
+    dial::Dialer,
     opening::{read_head, system_deadline, write_by},
-    route::{dial, open},
+    route::open,
     transport::Transport,
 };
 
 /// Opens a connection to `url`, which is `ws://host[:port][/path][?query]` or the same with `wss`, with all defaults.
+/// [`ServerUrl`] has the rest.
 ///
 /// # Errors
 ///
@@ -33,7 +35,7 @@ pub fn connect(url: &str) -> Result<WebSocket<Client>, ConnectError> {
 #[derive(Clone, Debug)]
 pub struct Connector<'a> {
     settings: ConnectSettings<'a>,
-    connect_timeout: Option<Duration>,
+    dialer: Dialer,
 }
 
 impl Default for Connector<'_> {
@@ -46,7 +48,8 @@ impl<'a> Connector<'a> {
     /// Creates a connector with all defaults: 30 s to connect the transport, and [`Config::default`].
     #[must_use]
     pub const fn new() -> Self {
-        Self { settings: ConnectSettings::new(), connect_timeout: Some(Duration::from_secs(30)) }
+        let dialer = Dialer { timeout: Some(Duration::from_secs(30)), hook: None };
+        Self { settings: ConnectSettings::new(), dialer }
     }
 
     /// Sets the subprotocols to offer, the preferred one first (RFC 6455 section 1.9).
@@ -56,7 +59,24 @@ impl<'a> Connector<'a> {
         self
     }
 
-    /// Adds a header field to the request. Added fields are sent in the order of the calls, exactly as given.
+    /// Sets whether the server has to choose one of the [subprotocols](Self::subprotocols), if some are offered; it may choose
+    /// none by default. If it has to and does not, the error is [`ConnectError::NoSubprotocol`].
+    #[must_use]
+    pub const fn require_subprotocol(mut self, required: bool) -> Self {
+        self.settings.set_requires_subprotocol(required);
+        self
+    }
+
+    /// Sets the field Host, which is that of the URL by default. It does not change which server is connected to, nor the name
+    /// in its certificate.
+    #[must_use]
+    pub const fn host(mut self, host: &'a str) -> Self {
+        self.settings.set_host(host);
+        self
+    }
+
+    /// Adds a header field to the request, such as User-Agent, Authorization or Cookie; there are none by default. Added fields are
+    /// sent in the order of the calls, exactly as given.
     #[must_use]
     pub fn header(mut self, name: &'a str, value: &'a str) -> Self {
         self.settings.add_header(name, value);
@@ -78,11 +98,38 @@ impl<'a> Connector<'a> {
         self
     }
 
-    /// Sets the time for all attempts to connect the transport together: 30 s by default. It does not cover name
-    /// resolution, for which the system has a timeout of its own.
+    /// Sets the time for name resolution and all attempts to connect the transport together: 30 s by default.
     #[must_use]
-    pub fn connect_timeout(self, timeout: Option<Duration>) -> Self {
-        Self { connect_timeout: timeout, ..self }
+    pub const fn connect_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.dialer.timeout = timeout;
+        self
+    }
+
+    /// Sets a function that opens the transport to a server or a proxy, until a deadline: for a resolver of your own, a socket
+    /// that is bound to an interface, or a server that stands for another one. Proxies and TLS go over what it returns.
+    ///
+    /// ```no_run
+    /// use std::net::ToSocketAddrs;
+    /// use ws_std::{ConnectError, Connector, NetStream, Target};
+    ///
+    /// let connector = Connector::new().dial(|target, deadline| match target {
+    ///     // The staging server has the name of the real one, and its certificate.
+    ///     Target::Host { port, .. } => {
+    ///         let addresses = ("staging.example.com", *port).to_socket_addrs().map_err(ConnectError::Resolve)?;
+    ///         NetStream::connect(addresses.collect(), deadline)
+    ///     }
+    ///     _ => Err(ConnectError::InvalidUrl("it names no host")),
+    /// });
+    /// let ws = connector.connect("wss://example.com/")?;
+    /// # Ok::<(), ConnectError>(())
+    /// ```
+    #[must_use]
+    pub fn dial<F>(mut self, dial: F) -> Self
+    where
+        F: Fn(&Target, Option<Instant>) -> Result<NetStream, ConnectError> + Send + Sync + 'static,
+    {
+        self.dialer.hook = Some(Arc::new(dial));
+        self
     }
 
     /// Sets [`Config::write_timeout`]: the time in which the peer has to take some of our bytes. Call it after
@@ -131,8 +178,10 @@ impl<'a> Connector<'a> {
         self
     }
 
-    /// Opens a connection to the host in `url`, over TCP for `ws` and TLS for `wss`, by a [proxy](Self::proxy) if there is one.
-    /// It tries all addresses, IPv6 and IPv4 in turn.
+    /// Opens a connection to the server of `url`, over TCP for `ws` and TLS for `wss`, by a [proxy](Self::proxy) if there is one.
+    /// Of the server's addresses, the first that answers is taken (RFC 8305).
+    ///
+    /// [`ServerUrl`] says which URLs are accepted.
     ///
     /// # Errors
     ///
@@ -160,7 +209,7 @@ impl<'a> Connector<'a> {
                     response(answer);
                 }
             };
-            match self.dial_and_open(&settings, &url, seen) {
+            match self.dial_and_open(&settings.for_url(&url), &url, seen) {
                 Err(ConnectError::Refused(refused)) => url = settings.follow(&mut redirects, &url, refused)?,
                 result => return result,
             }
@@ -176,7 +225,7 @@ impl<'a> Connector<'a> {
         // A request that cannot be sent, and settings that cannot be used, are errors before any address is tried.
         settings.begin(url, ws_proto::Instant::ZERO)?;
         let route = Route::new(settings, url)?;
-        let stream = NetStream::try_from(dial(&route, self.connect_timeout)?)?;
+        let stream = self.dialer.dial(&route.target())?;
         let opening = Opening::begin(settings, url)?;
         let stream = open(&route, stream, opening.deadline)?;
         opening.complete(stream, response)
@@ -196,7 +245,8 @@ impl<'a> Connector<'a> {
         transport: T,
         response: impl FnOnce(&Response<'_, '_>),
     ) -> Result<WebSocket<Client, T>, ConnectError> {
-        Opening::begin(&self.settings, &ServerUrl::parse(url)?)?.complete(transport, response)
+        let url = ServerUrl::parse(url)?;
+        Opening::begin(&self.settings.for_url(&url), &url)?.complete(transport, response)
     }
 }
 

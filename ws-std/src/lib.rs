@@ -63,6 +63,7 @@ mod accept;
 mod buffers;
 mod clock;
 mod connect;
+mod dial;
 mod exchange;
 #[cfg(doc)]
 pub mod guide;
@@ -112,7 +113,8 @@ pub use ws_proto::{
     config::CloseReply,
     driver::{
         AcceptError, Answer, ConnectError, ControlPayload, Counters, Error, Incident, OsEntropy, Page, Proxy,
-        ProxyEnvironment, ProxyError, ReceivedRequest, RedirectError, Refused, Result, Traffic, TrySendError,
+        ProxyEnvironment, ProxyError, ReceivedRequest, RedirectError, Refused, Result, Target, Traffic,
+        TrySendError,
     },
     endpoint::Prepared,
     server::OriginPolicy,

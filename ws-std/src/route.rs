@@ -1,34 +1,12 @@
-//! The way to a server: a TCP connection, the tunnel of a proxy, TLS.
+//! The way to a server over a transport: the tunnel of a proxy, TLS.
 
-use core::time::Duration;
-use std::{
-    io,
-    net::{TcpStream, ToSocketAddrs},
-    time::Instant,
-};
+use std::{io, time::Instant};
 
-use ws_proto::driver::{ConnectError, Dialing, ProxyDialogue, ProxyError, Route, is_gone};
+use ws_proto::driver::{ConnectError, ProxyDialogue, ProxyError, Route, is_gone};
 
 #[cfg(feature = "rustls")]
 use crate::tls::{Failure, TlsStream};
 use crate::{NetStream, opening::write_by, transport::Transport};
-
-/// Connects to the proxy, or else to the server. `timeout` is for all attempts together.
-pub(crate) fn dial(route: &Route<'_>, timeout: Option<Duration>) -> Result<TcpStream, ConnectError> {
-    let addresses = route.address().to_socket_addrs().map_err(ConnectError::Resolve)?.collect();
-    let mut dialing = Dialing::new(addresses, timeout, Instant::now());
-    while let Some((address, share)) = dialing.next(Instant::now()) {
-        let attempt = match share {
-            None => TcpStream::connect(address),
-            Some(share) => TcpStream::connect_timeout(&address, share),
-        };
-        match attempt {
-            Ok(stream) => return Ok(stream),
-            Err(error) => dialing.failed(address, error),
-        }
-    }
-    Err(dialing.into_error())
-}
 
 /// Opens the proxy's tunnel, and TLS to the proxy and to the server, as far as they are needed.
 pub(crate) fn open(

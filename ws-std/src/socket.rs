@@ -11,6 +11,7 @@ use std::{
 };
 
 use self::system::{Interest, Wait};
+pub(crate) use self::system::{begin_to_connect, poll_connected};
 use crate::transport::{Duplex, Transport};
 
 /// A connected TCP or Unix stream socket.

@@ -1,5 +1,5 @@
-use core::time::Duration;
-use std::io;
+use core::{future::Future, time::Duration};
+use std::{io, sync::Arc};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
@@ -11,19 +11,21 @@ use ws_proto::{
     client::{Acceptance, Offer, Response},
     driver::{
         Answered, Client, ConnectError, ConnectSettings, Connecting, HeadBuffer, Proxy, RefusalBody, Route,
-        ServerUrl, is_gone,
+        ServerUrl, Target, is_gone,
     },
     handshake::HandshakeError,
 };
 
 use crate::{
-    Agreed, Config, WebSocket,
+    Agreed, Config, NetStream, WebSocket,
     clock::Clock,
+    dial::Dialer,
     opening::{by, deadline, read_head, write_by},
-    route::{dial, open},
+    route::open,
 };
 
-/// Opens a connection to `url`, which is `ws://host[:port][/path][?query]` or `wss://…`, with all defaults.
+/// Opens a connection to `url`, which is `ws://host[:port][/path][?query]` or `wss://…`, with all defaults. [`ServerUrl`] has the
+/// rest.
 ///
 /// # Errors
 ///
@@ -38,7 +40,7 @@ pub async fn connect(url: &str) -> Result<WebSocket<Client>, ConnectError> {
 #[derive(Clone, Debug)]
 pub struct Connector<'a> {
     settings: ConnectSettings<'a>,
-    connect_timeout: Option<Duration>,
+    dialer: Dialer,
 }
 
 impl Default for Connector<'_> {
@@ -51,7 +53,8 @@ impl<'a> Connector<'a> {
     /// Creates a connector with all defaults: 30 s to connect the stream, and [`Config::default`].
     #[must_use]
     pub const fn new() -> Self {
-        Self { settings: ConnectSettings::new(), connect_timeout: Some(Duration::from_secs(30)) }
+        let dialer = Dialer { timeout: Some(Duration::from_secs(30)), hook: None };
+        Self { settings: ConnectSettings::new(), dialer }
     }
 
     /// Sets the subprotocols to offer, the preferred one first (RFC 6455 section 1.9).
@@ -61,7 +64,24 @@ impl<'a> Connector<'a> {
         self
     }
 
-    /// Adds a header field to the request. Added fields are sent in the order of the calls, exactly as given.
+    /// Sets whether the server has to choose one of the [subprotocols](Self::subprotocols), if some are offered; it may choose
+    /// none by default. If it has to and does not, the error is [`ConnectError::NoSubprotocol`].
+    #[must_use]
+    pub const fn require_subprotocol(mut self, required: bool) -> Self {
+        self.settings.set_requires_subprotocol(required);
+        self
+    }
+
+    /// Sets the field Host, which is that of the URL by default. It does not change which server is connected to, nor the name
+    /// in its certificate.
+    #[must_use]
+    pub const fn host(mut self, host: &'a str) -> Self {
+        self.settings.set_host(host);
+        self
+    }
+
+    /// Adds a header field to the request, such as User-Agent, Authorization or Cookie; there are none by default. Added fields are
+    /// sent in the order of the calls, exactly as given.
     #[must_use]
     pub fn header(mut self, name: &'a str, value: &'a str) -> Self {
         self.settings.add_header(name, value);
@@ -83,10 +103,40 @@ impl<'a> Connector<'a> {
         self
     }
 
-    /// Sets the time for name resolution and for all attempts to connect the stream together: 30 s by default.
+    /// Sets the time for name resolution and all attempts to connect the stream together: 30 s by default.
     #[must_use]
     pub const fn connect_timeout(mut self, timeout: Option<Duration>) -> Self {
-        self.connect_timeout = timeout;
+        self.dialer.timeout = timeout;
+        self
+    }
+
+    /// Sets a function that opens the stream to a server or a proxy: for a resolver of your own, a socket that is bound to an
+    /// interface, or a server that stands for another one. Proxies and TLS go over what it returns. Its future is dropped when
+    /// [`connect_timeout`](Self::connect_timeout) has passed.
+    ///
+    /// ```no_run
+    /// use tokio::net::lookup_host;
+    /// use ws_tokio::{ConnectError, Connector, NetStream, Target};
+    ///
+    /// # async fn example() -> Result<(), ConnectError> {
+    /// let connector = Connector::new().dial(|target| async move {
+    ///     let Target::Host { port, .. } = target else {
+    ///         return Err(ConnectError::InvalidUrl("it names no host"));
+    ///     };
+    ///     // The staging server has the name of the real one, and its certificate.
+    ///     let addresses = lookup_host(("staging.example.com", port)).await.map_err(ConnectError::Resolve)?;
+    ///     NetStream::connect(addresses.collect(), None).await
+    /// });
+    /// let ws = connector.connect("wss://example.com/").await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn dial<D, F>(mut self, dial: D) -> Self
+    where
+        D: Fn(Target) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<NetStream, ConnectError>> + Send + 'static,
+    {
+        self.dialer.hook = Some(Arc::new(move |target| Box::pin(dial(target))));
         self
     }
 
@@ -135,8 +185,10 @@ impl<'a> Connector<'a> {
         self
     }
 
-    /// Opens a connection to the host in `url`, over TCP for `ws` and TLS for `wss`, by a [proxy](Self::proxy) if there is one.
-    /// It tries all addresses, IPv6 and IPv4 in turn.
+    /// Opens a connection to the server of `url`, over TCP for `ws` and TLS for `wss`, by a [proxy](Self::proxy) if there is one.
+    /// Of the server's addresses, the first that answers is taken (RFC 8305).
+    ///
+    /// [`ServerUrl`] says which URLs are accepted.
     ///
     /// # Errors
     ///
@@ -172,7 +224,7 @@ impl<'a> Connector<'a> {
                     response(answer);
                 }
             };
-            match self.dial_and_open(&settings, &url, seen).await {
+            match self.dial_and_open(&settings.for_url(&url), &url, seen).await {
                 Err(ConnectError::Refused(refused)) => url = settings.follow(&mut redirects, &url, refused)?,
                 result => return result,
             }
@@ -188,9 +240,7 @@ impl<'a> Connector<'a> {
         // A request that cannot be sent, and settings that cannot be used, are errors before any address is tried.
         settings.begin(url, ws_proto::Instant::ZERO)?;
         let route = Route::new(settings, url)?;
-        let stream = dial(&route, self.connect_timeout).await?;
-        // Output is written together as it is.
-        stream.set_nodelay(true)?;
+        let stream = self.dialer.dial(route.target()).await?;
         let opening = Opening::begin(settings, url)?;
         let stream = open(&route, stream, opening.deadline).await?;
         opening.complete(stream, response).await
@@ -211,7 +261,8 @@ impl<'a> Connector<'a> {
         response: impl FnOnce(&Response<'_, '_>),
     ) -> Result<WebSocket<Client, S>, ConnectError> {
         let url = ServerUrl::parse(url)?;
-        Box::pin(Opening::begin(&self.settings, &url)?.complete(stream, response)).await
+        let settings = self.settings.for_url(&url);
+        Box::pin(Opening::begin(&settings, &url)?.complete(stream, response)).await
     }
 
     /// Returns the fields of a GET request of HTTP/1.1 that an HTTP library sends, and the check of its answer. Each request

@@ -164,7 +164,7 @@ impl Exchange {
     /// Returns the address of the peer, or of the last proxy before the server. `None`: the socket has been closed.
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.0.peer.or_else(|| self.0.stream.as_ref()?.tcp().peer_addr().ok())
+        self.0.peer.or_else(|| self.0.stream.as_ref()?.tcp()?.peer_addr().ok())
     }
 }
 

@@ -100,6 +100,7 @@ mod byte_stream;
 mod clock;
 mod connect;
 mod connections;
+mod dial;
 mod exchange;
 #[cfg(doc)]
 pub mod guide;
@@ -146,7 +147,8 @@ pub use ws_proto::{
     config::CloseReply,
     driver::{
         AcceptError, Answer, ConnectError, ControlPayload, Counters, Error, Incident, OsEntropy, Page, Proxy,
-        ProxyEnvironment, ProxyError, ReceivedRequest, RedirectError, Refused, Result, Traffic, TrySendError,
+        ProxyEnvironment, ProxyError, ReceivedRequest, RedirectError, Refused, Result, Target, Traffic,
+        TrySendError,
     },
     endpoint::Prepared,
     message::{OwnedMessage, Utf8Bytes},

@@ -1,4 +1,4 @@
-//! The stream of connections over TCP, plain or through TLS.
+//! The stream of connections over TCP and Unix sockets, plain or through TLS.
 
 use core::{
     fmt,
@@ -7,6 +7,8 @@ use core::{
 };
 use std::io::{self, IoSlice};
 
+#[cfg(unix)]
+use tokio::net::UnixStream;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -16,8 +18,8 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 #[cfg(feature = "rustls")]
 use ws_proto::driver::{ClientTls, ServerTls, TlsError};
 
-/// A TCP stream, plain or with TLS above it, to the peer or through a proxy's tunnel: the stream of connections that [`connect`](fn@crate::connect) and
-/// [`Server`](crate::Server) make.
+/// A stream over TCP or a Unix socket, plain or with TLS above it, to the peer or through a proxy's tunnel: the stream of
+/// connections that [`connect`](fn@crate::connect) and [`Server`](crate::Server) make.
 ///
 /// An end of the peer's bytes without close_notify is [`UnexpectedEof`](io::ErrorKind::UnexpectedEof): somebody between the
 /// two ends may have cut the stream. After a complete closing handshake of WebSocket it does not matter (RFC 6455 section
@@ -26,17 +28,21 @@ pub struct NetStream(Kind);
 
 enum Kind {
     Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
     #[cfg(feature = "rustls")]
-    /// Over TCP, or over the TLS of a proxy.
+    /// Over a socket, or over the TLS of a proxy.
     Tls(Box<TlsStream<NetStream>>),
 }
 
 impl NetStream {
-    /// Returns the TCP stream, for addresses and options. Do not read from it or write to it.
+    /// Returns the TCP stream, for addresses and options; `None` for a Unix socket. Do not read from it or write to it.
     #[must_use]
-    pub fn tcp(&self) -> &TcpStream {
+    pub fn tcp(&self) -> Option<&TcpStream> {
         match &self.0 {
-            Kind::Tcp(stream) => stream,
+            Kind::Tcp(stream) => Some(stream),
+            #[cfg(unix)]
+            Kind::Unix(_) => None,
             #[cfg(feature = "rustls")]
             Kind::Tls(stream) => stream.get_ref().0.tcp(),
         }
@@ -48,6 +54,8 @@ impl NetStream {
     pub fn tls(&self) -> Option<&rustls::CommonState> {
         match &self.0 {
             Kind::Tcp(_) => None,
+            #[cfg(unix)]
+            Kind::Unix(_) => None,
             Kind::Tls(stream) => Some(stream.get_ref().1),
         }
     }
@@ -96,11 +104,23 @@ impl From<TcpStream> for NetStream {
     }
 }
 
+#[cfg(unix)]
+impl From<UnixStream> for NetStream {
+    fn from(stream: UnixStream) -> Self {
+        Self(Kind::Unix(stream))
+    }
+}
+
 /// Calls `$call` with the pinned stream inside of `$self`.
 macro_rules! inside {
     ($self:expr, $stream:ident => $call:expr) => {
         match &mut $self.get_mut().0 {
             Kind::Tcp(stream) => {
+                let $stream = Pin::new(stream);
+                $call
+            }
+            #[cfg(unix)]
+            Kind::Unix(stream) => {
                 let $stream = Pin::new(stream);
                 $call
             }
@@ -138,6 +158,8 @@ impl AsyncWrite for NetStream {
     fn is_write_vectored(&self) -> bool {
         match &self.0 {
             Kind::Tcp(stream) => stream.is_write_vectored(),
+            #[cfg(unix)]
+            Kind::Unix(stream) => stream.is_write_vectored(),
             #[cfg(feature = "rustls")]
             Kind::Tls(stream) => stream.is_write_vectored(),
         }
@@ -156,7 +178,7 @@ impl AsyncWrite for NetStream {
 impl fmt::Debug for NetStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("NetStream");
-        debug.field("tcp", self.tcp());
+        debug.field("tcp", &self.tcp());
         #[cfg(feature = "rustls")]
         debug.field("version", &self.tls().and_then(|tls| tls.protocol_version()));
         debug.finish()

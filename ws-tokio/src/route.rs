@@ -1,43 +1,21 @@
-//! The way to a server: a TCP connection, the tunnel of a proxy, TLS.
-
-use core::time::Duration;
+//! The way to a server over a stream: the tunnel of a proxy, TLS.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpStream, lookup_host},
     time::Instant,
 };
-use ws_proto::driver::{ConnectError, Dialing, ProxyDialogue, ProxyError, Route, is_gone};
+use ws_proto::driver::{ConnectError, ProxyDialogue, ProxyError, Route, is_gone};
 #[cfg(feature = "rustls")]
 use ws_proto::handshake::HandshakeError;
 
-use crate::{
-    NetStream,
-    opening::{after, by},
-};
-
-/// Connects to the proxy, or else to the server, within `timeout`.
-pub(crate) async fn dial(route: &Route<'_>, timeout: Option<Duration>) -> Result<TcpStream, ConnectError> {
-    let begun = std::time::Instant::now();
-    let found = by(after(timeout), lookup_host(route.address())).await;
-    let addresses = found.map_err(ConnectError::Resolve)?.collect();
-    let mut dialing = Dialing::new(addresses, timeout, begun);
-    while let Some((address, share)) = dialing.next(std::time::Instant::now()) {
-        match by(after(share), TcpStream::connect(address)).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => dialing.failed(address, error),
-        }
-    }
-    Err(dialing.into_error())
-}
+use crate::{NetStream, opening::by};
 
 /// Opens the proxy's tunnel, and TLS to the proxy and to the server, as far as they are needed.
 pub(crate) async fn open(
     route: &Route<'_>,
-    stream: TcpStream,
+    mut stream: NetStream,
     deadline: Option<Instant>,
 ) -> Result<NetStream, ConnectError> {
-    let mut stream = NetStream::from(stream);
     #[cfg(feature = "rustls")]
     if let Some((tls, name)) = route.tls_to_proxy()? {
         let handshake = async { Ok(NetStream::connect_tls(stream, tls, name).await) };

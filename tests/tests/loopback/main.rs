@@ -4,6 +4,7 @@ mod calls;
 mod closing;
 #[cfg(feature = "deflate")]
 mod deflate;
+mod dialing;
 mod errors;
 mod exchange;
 mod messages;

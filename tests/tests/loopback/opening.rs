@@ -15,6 +15,8 @@ use ws_std::{
         server::{OriginPolicy, Request},
     },
 };
+#[cfg(target_os = "linux")]
+use ws_tests::SilentAddress;
 use ws_tests::{FIN, TEXT, frame, masked};
 
 use crate::{
@@ -262,13 +264,10 @@ fn what_is_no_url_of_a_websocket_is_not_connected_to() {
     for url in [
         "ws://localhost/#fragment",
         "ws://localhost/#",
-        "http://localhost/",
+        "ftp://localhost/",
         "localhost",
         "/",
         "ws://",
-        "ws://user@localhost/",
-        "ws://user:password@localhost/",
-        "ws://:password@localhost/",
         "ws://localhost:65536/",
         "ws://local host/",
         "ws://[::1/",
@@ -335,16 +334,12 @@ fn port_where_nobody_listens_is_an_error_at_once() {
 #[cfg(target_os = "linux")]
 #[test]
 fn connect_timeout_covers_all_addresses() {
-    let (listener, url) = listener("127.0.0.1");
-    let address = listener.local_addr().unwrap();
-    let mut backlog = Vec::new();
-    while let Ok(stream) = TcpStream::connect_timeout(&address, SHORT) {
-        backlog.push(stream);
-    }
+    let server = SilentAddress::new();
+    let url = format!("ws://{}", server.address);
     let started = Instant::now();
     match Connector::new().connect_timeout(Some(4 * SHORT)).connect(&url) {
         Err(ConnectError::Connect { address: tried, error }) => {
-            assert_eq!((tried, error.kind()), (address, io::ErrorKind::TimedOut));
+            assert_eq!((tried, error.kind()), (server.address, io::ErrorKind::TimedOut));
         }
         other => panic!("{other:?}"),
     }

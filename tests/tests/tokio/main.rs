@@ -3,6 +3,7 @@
 mod byte_stream;
 mod calls;
 mod closing;
+mod dialing;
 mod messages;
 mod opening;
 mod peer;

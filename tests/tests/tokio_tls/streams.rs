@@ -74,7 +74,7 @@ async fn after_the_closing_handshake_a_missing_close_notify_does_not_matter() {
 
 /// Ends the TCP stream, and not the TLS stream that it carries.
 fn end_tcp(stream: &NetStream) {
-    SockRef::from(stream.tcp()).shutdown(Shutdown::Write).unwrap();
+    SockRef::from(stream.tcp().unwrap()).shutdown(Shutdown::Write).unwrap();
 }
 
 /// A TLS stream that changes its keys with one of so many writes.

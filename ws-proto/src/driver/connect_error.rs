@@ -6,7 +6,7 @@ use crate::{
     handshake::{HandshakeError, WriteError},
 };
 
-use super::{HeadError, ProxyError, RedirectError, Refused};
+use super::{HeadError, ProxyError, RedirectError, Refused, Target};
 
 /// The reason why no connection was opened.
 #[derive(Debug)]
@@ -32,6 +32,13 @@ pub enum ConnectError {
         /// The error of the attempt with this address.
         error: io::Error,
     },
+    /// No transport could be opened: there is nothing at the Unix socket, or it took too long.
+    Dial {
+        /// The place to which it was to be opened.
+        target: Target,
+        /// The error of the system.
+        error: io::Error,
+    },
     /// The proxy opened no tunnel to the server.
     Proxy(ProxyError),
     /// The server closed or reset the transport before the first byte of an answer. Servers that expect TLS do that.
@@ -44,6 +51,8 @@ pub enum ConnectError {
     Request(WriteError),
     /// The server's answer is not a valid answer to an opening handshake, or did not come in time.
     Handshake(HandshakeError),
+    /// The server chose none of the subprotocols, and the connector requires one.
+    NoSubprotocol,
     /// The server's answer is a redirect that may not be followed.
     Redirect(RedirectError),
     /// The server answered with another status than 101.
@@ -63,6 +72,7 @@ impl fmt::Display for ConnectError {
             Self::ProxyTls(_) => f.write_str("no TLS connection to the proxy"),
             Self::Resolve(_) => f.write_str("addresses of the host can't be found"),
             Self::Connect { address, .. } => write!(f, "can't connect to {address}"),
+            Self::Dial { target, .. } => write!(f, "can't connect to {target}"),
             Self::Proxy(_) => f.write_str("proxy opened no way to the server"),
             Self::Closed(_) => f.write_str("server closed before it answered; does it speak TLS?"),
             Self::Io(_) => f.write_str("transport failed in the opening handshake"),
@@ -72,6 +82,7 @@ impl fmt::Display for ConnectError {
                 Some(field) => write!(f, "server's answer is invalid, in {field}"),
                 None => f.write_str("server's answer is invalid"),
             },
+            Self::NoSubprotocol => f.write_str("server chose none of the subprotocols"),
             Self::Redirect(_) => f.write_str("server's redirect is not followed"),
             Self::Refused(refused) => {
                 write!(f, "server answered with status {} and opened no connection", refused.status())
@@ -84,9 +95,11 @@ impl fmt::Display for ConnectError {
 impl std::error::Error for ConnectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Resolve(error) | Self::Connect { error, .. } | Self::Closed(error) | Self::Io(error) => {
-                Some(error)
-            }
+            Self::Resolve(error)
+            | Self::Connect { error, .. }
+            | Self::Dial { error, .. }
+            | Self::Closed(error)
+            | Self::Io(error) => Some(error),
             #[cfg(feature = "rustls")]
             Self::Tls(error) | Self::ProxyTls(error) => Some(error),
             Self::Proxy(error) => Some(error),
@@ -94,7 +107,9 @@ impl std::error::Error for ConnectError {
             Self::Redirect(error) => Some(error),
             Self::Handshake(error) => Some(error),
             Self::Entropy(error) => Some(error),
-            Self::InvalidUrl(_) | Self::NeedsTls | Self::Header(_) | Self::Refused(_) => None,
+            Self::InvalidUrl(_) | Self::NeedsTls | Self::Header(_) | Self::NoSubprotocol | Self::Refused(_) => {
+                None
+            }
         }
     }
 }

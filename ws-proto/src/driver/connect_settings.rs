@@ -18,6 +18,8 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct ConnectSettings<'a> {
     subprotocols: &'a [&'a str],
+    requires_subprotocol: bool,
+    host: Option<&'a str>,
     headers: Vec<(&'a str, &'a str)>,
     origin: Option<&'a str>,
     /// Limits and timeouts.
@@ -63,6 +65,8 @@ impl<'a> ConnectSettings<'a> {
     pub const fn new() -> Self {
         Self {
             subprotocols: &[],
+            requires_subprotocol: false,
+            host: None,
             headers: Vec::new(),
             origin: None,
             config: Config::new(),
@@ -77,6 +81,16 @@ impl<'a> ConnectSettings<'a> {
     /// Sets the subprotocols to offer, the preferred one first (RFC 6455 section 1.9).
     pub const fn set_subprotocols(&mut self, subprotocols: &'a [&'a str]) {
         self.subprotocols = subprotocols;
+    }
+
+    /// Sets whether the server has to choose one of the subprotocols, if some are offered. RFC 6455 lets it choose none.
+    pub const fn set_requires_subprotocol(&mut self, requires: bool) {
+        self.requires_subprotocol = requires;
+    }
+
+    /// Sets the field Host, which is otherwise that of the URL.
+    pub const fn set_host(&mut self, host: &'a str) {
+        self.host = Some(host);
     }
 
     /// Adds a header field to the request. Added fields are sent in the order of the calls, exactly as given.
@@ -153,10 +167,23 @@ impl<'a> ConnectSettings<'a> {
         match redirects.follow(url, refused.status(), refused.header("Location"))? {
             Some(next) => {
                 self.headers.retain(|(name, _)| redirects.keeps_field(name));
+                self.host = self.host.filter(|_| redirects.keeps_field("Host"));
                 Ok(next)
             }
             None => Err(ConnectError::Refused(refused)),
         }
+    }
+
+    /// Returns the settings for a request to `url`, whose credentials become the field Authorization unless the settings have
+    /// one.
+    #[must_use]
+    pub fn for_url<'s>(&'s self, url: &'s ServerUrl) -> ConnectSettings<'s> {
+        let mut settings: ConnectSettings<'s> = self.clone();
+        let is_authorization = |(name, _): &(&str, &str)| name.eq_ignore_ascii_case("Authorization");
+        if let Some(authorization) = url.authorization().filter(|_| !self.headers.iter().any(is_authorization)) {
+            settings.add_header("Authorization", authorization);
+        }
+        settings
     }
 
     /// Begins an opening handshake at `now`.
@@ -165,7 +192,7 @@ impl<'a> ConnectSettings<'a> {
     ///
     /// [`ConnectError::Header`], [`ConnectError::Request`]: the request cannot be sent. [`ConnectError::Entropy`].
     pub fn begin<'s>(&'s self, url: &'s ServerUrl, now: Instant) -> Result<Connecting<'s>, ConnectError> {
-        let request = self.request(url.host(), url.resource());
+        let request = self.request(self.host.unwrap_or_else(|| url.host()), url.resource());
         let handshake =
             Handshake::new(request, nonce()?, now, &self.config).map_err(|error| self.at_fault(error))?;
         Ok(Connecting { handshake, settings: self })
@@ -244,7 +271,7 @@ impl Connecting<'_> {
     ///
     /// # Errors
     ///
-    /// [`ConnectError::Handshake`]: the answer is not valid.
+    /// [`ConnectError::Handshake`]: the answer is not valid. [`ConnectError::NoSubprotocol`].
     pub fn answer(
         &self,
         head: HeadBuffer,
@@ -255,6 +282,10 @@ impl Connecting<'_> {
         let config = &self.settings.config;
         match self.handshake.answer(head.received())? {
             Answer::Open(response) => {
+                let wants_one = self.settings.requires_subprotocol && !self.settings.subprotocols.is_empty();
+                if wants_one && response.subprotocol().is_none() {
+                    return Err(ConnectError::NoSubprotocol);
+                }
                 seen(&response);
                 let endpoint = response.open(Client::new(OsEntropy), config, now);
                 let compression = self.settings.compressors.negotiated(&endpoint);

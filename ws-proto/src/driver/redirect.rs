@@ -4,7 +4,7 @@ use std::str;
 
 use url::Url;
 
-use super::{ConnectError, RedirectError, ServerUrl};
+use super::{RedirectError, ServerUrl, server_url::scheme_of};
 
 /// The fields that belong to the origin that they were made for.
 const FIELDS_OF_ORIGIN: [&str; 4] = ["Authorization", "Cookie", "Host", "Proxy-Authorization"];
@@ -65,10 +65,7 @@ impl Redirects {
         }
         self.followed += 1;
         self.has_left_origin |= next.origin() != from.as_url().origin();
-        ServerUrl::parse(next.as_str()).map(Some).map_err(|error| match error {
-            ConnectError::InvalidUrl(fault) => RedirectError::InvalidLocation(fault),
-            _ => RedirectError::InvalidLocation("it is not the URL of a WebSocket"),
-        })
+        Ok(Some(from.redirected(next)))
     }
 
     /// Returns whether the credentials of the first request may be sent with the next one. They may not after a redirect to
@@ -93,11 +90,8 @@ fn target(from: &Url, location: &[u8]) -> Result<Url, RedirectError> {
     let location = str::from_utf8(location).map_err(|_| INVALID)?;
     let mut url = from.join(location).map_err(|_| INVALID)?;
     url.set_fragment(None);
-    let scheme = match url.scheme() {
-        "ws" | "http" => "ws",
-        "wss" | "https" => "wss",
-        _ => return Err(RedirectError::InvalidLocation("its scheme is none of ws, wss, http and https")),
-    };
+    const OTHER: RedirectError = RedirectError::InvalidLocation("its scheme is none of ws, wss, http and https");
+    let scheme = scheme_of(&url).ok_or(OTHER)?;
     url.set_scheme(scheme).map_err(|()| INVALID)?;
     // A server must not make the client send credentials of the server's choice. A relative URL has those of the request.
     let has_own = !url.username().is_empty() || url.password().is_some();
@@ -105,6 +99,11 @@ fn target(from: &Url, location: &[u8]) -> Result<Url, RedirectError> {
         url.origin() == from.origin() && (url.username(), url.password()) == (from.username(), from.password());
     if has_own && !has_those_of_request {
         return Err(RedirectError::InvalidLocation("it has credentials"));
+    }
+    if url.origin() == from.origin() {
+        url.set_username(from.username())
+            .and_then(|()| url.set_password(from.password()))
+            .map_err(|()| INVALID)?;
     }
     Ok(url)
 }
@@ -156,11 +155,32 @@ mod tests {
             ("ws://a/", "ws://a:8080/", "ws://a:8080/", false),
             ("ws://a.example/", "ws://b.a.example/", "ws://b.a.example/", false),
             ("ws://a/", "http://[::1]/", "ws://[::1]/", false),
+            // Credentials of the request stay with relative locations.
+            ("ws://u:p@a/x", "/y", "ws://u:p@a/y", true),
+            ("ws://u:p@a/x", "ws://a/y", "ws://u:p@a/y", true),
+            ("ws://u:p@a/x", "//b/y", "ws://b/y", false),
             // The fragment is dropped, and what is not ASCII is escaped.
             ("ws://a/", "/x#y", "ws://a/x", true),
             ("ws://a/", "/\u{fc}", "ws://a/%C3%BC", true),
         ] {
             assert_eq!(followed(from, location), Ok((expected.into(), keeps)), "{from} {location}");
+        }
+    }
+
+    // K-redirect
+    #[test]
+    fn a_zone_and_a_unix_socket_stay_within_their_origin() {
+        for (from, location, resolved, socket) in [
+            ("ws://[fe80::1%25eth0]/", "/x", "fe80::1%eth0", None),
+            ("ws://[fe80::1%25eth0]/", "http://[fe80::1]/x", "fe80::1%eth0", None),
+            ("ws://[fe80::1%25eth0]/", "ws://[fe80::1]:81/x", "fe80::1", None),
+            ("ws+unix:/run/a:/", "/x", "localhost", Some("/run/a")),
+            ("ws+unix:/run/a:/", "ws://localhost/x", "localhost", Some("/run/a")),
+            ("ws+unix:/run/a:/", "ws://b/x", "b", None),
+        ] {
+            let next = Redirects::new(1).follow(&url(from), 302, Some(location.as_bytes())).unwrap().unwrap();
+            assert_eq!(next.resolved_name(), resolved, "{from} {location}");
+            assert_eq!(next.unix_socket(), socket.map(std::path::Path::new), "{from} {location}");
         }
     }
 

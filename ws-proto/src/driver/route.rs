@@ -1,10 +1,12 @@
+use std::borrow::ToOwned;
+
 #[cfg(feature = "rustls")]
 use super::ClientTls;
-use super::{ConnectError, ConnectSettings, Proxy, ProxyDialogue, ProxyError, ServerUrl};
+use super::{ConnectError, ConnectSettings, Proxy, ProxyDialogue, ProxyError, ServerUrl, Target};
 #[cfg(feature = "rustls")]
 use rustls::pki_types::ServerName;
 
-/// The way to the server of a URL: a TCP connection, TLS to a proxy, the tunnel of the proxy, TLS to the server. The last three
+/// The way to the server of a URL: a transport, TLS to a proxy, the tunnel of the proxy, TLS to the server. The last three
 /// as far as they are needed.
 pub struct Route<'a> {
     url: &'a ServerUrl,
@@ -24,7 +26,8 @@ impl<'a> Route<'a> {
     pub fn new(settings: &'a ConnectSettings<'_>, url: &'a ServerUrl) -> Result<Self, ConnectError> {
         let route = Self {
             url,
-            proxy: settings.proxy_for(url)?,
+            // A proxy cannot reach a socket of this machine.
+            proxy: if url.unix_socket().is_some() { None } else { settings.proxy_for(url)? },
             #[cfg(feature = "rustls")]
             tls: settings.tls(),
         };
@@ -33,12 +36,13 @@ impl<'a> Route<'a> {
         Ok(route)
     }
 
-    /// Returns the host, to be resolved, and the port to connect to: those of the proxy, or else of the server.
+    /// Returns the place to open a transport to: that of the proxy, or else of the server.
     #[must_use]
-    pub fn address(&self) -> (&str, u16) {
-        match &self.proxy {
-            Some(proxy) => (proxy.host_name(), proxy.port()),
-            None => (self.url.host_name(), self.url.port()),
+    pub fn target(&self) -> Target {
+        match (&self.proxy, self.url.unix_socket()) {
+            (Some(proxy), _) => Target::Host { name: proxy.host_name().to_owned(), port: proxy.port() },
+            (None, Some(path)) => Target::Unix(path.to_owned()),
+            (None, None) => Target::Host { name: self.url.resolved_name().into_owned(), port: self.url.port() },
         }
     }
 

@@ -8,7 +8,7 @@ impl ConnectError {
     ///
     /// | error | another try may succeed |
     /// |---|---|
-    /// | [`Resolve`](Self::Resolve), [`Connect`](Self::Connect), [`Closed`](Self::Closed), [`Io`](Self::Io) | yes: networks and servers come back; unless the system calls it invalid, unsupported or forbidden |
+    /// | [`Resolve`](Self::Resolve), [`Connect`](Self::Connect), [`Dial`](Self::Dial), [`Closed`](Self::Closed), [`Io`](Self::Io) | yes: networks and servers come back; unless the system calls it invalid, unsupported or forbidden |
     /// | [`Handshake`](Self::Handshake) | after a [timeout](HandshakeError::Timeout) |
     /// | [`Refused`](Self::Refused) | with 408, 425, 429, and 5xx except 501, 505 and 511 |
     /// | [`Proxy`](Self::Proxy) | as [`ProxyError::is_transient`](super::ProxyError::is_transient) says |
@@ -20,9 +20,11 @@ impl ConnectError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Resolve(error) | Self::Connect { error, .. } | Self::Closed(error) | Self::Io(error) => {
-                transport_error::is_transient(error)
-            }
+            Self::Resolve(error)
+            | Self::Connect { error, .. }
+            | Self::Dial { error, .. }
+            | Self::Closed(error)
+            | Self::Io(error) => transport_error::is_transient(error),
             Self::Handshake(error) => matches!(error, HandshakeError::Timeout),
             Self::Refused(refused) => is_transient_status(refused.status()),
             Self::Proxy(error) => error.is_transient(),
@@ -30,6 +32,7 @@ impl ConnectError {
             Self::Tls(error) | Self::ProxyTls(error) => error.is_transient(),
             Self::InvalidUrl(_)
             | Self::NeedsTls
+            | Self::NoSubprotocol
             | Self::Redirect(_)
             | Self::Header(_)
             | Self::Request(_)
