@@ -10,7 +10,7 @@
 //! | the transport | `ServerTls` | [`Route`], [`Target`], [`Dialing`], [`Proxy`], [`ProxyEnvironment`], [`ProxyDialogue`], `ClientTls` |
 //! | the opening handshake | [`HeadBuffer`], [`ReceivedRequest`], [`Answer`], [`Page`] | [`Connecting`], [`RefusalBody`], [`Redirects`] |
 //! | the open connection | [`Opened`], [`Compression`], [`Observer`] | the same |
-//! | the next connection | | [`Backoff`], [`ConnectError::is_transient`] |
+//! | the next connection | | [`Tries`], [`Backoff`], [`ConnectError::is_transient`], [`Unconfirmed`] |
 //! | errors | [`AcceptError`], [`Error`] | [`ConnectError`], [`ProxyError`], [`Error`] |
 //! | a server's limits and log | [`Places`], [`Limits`], [`Log`], [`Incident`] | |
 
@@ -38,6 +38,7 @@ mod opened;
 mod places;
 mod proxy;
 mod received_request;
+mod reconnect_error;
 mod redirect;
 mod redirect_error;
 mod refused;
@@ -47,6 +48,8 @@ mod server_url;
 mod tls;
 mod transient;
 mod transport_error;
+mod tries;
+mod unconfirmed;
 
 pub use accept_error::AcceptError;
 pub use accept_settings::AcceptSettings;
@@ -69,6 +72,7 @@ pub use opened::Opened;
 pub use places::{AcceptFailure, Admission, Limits, Places, busy_response};
 pub use proxy::{Proxy, ProxyDialogue, ProxyEnvironment, ProxyError, SocksReply};
 pub use received_request::ReceivedRequest;
+pub use reconnect_error::ReconnectError;
 pub use redirect::Redirects;
 pub use redirect_error::RedirectError;
 pub use refused::{RefusalBody, Refused};
@@ -77,6 +81,8 @@ pub use server_url::ServerUrl;
 #[cfg(feature = "rustls")]
 pub use tls::{ClientTls, ClientTlsBuilder, ServerTls, TlsError};
 pub use transport_error::is_gone;
+pub use tries::Tries;
+pub use unconfirmed::{KeptMessage, Unconfirmed};
 
 /// The client of a driver, whose masking keys come from the operating system.
 pub type Client = crate::Client<OsEntropy>;

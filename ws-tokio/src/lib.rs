@@ -112,6 +112,7 @@ mod net_stream;
 mod opening;
 mod outgoing;
 mod output;
+mod reconnect;
 mod remote;
 pub mod role;
 mod route;
@@ -131,6 +132,7 @@ pub use connect::{Connector, connect};
 pub use exchange::Exchange;
 pub use message_writer::MessageWriter;
 pub use net_stream::NetStream;
+pub use reconnect::Reconnect;
 #[cfg(feature = "rustls")]
 pub use rustls;
 pub use server::{Handle, HandlerResult, Server};
@@ -146,9 +148,9 @@ pub use ws_proto::{
     SendError, State,
     config::CloseReply,
     driver::{
-        AcceptError, Answer, ConnectError, ControlPayload, Counters, Error, Incident, OsEntropy, Page, Proxy,
-        ProxyEnvironment, ProxyError, ReceivedRequest, RedirectError, Refused, Result, Target, Traffic,
-        TrySendError,
+        AcceptError, Answer, Backoff, ConnectError, ControlPayload, Counters, Error, Incident, KeptMessage,
+        OsEntropy, Page, Proxy, ProxyEnvironment, ProxyError, ReceivedRequest, ReconnectError, RedirectError,
+        Refused, Result, Target, Traffic, TrySendError, Unconfirmed,
     },
     endpoint::Prepared,
     message::{OwnedMessage, Utf8Bytes},

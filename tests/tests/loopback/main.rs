@@ -10,6 +10,7 @@ mod exchange;
 mod messages;
 mod opening;
 mod peer;
+mod reconnecting;
 mod server;
 mod split;
 mod timeouts;

@@ -7,6 +7,7 @@ mod dialing;
 mod messages;
 mod opening;
 mod peer;
+mod reconnecting;
 mod server;
 mod split;
 mod waits;

@@ -33,6 +33,13 @@ impl Refused {
         Self { status, headers: Vec::new(), body: Vec::new() }
     }
 
+    /// Adds a field.
+    #[cfg(test)]
+    pub(super) fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
     /// Adds the body, as far as it has been read.
     #[must_use]
     pub fn with_body(self, body: RefusalBody) -> Self {

@@ -227,7 +227,7 @@ mod tests {
         ServerUrl::parse(text).unwrap()
     }
 
-    // R3-1, R3-4
+    // R3-1, R3-2
     #[test]
     fn the_parts_of_a_url_are_those_of_the_request() {
         for (text, secure, host, name, port, resource) in [

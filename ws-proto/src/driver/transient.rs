@@ -1,7 +1,21 @@
 //! The errors after which a client may try again.
 
-use super::{ConnectError, refused::is_transient_status, transport_error};
-use crate::handshake::HandshakeError;
+use super::{ConnectError, Error, refused::is_transient_status, transport_error};
+use crate::{SendError, handshake::HandshakeError};
+
+impl Error {
+    /// Returns whether another connection may do what this one has failed to do, although the user changes nothing: if the
+    /// transport has failed or ended, the peer was silent, or the connection was closing. A peer that breaks the protocol does it
+    /// again, and a message that cannot be sent stays one.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Io(error) => transport_error::is_transient(error),
+            Self::TimedOut | Self::Unclean(_) | Self::Send(SendError::Closing) => true,
+            Self::Receive(_) | Self::Fault(_) | Self::Send(_) => false,
+        }
+    }
+}
 
 impl ConnectError {
     /// Returns whether another try may succeed although the user changes nothing.
