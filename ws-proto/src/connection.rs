@@ -317,7 +317,9 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
     }
 
     /// Takes note of a read at `now`, of `len` bytes to [`room`](Self::room). 0 is the end of the transport, as a read of a
-    /// socket returns it, unless there was no room. Report a read or a write that has failed as 0 too.
+    /// socket returns it, unless there was no room. Report a read or a write that has failed as 0 too; after
+    /// a write that has failed, drop the transport as soon as [`next`](Self::next) has returned [`Next::Closed`]:
+    /// output that no transport takes keeps the connection from [being over](Self::is_over) until the write timeout.
     ///
     /// The bytes that came before the end are still taken by [`next`](Self::next). Bytes are a sign of life as soon as they
     /// are reported here.

@@ -45,6 +45,8 @@
 //! - [Counters](WebSocket::counters) and the last round trip can be asked for. With the feature `tracing`, connections report
 //!   their frames, states and failures.
 //! - `wss` goes through rustls (feature `rustls`), verified as the platform does it, from two threads at once.
+//! - [`Reconnect`] opens one connection after the other, with the delays of RFC 6455; [`Unconfirmed`] hands back the messages that
+//!   may have got lost.
 //! - Any stream that reads and writes can carry a connection: [`Transport`], [`Blocking`].
 //!
 //! # The guide

@@ -29,7 +29,7 @@ pub struct Reader<R: Role, T: Transport = NetStream> {
     subprotocol: Option<Arc<str>>,
 }
 
-/// The writing half of a connection, from [`WebSocket::split`].
+/// The writing half of a connection, from [`WebSocket::split`]: `Writer<role::Client>`, or `Writer<role::Server>` in a server.
 ///
 /// Clones write to the same connection, each message whole. The thread that reads runs the timers; a writing half waits
 /// only for the peer to take bytes, and in [`close`](Self::close).
@@ -297,7 +297,8 @@ impl<R: Role, T: Transport> Writer<R, T> {
 
     /// Ends the transport at once, without the closing handshake, for a peer that is too slow to wait for.
     ///
-    /// Calls that read or write on this connection, in any thread, return and report the end.
+    /// Calls that read or write on this connection, in any thread, return and report an end without the closing handshake, as if the
+    /// peer had left.
     pub fn abort(&self) {
         abort(self.link.transport());
     }

@@ -51,7 +51,8 @@
 //!                     Some(message) => drop(room.send(message)),
 //!                     None => return Ok(()),
 //!                 },
-//!                 // A member that is late by 64 messages, or by the write timeout, gets an error here and is dropped.
+//!                 // A member that is late by 64 messages, which a burst can bring about too, or by the write timeout, gets an
+//!                 // error here and is dropped. Choose the capacity of the channel for your bursts.
 //!                 message = messages.recv() => ws.send(&message?).await?,
 //!             }
 //!         }
@@ -77,6 +78,8 @@
 //! - With the feature `axum`, handlers of axum get connections by an extractor, over HTTP/1.1 and HTTP/2.
 //! - `wss` by rustls (feature `rustls`, on by default): [`Connector`], [`Server`]. Clients pass proxies, those of the environment
 //!   too.
+//! - [`Reconnect`] opens one connection after the other, with the delays of RFC 6455; [`Unconfirmed`] hands back the messages that
+//!   may have got lost.
 //! - Any other stream carries a connection too: a Unix socket, one that an [HTTP library has upgraded](guide::upgraded).
 //!
 //! # The guide

@@ -35,7 +35,7 @@ pub struct Reader<R: Role, S = NetStream> {
     subprotocol: Option<Arc<str>>,
 }
 
-/// The writing half of a connection, from [`WebSocket::split`].
+/// The writing half of a connection, from [`WebSocket::split`]: `Writer<role::Client>`, or `Writer<role::Server>` in a server.
 ///
 /// Clones write to the same connection, each message whole. The task that reads runs the timers; a writing half waits only for
 /// the peer to take bytes, and in [`close`](Self::close).
@@ -266,8 +266,8 @@ impl<R: Role, S> Writer<R, S> {
 
     /// Ends the connection at once, without the closing handshake, for a peer that is too slow to wait for.
     ///
-    /// Calls that read or write on this connection, in any task, return and report the end. The stream is dropped, so that the
-    /// peer sees it end.
+    /// Calls that read or write on this connection, in any task, return and report an end without the closing handshake, as if the
+    /// peer had left. The stream is dropped, so that the peer sees it end.
     pub fn abort(&self) {
         let stream = self.link.with(|core| {
             core.abort(std::io::ErrorKind::ConnectionAborted);
@@ -305,7 +305,9 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Writer<R, S> {
     }
 
     /// Sends a message if that needs no wait: queues it, and lets the task that reads write it, which is woken for that. For
-    /// senders that must not wait for a slow peer, such as those to the members of a room.
+    /// senders that must not wait for a slow peer, such as those to the members of a room. [`Full`](TrySendError::Full) says that 64 KiB
+    /// wait, not that the peer is slow: a burst can bring that about, even of replies to what has come in one read. Queue for a while
+    /// then, or end the connection by a timeout.
     ///
     /// # Errors
     ///

@@ -28,7 +28,8 @@ pub enum Next<'c, 'a: 'c, R: Opens + 'c, P, S: Allocation + 'c> {
     /// that to the host.
     Control(Control),
     /// The connection has ended: told once, as soon as that is certain. Output may still have to be written, and the
-    /// transport be drained until [`is_over`](super::Connection::is_over).
+    /// transport be drained until [`is_over`](super::Connection::is_over). `Ok` does not mean that both sides have said good-bye, which
+    /// [`clean`](crate::Closed::clean) tells: a peer that has vanished is no failure of this side.
     Closed(Result<Closed, Failure>),
 }
 

@@ -15,7 +15,8 @@ impl<R: Opens, S: Allocation> Connection<'_, R, S> {
     ///
     /// The stream blocks no longer than its timeouts, which the host has set: one that passes is no error, but the time for what
     /// is due ([`handle_timeout`](Self::handle_timeout) is included), and for other work of the host. As long as the stream does
-    /// not take all output it is not read from.
+    /// not take all output it is not read from: two sides that both send more than the sockets hold before they read stop each other,
+    /// until the write timeout.
     ///
     /// `now` reads the clock. `half_close` ends the output of the stream; that it fails is ignored, because the peer is gone then.
     ///
@@ -47,8 +48,9 @@ impl<R: Opens, S: Allocation> Connection<'_, R, S> {
     ///
     /// # Errors
     ///
-    /// Those of `stream` other than [`WouldBlock`](ErrorKind::WouldBlock) and [`TimedOut`](ErrorKind::TimedOut). Drop the stream
-    /// then; after [`received`](Self::received) with 0, [`next`](Self::next) returns how the connection has ended.
+    /// Those of `stream` other than [`WouldBlock`](ErrorKind::WouldBlock) and [`TimedOut`](ErrorKind::TimedOut). Leave the loop and
+    /// drop the stream then: output that no stream takes keeps the connection from [being over](Self::is_over) until the write
+    /// timeout. After [`received`](Self::received) with 0, [`next`](Self::next) returns how the connection has ended.
     pub fn drive<T: Read + Write>(
         &mut self,
         stream: &mut T,

@@ -9,6 +9,9 @@ use crate::{
 use super::{HeadError, ProxyError, RedirectError, Refused, Target};
 
 /// The reason why no connection was opened.
+///
+/// The text names the step that failed, and [`source`](std::error::Error::source) says why: print the whole chain, as
+/// `anyhow`'s `{:#}` does.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectError {
