@@ -19,14 +19,10 @@
 mod accept_error;
 mod accept_settings;
 mod answer;
-mod backoff;
+#[cfg(feature = "client")]
+mod client_side;
 mod compression;
-mod connect_error;
-mod connect_settings;
 mod control_payload;
-mod credentials;
-mod dial_target;
-mod dialing;
 mod entropy;
 mod error;
 #[cfg(feature = "tracing")]
@@ -36,31 +32,22 @@ mod incident;
 mod observer;
 mod opened;
 mod places;
-mod proxy;
 mod received_request;
-mod reconnect_error;
-mod redirect;
-mod redirect_error;
-mod refused;
-mod route;
-mod server_url;
 #[cfg(feature = "rustls")]
 mod tls;
-mod transient;
 mod transport_error;
-mod tries;
-mod unconfirmed;
 
 pub use accept_error::AcceptError;
 pub use accept_settings::AcceptSettings;
 pub use answer::{Answer, Page};
-pub use backoff::Backoff;
+#[cfg(feature = "client")]
+pub use client_side::{
+    Answered, Backoff, ConnectError, ConnectSettings, Connecting, Dialing, KeptMessage, Proxy, ProxyDialogue,
+    ProxyEnvironment, ProxyError, ReconnectError, RedirectError, Redirects, RefusalBody, Refused, Route,
+    ServerUrl, SocksReply, Target, Tries, Unconfirmed,
+};
 pub use compression::{Compression, Compressors, Decompression};
-pub use connect_error::ConnectError;
-pub use connect_settings::{Answered, ConnectSettings, Connecting};
 pub use control_payload::ControlPayload;
-pub use dial_target::Target;
-pub use dialing::Dialing;
 pub use entropy::OsEntropy;
 pub use error::{Error, Result, TrySendError};
 #[cfg(feature = "tracing")]
@@ -70,19 +57,10 @@ pub use incident::{Incident, Log};
 pub use observer::{Counters, Observer, Traffic};
 pub use opened::Opened;
 pub use places::{AcceptFailure, Admission, Limits, Places, busy_response};
-pub use proxy::{Proxy, ProxyDialogue, ProxyEnvironment, ProxyError, SocksReply};
 pub use received_request::ReceivedRequest;
-pub use reconnect_error::ReconnectError;
-pub use redirect::Redirects;
-pub use redirect_error::RedirectError;
-pub use refused::{RefusalBody, Refused};
-pub use route::Route;
-pub use server_url::ServerUrl;
 #[cfg(feature = "rustls")]
 pub use tls::{ClientTls, ClientTlsBuilder, ServerTls, TlsError};
 pub use transport_error::is_gone;
-pub use tries::Tries;
-pub use unconfirmed::{KeptMessage, Unconfirmed};
 
 /// The client of a driver, whose masking keys come from the operating system.
 pub type Client = crate::Client<OsEntropy>;

@@ -37,6 +37,7 @@ pub mod client;
 pub mod server;
 
 #[cfg(feature = "driver")]
+#[cfg(feature = "client")]
 pub(crate) use authority::{is_name_below, is_same_name};
 pub use error::{HandshakeError, SingleField, WriteError};
 pub use extension::{Extension, Parameters, Value};

@@ -13,10 +13,11 @@ use ws_proto::{
 #[cfg(feature = "rustls")]
 use crate::ClientTls;
 use crate::{
-    Client, Config, NetStream, WebSocket,
+    Config, NetStream, WebSocket,
     clock::Clock,
     dial::Dialer,
     opening::{read_head, system_deadline, write_by},
+    role::Client,
     route::open,
     transport::Transport,
 };

@@ -64,7 +64,9 @@
 mod accept;
 mod buffers;
 mod clock;
+#[cfg(feature = "client")]
 mod connect;
+#[cfg(feature = "client")]
 mod dial;
 mod exchange;
 #[cfg(doc)]
@@ -76,9 +78,11 @@ mod net_stream;
 mod opening;
 mod outgoing;
 mod output;
+#[cfg(feature = "client")]
 mod reconnect;
 mod remote;
 pub mod role;
+#[cfg(feature = "client")]
 mod route;
 mod server;
 mod shared;
@@ -93,10 +97,12 @@ mod websocket;
 pub use accept::{Acceptor, accept};
 #[cfg(shuttle)]
 pub use clock::virtual_time::advance_to;
+#[cfg(feature = "client")]
 pub use connect::{Connector, connect};
 pub use exchange::Exchange;
 pub use message_writer::MessageWriter;
 pub use net_stream::NetStream;
+#[cfg(feature = "client")]
 pub use reconnect::{Reconnect, ReconnectHandle};
 #[cfg(feature = "rustls")]
 pub use rustls;
@@ -109,6 +115,11 @@ pub use transport::{Blocking, Duplex, Transport};
 pub use websocket::{Received, ReceivedPart, Reply, WebSocket};
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate;
+#[cfg(feature = "client")]
+pub use ws_proto::driver::{
+    Backoff, ConnectError, KeptMessage, Proxy, ProxyEnvironment, ProxyError, ReconnectError, RedirectError,
+    Refused, Target, Unconfirmed,
+};
 #[cfg(feature = "rustls")]
 pub use ws_proto::driver::{ClientTls, ClientTlsBuilder, ServerTls, TlsError};
 pub use ws_proto::{
@@ -116,15 +127,14 @@ pub use ws_proto::{
     SendError, State,
     config::CloseReply,
     driver::{
-        AcceptError, Answer, Backoff, ConnectError, ControlPayload, Counters, Error, Incident, KeptMessage,
-        OsEntropy, Page, Proxy, ProxyEnvironment, ProxyError, ReceivedRequest, ReconnectError, RedirectError,
-        Refused, Result, Target, Traffic, TrySendError, Unconfirmed,
+        AcceptError, Answer, ControlPayload, Counters, Error, Incident, OsEntropy, Page, ReceivedRequest, Result,
+        Traffic, TrySendError,
     },
     endpoint::Prepared,
     server::OriginPolicy,
 };
 
-use role::{Client, Role};
+use role::Role;
 
 /// Compiles the programs in the README.
 #[cfg(doctest)]

@@ -1,3 +1,5 @@
+#[cfg(feature = "client")]
+mod connecting;
 mod system;
 
 use core::{
@@ -10,8 +12,9 @@ use std::{
     time::Instant,
 };
 
+#[cfg(feature = "client")]
+pub(crate) use self::connecting::{begin_to_connect, poll_connected};
 use self::system::{Interest, Wait};
-pub(crate) use self::system::{begin_to_connect, poll_connected};
 use crate::transport::{Duplex, Transport};
 
 /// A connected TCP or Unix stream socket.

@@ -53,8 +53,12 @@ use std::{
     time::Instant,
 };
 
-use rustls::{ClientConnection, CommonState, Connection, ServerConnection, pki_types::ServerName};
-use ws_proto::driver::{AcceptError, ClientTls, ConnectError, ServerTls, TlsError};
+#[cfg(feature = "client")]
+use rustls::{ClientConnection, pki_types::ServerName};
+use rustls::{CommonState, Connection, ServerConnection};
+use ws_proto::driver::{AcceptError, ServerTls, TlsError};
+#[cfg(feature = "client")]
+use ws_proto::driver::{ClientTls, ConnectError};
 
 pub(crate) use self::handshake::Failure;
 use self::outbox::{End, Sending};
@@ -92,6 +96,7 @@ impl<T: Transport + Duplex> TlsStream<T> {
     ///
     /// [`ConnectError::Tls`] with the fault, and [`HandshakeError::Timeout`](ws_proto::handshake::HandshakeError::Timeout) at
     /// the deadline.
+    #[cfg(feature = "client")]
     pub fn connect(
         transport: T,
         tls: &ClientTls,
@@ -116,6 +121,7 @@ impl<T: Transport + Duplex> TlsStream<T> {
     }
 
     /// Creates a client's connection, whose handshake is still to be done.
+    #[cfg(feature = "client")]
     pub(crate) fn client(transport: T, tls: &ClientTls, name: ServerName<'static>) -> Result<Self, TlsError> {
         let connection = ClientConnection::new(tls.config()?, name)?;
         Ok(Self::new(transport, connection.into()))

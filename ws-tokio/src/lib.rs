@@ -101,8 +101,10 @@ mod agreed;
 pub mod axum;
 mod byte_stream;
 mod clock;
+#[cfg(feature = "client")]
 mod connect;
 mod connections;
+#[cfg(feature = "client")]
 mod dial;
 mod exchange;
 #[cfg(doc)]
@@ -115,9 +117,11 @@ mod net_stream;
 mod opening;
 mod outgoing;
 mod output;
+#[cfg(feature = "client")]
 mod reconnect;
 mod remote;
 pub mod role;
+#[cfg(feature = "client")]
 mod route;
 mod server;
 mod shared;
@@ -131,10 +135,12 @@ mod websocket;
 pub use accept::{Acceptor, accept};
 pub use agreed::Agreed;
 pub use byte_stream::ByteStream;
+#[cfg(feature = "client")]
 pub use connect::{Connector, connect};
 pub use exchange::Exchange;
 pub use message_writer::MessageWriter;
 pub use net_stream::NetStream;
+#[cfg(feature = "client")]
 pub use reconnect::Reconnect;
 #[cfg(feature = "rustls")]
 pub use rustls;
@@ -144,6 +150,11 @@ pub use tracker::{Tracked, Tracker};
 pub use websocket::{Received, ReceivedPart, Reply, WebSocket};
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate;
+#[cfg(feature = "client")]
+pub use ws_proto::driver::{
+    Backoff, ConnectError, KeptMessage, Proxy, ProxyEnvironment, ProxyError, ReconnectError, RedirectError,
+    Refused, Target, Unconfirmed,
+};
 #[cfg(feature = "rustls")]
 pub use ws_proto::driver::{ClientTls, ClientTlsBuilder, ServerTls, TlsError};
 pub use ws_proto::{
@@ -151,9 +162,8 @@ pub use ws_proto::{
     SendError, State,
     config::CloseReply,
     driver::{
-        AcceptError, Answer, Backoff, ConnectError, ControlPayload, Counters, Error, Incident, KeptMessage,
-        OsEntropy, Page, Proxy, ProxyEnvironment, ProxyError, ReceivedRequest, ReconnectError, RedirectError,
-        Refused, Result, Target, Traffic, TrySendError, Unconfirmed,
+        AcceptError, Answer, ControlPayload, Counters, Error, Incident, OsEntropy, Page, ReceivedRequest, Result,
+        Traffic, TrySendError,
     },
     endpoint::Prepared,
     message::{OwnedMessage, Utf8Bytes},

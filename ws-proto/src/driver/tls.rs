@@ -11,7 +11,7 @@ use std::{
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, ServerConfig,
     crypto::{CryptoProvider, ring},
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 use rustls_platform_verifier::Verifier;
 
@@ -202,11 +202,6 @@ impl From<Arc<ServerConfig>> for ServerTls {
 /// Returns the provider that the process has installed, or else *ring*.
 fn provider() -> Arc<CryptoProvider> {
     CryptoProvider::get_default().map_or_else(|| Arc::new(ring::default_provider()), Arc::clone)
-}
-
-/// Returns the name by which a host's certificate is verified; `None` if it can be no such name.
-pub(super) fn server_name(host: &str) -> Option<ServerName<'static>> {
-    ServerName::try_from(host).ok().map(|name| name.to_owned())
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {

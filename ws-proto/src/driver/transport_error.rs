@@ -16,6 +16,7 @@ pub fn is_gone(error: &io::Error) -> bool {
 }
 
 /// Returns whether an error may pass: networks and peers come back.
+#[cfg(any(feature = "client", feature = "rustls"))]
 pub(super) fn is_transient(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidData, InvalidInput, PermissionDenied, Unsupported};
     !matches!(error.kind(), InvalidData | InvalidInput | PermissionDenied | Unsupported)

@@ -14,9 +14,7 @@
 
 use std::{
     io::{self, Read},
-    net::SocketAddr,
     time::{Duration, Instant},
-    vec::Vec,
 };
 
 use rustix::{
@@ -24,7 +22,7 @@ use rustix::{
     io::Errno,
     net::RecvFlags,
 };
-use socket2::{Domain, Socket, Type};
+use socket2::Socket;
 
 /// The way in which a read that may wait is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,48 +72,12 @@ pub(super) fn poll(socket: &Socket, interest: Interest, deadline: Option<Instant
 }
 
 /// Waits until one of the sockets has an event, or `deadline` has passed. May return early.
-fn poll_all(sockets: &mut [PollFd<'_>], deadline: Option<Instant>) -> io::Result<()> {
+pub(super) fn poll_all(sockets: &mut [PollFd<'_>], deadline: Option<Instant>) -> io::Result<()> {
     let timeout = deadline.map(|deadline| timespec(deadline.saturating_duration_since(Instant::now())));
     match rustix::event::poll(sockets, timeout.as_ref()) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Begins to connect a socket in non-blocking mode.
-pub(crate) fn begin_to_connect(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
-    match socket.connect(&address.into()) {
-        // Windows calls it WouldBlock.
-        Err(error)
-            if error.kind() != io::ErrorKind::WouldBlock
-                && Errno::from_io_error(&error) != Some(Errno::INPROGRESS) =>
-        {
-            Err(error)
-        }
-        Ok(()) | Err(_) => Ok(socket),
-    }
-}
-
-/// Waits until an attempt to connect has ended, or `deadline` has passed. Returns the number and the result of each that has, in
-/// ascending order. May return early.
-pub(crate) fn poll_connected<A>(
-    attempts: &[(A, Socket)],
-    deadline: Option<Instant>,
-) -> io::Result<Vec<(usize, io::Result<()>)>> {
-    if attempts.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut polled: Vec<_> = attempts.iter().map(|(_, socket)| PollFd::new(socket, PollFlags::OUT)).collect();
-    poll_all(&mut polled, deadline)?;
-    let ended = polled.iter().zip(attempts).enumerate().filter(|(_, (poll, _))| !poll.revents().is_empty());
-    Ok(ended.map(|(index, (_, (_, socket)))| (index, result_of(socket))).collect())
-}
-
-/// Returns the result of an attempt to connect that has ended.
-fn result_of(socket: &Socket) -> io::Result<()> {
-    socket.take_error()?.map_or(Ok(()), Err)
 }
 
 /// Converts a duration, bounded by a day: a poll that returns early is repeated.
@@ -156,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_poll_ends_at_its_deadline_and_when_there_is_something_to_read() {
-        let (ours, theirs) = Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
+        let (ours, theirs) = Socket::pair(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
         let deadline = Instant::now() + Duration::from_millis(20);
         poll(&ours, Interest::Read, Some(deadline)).unwrap();
         assert!(Instant::now() >= deadline);

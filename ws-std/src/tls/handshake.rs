@@ -3,7 +3,7 @@
 use std::{io, time::Instant};
 
 use ws_proto::{
-    driver::{AcceptError, ConnectError, TlsError, is_gone},
+    driver::{AcceptError, TlsError, is_gone},
     handshake::HandshakeError,
 };
 
@@ -21,7 +21,7 @@ pub(crate) enum Failure {
     /// The deadline has passed.
     Timeout,
     /// The peer ended the transport before it had sent a byte.
-    NoByte(TlsError),
+    NoByte(#[cfg_attr(not(feature = "client"), allow(dead_code, reason = "clients tell it"))] TlsError),
     Tls(TlsError),
 }
 
@@ -78,7 +78,8 @@ impl Failure {
     }
 }
 
-impl From<Failure> for ConnectError {
+#[cfg(feature = "client")]
+impl From<Failure> for ws_proto::driver::ConnectError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Timeout => HandshakeError::Timeout.into(),

@@ -1,8 +1,8 @@
 use std::borrow::ToOwned;
 
-#[cfg(feature = "rustls")]
-use super::ClientTls;
 use super::{ConnectError, ConnectSettings, Proxy, ProxyDialogue, ProxyError, ServerUrl, Target};
+#[cfg(feature = "rustls")]
+use crate::driver::ClientTls;
 #[cfg(feature = "rustls")]
 use rustls::pki_types::ServerName;
 

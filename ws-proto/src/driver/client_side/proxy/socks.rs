@@ -3,7 +3,7 @@
 use std::vec::Vec;
 
 use super::{ProxyError, SocksReply, tunnel_target::Target};
-use crate::driver::credentials::Credentials;
+use crate::driver::client_side::credentials::Credentials;
 
 const VERSION: u8 = 0x05;
 // RFC 1928 section 3.

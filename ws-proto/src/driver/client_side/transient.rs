@@ -1,7 +1,11 @@
 //! The errors after which a client may try again.
 
-use super::{ConnectError, Error, refused::is_transient_status, transport_error};
-use crate::{SendError, handshake::HandshakeError};
+use super::{ConnectError, refused::is_transient_status};
+use crate::{
+    SendError,
+    driver::{Error, transport_error::is_transient},
+    handshake::HandshakeError,
+};
 
 impl Error {
     /// Returns whether another connection may do what this one has failed to do, although the user changes nothing: if the
@@ -10,7 +14,7 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Io(error) => transport_error::is_transient(error),
+            Self::Io(error) => is_transient(error),
             Self::TimedOut | Self::Unclean(_) | Self::Send(SendError::Closing) => true,
             Self::Receive(_) | Self::Fault(_) | Self::Send(_) => false,
         }
@@ -38,7 +42,7 @@ impl ConnectError {
             | Self::Connect { error, .. }
             | Self::Dial { error, .. }
             | Self::Closed(error)
-            | Self::Io(error) => transport_error::is_transient(error),
+            | Self::Io(error) => is_transient(error),
             Self::Handshake(error) => matches!(error, HandshakeError::Timeout),
             Self::Refused(refused) => is_transient_status(refused.status()),
             Self::Proxy(error) => error.is_transient(),

@@ -1,7 +1,8 @@
 use core::fmt;
 use std::io;
 
-use super::{ConnectError, Error};
+use super::ConnectError;
+use crate::driver::{Error, transport_error};
 
 /// The error of a try to open a connection and to prepare it for use.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ impl ReconnectError {
         match self {
             Self::Connect(error) => error.is_transient(),
             Self::Lost(error) => error.is_transient(),
-            Self::Io(error) => super::transport_error::is_transient(error),
+            Self::Io(error) => transport_error::is_transient(error),
         }
     }
 }

@@ -3,8 +3,7 @@
 use core::{fmt, time::Duration};
 use std::time::Instant;
 
-use super::OsEntropy;
-use crate::Entropy;
+use crate::{Entropy, driver::OsEntropy};
 
 /// The delays before the tries of a client that connects again and again.
 ///

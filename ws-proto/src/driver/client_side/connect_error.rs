@@ -1,12 +1,15 @@
 use core::fmt;
 use std::{io, net::SocketAddr, string::String};
 
+#[cfg(feature = "rustls")]
+use crate::driver::TlsError;
 use crate::{
     EntropyError,
+    driver::HeadError,
     handshake::{HandshakeError, WriteError},
 };
 
-use super::{HeadError, ProxyError, RedirectError, Refused, Target};
+use super::{ProxyError, RedirectError, Refused, Target};
 
 /// The reason why no connection was opened.
 ///
@@ -22,10 +25,10 @@ pub enum ConnectError {
     NeedsTls,
     /// TLS failed, in its settings or in its handshake.
     #[cfg(feature = "rustls")]
-    Tls(super::TlsError),
+    Tls(TlsError),
     /// TLS to the proxy itself failed.
     #[cfg(feature = "rustls")]
-    ProxyTls(super::TlsError),
+    ProxyTls(TlsError),
     /// The host's addresses can't be found.
     Resolve(io::Error),
     /// No address of the host could be connected to.
@@ -134,7 +137,7 @@ from!(HandshakeError => Handshake);
 from!(EntropyError => Entropy);
 
 #[cfg(feature = "rustls")]
-from!(super::TlsError => Tls);
+from!(TlsError => Tls);
 
 impl From<io::Error> for ConnectError {
     fn from(error: io::Error) -> Self {

@@ -3,7 +3,7 @@
 use std::{borrow::ToOwned, net::IpAddr, string::String, vec::Vec};
 
 use crate::{
-    driver::server_url::without_brackets,
+    driver::client_side::server_url::without_brackets,
     handshake::{is_name_below, is_same_name},
 };
 

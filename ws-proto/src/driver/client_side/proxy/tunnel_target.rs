@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::ProxyError;
-use crate::driver::server_url::without_brackets;
+use crate::driver::client_side::server_url::without_brackets;
 
 /// The longest name: SOCKS has one byte for its length (RFC 1928 section 5), and DNS has the same limit (RFC 1035).
 const MAX_NAME_LEN: u8 = 255;

@@ -8,7 +8,9 @@ use std::{
 use url::Url;
 
 use super::ProxyError;
-use crate::driver::{credentials::Credentials, server_url::without_brackets};
+#[cfg(feature = "rustls")]
+use crate::driver::client_side::server_url::certified_name;
+use crate::driver::client_side::{credentials::Credentials, server_url::without_brackets};
 
 /// A proxy, named by a URL as curl takes it: `[scheme://][user:password@]host[:port]`.
 ///
@@ -97,7 +99,7 @@ impl Proxy {
     /// [`ProxyError::InvalidUrl`] if the host can be no name in a certificate.
     #[cfg(feature = "rustls")]
     pub fn server_name(&self) -> Result<rustls::pki_types::ServerName<'static>, ProxyError> {
-        let name = crate::driver::tls::server_name(self.host_name());
+        let name = certified_name(self.host_name());
         name.ok_or(ProxyError::InvalidUrl("its host is no name for TLS"))
     }
 

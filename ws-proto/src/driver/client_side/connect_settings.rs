@@ -1,15 +1,13 @@
 use core::fmt;
 use std::{borrow::ToOwned, slice, vec::Vec};
 
+use super::{ConnectError, Proxy, ProxyEnvironment, Redirects, RefusalBody, Refused, ServerUrl};
 #[cfg(feature = "rustls")]
-use super::ClientTls;
-use super::{
-    Client, Compressors, ConnectError, HeadBuffer, Opened, OsEntropy, Proxy, ProxyEnvironment, Redirects,
-    RefusalBody, Refused, ServerUrl,
-};
+use crate::driver::ClientTls;
 use crate::{
     Config, Entropy, MessageBuffer,
     client::{Acceptance, Answer, Handshake, Offer, Request, Response},
+    driver::{Client, Compressors, HeadBuffer, Opened, OsEntropy},
     handshake::WriteError,
     time::Instant,
 };

@@ -1,7 +1,7 @@
 use core::fmt;
 use std::string::String;
 
-use crate::driver::refused::is_transient_status;
+use crate::driver::client_side::refused::is_transient_status;
 
 /// The reason why a proxy opened no tunnel.
 ///

@@ -149,7 +149,7 @@ impl ServerUrl {
     /// [`ConnectError::InvalidUrl`] if the host can be no name in a certificate.
     #[cfg(feature = "rustls")]
     pub fn server_name(&self) -> Result<rustls::pki_types::ServerName<'static>, ConnectError> {
-        super::tls::server_name(self.host_name()).ok_or(ConnectError::InvalidUrl("its host is no name for TLS"))
+        certified_name(self.host_name()).ok_or(ConnectError::InvalidUrl("its host is no name for TLS"))
     }
 
     /// Returns the port: that of the URL, or else 80 for `ws` and 443 for `wss`.
@@ -179,6 +179,12 @@ pub(super) fn scheme_of(url: &Url) -> Option<&'static str> {
         "wss" | "https" => Some("wss"),
         _ => None,
     }
+}
+
+/// Returns the name by which a host's certificate is verified; `None` if it can be no such name.
+#[cfg(feature = "rustls")]
+pub(super) fn certified_name(host: &str) -> Option<rustls::pki_types::ServerName<'static>> {
+    rustls::pki_types::ServerName::try_from(host).ok().map(|name| name.to_owned())
 }
 
 /// Returns a host without the brackets that an IPv6 address has in a URL.

@@ -3,7 +3,7 @@
 use std::{borrow::ToOwned, format, string::String, vec::Vec};
 
 use super::{ProxyError, tunnel_target::Target};
-use crate::driver::credentials::Credentials;
+use crate::driver::client_side::credentials::Credentials;
 
 /// Bytes of all heads of an answer, interim ones included. Proxies send a few hundred.
 const MAX_HEAD_LEN: usize = 16 * 1024;
