@@ -23,7 +23,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     arguments::{Bench, Compress},
-    connecting::{Dialler, url_of},
+    connecting::{Dialler, shown, url_of},
     failure::Failure,
 };
 use cpu::CpuTimes;
@@ -55,7 +55,7 @@ pub(crate) fn run(options: &Bench) -> Result<(), Failure> {
     let dialler = Arc::new(Dialler::new(&options.common, &options.connecting, Compress::No)?);
     let shape = Arc::new(Shape::of(options));
     let bar = if options.common.quiet { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
-    bar.set_message(format!("connecting to {url}"));
+    bar.set_message(format!("connecting to {}", shown(&url)));
     let mut load = Load::open(options.connections, &dialler, &url, &shape);
     if load.start.is_empty() {
         bar.finish_and_clear();

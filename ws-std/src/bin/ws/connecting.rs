@@ -1,6 +1,6 @@
 //! Opening connections as the command line says.
 
-use std::{borrow::Cow, fs, path::Path};
+use std::{borrow::Cow, fs, path::Path, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ws_std::{ClientTls, Config, ConnectError, Connector, Proxy, ServerTls, TlsError};
@@ -9,11 +9,25 @@ use crate::{
     arguments::{Common, Compress, Connecting},
     failure::Failure,
     insecure,
+    plain::escaped,
 };
+
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Returns the URL that a user means, who may leave `ws://` out.
 pub(crate) fn url_of(text: &str) -> Cow<'_, str> {
-    if text.contains("://") { text.into() } else { format!("ws://{text}").into() }
+    let has_scheme = text.contains("://") || text.starts_with("ws+unix:");
+    if has_scheme { text.into() } else { format!("ws://{text}").into() }
+}
+
+/// Returns a URL for a terminal, without credentials.
+pub(crate) fn shown(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return escaped(url);
+    };
+    let (authority, resource) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    escaped(&format!("{scheme}://{host}{resource}"))
 }
 
 /// The settings of connections, with everything that files and options hold.
@@ -69,6 +83,8 @@ impl Dialler {
 pub(crate) fn config(common: &Common) -> Config {
     let mut config = Config::default();
     config.max_message_len = common.max_message;
+    // Few people wait longer for a server that does not answer a Close.
+    config.close_timeout = Some(CLOSE_TIMEOUT);
     config
 }
 
@@ -112,4 +128,32 @@ fn unusable(error: &TlsError) -> Failure {
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     fs::read(path).map_err(|error| Failure::local(&path.display().to_string(), &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_without_a_scheme_is_one_of_ws() {
+        for (text, url) in [
+            ("localhost:9001/x", "ws://localhost:9001/x"),
+            ("wss://a", "wss://a"),
+            ("ws+unix:/run/x:/", "ws+unix:/run/x:/"),
+        ] {
+            assert_eq!(url_of(text), url);
+        }
+    }
+
+    #[test]
+    fn credentials_are_not_shown() {
+        for (url, expected) in [
+            ("ws://me:secret@a:1/x?y=1@2", "ws://a:1/x?y=1@2"),
+            ("wss://me@a", "wss://a"),
+            ("ws://a/me@b", "ws://a/me@b"),
+            ("ws+unix:/run/x:/", "ws+unix:/run/x:/"),
+        ] {
+            assert_eq!(shown(url), expected);
+        }
+    }
 }

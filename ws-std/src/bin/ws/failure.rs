@@ -5,7 +5,10 @@ use std::{io, process::ExitCode};
 
 use ws_std::{
     CloseCode, ConnectError, ProxyError, Refused, TlsError,
-    proto::{driver::ServerUrl, handshake::HandshakeError},
+    proto::{
+        driver::ServerUrl,
+        handshake::{HandshakeError, LooksLike},
+    },
     rustls::AlertDescription,
 };
 
@@ -173,6 +176,10 @@ impl Place {
                 format!("{place} is not the URL of a WebSocket, {fault}: write ws://HOST:PORT/PATH or wss://…")
             }
             ConnectError::Connect { address, error } => unreachable(&address.to_string(), error),
+            ConnectError::Dial { target, error } if error.kind() == io::ErrorKind::NotFound => {
+                format!("no socket {}: is the server running?", escaped(&target.to_string()))
+            }
+            ConnectError::Dial { target, error } => unreachable(&escaped(&target.to_string()), error),
             ConnectError::Resolve(error) => format!("no address of {host} is found ({error}): is the name right?"),
             ConnectError::Tls(error) => tls(host, place, error),
             ConnectError::ProxyTls(error) => {
@@ -190,8 +197,8 @@ impl Place {
                     "{place} did not answer in time: is it a server of WebSockets? --connect-timeout waits longer"
                 )
             }
-            ConnectError::Handshake(HandshakeError::Syntax) if !is_secure => {
-                format!("{place} does not answer in HTTP: does it speak TLS? Try wss://")
+            ConnectError::Handshake(HandshakeError::NotHttp(LooksLike::Tls)) => {
+                format!("{place} speaks TLS: try wss:// in place of ws://")
             }
             ConnectError::Handshake(_) => {
                 format!("{place} does not answer as a server of WebSockets: {}", explained(error))
@@ -296,7 +303,12 @@ mod tests {
             ("wss://a/", ConnectError::Tls(TlsError::UnknownIssuer), "certificate of a ", "--ca FILE"),
             ("wss://a/", ConnectError::Tls(TlsError::WrongName), "certificate of a:443", "name that it is for"),
             ("wss://a/", ConnectError::Tls(TlsError::NotTls), "a:443", "ws://"),
-            ("ws://[::1]:81/", ConnectError::Handshake(HandshakeError::Syntax), "[::1]:81", "wss://"),
+            (
+                "ws://[::1]:81/",
+                ConnectError::Handshake(HandshakeError::NotHttp(LooksLike::Tls)),
+                "[::1]:81",
+                "wss://",
+            ),
             ("ws://a/", ConnectError::Handshake(HandshakeError::Timeout), "a:80", "--connect-timeout"),
             ("ws://a/", ConnectError::Closed(io::ErrorKind::UnexpectedEof.into()), "a:80", "wss://"),
             ("ws://a/", ConnectError::Resolve(io::Error::other("x")), "a ", "is the name right?"),

@@ -67,7 +67,7 @@ impl Input {
             Source::Terminal => obey_lines(session),
             Source::Editor(editor) => {
                 edit(*editor, session);
-                session.close(CloseCode::NORMAL, "");
+                session.leave(CloseCode::NORMAL, "");
                 return;
             }
         };
@@ -129,7 +129,8 @@ fn edit(mut editor: DefaultEditor, session: &Session) {
             Ok(line) if obey(&line, session) => {}
             // A change of the window's size interrupts the call, too.
             Err(ReadlineError::Signal(_)) => {}
-            Ok(_) | Err(ReadlineError::Eof | ReadlineError::Interrupted) => return,
+            Ok(_) | Err(ReadlineError::Eof) => return,
+            Err(ReadlineError::Interrupted) => return session.interrupt(),
             Err(error) => return session.fail(Failure::local("terminal", &io::Error::other(error))),
         }
     }
@@ -142,7 +143,7 @@ fn obey(line: &str, session: &Session) -> bool {
         Line::Ping => return session.ping(),
         Line::Binary(bytes) => return session.send(bytes.as_slice()),
         Line::Close(code, reason) => {
-            session.close(code, reason);
+            session.leave(code, reason);
             return false;
         }
         Line::File(path) => match fs::read(path) {

@@ -13,7 +13,7 @@ use ws_std::{
 
 use crate::{
     arguments::{Common, Compress, Connecting, Messages},
-    connecting::{Dialler, url_of},
+    connecting::{Dialler, shown, url_of},
     failure::{Failure, closing},
     input::Input,
     output::{Form, Output},
@@ -54,8 +54,10 @@ struct State {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Running,
-    /// The user, an option or a failure of this side asked for the end.
+    /// The end of input asked for the end: a lost connection may have lost messages.
     Closing,
+    /// The user, an option or a failure of this side asked for the end, however it comes.
+    Leaving,
     /// The last connection has ended.
     Over,
 }
@@ -166,7 +168,7 @@ impl Session {
         let compressed = ws.is_compressed().then(|| "compressed".to_owned());
         let details: Vec<_> = subprotocol.into_iter().chain(compressed).collect();
         let details = if details.is_empty() { String::new() } else { format!(" ({})", details.join(", ")) };
-        self.output.status(&format!("connected to {}{details}", escaped(url)));
+        self.output.status(&format!("connected to {}{details}", shown(url)));
         if self.verbose {
             fields.iter().for_each(|field| self.output.status(field));
         }
@@ -191,8 +193,13 @@ impl Session {
         if self.verbose {
             self.report(reader.counters());
         }
+        let stage = self.state().stage;
+        if let (Err(failure), Stage::Leaving) = (&end, stage) {
+            self.output.status(&failure.text);
+            return Ok(());
+        }
         let close = end?;
-        if self.state().stage == Stage::Closing {
+        if stage != Stage::Running {
             return Ok(());
         }
         let (code, reason) = close.unwrap_or((CloseCode::NO_STATUS, String::new()));
@@ -228,9 +235,9 @@ impl Session {
         drop(state);
         match self.output.message(message) {
             Ok(()) if !is_last => {}
-            Ok(()) => _ = self.close(CloseCode::NORMAL, ""),
+            Ok(()) => _ = self.leave(CloseCode::NORMAL, ""),
             // The reader of a pipe has all that it wants.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => _ = self.close(CloseCode::NORMAL, ""),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => _ = self.leave(CloseCode::NORMAL, ""),
             Err(error) => return Err(Failure::local("standard output", &error)),
         }
         Ok(())
@@ -324,7 +331,7 @@ impl Session {
             let heard = self.state().heard.max(asked);
             let left = wait.saturating_sub(heard.elapsed());
             if left.is_zero() {
-                self.close(CloseCode::NORMAL, "");
+                self.begin_end(Stage::Closing, CloseCode::NORMAL, "");
                 return;
             }
             if !self.pause(left) {
@@ -333,13 +340,17 @@ impl Session {
         }
     }
 
-    /// Begins the end. Returns whether it had not begun before.
-    pub(crate) fn close(&self, code: CloseCode, reason: &str) -> bool {
+    /// Ends the session, whatever the server does. Returns whether its end had not begun before.
+    pub(crate) fn leave(&self, code: CloseCode, reason: &str) -> bool {
+        self.begin_end(Stage::Leaving, code, reason)
+    }
+
+    fn begin_end(&self, stage: Stage, code: CloseCode, reason: &str) -> bool {
         let mut state = self.state();
         if state.stage != Stage::Running {
             return false;
         }
-        state.stage = Stage::Closing;
+        state.stage = stage;
         let writer = state.writer.clone();
         drop(state);
         self.changed.notify_all();
@@ -353,13 +364,13 @@ impl Session {
     /// Begins the end because of a failure of this side.
     pub(crate) fn fail(&self, failure: Failure) {
         self.state().failure.get_or_insert(failure);
-        self.close(CloseCode::NORMAL, "");
+        self.leave(CloseCode::NORMAL, "");
     }
 
     /// Closes the connection at the first Ctrl-C, and ends the process if there is none or at the second.
     pub(crate) fn interrupt(&self) {
         let is_connected = self.state().writer.is_some();
-        if !self.close(CloseCode::NORMAL, "") || !is_connected {
+        if !is_connected || !self.leave(CloseCode::NORMAL, "") {
             // The status that a shell gives an interrupted program.
             std::process::exit(130);
         }

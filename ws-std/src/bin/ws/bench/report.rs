@@ -10,7 +10,7 @@ use super::{
     cpu::CpuTimes,
     lane::{Shape, Tally},
 };
-use crate::arguments::Bench;
+use crate::{arguments::Bench, connecting::shown};
 
 /// The percentiles that are shown, and their names in JSON.
 const PERCENTILES: [(f64, &str); 4] = [(50.0, "p50"), (90.0, "p90"), (99.0, "p99"), (99.9, "p99.9")];
@@ -74,7 +74,7 @@ impl Report<'_> {
         }
         percentiles.insert("max".into(), json!(round_trips.max()));
         let value = json!({
-            "url": options.url,
+            "url": shown(&options.url),
             "connections": options.connections,
             "depth": shape.depth,
             "rate": options.rate,
