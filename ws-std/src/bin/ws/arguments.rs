@@ -21,7 +21,7 @@ Exit status:
   3  closed by the peer with another code
   4  lost without a closing handshake, or broken protocol
   5  a file, standard input or output, or the address to listen at failed
-  130  interrupted twice by Ctrl-C
+  130  interrupted by Ctrl-C without a connection, or twice
 
 Examples:
   ws ws://127.0.0.1:9001/                          talk to a server

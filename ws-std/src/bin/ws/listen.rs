@@ -1,6 +1,7 @@
 //! `ws --listen`: a server that echoes, broadcasts, or runs a command for each connection.
 
 mod broadcast;
+mod log;
 mod program;
 
 use std::{
@@ -8,21 +9,17 @@ use std::{
     sync::Arc,
 };
 
-use ws_std::{
-    Acceptor, Answer, Exchange, HandlerResult, Incident, Message, OriginPolicy, Server, WebSocket, role,
-};
+use ws_std::{Acceptor, Answer, Exchange, HandlerResult, Incident, OriginPolicy, Server};
 
 use crate::{
     arguments::{Common, Compress, Listening, Messages},
     connecting::{config, server_tls},
-    failure::{Failure, closing},
-    output::{Form, Output},
+    failure::Failure,
     plain::escaped,
 };
 use broadcast::Room;
+use log::{Connection, Log};
 use program::{Programs, Stream};
-
-type Connection = WebSocket<role::Server>;
 
 /// The most connections that have a command or an echo each.
 const MOST_PROGRAMS: usize = 100;
@@ -33,13 +30,6 @@ enum Action {
     Echo,
     Broadcast(Room),
     Run(Programs),
-}
-
-/// Reports of connections and messages, with `--verbose`.
-struct Log {
-    output: Output,
-    verbose: bool,
-    form: Form,
 }
 
 /// Serves at `address` until Ctrl-C.
@@ -69,8 +59,7 @@ pub(crate) fn run(
         None => std::process::exit(130),
     };
     ctrlc::set_handler(on_signal).map_err(|error| Failure::local("Ctrl-C", &io::Error::other(error)))?;
-    let form = Form { escape: true, json: messages.json, raw: false, timestamps: messages.timestamps };
-    let log = Arc::new(Log { output: Output::new(form, common.quiet), verbose: common.verbose, form });
+    let log = Arc::new(Log::new(common, messages));
     let stream = if messages.binary { Stream::Bytes } else { Stream::Lines };
     let action = Arc::new(Action::of(listening, stream));
     let mut out = io::stdout();
@@ -143,27 +132,6 @@ impl Action {
             Some((name, arguments)) => Self::Run(Programs::new(name, arguments, stream)),
             None if listening.broadcast => Self::Broadcast(Room::default()),
             None => Self::Echo,
-        }
-    }
-}
-
-impl Log {
-    fn line(&self, line: &str) {
-        if self.verbose {
-            self.output.status(line);
-        }
-    }
-
-    fn message(&self, peer: &str, message: Message<'_>) {
-        if self.verbose {
-            let shown = self.form.render(message);
-            self.output.status(&format!("{peer}: {}", String::from_utf8_lossy(&shown).trim_end()));
-        }
-    }
-
-    fn closed(&self, peer: &str, close: Option<(ws_std::CloseCode, String)>) {
-        if let Some((code, reason)) = close {
-            self.line(&format!("{peer} closed: {}", closing(code, &reason)));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod bench;
+mod client;
 mod command;
 mod connecting;
 mod failure;
@@ -41,7 +42,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         (Some(Mode::Bench(options)), ..) => bench::run(options),
         (None, Some(_), Some(_)) => Err(Failure::usage("--listen serves, and takes no URL: --help tells more")),
         (None, None, Some(address)) => listen::run(address, listening, common, messages),
-        (None, Some(url), None) => session::run(url, common, connecting, messages),
+        (None, Some(url), None) => client::run(url, common, connecting, messages),
         // The parser demands one of them.
         (None, None, None) => Err(Failure::usage("no URL: --help tells more")),
     }

@@ -1,4 +1,4 @@
-//! A client: one thread reads and prints, one sends input, and a third sends Pings if asked to.
+//! The state that the threads of a client share, and its connections.
 
 use std::{
     io,
@@ -12,10 +12,9 @@ use ws_std::{
 };
 
 use crate::{
-    arguments::{Common, Compress, Connecting, Messages},
-    connecting::{Dialler, shown, url_of},
+    arguments::{Common, Messages},
+    connecting::{Dialler, shown},
     failure::{Failure, closing},
-    input::Input,
     output::{Form, Output},
     plain::escaped,
 };
@@ -26,6 +25,9 @@ const PING: &[u8; 2] = b"ws";
 /// The longest pauses before the first try to connect again, and before any: shorter than the library's, because few people
 /// sit at a terminal.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// Sends all input.
+pub(crate) type Feed = Box<dyn FnOnce(&Session) + Send>;
 
 /// The state of a client that its threads share.
 pub(crate) struct Session {
@@ -76,31 +78,8 @@ impl Payload {
     }
 }
 
-/// Connects to `url`, sends and prints until the end.
-pub(crate) fn run(
-    url: &str,
-    common: &Common,
-    connecting: &Connecting,
-    messages: &Messages,
-) -> Result<(), Failure> {
-    let url = url_of(url);
-    let dialler = Dialler::new(common, connecting, Compress::Balanced)?;
-    let session = Arc::new(Session::new(common, messages));
-    let on_signal = Arc::clone(&session);
-    ctrlc::set_handler(move || on_signal.interrupt())
-        .map_err(|error| Failure::local("Ctrl-C", &io::Error::other(error)))?;
-    let mut input = Some(Input::of(messages));
-    if let Some(interval) = messages.ping {
-        let session = Arc::clone(&session);
-        thread::spawn(move || session.send_pings(interval));
-    }
-    let result = session.connect_again(&dialler, &url, messages.reconnect, &mut input);
-    let failure = session.end();
-    failure.map_or(result, Err)
-}
-
 impl Session {
-    fn new(common: &Common, messages: &Messages) -> Self {
+    pub(crate) fn new(common: &Common, messages: &Messages) -> Self {
         let form =
             Form { escape: true, json: messages.json, raw: messages.binary, timestamps: messages.timestamps };
         let started = Instant::now();
@@ -127,12 +106,12 @@ impl Session {
     }
 
     /// Connects, once more after each end that another try may mend if the user wants that.
-    fn connect_again(
+    pub(crate) fn connect_again(
         self: &Arc<Self>,
         dialler: &Dialler,
         url: &str,
         reconnect: bool,
-        input: &mut Option<Input>,
+        input: &mut Option<Feed>,
     ) -> Result<(), Failure> {
         let mut backoff = Backoff::new();
         (backoff.first, backoff.longest) = PAUSES;
@@ -176,7 +155,7 @@ impl Session {
     }
 
     /// Reads and prints until the connection ends. The first connection starts the input.
-    fn follow(self: &Arc<Self>, ws: WebSocket<Client>, input: &mut Option<Input>) -> Result<(), Failure> {
+    fn follow(self: &Arc<Self>, ws: WebSocket<Client>, input: &mut Option<Feed>) -> Result<(), Failure> {
         let (mut reader, writer) = ws.split();
         let mut state = self.state();
         state.writer = Some(writer);
@@ -186,7 +165,7 @@ impl Session {
         self.changed.notify_all();
         if let Some(input) = input.take() {
             let session = Arc::clone(self);
-            thread::spawn(move || input.feed(&session));
+            thread::spawn(move || input(&session));
         }
         let end = self.read(&mut reader);
         self.state().writer = None;
@@ -311,7 +290,7 @@ impl Session {
         true
     }
 
-    fn send_pings(&self, interval: Duration) {
+    pub(crate) fn send_pings(&self, interval: Duration) {
         while self.ping() && self.pause(interval) {}
     }
 
@@ -377,7 +356,7 @@ impl Session {
     }
 
     /// Ends all threads, and shows what is still to be shown. Returns a failure of this side.
-    fn end(&self) -> Option<Failure> {
+    pub(crate) fn end(&self) -> Option<Failure> {
         self.state().stage = Stage::Over;
         self.changed.notify_all();
         self.output.finish();

@@ -11,7 +11,7 @@ use std::{
 
 use ws_std::{HandlerResult, Message, Prepared, Reader, Writer, proto::utf8::InvalidUtf8, role::Server};
 
-use super::{Connection, Log};
+use super::log::{Connection, Log};
 
 /// The messages that may wait for a client. One that takes them too slowly is disconnected.
 const WAITING: usize = 256;

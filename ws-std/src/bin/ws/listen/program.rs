@@ -14,7 +14,7 @@ use std::{
 use rustix::process::Signal;
 use ws_std::{CloseCode, Exchange, HandlerResult, Message, Reader, Writer, role::Server};
 
-use super::{Connection, Log};
+use super::log::{Connection, Log};
 
 /// Stack, in bytes, of the thread that reads from a command.
 const READER_STACK: usize = 256 * 1024;
