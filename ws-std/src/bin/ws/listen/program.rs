@@ -1,5 +1,7 @@
 //! A command for each connection: messages are lines of its input, and lines of its output are messages.
 
+#[cfg(unix)]
+use std::time::{Duration, Instant};
 use std::{
     collections::HashSet,
     ffi::{OsStr, OsString},
@@ -7,7 +9,6 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
     thread,
-    time::{Duration, Instant},
 };
 
 #[cfg(unix)]
@@ -23,7 +24,9 @@ const READER_STACK: usize = 256 * 1024;
 const CHUNK: usize = 16 * 1024;
 
 /// The time that a command has to end when it is asked to, and the pause between looks whether it has.
+#[cfg(unix)]
 const GRACE: Duration = Duration::from_secs(1);
+#[cfg(unix)]
 const TICK: Duration = Duration::from_millis(10);
 
 /// How the streams of a command are cut into messages.
