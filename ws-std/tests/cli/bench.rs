@@ -37,6 +37,13 @@ fn figures_add_up() {
 }
 
 #[test]
+fn a_batch_is_sent_when_all_echoes_have_come() {
+    let figures = figures(&["-d", "8", "--batch", "-t", "0.2", &echo_url()]);
+    let sent = number(&figures, "/sent_in_all");
+    assert!(sent >= 8.0 && sent % 8.0 == 0.0 && sent == number(&figures, "/echoed_in_all"), "{figures}");
+}
+
+#[test]
 fn a_rate_is_kept_and_a_stall_counts_for_all_messages_that_were_due() {
     const STALL: Duration = Duration::from_millis(400);
     let count = AtomicUsize::new(0);

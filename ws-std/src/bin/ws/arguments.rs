@@ -198,6 +198,9 @@ pub(crate) struct Bench {
     /// Messages under way at once on each connection. Default 1, or 1000 with --rate.
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) depth: Option<u32>,
+    /// Send the messages of --depth together, and the next ones when all echoes have come. Default: a message after each echo.
+    #[arg(long, conflicts_with = "rate")]
+    pub(crate) batch: bool,
     /// Payload of each message in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 16, value_parser = clap::value_parser!(u32).range(..=64 << 20))]
     pub(crate) size: u32,

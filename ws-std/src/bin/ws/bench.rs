@@ -61,7 +61,9 @@ pub(crate) fn run(options: &Bench) -> Result<(), Failure> {
         bar.finish_and_clear();
         return Err(load.refused.pop().unwrap_or_else(|| Failure::usage("no connection")));
     }
-    let (window, cpu) = load.measure(options, &bar)?;
+    let measured = load.measure(options, &bar);
+    load.start.clear();
+    let (window, cpu) = measured?;
     bar.finish_and_clear();
     let refused = load.refused.len();
     let mut failures = load.refused;
@@ -184,7 +186,8 @@ fn serve(
     let _ = opened.send(outcome);
     drop(opened);
     match (ws, window.recv()) {
-        (Some(ws), Ok(window)) => lane.run(ws, window),
+        // The other end is dropped when all times have been read.
+        (Some(ws), Ok(at)) => lane.run(ws, at, || _ = window.recv()),
         _ => Tally::default(),
     }
 }

@@ -46,6 +46,8 @@ pub(super) struct Shape {
     pub(super) depth: usize,
     /// The time between two messages; `None`: as fast as the echoes come.
     interval: Option<Duration>,
+    /// Messages are sent when all echoes have come.
+    batch: bool,
     connections: u16,
     payload: Vec<u8>,
 }
@@ -59,6 +61,7 @@ impl Shape {
             kind,
             depth: usize::try_from(options.depth.unwrap_or(default)).unwrap_or(usize::MAX),
             interval: options.rate.map(|rate| Duration::from_secs_f64(1.0 / rate)),
+            batch: options.batch,
             connections: options.connections,
             payload,
         }
@@ -119,15 +122,19 @@ impl Lane {
         Self { shape, index, progress, under_way: VecDeque::new(), tally: Tally::default() }
     }
 
-    /// Loads a connection until the end of `window`, and closes it.
-    pub(super) fn run(mut self, mut ws: WebSocket<Client>, window: Window) -> Tally {
+    /// Loads a connection until the end of `window`, calls `measured`, and closes the connection: its thread in the server lives,
+    /// and its time counts, until then.
+    pub(super) fn run(mut self, mut ws: WebSocket<Client>, window: Window, measured: impl FnOnce()) -> Tally {
         let shape = Arc::clone(&self.shape);
         let result = match shape.interval {
             None => self.saturate(&mut ws, shape.message(), window),
             Some(interval) => self.pace(&mut ws, shape.message(), interval, window),
         };
         match result {
-            Ok(()) => _ = ws.close(CloseCode::NORMAL, ""),
+            Ok(()) => {
+                measured();
+                let _ = ws.close(CloseCode::NORMAL, "");
+            }
             Err(failure) => {
                 self.tally.lost += 1;
                 self.tally.failure = Some(failure);
@@ -136,7 +143,7 @@ impl Lane {
         self.tally
     }
 
-    /// Keeps `depth` messages under way: each echo is answered by the next message.
+    /// Keeps up to `depth` messages under way.
     fn saturate(
         &mut self,
         ws: &mut WebSocket<Client>,
@@ -158,7 +165,13 @@ impl Lane {
             };
             let now = Instant::now();
             self.count(received.message == message, now, window);
-            if now < window.until {
+            let next = match (self.shape.batch, self.under_way.len()) {
+                _ if now >= window.until => 0,
+                (false, _) => 1,
+                (true, 0) => self.shape.depth,
+                (true, _) => 0,
+            };
+            for _ in 0..next {
                 self.under_way.push_back(now);
                 self.tally.sent += 1;
                 received.reply.queue(message).map_err(|error| Failure::lost(&error))?;
