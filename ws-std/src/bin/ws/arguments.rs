@@ -26,7 +26,7 @@ Exit status:
 Examples:
   ws ws://127.0.0.1:9001/                          talk to a server
   echo hello | ws wss://example.com/               send lines, print the answers
-  ws -x '{\"op\":\"subscribe\"}' --json --wait inf URL   subscribe and follow
+  ws -x '{\"op\":\"follow\"}' -j --wait inf URL        send a text, print what comes
   ws --binary --exit-after 1 URL <in.bin >out.bin  one binary message each way
   ws --auth me:secret -H 'X-Id: 7' URL             credentials and a field
   ws --listen                                      echo on ws://127.0.0.1:9001/
@@ -43,7 +43,7 @@ Examples:
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) mode: Option<Mode>,
-    /// URL to connect to: ws://HOST[:PORT][/PATH][?QUERY], or wss://…; without a scheme, ws.
+    #[arg(help = "URL to connect to: ws://HOST[:PORT][/PATH][?QUERY], or wss://…; without a scheme, ws")]
     #[arg(value_name = "URL", required_unless_present = "listen")]
     pub(crate) url: Option<String>,
     #[command(flatten)]
