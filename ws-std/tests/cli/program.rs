@@ -13,10 +13,21 @@ use crate::watchdog::watch;
 
 /// A run of `ws` that goes on.
 pub(crate) struct Program {
-    child: Child,
+    child: Running,
     pub(crate) input: Option<ChildStdin>,
     pub(crate) output: BufReader<ChildStdout>,
     pub(crate) errors: BufReader<ChildStderr>,
+}
+
+/// A process that does not outlive its test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// A run of `ws` that has ended.
@@ -54,7 +65,7 @@ impl Program {
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().unwrap());
         let errors = BufReader::new(child.stderr.take().unwrap());
-        Self { child, input, output, errors }
+        Self { child: Running(child), input, output, errors }
     }
 
     /// Starts `ws --listen` at a free port, and returns its URL too.
@@ -87,7 +98,7 @@ impl Program {
     /// Sends SIGINT, as a terminal does at Ctrl-C.
     #[cfg(unix)]
     pub(crate) fn interrupt(&self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
+        let pid = rustix::process::Pid::from_child(&self.child.0);
         rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     }
 
@@ -103,7 +114,7 @@ impl Program {
         let mut output = Vec::new();
         self.output.read_to_end(&mut output).unwrap();
         let errors = reader.join().unwrap();
-        Ended { status: self.child.wait().unwrap().code(), output, errors }
+        Ended { status: self.child.0.wait().unwrap().code(), output, errors }
     }
 }
 
