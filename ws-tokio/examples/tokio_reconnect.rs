@@ -43,7 +43,7 @@ async fn main() -> anyhow::Result<()> {
     let mut backoff = Backoff::new();
     backoff.first = Duration::from_millis(arguments.first);
     backoff.longest = backoff.longest.min(4 * backoff.first);
-    let mut connections = Reconnect::new(async || {
+    let mut connections = Reconnect::new(|| async {
         let mut ws = Connector::new().connect(&arguments.url).await?;
         ws.send("subscribe").await?;
         Ok(ws)

@@ -1,4 +1,4 @@
-use core::{fmt, time::Duration};
+use core::{fmt, future::Future, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 use ws_proto::driver::{Backoff, ReconnectError, Tries};
@@ -14,7 +14,7 @@ use ws_proto::driver::{Backoff, ReconnectError, Tries};
 ///
 /// # async fn token() -> std::io::Result<String> { Ok("1".into()) }
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let mut connections = Reconnect::new(async || {
+/// let mut connections = Reconnect::new(|| async {
 ///     let token = format!("Bearer {}", token().await?);
 ///     let mut ws = Connector::new().header("Authorization", &token).connect("wss://example.com/ticks").await?;
 ///     ws.send("subscribe").await?;
@@ -44,7 +44,11 @@ pub struct Reconnect<F> {
 
 type OnFailure = dyn FnMut(&ReconnectError, Duration) + Send;
 
-impl<T, F: AsyncFnMut() -> Result<T, ReconnectError>> Reconnect<F> {
+impl<T, F, O> Reconnect<F>
+where
+    F: FnMut() -> O,
+    O: Future<Output = Result<T, ReconnectError>>,
+{
     /// Creates connections that `open` opens.
     pub fn new(open: F) -> Self {
         Self { open, tries: Tries::new(), on_failure: Box::new(|_, _| ()) }

@@ -1,6 +1,10 @@
 //! Connections that follow each other.
 
-use core::time::Duration;
+use core::{
+    future::{Ready, ready},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 use std::{
     collections::VecDeque,
     io,
@@ -8,10 +12,11 @@ use std::{
 };
 
 use tokio::{
+    net::TcpListener,
     task::JoinSet,
     time::{Instant, timeout},
 };
-use ws_tokio::{Backoff, ConnectError, Reconnect, ReconnectError};
+use ws_tokio::{Backoff, ConnectError, Connector, Message, Reconnect, ReconnectError};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -22,9 +27,9 @@ fn transient() -> Result<usize, ReconnectError> {
 /// Returns connections that are opened with these results.
 fn with(
     results: Vec<Result<usize, ReconnectError>>,
-) -> Reconnect<impl AsyncFnMut() -> Result<usize, ReconnectError>> {
+) -> Reconnect<impl FnMut() -> Ready<Result<usize, ReconnectError>>> {
     let mut results = VecDeque::from(results);
-    Reconnect::new(async move || results.pop_front().unwrap())
+    Reconnect::new(move || ready(results.pop_front().unwrap()))
 }
 
 // R7.2.3-1
@@ -81,7 +86,7 @@ async fn a_thousand_clients_of_a_server_that_restarts_come_back_evenly() {
     let begun = Instant::now();
     for _ in 0..1_000 {
         clients.spawn(async move {
-            let mut connections = Reconnect::new(async || Ok(Instant::now()));
+            let mut connections = Reconnect::new(|| ready(Ok(Instant::now())));
             connections.next().await.unwrap();
             connections.next().await.unwrap() - begun
         });
@@ -92,4 +97,26 @@ async fn a_thousand_clients_of_a_server_that_restarts_come_back_evenly() {
     }
     // Three in a hundred are 30, which one of ten thousand such runs exceeds; the test in ws-proto has fixed numbers and that limit.
     assert!(slots.iter().all(|count| (1..=40).contains(count)), "{slots:?}");
+}
+
+// The futures can be moved to other threads, although the function borrows what it uses.
+#[tokio::test]
+async fn a_task_reconnects_by_a_function_that_borrows() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let client = tokio::spawn(async move {
+        let connector = Connector::new().proxy(None);
+        let tries = AtomicU32::new(0);
+        let mut connections = Reconnect::new(|| async {
+            tries.fetch_add(1, Ordering::Relaxed);
+            let mut ws = connector.connect(&url).await?;
+            ws.send("subscribe").await?;
+            Ok(ws)
+        });
+        let ws = connections.next().await.unwrap();
+        (tries.load(Ordering::Relaxed), ws)
+    });
+    let mut server = ws_tokio::accept(listener.accept().await.unwrap().0).await.unwrap();
+    assert_eq!(server.read().await.unwrap().unwrap().message, Message::Text("subscribe"));
+    assert_eq!(client.await.unwrap().0, 1);
 }
