@@ -1,4 +1,4 @@
-"""Parts that the scripts of this folder share: built programs, frames of a client, running programs, a count of claims."""
+"""Parts that the scripts of this folder share: built programs, frames of a client, certificates, running programs, a count of claims."""
 
 import contextlib
 import json
@@ -22,6 +22,16 @@ TEXT, BINARY, CLOSE, PING, PONG, FIN = 0x01, 0x02, 0x08, 0x09, 0x0A, 0x80
 PATIENCE = 60
 # The server of the guide's configuration of nginx.
 NGINX_ADDRESS = "http://127.0.0.1:9001"
+OPENSSL_SETTINGS = """
+[req]
+distinguished_name = name
+[name]
+[root]
+basicConstraints = critical, CA:TRUE
+[server]
+basicConstraints = critical, CA:FALSE
+subjectAltName = DNS:localhost, IP:127.0.0.1, IP:::1
+"""
 
 counts = {"passed": 0, "failed": 0, "skipped": 0}
 
@@ -84,6 +94,22 @@ def program(name):
 
 def works(*command):
     return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def openssl(folder, *arguments):
+    done = subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def make_certificates(folder):
+    """Makes root.pem, and server.pem with a certificate for localhost that the root has signed, and its key."""
+    (folder / "openssl.cnf").write_text(OPENSSL_SETTINGS)
+    request = ["req", "-x509", "-config", "openssl.cnf", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    request += ["-nodes", "-days", "2"]
+    openssl(folder, *request, "-extensions", "root", "-subj", "/CN=root of a test", "-keyout", "root.key", "-out", "root.pem")
+    signed = ["-CA", "root.pem", "-CAkey", "root.key", "-extensions", "server", "-subj", "/CN=localhost"]
+    openssl(folder, *request, *signed, "-keyout", "server.key", "-out", "server.crt")
+    (folder / "server.pem").write_text((folder / "server.crt").read_text() + (folder / "server.key").read_text())
 
 
 class Running(contextlib.ExitStack):

@@ -47,9 +47,5 @@ fn echo(url: &str, deflate: Option<Settings>) -> Result<(), Box<dyn Error>> {
         Some(settings) => connector.deflate(settings),
         None => connector,
     };
-    let mut ws = connector.connect(url)?;
-    while let Some(mut received) = ws.read()? {
-        received.reply.queue(received.message)?;
-    }
-    Ok(())
+    Ok(program::echo(connector.connect(url)?)?)
 }

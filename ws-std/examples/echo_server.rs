@@ -13,7 +13,7 @@ use ws_std::{
 mod program;
 
 const HELP: &str = "\
-usage: echo_server [ADDR] [--deflate[=PROFILE]] [--cert FILE --key FILE]
+usage: echo_server [ADDR] [--deflate[=PROFILE]] [--split] [--cert FILE --key FILE]
 
 Echoes every message on ws://ADDR/ (default 127.0.0.1:9001), of up to 64 MiB, to pages of any origin,
 in the first subprotocol that the client offers. Ctrl-C closes every connection with 1001 and exits
@@ -21,6 +21,7 @@ after 10 seconds at most; a second Ctrl-C exits at once.
 
   -d, --deflate[=PROFILE]
                         compress messages: small (default), balanced, best
+  -s, --split           read and write on two threads for each connection
   -c, --connections N   serve at most N connections at once, answer 503 beyond (default 10000, or as
                         many as the limit of open files allows)
       --cert FILE       serve wss: the chain of certificates, in PEM, the server's own first
@@ -31,13 +32,14 @@ struct Arguments {
     address: String,
     connections: Option<usize>,
     deflate: Option<Settings>,
+    split: bool,
     /// The files of the certificate and of its key.
     tls: Option<(PathBuf, PathBuf)>,
 }
 
 fn arguments() -> program::Arguments<Arguments> {
     let (mut address, mut connections, mut deflate) = (None, None, None);
-    let (mut cert, mut key) = (None, None);
+    let (mut split, mut cert, mut key) = (false, None, None);
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -48,6 +50,7 @@ fn arguments() -> program::Arguments<Arguments> {
             lexopt::Arg::Short('d') | lexopt::Arg::Long("deflate") => {
                 deflate = Some(program::profile(parser.optional_value())?);
             }
+            lexopt::Arg::Short('s') | lexopt::Arg::Long("split") => split = true,
             lexopt::Arg::Long("cert") => cert = Some(parser.value()?.into()),
             lexopt::Arg::Long("key") => key = Some(parser.value()?.into()),
             lexopt::Arg::Value(value) if address.is_none() => {
@@ -65,6 +68,7 @@ fn arguments() -> program::Arguments<Arguments> {
         address: address.unwrap_or_else(|| "127.0.0.1:9001".into()),
         connections,
         deflate,
+        split,
         tls,
     }))
 }
@@ -90,16 +94,13 @@ fn serve(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         scheme = "wss";
     }
     println!("listening on {scheme}://{}/", server.local_addr()?);
-    Ok(server.run(echo)?)
+    let split = arguments.split;
+    Ok(server.run(move |exchange| echo(exchange, split))?)
 }
 
-fn echo(exchange: Exchange) -> HandlerResult {
+fn echo(exchange: Exchange, split: bool) -> HandlerResult {
     let favourite = exchange.subprotocols().next().unwrap_or_default().to_owned();
     let answer = Answer::accept().subprotocol(exchange.select(&[&favourite]));
-    let mut ws = exchange.accept_with(answer)?;
-    // Queued echoes are written together, before the next `read` waits for the client.
-    while let Some(mut received) = ws.read()? {
-        received.reply.queue(received.message)?;
-    }
-    Ok(())
+    let ws = exchange.accept_with(answer)?;
+    Ok(if split { program::echo_split(ws) } else { program::echo(ws) }?)
 }

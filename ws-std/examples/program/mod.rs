@@ -3,8 +3,11 @@
 use std::{
     error::Error,
     ffi::{OsStr, OsString},
+    fs,
     io::Write,
+    path::Path,
     process::ExitCode,
+    sync::mpsc,
     thread,
 };
 
@@ -13,7 +16,7 @@ mod plain;
 
 #[allow(unused_imports, reason = "some examples show no text of others")]
 pub(crate) use plain::{escaped, explained, is_plain};
-use ws_std::{Server, deflate::Settings};
+use ws_std::{ClientTls, Message, Server, WebSocket, deflate::Settings, role::Role};
 
 /// The arguments of a program. `None`: the user asks for help.
 pub(crate) type Arguments<A> = Result<Option<A>, Box<dyn Error>>;
@@ -42,6 +45,50 @@ pub(crate) fn profile(name: Option<OsString>) -> Result<Settings, Box<dyn Error>
         Some(Some("best")) => Ok(Settings::best_ratio()),
         Some(_) => Err("the profile is none of small, balanced, best".into()),
     }
+}
+
+/// Returns the settings of a client that trusts the roots in a file, in PEM, and no others.
+#[allow(dead_code, reason = "most examples trust the roots of the platform")]
+pub(crate) fn trusting(roots: &Path) -> Result<ClientTls, Box<dyn Error>> {
+    let pem = fs::read(roots).map_err(|error| format!("can't read {}: {error}", roots.display()))?;
+    Ok(ClientTls::builder().add_roots(pem)?.only_added_roots().build()?)
+}
+
+/// Echoes every message until the connection ends.
+#[allow(dead_code, reason = "most examples do something else")]
+pub(crate) fn echo<R: Role>(mut ws: WebSocket<R>) -> ws_std::Result<()> {
+    // Queued echoes are written together, before the next `read` waits for the peer.
+    while let Some(mut received) = ws.read()? {
+        received.reply.queue(received.message)?;
+    }
+    Ok(())
+}
+
+/// Echoes every message until the connection ends: this thread reads, and another one writes.
+///
+/// The next message is read once an echo is queued, so that a Close which follows a message is answered after its echo.
+#[allow(dead_code, reason = "most examples do something else")]
+pub(crate) fn echo_split<R: Role + Send>(ws: WebSocket<R>) -> ws_std::Result<()> {
+    let (mut reader, mut writer) = ws.split();
+    let (sender, receiver) = mpsc::channel::<(_, Vec<u8>)>();
+    let (queued, is_queued) = mpsc::channel();
+    thread::scope(move |scope| {
+        scope.spawn(move || {
+            for (kind, payload) in receiver {
+                let Ok(echo) = Message::new(kind, &payload) else { break };
+                if writer.queue(echo).is_err() || queued.send(()).is_err() || writer.flush().is_err() {
+                    break;
+                }
+            }
+        });
+        while let Some(message) = reader.read()? {
+            // If the other thread has ended, the connection is closing or has failed, which the next read reports.
+            if sender.send((message.kind(), message.as_bytes().to_vec())).is_ok() {
+                let _ = is_queued.recv();
+            }
+        }
+        Ok(())
+    })
 }
 
 /// Creates a server with as many connections as the system allows. The first Ctrl-C or SIGTERM closes them all and
