@@ -25,6 +25,14 @@ CHROMIUM = """setpriv --pdeathsig KILL chromium --headless --no-sandbox --disabl
 reports = queue.Queue()
 
 
+def trust(root, home):
+    """Makes `root` an authority of the browser, which looks for the user's own in a database of NSS."""
+    database = pathlib.Path(home, ".pki/nssdb")
+    database.mkdir(parents=True)
+    for command in [["-N", "--empty-password"], ["-A", "-t", "C,,", "-n", "root of a test", "-i", root]]:
+        subprocess.run(["certutil", "-d", f"sql:{database}", *command], check=True)
+
+
 class Pages(BaseHTTPRequestHandler):
     def do_GET(self):
         self.answer(PAGE if self.path.startswith("/?") else b"")
@@ -59,6 +67,8 @@ if sys.argv[1] == "open":
 signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 # Errors are ignored, because the browser's helpers may still write while they end.
 with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
+    if "SSL_CERT_FILE" in os.environ:
+        trust(os.environ["SSL_CERT_FILE"], profile)
     chromium = subprocess.Popen(
         [*CHROMIUM, f"--user-data-dir={profile}", *page],
         stdout=subprocess.DEVNULL,
