@@ -164,6 +164,28 @@ fn keys_change_in_the_middle_of_a_write() {
 }
 
 #[test]
+fn all_records_before_a_fault_are_read_however_much_has_come() {
+    const RECORD: usize = 16 * 1024;
+    for len in [RECORD, 60_000, 1 << 20] {
+        let (client, server) = streams(&settings());
+        let sent = noise(20 * RECORD);
+        for record in sent.chunks(RECORD) {
+            client.write(&[IoSlice::new(record)], patient()).unwrap();
+        }
+        client.transport().damage();
+        let (mut received, mut buffer) = (Vec::new(), vec![0; len]);
+        let error = loop {
+            match server.read(&mut buffer, patient()) {
+                Ok(len) => received.extend_from_slice(&buffer[..len]),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(fault(&error), Some(&rustls::Error::DecryptError), "{error:?}");
+        assert!(received == sent[..19 * RECORD], "{} bytes through a buffer of {len}", received.len());
+    }
+}
+
+#[test]
 fn plaintext_before_a_fault_is_read_and_the_peer_is_told_the_fault() {
     for len in [100, 4_096] {
         let (client, server) = streams(&settings());

@@ -10,7 +10,7 @@ use rustls::Connection;
 
 use super::{TlsStream, lock};
 use crate::{
-    clock,
+    buffers, clock,
     transport::{Duplex, Transport},
 };
 
@@ -21,14 +21,31 @@ use crate::{
 pub(super) const SHORTEST_BUFFER: usize = 1024;
 /// The most ciphertext, in bytes, that is read at once: it is still in the processor's cache when it is decrypted.
 const LONGEST_READ: usize = 32 * 1024;
+/// The shortest buffer, in bytes, for the plaintext of such a read, and of a record that it completes.
+const ROOMY: usize = LONGEST_READ + (1 << 14);
 /// The first pause after which a read tries to send the output of TLS again; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
+/// The flow of ciphertext from the transport.
+#[derive(Debug, Default)]
+pub(super) enum Inflow {
+    /// The last read took less than it could, so the next one probably has to wait.
+    #[default]
+    Spent,
+    /// The last read took as much as it could, so more has probably come.
+    Ample,
+}
+
 impl<T: Transport + Duplex> TlsStream<T> {
     /// Reads plaintext, or ciphertext that becomes plaintext. The caller holds the lock `reading`.
-    pub(super) fn read_plaintext(&self, buffer: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
+    pub(super) fn read_plaintext(
+        &self,
+        inflow: &mut Inflow,
+        buffer: &mut [u8],
+        deadline: Option<Instant>,
+    ) -> io::Result<usize> {
         let mut pause = FIRST_PAUSE;
         loop {
             let found = self.take_plaintext(buffer);
@@ -38,7 +55,7 @@ impl<T: Transport + Duplex> TlsStream<T> {
             }
             let again = self.owes.load(Ordering::SeqCst).then(|| clock::now().checked_add(pause)).flatten();
             let until = [again, deadline].into_iter().flatten().min();
-            match self.read_ciphertext(buffer, until) {
+            match self.read_ciphertext(inflow, buffer, until) {
                 Ok(0) => {}
                 Err(error) if error.kind() == io::ErrorKind::TimedOut && again.is_some() => {
                     pause = (2 * pause).min(LONGEST_PAUSE);
@@ -65,7 +82,18 @@ impl<T: Transport + Duplex> TlsStream<T> {
     }
 
     /// Reads ciphertext once. Returns the length of plaintext that is in `buffer` now; there may be more in rustls.
-    fn read_ciphertext(&self, buffer: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
+    fn read_ciphertext(
+        &self,
+        inflow: &mut Inflow,
+        buffer: &mut [u8],
+        deadline: Option<Instant>,
+    ) -> io::Result<usize> {
+        if matches!(inflow, Inflow::Ample) && buffer.len() >= ROOMY {
+            match self.read_through_pool(inflow, buffer) {
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
+                result => return result,
+            }
+        }
         if buffer.len() < SHORTEST_BUFFER {
             let mut ciphertext = [0; SHORTEST_BUFFER];
             let len = self.transport.read(&mut ciphertext, deadline)?;
@@ -79,12 +107,30 @@ impl<T: Transport + Duplex> TlsStream<T> {
         let len = buffer.len().min(LONGEST_READ);
         match self.transport.read(buffer.get_mut(..len).unwrap_or_default(), deadline) {
             Ok(0) => self.feed(&[]).map(|()| 0),
-            Ok(len) => self.decrypt(buffer, len),
+            Ok(taken) => {
+                *inflow = Inflow::after(taken, len);
+                self.decrypt(None, buffer, taken)
+            }
             Err(error) => {
                 self.shrink();
                 Err(error)
             }
         }
+    }
+
+    /// Reads ciphertext that has come already through a buffer of the pool.
+    fn read_through_pool(&self, inflow: &mut Inflow, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut ciphertext = buffers::take();
+        ciphertext.resize(LONGEST_READ, 0);
+        let taken = self.transport.read(&mut ciphertext, Some(clock::now()));
+        *inflow = Inflow::after(*taken.as_ref().unwrap_or(&0), LONGEST_READ);
+        let read = match taken {
+            Ok(0) => self.feed(&[]).map(|()| 0),
+            Ok(taken) => self.decrypt(Some(&ciphertext), buffer, taken),
+            Err(error) => Err(error),
+        };
+        buffers::give_back(ciphertext);
+        read
     }
 
     /// Passes ciphertext to rustls; none is the end of the transport.
@@ -100,16 +146,17 @@ impl<T: Transport + Duplex> TlsStream<T> {
         Ok(())
     }
 
-    /// Decrypts the first `len` bytes of `buffer` in place, as far as they complete records. Returns the length of the
-    /// plaintext.
-    fn decrypt(&self, buffer: &mut [u8], len: usize) -> io::Result<usize> {
+    /// Decrypts the first `len` bytes of `ciphertext` to `buffer`, as far as they complete records; in place if there is no
+    /// `ciphertext`. Returns the length of the plaintext.
+    fn decrypt(&self, ciphertext: Option<&[u8]>, buffer: &mut [u8], len: usize) -> io::Result<usize> {
         let mut connection = lock(&self.connection);
         // plain <= fed <= len
         let (mut fed, mut plain) = (0, 0);
-        while let Some(rest @ [_, ..]) = buffer.get(fed..len) {
+        while let Some(rest @ [_, ..]) = ciphertext.unwrap_or(buffer).get(fed..len) {
             let absorbed = self.absorb(&mut connection, rest);
             fed += absorbed.as_ref().map_or(0, |absorbed| *absorbed);
-            let end = if absorbed.is_ok() && fed < len { fed } else { buffer.len() };
+            let is_shared = ciphertext.is_none() && absorbed.is_ok() && fed < len;
+            let end = if is_shared { fed } else { buffer.len() };
             let room = buffer.get_mut(plain..end).unwrap_or_default();
             // An error means that there is no plaintext.
             plain += connection.reader().read(room).unwrap_or_default();
@@ -137,6 +184,12 @@ impl<T: Transport + Duplex> TlsStream<T> {
     fn shrink(&self) {
         // It does that before each read. An error means that no byte has come.
         let _ = lock(&self.connection).read_tls(&mut NoRead);
+    }
+}
+
+impl Inflow {
+    const fn after(taken: usize, most: usize) -> Self {
+        if taken < most { Self::Spent } else { Self::Ample }
     }
 }
 
