@@ -120,7 +120,8 @@ fn time(run: &mut Run, passes: u64) -> Duration {
 /// The processor's time that this thread has used.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
-fn thread_time() -> Duration {
+#[must_use]
+pub fn thread_time() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: writes to the structure that is borrowed.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
@@ -130,7 +131,8 @@ fn thread_time() -> Duration {
 
 /// The time: a machine that runs nothing else is needed here.
 #[cfg(not(target_os = "linux"))]
-fn thread_time() -> Duration {
+#[must_use]
+pub fn thread_time() -> Duration {
     static START: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
     START.elapsed()
 }
