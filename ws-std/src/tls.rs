@@ -40,6 +40,7 @@
 //! 6.1), unless this side has ended it.
 
 mod handshake;
+mod inflow;
 mod outbox;
 mod reading;
 mod sending;
@@ -64,8 +65,8 @@ use ws_proto::driver::{ClientTls, ConnectError};
 
 pub(crate) use self::handshake::Failure;
 use self::{
+    inflow::Inflow,
     outbox::{End, Sending},
-    reading::Inflow,
 };
 use crate::{
     clock,

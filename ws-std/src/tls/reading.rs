@@ -8,7 +8,7 @@ use std::{
 
 use rustls::Connection;
 
-use super::{TlsStream, lock};
+use super::{TlsStream, inflow::Inflow, lock};
 use crate::{
     buffers, clock,
     transport::{Duplex, Transport},
@@ -27,16 +27,6 @@ const ROOMY: usize = LONGEST_READ + (1 << 14);
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
-
-/// The flow of ciphertext from the transport.
-#[derive(Debug, Default)]
-pub(super) enum Inflow {
-    /// The last read took less than it could, so the next one probably has to wait.
-    #[default]
-    Spent,
-    /// The last read took as much as it could, so more has probably come.
-    Ample,
-}
 
 impl<T: Transport + Duplex> TlsStream<T> {
     /// Reads plaintext, or ciphertext that becomes plaintext. The caller holds the lock `reading`.
@@ -184,12 +174,6 @@ impl<T: Transport + Duplex> TlsStream<T> {
     fn shrink(&self) {
         // It does that before each read. An error means that no byte has come.
         let _ = lock(&self.connection).read_tls(&mut NoRead);
-    }
-}
-
-impl Inflow {
-    const fn after(taken: usize, most: usize) -> Self {
-        if taken < most { Self::Spent } else { Self::Ample }
     }
 }
 
