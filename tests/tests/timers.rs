@@ -66,6 +66,7 @@ fn a_ping_without_an_answer_fails_the_connection_with_1011() {
     on_both(&Config::default(), check, check);
 }
 
+// R7.1.7-2
 #[test]
 fn whatever_arrives_answers_a_ping() {
     fn check<R: Role>(mut host: Host<R>, bytes: &[u8]) {
