@@ -85,7 +85,7 @@ impl<T, F: FnMut() -> Result<T, ReconnectError>> Reconnect<F> {
     /// # Errors
     ///
     /// The error of a try after which another one cannot succeed, or of the last one of [`max_tries`](Self::max_tries). The function
-    /// may be called again nevertheless, and tries at once then.
+    /// may be called again nevertheless, and tries after a delay then.
     #[allow(clippy::should_implement_trait, reason = "an iterator would go on after errors")]
     pub fn next(&mut self) -> Result<Option<T>, ReconnectError> {
         loop {

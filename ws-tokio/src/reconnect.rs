@@ -89,7 +89,7 @@ where
     /// # Errors
     ///
     /// The error of a try after which another one cannot succeed, or of the last one of [`max_tries`](Self::max_tries). The function
-    /// may be called again nevertheless, and tries at once then.
+    /// may be called again nevertheless, and tries after a delay then.
     pub async fn next(&mut self) -> Result<T, ReconnectError> {
         let now = || Instant::now().into_std();
         loop {

@@ -28,6 +28,8 @@ use super::{Backoff, ConnectError, ReconnectError};
 pub struct Tries {
     backoff: Backoff,
     max_tries: Option<u32>,
+    /// The number of tries that have failed since the last connection or the last error that was final.
+    failures: u32,
     state: State,
 }
 
@@ -46,7 +48,7 @@ impl Tries {
     /// Creates tries with the default [`Backoff`] and no limit on their number.
     #[must_use]
     pub const fn new() -> Self {
-        Self { backoff: Backoff::new(), max_tries: None, state: State::Due }
+        Self { backoff: Backoff::new(), max_tries: None, failures: 0, state: State::Due }
     }
 
     /// Sets the delays.
@@ -59,7 +61,7 @@ impl Tries {
         self.max_tries = Some(most);
     }
 
-    /// Makes a try due at once, and the first of a row.
+    /// Makes a try due at once. The delay after it is a first one again.
     pub const fn try_now(&mut self) {
         self.backoff.reset();
         self.state = State::Due;
@@ -81,20 +83,22 @@ impl Tries {
     /// Records that a connection was opened at `now`.
     pub fn opened(&mut self, now: Instant) {
         self.backoff.opened(now);
+        self.failures = 0;
         self.state = State::Open;
     }
 
-    /// Records that a try failed at `now`, and returns the delay before the next one. `None`: the error is not
-    /// [transient](ReconnectError::is_transient), or as many tries have failed as may. If the caller tries again nevertheless, that
-    /// is due at once.
+    /// Records that a try failed at `now`, and returns the delay before the next one. `None`: the error is final, because it is not
+    /// [transient](ReconnectError::is_transient) or as many tries have failed as may. If the caller goes on nevertheless, the next
+    /// try is due after a delay too.
     pub fn failed(&mut self, error: &ReconnectError, now: Instant) -> Option<Duration> {
-        let delay = self.backoff.next_delay(now);
-        if !error.is_transient() || self.max_tries.is_some_and(|most| self.backoff.tries() >= most) {
-            self.try_now();
+        let asked = retry_after(error).unwrap_or_default().min(self.backoff.longest);
+        let delay = self.backoff.next_delay(now).max(asked);
+        self.wait(delay, now);
+        self.failures = self.failures.saturating_add(1);
+        if !error.is_transient() || self.max_tries.is_some_and(|most| self.failures >= most) {
+            self.failures = 0;
             return None;
         }
-        let delay = delay.max(retry_after(error).unwrap_or_default().min(self.backoff.longest));
-        self.wait(delay, now);
         Some(delay)
     }
 
@@ -168,7 +172,9 @@ mod tests {
         let now = Instant::now();
         let mut tries = Tries::new();
         assert_eq!(tries.failed(&ConnectError::NeedsTls.into(), now), None);
-        assert_eq!(tries.due(now), None, "the user may have changed something");
+        assert!(tries.due(now) > Some(now), "a caller that does not stop must not call at full speed");
+        tries.try_now();
+        assert_eq!(tries.due(now), None, "the user has changed something");
         tries.set_max_tries(3);
         assert!(tries.failed(&reset(), now).is_some() && tries.failed(&reset(), now).is_some());
         assert_eq!(tries.failed(&reset(), now), None);

@@ -181,7 +181,11 @@ mod tests {
         assert_eq!((unconfirmed.pong(&first), unconfirmed.len(), unconfirmed.payload_len()), (3, 2, 2));
         assert_eq!(unconfirmed.pong(&first), 0, "again");
         assert_eq!((unconfirmed.pong(&second), unconfirmed.pong(&first)), (1, 0), "an older one");
-        assert_eq!((unconfirmed.pong(&second), unconfirmed.len()), (0, 1), "one that came before, after an older one");
+        assert_eq!(
+            (unconfirmed.pong(&second), unconfirmed.len()),
+            (0, 1),
+            "one that came before, after an older one"
+        );
         assert_eq!(texts(&unconfirmed.take()), ["4"]);
         assert!(unconfirmed.is_empty() && unconfirmed.payload_len() == 0);
     }
