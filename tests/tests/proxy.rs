@@ -1,9 +1,51 @@
 //! Dialogues with proxies and the choice among them, with any input: no panic, and no cut of the input changes the outcome.
 
 use proptest::{collection::vec, prelude::*, sample::select};
-use ws_proto::driver::{Proxy, ProxyDialogue, ProxyEnvironment, ProxyError, Redirects, ServerUrl};
+use ws_proto::{
+    Instant,
+    driver::{
+        ConnectError, ConnectSettings, Proxy, ProxyDialogue, ProxyEnvironment, ProxyError, Redirects, Route,
+        ServerUrl,
+    },
+};
 
 const PROXIES: [&str; 4] = ["http://proxy", "https://user:pw@proxy", "socks5://proxy", "socks5h://user:pw@proxy"];
+
+/// Parts of URLs, which make valid ones in some orders.
+const URL_PARTS: [&str; 32] = [
+    "ws://",
+    "wss://",
+    "http://",
+    "https://",
+    "ws+unix:",
+    "ws+unix://",
+    "ftp://",
+    "/",
+    "//",
+    "\\",
+    ":",
+    "@",
+    "?",
+    "#",
+    "[",
+    "]",
+    "[fe80::1%25eth0]",
+    "[::1]",
+    "%25",
+    "%00",
+    "%2F",
+    "%",
+    "a",
+    "localhost",
+    "user",
+    "80",
+    "65536",
+    ".",
+    " ",
+    "\n",
+    "\u{fc}",
+    "|",
+];
 
 /// Parts of answers, which make valid ones in some orders.
 const PARTS: [&[u8]; 20] = [
@@ -91,6 +133,23 @@ fn cases(count: u32) -> ProptestConfig {
 
 proptest! {
     #![proptest_config(cases(2_000))]
+
+    // R4.1-1
+    #[test]
+    fn a_url_that_is_accepted_makes_a_request_that_can_be_sent(parts in vec(select(&URL_PARTS[..]), 0..10)) {
+        let text = parts.concat();
+        if let Ok(url) = ServerUrl::parse(&text) {
+            let mut settings = ConnectSettings::new();
+            settings.set_proxy(None);
+            let begun = settings.for_url(&url).begin(&url, Instant::ZERO).map(drop);
+            prop_assert!(begun.is_ok(), "{text:?}: {begun:?}");
+            match Route::new(&settings, &url) {
+                Ok(route) => prop_assert!(url.unix_socket().is_some() || !route.target().to_string().contains('@')),
+                // The host can be no name in a certificate.
+                Err(error) => prop_assert!(url.is_secure() && matches!(error, ConnectError::InvalidUrl(_) | ConnectError::NeedsTls)),
+            }
+        }
+    }
 
     // K-proxy
     #[test]
