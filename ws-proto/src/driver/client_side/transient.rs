@@ -61,12 +61,19 @@ impl ConnectError {
 
 #[cfg(test)]
 mod tests {
-    use std::{borrow::ToOwned, io, net::SocketAddr, string::String};
+    use core::error::Error as _;
+    use std::{
+        borrow::ToOwned,
+        io,
+        net::SocketAddr,
+        string::{String, ToString},
+    };
 
     use super::*;
     use crate::{
-        EntropyError,
-        driver::{HeadError, ProxyError, Refused, SocksReply},
+        Cause, CloseCode, Closed, EntropyError, ReceiveError,
+        driver::{HeadError, ProxyError, ReconnectError, Refused, SocksReply},
+        error::ReceiveErrorKind,
         handshake::WriteError,
     };
 
@@ -188,6 +195,43 @@ mod tests {
         ] {
             let shown = std::format!("{error:?}");
             assert!(!ConnectError::Tls(error).is_transient(), "{shown}");
+        }
+    }
+
+    // K-transient
+    #[test]
+    fn errors_of_open_connections_are_transient_unless_they_come_again() {
+        use io::ErrorKind::{ConnectionReset, InvalidData, TimedOut};
+        let unclean = Closed { clean: false, code: CloseCode::ABNORMAL, cause: Cause::Eof };
+        for (error, expected) in [
+            (Error::Io(io(ConnectionReset)), true),
+            (Error::Io(io(InvalidData)), false),
+            (Error::TimedOut, true),
+            (Error::Unclean(unclean), true),
+            (SendError::Closing.into(), true),
+            (SendError::PayloadTooLong.into(), false),
+            (Error::Receive(ReceiveError { kind: ReceiveErrorKind::Unmasked, offset: 0 }), false),
+        ] {
+            assert_eq!(error.is_transient(), expected, "{error:?}");
+            let error = ReconnectError::from(error);
+            assert_eq!(error.is_transient(), expected, "{error:?}");
+        }
+        assert!(ReconnectError::from(io(TimedOut)).is_transient());
+        assert!(!ReconnectError::from(ConnectError::NeedsTls).is_transient());
+    }
+
+    #[test]
+    fn errors_of_tries_name_the_step_and_have_the_cause_as_source() {
+        for (error, text, source) in [
+            (ConnectError::NeedsTls.into(), "no connection", ConnectError::NeedsTls.to_string()),
+            (Error::TimedOut.into(), "connection was lost before it was ready", Error::TimedOut.to_string()),
+            (io::Error::other("x").into(), "preparation of a connection failed", "x".to_owned()),
+        ] {
+            let error: ReconnectError = error;
+            assert_eq!(
+                (error.to_string(), error.source().map(ToString::to_string)),
+                (text.to_owned(), Some(source))
+            );
         }
     }
 }

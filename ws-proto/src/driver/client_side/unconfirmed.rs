@@ -190,6 +190,16 @@ mod tests {
         assert!(unconfirmed.is_empty() && unconfirmed.payload_len() == 0);
     }
 
+    #[test]
+    fn messages_are_handed_back_as_they_were_sent() {
+        let mut unconfirmed = Unconfirmed::new();
+        let sent = [Message::Text("a"), Message::Binary(b"\xFF"), Message::Text("")];
+        sent.iter().for_each(|message| unconfirmed.push(*message));
+        assert_eq!(unconfirmed.payload_len(), 2);
+        let kept = unconfirmed.take();
+        assert_eq!(kept.iter().map(KeptMessage::message).collect::<Vec<_>>(), sent);
+    }
+
     // K-unconfirmed
     #[test]
     fn the_pong_to_the_last_ping_is_enough() {
