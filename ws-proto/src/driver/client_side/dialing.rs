@@ -88,7 +88,10 @@ impl Dialing {
     /// Records that the attempt with `address` has failed. The error that is kept is that of the first address to which this
     /// machine has a route, or else that of the first address.
     pub fn failed(&mut self, address: SocketAddr, error: io::Error) {
-        self.under_way.retain(|other| *other != address);
+        // A list may name an address twice.
+        if let Some(index) = self.under_way.iter().position(|other| *other == address) {
+            self.under_way.remove(index);
+        }
         self.due = None;
         let says_more = |known: &io::Error| is_unreachable(known) && !is_unreachable(&error);
         if self.failure.as_ref().is_none_or(|(_, known)| says_more(known)) {
@@ -238,6 +241,18 @@ mod tests {
                 if *address == first && error.kind() == ErrorKind::ConnectionReset),
             "what is known is told: {error:?}"
         );
+    }
+
+    // K-address
+    #[test]
+    fn an_address_that_is_named_twice_is_two_attempts() {
+        let (same, now) = (addresses(&["::1", "::1"]), Instant::now());
+        let mut dialing = Dialing::new(same.clone(), None);
+        assert_eq!((dialing.next(now), dialing.next(now + ATTEMPT_DELAY)), (Some(same[0]), Some(same[1])));
+        dialing.failed(same[0], ErrorKind::ConnectionRefused.into());
+        assert!(!dialing.is_over(now), "the other one is under way");
+        dialing.failed(same[1], ErrorKind::ConnectionRefused.into());
+        assert!(dialing.is_over(now));
     }
 
     // K-address
