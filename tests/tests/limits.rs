@@ -7,6 +7,7 @@ use ws_proto::{
     Config, MessageBuffer,
     connection::{Retention, Storage},
     error::{Fault, ReceiveErrorKind},
+    frame::FrameHeader,
     role::Role,
 };
 use ws_tests::{
@@ -281,6 +282,25 @@ fn an_announced_length_reserves_nothing() {
     let mut host = server(&bare_config());
     host.receive_shared(&mut shared, &header(FIN | BINARY, 1 << 20, Some(KEY)));
     assert_eq!(shared.held_bytes(), 0);
+}
+
+#[test]
+fn storage_grows_to_the_end_of_a_frame_that_is_most_of_its_message() {
+    for len in [70_000, 300_000, 1 << 20] {
+        for read in [1460, 16_384, 65_536] {
+            let mut host = server(&limited(|config| config.max_message_len = 4 << 20));
+            let (mut own, mut shared) = (MessageBuffer::new(Vec::new()), MessageBuffer::new(Vec::new()));
+            let mut of_shared = server(&limited(|config| config.max_message_len = 4 << 20));
+            for piece in masked(FIN | BINARY, &noise(len)).chunks(read) {
+                host.receive_buffered(&mut own, piece);
+                of_shared.receive_shared(&mut shared, piece);
+                let most = (len + FrameHeader::MAX_LEN).max(READ);
+                assert!(own.held_bytes() <= most, "{} held for {len}, by {read}", own.held_bytes());
+                assert!(shared.held_bytes() <= most, "{} held for {len}, by {read}", shared.held_bytes());
+            }
+            assert_eq!((host.told.len(), of_shared.told.len()), (1, 1));
+        }
+    }
 }
 
 #[test]

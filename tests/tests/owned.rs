@@ -177,7 +177,8 @@ fn big_messages_of_a_stream_begin_at_the_front_of_the_memory_of_the_last_one() {
     for len in (1_000_000..2_000_000).step_by(50_000) {
         let wire = masked(FIN | BINARY, &noise(len));
         let (mut endpoint, mut buffer) = (server(), MessageBuffer::default());
-        receive(&mut buffer, &mut endpoint, &wire.repeat(3), &[READ], drop);
+        let longest = masked(FIN | BINARY, &noise(len + 100_000));
+        receive(&mut buffer, &mut endpoint, &longest.repeat(3), &[READ], drop);
         for _ in 0..3 {
             let start = buffer.unfilled(&endpoint).as_ptr().addr();
             longer += usize::from(buffer.held_bytes() > len + 50_000);

@@ -73,9 +73,18 @@ pub(super) struct Assembly<S> {
     /// The bytes that have been read and not been taken.
     unread: Range<usize>,
     told: Option<Told>,
-    /// Whether the frame at hand is so long that its reads end where it does.
-    in_big_frame: bool,
+    /// The frame at hand, if a read has cut its payload.
+    cut_frame: Option<CutFrame>,
     room: Room,
+}
+
+/// A frame that a read has cut.
+#[derive(Clone, Copy, Debug)]
+struct CutFrame {
+    /// Length of the message before it.
+    before: usize,
+    /// Whether it is so long that its reads end where it does.
+    is_big: bool,
 }
 
 /// The beginning of a message: all parts of it so far.
@@ -168,7 +177,7 @@ const FOREIGN: Fault = Fault::Internal;
 impl<S: Storage> Assembly<S> {
     /// The assembly on `storage`, in which `unread` has been read.
     pub(super) const fn new(storage: S, unread: Range<usize>) -> Self {
-        Self { storage, message: None, unread, told: None, in_big_frame: false, room: Room::new() }
+        Self { storage, message: None, unread, told: None, cut_frame: None, room: Room::new() }
     }
 
     pub(super) const fn room_mut(&mut self) -> &mut Room {
@@ -375,13 +384,14 @@ impl<S: Storage> Assembly<S> {
             if is_cut || home.has_message() {
                 home.prepare(endpoint, now, announced, len)?;
                 self.unread.start = from.end;
+                home.note_cut(is_cut, false);
                 let is_whole = home.take_across(endpoint, now, part(self.storage.bytes(), from))?;
                 return Ok(is_whole.then_some(Found::Home));
             }
         } else if is_cut && !self.has_message() {
             self.check_limit(endpoint, now, announced)?;
         }
-        self.in_big_frame = is_cut && (self.in_big_frame || announced >= LARGEST_READ);
+        self.note_cut(is_cut, announced >= LARGEST_READ);
         self.unread.start = from.end;
         let to = self.message.as_ref().map_or(from.start, |message| message.at.end);
         let run = Run::within(self.storage.bytes_mut(), from, to);
@@ -390,6 +400,16 @@ impl<S: Storage> Assembly<S> {
         };
         self.told = Some(Told::Message(whole));
         Ok(Some(Found::Here))
+    }
+
+    /// Takes note, before a run of a frame's payload is taken, whether more of it is to come.
+    #[inline(always)]
+    fn note_cut(&mut self, is_cut: bool, is_big: bool) {
+        let begun = self.cut_frame.take();
+        if is_cut {
+            let before = begun.map_or_else(|| self.message_len(), |frame| frame.before);
+            self.cut_frame = Some(CutFrame { before, is_big: is_big || begun.is_some_and(|frame| frame.is_big) });
+        }
     }
 
     /// Sees to room for the first `len` of `announced` bytes of a frame, right after the message in progress.
@@ -405,7 +425,7 @@ impl<S: Storage> Assembly<S> {
             self.check_limit(endpoint, now, announced)?;
             self.fit(Moment::Begins(announced));
         }
-        self.room_after_message(len).map_err(|fault| endpoint.fail(now, fault))
+        self.room_after_message(len, announced).map_err(|fault| endpoint.fail(now, fault))
     }
 
     /// Takes payload from another buffer to the room after the message in progress, which has been made; whether the message
@@ -419,7 +439,6 @@ impl<S: Storage> Assembly<S> {
     ) -> Result<bool, ReceiveError> {
         let start = self.message_end();
         let at = start..start + from.len();
-        self.in_big_frame = false;
         self.unread = at.end..at.end;
         let run = Run::Across { from, to: part_mut(self.storage.bytes_mut(), at.clone()) };
         let Some(whole) = Begun::take(&mut self.message, endpoint, now, run, at)? else {
@@ -495,13 +514,6 @@ impl<S: Storage> Assembly<S> {
     /// Ends the message in progress, of which nothing more comes.
     pub(super) fn forget_message(&mut self) {
         self.message = None;
-    }
-
-    /// Makes the storage at least `len` bytes long, in steps that move each byte O(1) times.
-    fn grow(&mut self, len: usize) -> Result<(), Fault> {
-        let held = self.storage.bytes().len();
-        let doubled = held.saturating_mul(2).min(self.storage.limit());
-        if held >= len || self.storage.grow(len.max(doubled)) { Ok(()) } else { Err(Fault::StorageFull) }
     }
 
     /// Has what is read next follow the message in progress, if nothing is unread.

@@ -25,7 +25,7 @@ impl<S: Storage> Assembly<S> {
             self.compact();
         }
         let end = self.unread.end.saturating_add(bytes.len());
-        self.grow(end)?;
+        self.grow(end, usize::MAX)?;
         part_mut(self.storage.bytes_mut(), self.unread.end..end).copy_from_slice(bytes);
         self.unread.end = end;
         Ok(())
@@ -37,7 +37,8 @@ impl<S: Storage> Assembly<S> {
     /// be moved there. Of a smaller one what is left is less than a read is worth.
     #[inline(always)]
     pub(in super::super) fn unfilled(&mut self, remaining: usize) -> &mut [u8] {
-        let ends_frame = remaining >= SMALLEST_READ || (remaining > 0 && self.in_big_frame);
+        let in_big_frame = self.cut_frame.is_some_and(|frame| frame.is_big);
+        let ends_frame = remaining >= SMALLEST_READ || (remaining > 0 && in_big_frame);
         self.unfilled_to(remaining, if ends_frame { remaining } else { usize::MAX })
     }
 
@@ -109,7 +110,7 @@ impl<S: Storage> Assembly<S> {
     pub(in super::super) fn clear(&mut self) {
         self.told = None;
         self.message = None;
-        self.in_big_frame = false;
+        self.cut_frame = None;
         self.unread = 0..0;
         self.fit(Moment::Idle);
         // Storage of length 0 may still share memory with messages that have been taken out.
@@ -130,8 +131,7 @@ impl<S: Storage> Assembly<S> {
     /// Whether the message in progress fits the storage with `more` bytes.
     #[inline(always)]
     pub(in super::super) fn has_room(&self, more: usize) -> bool {
-        let held = self.message.as_ref().map_or(0, |message| message.at.len());
-        held.saturating_add(more) <= self.storage.limit()
+        self.message_len().saturating_add(more) <= self.storage.limit()
     }
 
     /// Fails unless a message of `len` bytes fits the storage.
@@ -175,12 +175,34 @@ impl<S: Storage> Assembly<S> {
         let len = self.storage.bytes().len();
         self.compact();
         if self.unread.end > len / 2 {
-            // Exactly for the frame if that is a good step, else double: each byte is moved O(1) times.
-            let frame_end = self.unread.end.saturating_add(remaining);
-            let doubled = self.unread.end.saturating_mul(2);
-            let grown = if (len + len / 4..doubled).contains(&frame_end) { frame_end } else { doubled };
+            let end = self.unread.end;
+            let frame_end = if remaining == 0 { usize::MAX } else { end.saturating_add(remaining) };
+            let grown = self.next_len(end.saturating_mul(2), frame_end);
             self.storage.grow(grown.min(self.storage.limit()));
         }
+    }
+
+    /// Returns the length that storage grows to: `doubled`, or exactly to the end of the frame at hand if that is less.
+    ///
+    /// A frame that adds little to its message doubles the storage too, so that each byte is moved O(1) times.
+    fn next_len(&self, doubled: usize, frame_end: usize) -> usize {
+        let len = self.storage.bytes().len();
+        let before = self.cut_frame.map_or_else(|| self.message_len(), |frame| frame.before);
+        let is_good_step = frame_end >= len + len / 4 || before < frame_end / 2;
+        if is_good_step { frame_end.min(doubled) } else { doubled }
+    }
+
+    /// Makes the storage at least `len` bytes long, where the frame at hand ends at `frame_end`.
+    fn grow(&mut self, len: usize, frame_end: usize) -> Result<(), Fault> {
+        let held = self.storage.bytes().len();
+        let grown = self.next_len(held.saturating_mul(2), frame_end).min(self.storage.limit());
+        if held >= len || self.storage.grow(len.max(grown)) { Ok(()) } else { Err(Fault::StorageFull) }
+    }
+
+    /// Returns how much of the message in progress has been taken, in bytes.
+    #[inline(always)]
+    pub(super) fn message_len(&self) -> usize {
+        self.message.as_ref().map_or(0, |message| message.at.len())
     }
 
     #[inline(always)]
@@ -188,14 +210,15 @@ impl<S: Storage> Assembly<S> {
         self.message.as_ref().map_or(0, |message| message.at.end)
     }
 
-    /// Sees to room for `len` bytes right after the message in progress.
+    /// Sees to room for the first `len` of `announced` bytes of a frame, right after the message in progress.
     #[inline(always)]
-    pub(super) fn room_after_message(&mut self, len: usize) -> Result<(), Fault> {
+    pub(super) fn room_after_message(&mut self, len: usize, announced: usize) -> Result<(), Fault> {
         if self.message_end().saturating_add(len) <= self.storage.bytes().len() {
             return Ok(());
         }
         self.compact();
-        self.grow(self.message_end().saturating_add(len))
+        let end = self.message_end();
+        self.grow(end.saturating_add(len), end.saturating_add(announced))
     }
 
     /// Moves the message in progress, and what is unread after it, to the start of the storage.
