@@ -1,12 +1,12 @@
-//! The pool of output buffers, which all connections of the process share.
+//! Pools of buffers, which all connections of the process share.
 //!
-//! A connection needs a buffer from the first byte that it queues until the last one is written. That is a moment in
-//! which few other connections need one. So a few buffers serve all connections and stay in the processor's cache, and
-//! a connection without output has none.
+//! A connection needs a buffer for output from the first byte that it queues until the last one is written, and one for
+//! ciphertext during a read. That is a moment in which few other connections need one. So a few buffers serve all connections
+//! and stay in the processor's cache, and an idle connection has none.
 
 use std::sync::Mutex;
 
-/// The most idle buffers that are kept: more than the threads that write at the same moment.
+/// The most idle buffers that a pool keeps: more than the threads that use one at the same moment.
 const MOST_IDLE: usize = 32;
 /// Capacity of a new buffer in bytes.
 const NEW_CAPACITY: usize = 4 * 1024;
@@ -14,12 +14,15 @@ const NEW_CAPACITY: usize = 4 * 1024;
 /// stream of big messages, or freed.
 pub(crate) const LARGEST_POOLED: usize = 80 * 1024;
 
-static IDLE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+/// Empty buffers with some capacity, for output.
+static OUTPUT: Pool = Pool::new();
+/// Buffers that keep their bytes, so that the next read does not have to make them valid again.
+#[cfg(feature = "rustls")]
+static INPUT: Pool = Pool::new();
 
 /// Returns an empty buffer with some capacity. Never blocks: allocates when the pool is empty or locked.
 pub(crate) fn take() -> Vec<u8> {
-    let idle = IDLE.try_lock().ok().and_then(|mut idle| idle.pop());
-    idle.unwrap_or_else(|| Vec::with_capacity(NEW_CAPACITY))
+    OUTPUT.pop().unwrap_or_else(|| Vec::with_capacity(NEW_CAPACITY))
 }
 
 /// Clears `buffer` and returns it to the pool; frees it if it is too big, or the pool is full or locked.
@@ -29,9 +32,37 @@ pub(crate) fn give_back(mut buffer: Vec<u8>) {
         return;
     }
     buffer.clear();
-    if let Ok(mut idle) = IDLE.try_lock() {
-        if idle.len() < MOST_IDLE {
-            idle.push(buffer);
+    OUTPUT.push(buffer);
+}
+
+/// Lends a buffer of `len` bytes, the same in all calls, to `read`, whose bytes have any values.
+#[cfg(feature = "rustls")]
+pub(crate) fn with_input<X>(len: usize, read: impl FnOnce(&mut [u8]) -> X) -> X {
+    let mut buffer = INPUT.pop().unwrap_or_default();
+    buffer.resize(len, 0);
+    let done = read(&mut buffer);
+    INPUT.push(buffer);
+    done
+}
+
+struct Pool {
+    idle: Mutex<Vec<Vec<u8>>>,
+}
+
+impl Pool {
+    const fn new() -> Self {
+        Self { idle: Mutex::new(Vec::new()) }
+    }
+
+    fn pop(&self) -> Option<Vec<u8>> {
+        self.idle.try_lock().ok()?.pop()
+    }
+
+    fn push(&self, buffer: Vec<u8>) {
+        if let Ok(mut idle) = self.idle.try_lock() {
+            if idle.len() < MOST_IDLE {
+                idle.push(buffer);
+            }
         }
     }
 }

@@ -110,17 +110,15 @@ impl<T: Transport + Duplex> TlsStream<T> {
 
     /// Reads ciphertext that has come already through a buffer of the pool.
     fn read_through_pool(&self, inflow: &mut Inflow, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut ciphertext = buffers::take();
-        ciphertext.resize(LONGEST_READ, 0);
-        let taken = self.transport.read(&mut ciphertext, Some(clock::now()));
-        *inflow = Inflow::after(*taken.as_ref().unwrap_or(&0), LONGEST_READ);
-        let read = match taken {
-            Ok(0) => self.feed(&[]).map(|()| 0),
-            Ok(taken) => self.decrypt(Some(&ciphertext), buffer, taken),
-            Err(error) => Err(error),
-        };
-        buffers::give_back(ciphertext);
-        read
+        buffers::with_input(LONGEST_READ, |ciphertext| {
+            let taken = self.transport.read(ciphertext, Some(clock::now()));
+            *inflow = Inflow::after(*taken.as_ref().unwrap_or(&0), LONGEST_READ);
+            match taken {
+                Ok(0) => self.feed(&[]).map(|()| 0),
+                Ok(taken) => self.decrypt(Some(ciphertext), buffer, taken),
+                Err(error) => Err(error),
+            }
+        })
     }
 
     /// Passes ciphertext to rustls; none is the end of the transport.
