@@ -7,7 +7,7 @@
 use std::{cell::RefCell, thread::LocalKey};
 
 use bytes::BytesMut;
-use ws_proto::MessageBuffer;
+use ws_proto::{MessageBuffer, frame::FrameHeader};
 
 /// Length of new memory for input in bytes: at this length a read is cheap beside its bytes.
 pub(crate) const INPUT_LEN: usize = 64 * 1024;
@@ -15,9 +15,10 @@ pub(crate) const INPUT_LEN: usize = 64 * 1024;
 const LEAST_INPUT: usize = 16 * 1024;
 /// Capacity of new memory for output, in bytes.
 const NEW_OUTPUT: usize = 4 * 1024;
-/// The most memory of a connection, in bytes, that is kept for input and for output each: that of a message of 1 MiB, which is
-/// the longest by default.
-pub(crate) const LARGEST_KEPT: usize = 1 << 20;
+/// The longest message, in bytes, whose memory is kept for input and for output each: the longest by default.
+const LARGEST_KEPT: usize = 1 << 20;
+/// The most memory of a connection that is kept, in bytes: that of such a message in a frame.
+const MOST_HELD: usize = LARGEST_KEPT + FrameHeader::MAX_LEN;
 /// The most bytes that a thread keeps for input and for output each.
 const MOST_KEPT: usize = 4 << 20;
 
@@ -67,7 +68,7 @@ impl<M: Memory> Idle<M> {
     /// Keeps `memory`, or frees it if it is big or enough is kept.
     fn give(&mut self, memory: M) {
         let held = memory.held();
-        if held <= LARGEST_KEPT && self.held + held <= MOST_KEPT {
+        if held <= MOST_HELD && self.held + held <= MOST_KEPT {
             self.held += held;
             self.memories.push(memory);
         }
