@@ -4,15 +4,17 @@
 //! The raw contenders are rustls and tokio-rustls as their documentation shows them: a message is written by `write_all`, and
 //! read by `read_exact` to a buffer of its length. The rows with a mask add the work that RFC 6455 section 5.3 wants of a
 //! client: the payload is masked into a second buffer, and unmasked where it lies. Contenders take turns round by round; all
-//! connections are open from the start. With --messages a round has that many messages, for counting instructions.
+//! connections are open from the start, and all contenders use the same two threads. With --messages a round has that many
+//! messages, for counting instructions.
 
 use std::{
     error::Error,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     ops::DerefMut,
-    sync::Arc,
+    sync::{Arc, mpsc},
     thread,
+    time::Duration,
 };
 
 use rustls::{
@@ -288,19 +290,43 @@ fn contenders(settings: &Settings) -> Result<Vec<Contender>> {
     ])
 }
 
-/// Sends messages from one side to the other. Returns nanoseconds of both threads' time for each KiB.
-fn sample(from: &mut dyn Side, to: &mut dyn Side, payload: &[u8], messages: usize) -> f64 {
-    let timed = |mut work: Box<dyn FnMut() + '_>| {
-        let before = thread_time();
-        (0..messages).for_each(|_| work());
-        thread_time() - before
-    };
-    let time = thread::scope(|scope| {
-        let receiving = scope.spawn(|| timed(Box::new(|| to.receive(payload.len()))));
-        let sent = timed(Box::new(|| from.send(payload)));
-        sent + receiving.join().unwrap()
+/// Returns the time of this thread that `work` takes, done `times` times.
+fn timed(times: usize, mut work: impl FnMut()) -> Duration {
+    let before = thread_time();
+    (0..times).for_each(|_| work());
+    thread_time() - before
+}
+
+/// Has the contenders send `messages` by turns in each round. One thread sends for all of them, another one receives. Returns, for
+/// each contender, the nanoseconds of both threads for each KiB.
+fn samples(
+    senders: &mut [&mut dyn Side],
+    receivers: Vec<&mut dyn Side>,
+    payload: &[u8],
+    (rounds, messages): (usize, usize),
+) -> Vec<Vec<f64>> {
+    let mut samples = vec![Vec::new(); senders.len()];
+    let (start, turns) = mpsc::channel::<usize>();
+    let (report, received) = mpsc::channel();
+    thread::scope(|scope| {
+        let mut receivers = receivers;
+        scope.spawn(move || {
+            for at in turns {
+                report.send(timed(messages, || receivers[at].receive(payload.len()))).unwrap();
+            }
+        });
+        for round in 0..rounds {
+            for turn in 0..senders.len() {
+                // Each is the first one of a round in turn.
+                let at = (round + turn) % senders.len();
+                start.send(at).unwrap();
+                let time = timed(messages, || senders[at].send(payload)) + received.recv().unwrap();
+                samples[at].push(time.as_secs_f64() * 1e9 / (messages * payload.len()) as f64 * 1024.0);
+            }
+        }
+        drop(start);
     });
-    time.as_secs_f64() * 1e9 / (messages * payload.len()) as f64 * 1024.0
+    samples
 }
 
 struct Arguments {
@@ -329,28 +355,22 @@ fn arguments() -> Result<Arguments> {
 /// Measures a cell and prints its rows.
 fn measure(name: &str, (len, most): (usize, f64), arguments: &Arguments, contenders: &mut [Contender]) {
     let from_client = name.starts_with("client");
-    let mut entrants: Vec<_> = contenders
-        .iter_mut()
-        .filter(|contender| contender.both_ways || from_client)
-        .map(|c| (c, Vec::new()))
-        .collect();
     let payload: Vec<u8> = (0..len).map(|at| u8::try_from(at * 31 % 251).unwrap_or(0)).collect();
-    let messages = arguments.messages.unwrap_or(ROUND / len);
-    for round in 0..arguments.rounds {
-        // Each is the first one in turn.
-        let turn = round % entrants.len().max(1);
-        let (first, others) = entrants.split_at_mut(turn);
-        for (contender, samples) in others.iter_mut().chain(first) {
-            let (client, server) = (&mut *contender.client, &mut *contender.server);
-            let (from, to) = if from_client { (client, server) } else { (server, client) };
-            samples.push(sample(from, to, &payload, messages));
-        }
+    let mut entrants = Vec::new();
+    let (mut senders, mut receivers): (Vec<&mut dyn Side>, Vec<&mut dyn Side>) = (Vec::new(), Vec::new());
+    for contender in contenders.iter_mut().filter(|contender| contender.both_ways || from_client) {
+        let (client, server) = (&mut *contender.client, &mut *contender.server);
+        let (from, to) = if from_client { (client, server) } else { (server, client) };
+        senders.push(from);
+        receivers.push(to);
+        entrants.push((contender.name, contender.base));
     }
+    let count = (arguments.rounds, arguments.messages.unwrap_or(ROUND / len));
+    let samples = samples(&mut senders, receivers, &payload, count);
     let medians: Vec<_> = entrants
         .into_iter()
-        .map(|(contender, samples)| {
-            (contender.name, contender.base, entry(contender.name, true, samples, 0.0).median)
-        })
+        .zip(samples)
+        .map(|((contender, base), samples)| (contender, base, entry(contender, true, samples, 0.0).median))
         .collect();
     for (contender, base, time) in &medians {
         let ratio = medians.iter().find(|(name, ..)| name == base).map_or(f64::NAN, |(.., base)| time / base);
