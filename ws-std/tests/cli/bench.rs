@@ -5,7 +5,7 @@ use std::{
 };
 
 use serde_json::Value;
-use ws_std::Message;
+use ws_std::{CloseCode, Message};
 
 use crate::program::{echo_url, run, serve};
 
@@ -38,9 +38,32 @@ fn figures_add_up() {
 
 #[test]
 fn a_batch_is_sent_when_all_echoes_have_come() {
-    let figures = figures(&["-d", "8", "--batch", "-t", "0.2", &echo_url()]);
+    let figures = figures(&["-c", "3", "-d", "8", "--batch", "-t", "0.2", &echo_url()]);
     let sent = number(&figures, "/sent_in_all");
-    assert!(sent >= 8.0 && sent % 8.0 == 0.0 && sent == number(&figures, "/echoed_in_all"), "{figures}");
+    assert!(sent >= 24.0 && sent % 24.0 == 0.0 && sent == number(&figures, "/echoed_in_all"), "{figures}");
+}
+
+#[test]
+fn a_connection_that_a_batch_loses_does_not_end_the_others() {
+    let opened = AtomicUsize::new(0);
+    let address = serve(move |exchange| {
+        let is_first = opened.fetch_add(1, Ordering::Relaxed) == 0;
+        let mut ws = exchange.accept()?;
+        for count in 0.. {
+            let Some(mut received) = ws.read()? else { break };
+            if is_first && count == 20 {
+                ws.close(CloseCode::GOING_AWAY, "")?;
+                break;
+            }
+            received.reply.send(received.message)?;
+        }
+        Ok(())
+    });
+    let url = format!("ws://{address}/");
+    let ended = run(&["bench", "-q", "-c", "3", "-d", "8", "--batch", "-t", "0.5", "--json-out", "-", &url], "");
+    let figures: Value = serde_json::from_str(ended.text(4)).unwrap();
+    assert_eq!(number(&figures, "/errors/connections_lost"), 1.0, "{figures}");
+    assert!(number(&figures, "/echoed_in_all") > 100.0, "{figures}");
 }
 
 #[test]

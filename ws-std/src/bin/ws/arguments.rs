@@ -188,7 +188,7 @@ pub(crate) struct Bench {
     /// URL of a server that echoes.
     #[arg(value_name = "URL")]
     pub(crate) url: String,
-    /// Number of connections, each with a thread of its own.
+    /// Number of connections.
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub(crate) connections: u16,
     /// Messages a second on each connection. Each round trip counts from the time that its message was due, so that a server
@@ -198,7 +198,8 @@ pub(crate) struct Bench {
     /// Messages under way at once on each connection. Default 1, or 1000 with --rate.
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) depth: Option<u32>,
-    /// Send the messages of --depth together, and the next ones when all echoes have come. Default: a message after each echo.
+    /// Load all connections by one thread, which sends the messages of --depth on each, and the next ones when all echoes have
+    /// come. Default: a thread for each connection, which sends a message after each echo.
     #[arg(long, conflicts_with = "rate")]
     pub(crate) batch: bool,
     /// Payload of each message in bytes.

@@ -2,11 +2,13 @@
 //!
 //! Each connection has a thread of its own, which blocks: a round trip includes the time until the system runs that thread.
 //! With more connections than processors, or a server on the same machine, they wait for each other, and the round trips of many
-//! busy connections are those of a loaded client. The report says so when this process has used most of the machine.
+//! busy connections are those of a loaded client. The report says so when this process has used most of the machine. With
+//! --batch one thread loads all connections.
 
 mod cpu;
 mod lane;
 mod report;
+mod rounds;
 
 use std::{
     io::{self, Write as _},
@@ -100,18 +102,25 @@ fn write(options: &Bench, report: &Report<'_>) -> Result<(), Failure> {
 }
 
 impl Load {
-    /// Opens all connections at once.
+    /// Opens all connections, each on its thread or all on one.
     fn open(count: u16, dialler: &Arc<Dialler>, url: &str, shape: &Arc<Shape>) -> Self {
         let mut load = Self { threads: Vec::new(), start: Vec::new(), progress: Vec::new(), refused: Vec::new() };
         let (opened, outcomes) = mpsc::channel();
-        for index in 0..count {
-            let (dialler, url, shape) = (Arc::clone(dialler), url.to_owned(), Arc::clone(shape));
+        let per_thread = if shape.batch { count } else { 1 };
+        for first in (0..count).step_by(usize::from(per_thread)) {
+            let lanes: Vec<_> = (first..first + per_thread)
+                .map(|index| {
+                    let progress = Arc::new(AtomicU64::new(0));
+                    load.progress.push(Arc::clone(&progress));
+                    Lane::new(Arc::clone(shape), index, progress)
+                })
+                .collect();
+            let (dialler, url, is_batch) = (Arc::clone(dialler), url.to_owned(), shape.batch);
             let (start, window) = mpsc::channel();
-            let progress = Arc::new(AtomicU64::new(0));
-            let (opened, counted) = (opened.clone(), Arc::clone(&progress));
+            let opened = opened.clone();
             let thread = thread::Builder::new()
                 .stack_size(STACK)
-                .spawn(move || serve(&dialler, &url, Lane::new(shape, index, counted), opened, &window));
+                .spawn(move || serve(&dialler, &url, lanes, is_batch, opened, &window));
             match thread {
                 Ok(thread) => load.threads.push(thread),
                 Err(error) => {
@@ -120,7 +129,6 @@ impl Load {
                 }
             }
             load.start.push(start);
-            load.progress.push(progress);
         }
         drop(opened);
         load.refused.extend(outcomes.into_iter().flatten());
@@ -169,27 +177,35 @@ impl Load {
     }
 }
 
-/// Opens a connection, reports the outcome, waits for the start, and runs the load.
+/// Opens connections, reports each outcome, waits for the start, and runs the load.
 fn serve(
     dialler: &Dialler,
     url: &str,
-    lane: Lane,
+    lanes: Vec<Lane>,
+    is_batch: bool,
     opened: Sender<Option<Failure>>,
     window: &Receiver<Window>,
 ) -> Tally {
-    let result = dialler.with(|connector| connector.connect(url));
-    let (ws, outcome) = match result {
-        Ok(ws) => (Some(ws), None),
-        Err(error) => (None, Some(Failure::connect(url, &error))),
-    };
-    // The thread that opens the load waits for all outcomes.
-    let _ = opened.send(outcome);
-    drop(opened);
-    match (ws, window.recv()) {
-        // The other end is dropped when all times have been read.
-        (Some(ws), Ok(at)) => lane.run(ws, at, || _ = window.recv()),
-        _ => Tally::default(),
+    let mut open = Vec::new();
+    for lane in lanes {
+        let outcome = match dialler.with(|connector| connector.connect(url)) {
+            Ok(ws) => {
+                open.push((lane, ws));
+                None
+            }
+            Err(error) => Some(Failure::connect(url, &error)),
+        };
+        // The thread that opens the load waits for all outcomes.
+        let _ = opened.send(outcome);
     }
+    drop(opened);
+    let Ok(at) = window.recv() else { return Tally::default() };
+    // The other end is dropped when all times have been read.
+    let measured = || _ = window.recv();
+    if is_batch {
+        return rounds::run(open, at, measured);
+    }
+    open.pop().map_or_else(Tally::default, |(lane, ws)| lane.run(ws, at, measured))
 }
 
 fn millis(time: Duration) -> u64 {

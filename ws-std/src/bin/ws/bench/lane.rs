@@ -46,8 +46,8 @@ pub(super) struct Shape {
     pub(super) depth: usize,
     /// The time between two messages; `None`: as fast as the echoes come.
     interval: Option<Duration>,
-    /// Messages are sent when all echoes have come.
-    batch: bool,
+    /// One thread sends on all connections, and then reads all echoes.
+    pub(super) batch: bool,
     connections: u16,
     payload: Vec<u8>,
 }
@@ -134,50 +134,89 @@ impl Lane {
             Ok(()) => {
                 measured();
                 let _ = ws.close(CloseCode::NORMAL, "");
+                self.tally
             }
-            Err(failure) => {
-                self.tally.lost += 1;
-                self.tally.failure = Some(failure);
-            }
+            Err(failure) => self.lost(failure),
         }
+    }
+
+    /// The result of a connection that has ended too early.
+    pub(super) fn lost(mut self, failure: Failure) -> Tally {
+        self.tally.lost += 1;
+        self.tally.failure = Some(failure);
         self.tally
     }
 
-    /// Keeps up to `depth` messages under way.
+    pub(super) fn tally(self) -> Tally {
+        self.tally
+    }
+
+    /// Keeps `depth` messages under way.
     fn saturate(
         &mut self,
         ws: &mut WebSocket<Client>,
         message: Message<'_>,
         window: Window,
     ) -> Result<(), Failure> {
+        self.queue_batch(ws, message)?;
+        while !self.under_way.is_empty() {
+            let now = self.read(ws, message, window)?;
+            if now < window.until {
+                self.queue(ws, message, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends `depth` messages.
+    pub(super) fn send_batch(&mut self, ws: &mut WebSocket<Client>) -> Result<(), Failure> {
+        let shape = Arc::clone(&self.shape);
+        self.queue_batch(ws, shape.message())?;
+        ws.flush().map_err(|error| Failure::lost(&error))
+    }
+
+    /// Reads the echoes of all messages under way.
+    pub(super) fn read_batch(&mut self, ws: &mut WebSocket<Client>, window: Window) -> Result<(), Failure> {
+        let shape = Arc::clone(&self.shape);
+        while !self.under_way.is_empty() {
+            self.read(ws, shape.message(), window)?;
+        }
+        Ok(())
+    }
+
+    fn queue_batch(&mut self, ws: &mut WebSocket<Client>, message: Message<'_>) -> Result<(), Failure> {
         ws.set_read_timeout(Some(LOOK));
         for _ in 0..self.shape.depth {
-            self.under_way.push_back(Instant::now());
-            self.tally.sent += 1;
-            ws.queue(message).map_err(|error| Failure::lost(&error))?;
+            self.queue(ws, message, Instant::now())?;
         }
-        while !self.under_way.is_empty() {
-            let mut received = match ws.read() {
-                Ok(Some(received)) => received,
+        Ok(())
+    }
+
+    /// Queues a message that counts from the time `from`.
+    fn queue(&mut self, ws: &mut WebSocket<Client>, message: Message<'_>, from: Instant) -> Result<(), Failure> {
+        self.under_way.push_back(from);
+        self.tally.sent += 1;
+        ws.queue(message).map_err(|error| Failure::lost(&error))
+    }
+
+    /// Reads an echo, and counts it at the time that is returned.
+    fn read(
+        &mut self,
+        ws: &mut WebSocket<Client>,
+        message: Message<'_>,
+        window: Window,
+    ) -> Result<Instant, Failure> {
+        loop {
+            let is_right = match ws.read() {
+                Ok(Some(received)) => received.message == message,
                 Ok(None) => return Err(early_end(ws)),
                 Err(Error::TimedOut) if window.until.elapsed() < LATE => continue,
                 Err(error) => return Err(self.failed(&error)),
             };
             let now = Instant::now();
-            self.count(received.message == message, now, window);
-            let next = match (self.shape.batch, self.under_way.len()) {
-                _ if now >= window.until => 0,
-                (false, _) => 1,
-                (true, 0) => self.shape.depth,
-                (true, _) => 0,
-            };
-            for _ in 0..next {
-                self.under_way.push_back(now);
-                self.tally.sent += 1;
-                received.reply.queue(message).map_err(|error| Failure::lost(&error))?;
-            }
+            self.count(is_right, now, window);
+            return Ok(now);
         }
-        Ok(())
     }
 
     /// Sends a message at each interval. A message that is late, because `depth` others are under way or the last call took
@@ -193,9 +232,7 @@ impl Lane {
         while due < window.until || !self.under_way.is_empty() {
             let now = Instant::now();
             while due <= now && due < window.until && self.under_way.len() < self.shape.depth {
-                self.under_way.push_back(due);
-                self.tally.sent += 1;
-                ws.queue(message).map_err(|error| Failure::lost(&error))?;
+                self.queue(ws, message, due)?;
                 due += interval;
             }
             let is_next = due < window.until && self.under_way.len() < self.shape.depth;
