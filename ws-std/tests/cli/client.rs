@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ws_std::{CloseCode, Exchange, HandlerResult, Message};
+use ws_std::{Answer, CloseCode, Exchange, HandlerResult, Message};
 
 use crate::program::{Program, abandon, closed_port, echo, echo_url, run, serve};
 
@@ -83,7 +83,7 @@ fn fields_of_the_request_are_those_of_the_options() {
         let values: Vec<_> = named
             .map(|name| String::from_utf8_lossy(exchange.header(name).unwrap_or_default()).into_owned())
             .into();
-        let answer = ws_std::Answer::accept().subprotocol(exchange.select(&["b"]));
+        let answer = Answer::accept().subprotocol(exchange.select(&["b"]));
         let mut ws = exchange.accept_with(answer)?;
         ws.send(values.join("|").as_str())?;
         Ok(_ = ws.close(CloseCode::NORMAL, "")?)
@@ -183,6 +183,24 @@ fn a_lost_connection_is_opened_again_and_input_goes_on() {
     let line = program.error_with("trying again in ");
     assert!(line.starts_with("connection lost: "), "{line}");
     program.error_with("connected to ");
+    program.type_line("hello");
+    assert_eq!(program.end().text(0), "hello\n");
+}
+
+#[test]
+fn a_server_that_names_a_time_is_not_asked_sooner() {
+    let count = AtomicUsize::new(0);
+    let address = serve(move |exchange| -> HandlerResult {
+        if count.fetch_add(1, Ordering::Relaxed) == 0 {
+            // An answer that refuses is reported as an error.
+            let _ = exchange.accept_with(Answer::refuse(503).header("Retry-After", "2"));
+            return Ok(());
+        }
+        echo(exchange)
+    });
+    let mut program = Program::start(&["--reconnect", "-n", "1", &format!("ws://{address}/")]);
+    let line = program.error_with("trying again in ");
+    assert!(line.contains("answered 503") && line.ends_with("trying again in 2.0 s"), "{line}");
     program.type_line("hello");
     assert_eq!(program.end().text(0), "hello\n");
 }

@@ -8,7 +8,9 @@ use std::{
 };
 
 use ws_std::{
-    CloseCode, Control, Counters, Event, Message, Reader, WebSocket, Writer, proto::driver::Backoff, role::Client,
+    CloseCode, ConnectError, Control, Counters, Event, Message, Reader, WebSocket, Writer,
+    proto::driver::{Backoff, Tries},
+    role::Client,
 };
 
 use crate::{
@@ -115,16 +117,26 @@ impl Session {
     ) -> Result<(), Failure> {
         let mut backoff = Backoff::new();
         (backoff.first, backoff.longest) = PAUSES;
+        let mut tries = Tries::new();
+        tries.set_backoff(backoff);
         loop {
-            let end = self.open(dialler, url).and_then(|ws| {
-                backoff.opened(Instant::now());
-                self.follow(ws, input)
-            });
-            let failure = match end {
-                Err(failure) if reconnect && failure.is_transient => failure,
-                end => return end,
+            let (failure, pause) = match self.open(dialler, url) {
+                Ok(ws) => {
+                    tries.opened(Instant::now());
+                    let end = self.follow(ws, input);
+                    let now = Instant::now();
+                    let pause = tries.due(now).map_or(Duration::ZERO, |due| due - now);
+                    match end {
+                        Err(failure) if failure.is_transient => (failure, Some(pause)),
+                        end => return end,
+                    }
+                }
+                Err(error) => {
+                    let failure = Failure::connect(url, &error);
+                    (failure, tries.failed(&error.into(), Instant::now()))
+                }
             };
-            let pause = backoff.next_delay(Instant::now());
+            let Some(pause) = pause.filter(|_| reconnect) else { return Err(failure) };
             self.output.status(&format!("{}; trying again in {:.1} s", failure.text, pause.as_secs_f64()));
             if !self.pause(pause) {
                 return Ok(());
@@ -132,7 +144,7 @@ impl Session {
         }
     }
 
-    fn open(&self, dialler: &Dialler, url: &str) -> Result<WebSocket<Client>, Failure> {
+    fn open(&self, dialler: &Dialler, url: &str) -> Result<WebSocket<Client>, ConnectError> {
         let mut fields = Vec::new();
         let opened = dialler.with(|connector| {
             connector.connect_with(url, |answer| {
@@ -142,7 +154,7 @@ impl Session {
                 fields.extend(answer.headers().map(shown));
             })
         });
-        let mut ws = opened.map_err(|error| Failure::connect(url, &error))?;
+        let mut ws = opened?;
         let subprotocol = ws.subprotocol().map(|name| format!("subprotocol {}", escaped(name)));
         let compressed = ws.is_compressed().then(|| "compressed".to_owned());
         let details: Vec<_> = subprotocol.into_iter().chain(compressed).collect();
