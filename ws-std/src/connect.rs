@@ -108,6 +108,7 @@ impl<'a> Connector<'a> {
 
     /// Sets a function that opens the transport to a server or a proxy, until a deadline: for a resolver of your own, a socket
     /// that is bound to an interface, or a server that stands for another one. Proxies and TLS go over what it returns.
+    /// Only the function itself can end its work at the deadline: name resolution by the standard library knows none.
     ///
     /// ```no_run
     /// use std::net::ToSocketAddrs;

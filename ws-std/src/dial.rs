@@ -93,23 +93,26 @@ fn resolve(name: &str, port: u16, deadline: Option<Instant>) -> io::Result<Vec<S
     if let Ok(address) = name.parse::<IpAddr>() {
         return Ok(Vec::from([SocketAddr::new(address, port)]));
     }
-    let of_system = |name: &str| (name, port).to_socket_addrs().map(Iterator::collect);
     let Some(deadline) = deadline else {
-        return of_system(name);
+        return ask_system(name, port);
     };
     let (sender, found) = mpsc::sync_channel(1);
     let owned = name.to_owned();
     let thread = thread::Builder::new().name("ws-resolve".into()).spawn(move || {
         // The receiver is gone if it was too late.
-        let _ = sender.send((&*owned, port).to_socket_addrs().map(Iterator::collect));
+        let _ = sender.send(ask_system(&owned, port));
     });
     match thread {
         Ok(_) => found
             .recv_timeout(deadline.saturating_duration_since(Instant::now()))
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
         // Without threads the deadline is that of the resolver.
-        Err(_) => of_system(name),
+        Err(_) => ask_system(name, port),
     }
+}
+
+fn ask_system(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    (name, port).to_socket_addrs().map(Iterator::collect)
 }
 
 /// Connects to a Unix socket. That waits only while the server's queue is full.
