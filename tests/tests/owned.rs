@@ -172,6 +172,32 @@ fn a_message_of_one_frame_lies_where_it_was_read_to() {
 }
 
 #[test]
+fn next_whole_takes_a_whole_message_and_nothing_else() {
+    let (mut endpoint, mut buffer) = (server(), MessageBuffer::<BytesMut>::default());
+    let frames =
+        [(FIN | TEXT, "first"), (FIN | PING, "p"), (BINARY, "a"), (FIN | CONTINUATION, "b"), (FIN | TEXT, "last")];
+    let wire: Vec<u8> = frames.iter().flat_map(|(first, payload)| masked(*first, payload.as_bytes())).collect();
+    let (most, end) = wire.split_at(wire.len() - 1);
+    let fill = |buffer: &mut MessageBuffer<BytesMut>, endpoint: &Endpoint<Server>, bytes: &[u8]| {
+        buffer.unfilled(endpoint)[..bytes.len()].copy_from_slice(bytes);
+        buffer.filled(bytes.len());
+    };
+    fill(&mut buffer, &endpoint, most);
+    assert!(buffer.next_whole(&mut endpoint, Instant::ZERO));
+    assert_eq!(buffer.message(), Some(Message::Text("first")));
+    let expected = [Some(Event::Control(Control::Ping)), Some(Event::Data(Message::Binary(b"ab"))), None];
+    for expected in expected {
+        let unread = buffer.unread().to_vec();
+        assert!(!buffer.next_whole(&mut endpoint, Instant::ZERO));
+        assert_eq!(buffer.unread(), unread);
+        assert_eq!(buffer.next(&mut endpoint, Instant::ZERO).unwrap(), expected);
+    }
+    fill(&mut buffer, &endpoint, end);
+    assert!(!buffer.next_whole(&mut endpoint, Instant::ZERO));
+    assert_eq!(buffer.next(&mut endpoint, Instant::ZERO).unwrap(), Some(Event::Data(Message::Text("last"))));
+}
+
+#[test]
 fn big_messages_of_a_stream_begin_at_the_front_of_the_memory_of_the_last_one() {
     let mut longer = 0;
     for len in (1_000_000..2_000_000).step_by(50_000) {

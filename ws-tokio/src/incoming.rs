@@ -124,6 +124,31 @@ impl Incoming {
         self.poll_turn(core, unit, cx)
     }
 
+    /// Takes a message that has been read whole, if nothing else comes first and the turn of the task goes on; otherwise nothing has
+    /// changed, and [`poll_event`](Self::poll_event) does what is to be done. Its result does not fit registers, which costs more than
+    /// to take a small message.
+    #[inline]
+    pub(crate) fn next_whole<R: Role, S>(&mut self, core: &mut Core<R, S>, cx: &mut Context<'_>) -> bool {
+        let (None, None, Some(buffer)) = (&self.held, &self.held_control, &mut self.buffer) else {
+            return false;
+        };
+        let step = if self.half_step {
+            None
+        } else {
+            let Poll::Ready(step) = coop::poll_proceed(cx) else { return false };
+            Some(step)
+        };
+        self.unit = Unit::Message;
+        if !buffer.next_whole(&mut core.endpoint, self.now) {
+            return false;
+        }
+        self.half_step = step.is_some();
+        if let Some(step) = step {
+            step.made_progress();
+        }
+        true
+    }
+
     /// Reads as [`poll_event`](Self::poll_event) does, as far as the task's turn goes.
     fn poll_turn<R: Role, S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,

@@ -7,7 +7,7 @@ use core::{
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use ws_proto::{
-    CloseCode, MessageKind, Part, SendError,
+    CloseCode, Message, MessageKind, Part, SendError,
     driver::{Error, Result, TrySendError},
 };
 
@@ -106,6 +106,16 @@ where
         mut queue: impl FnMut(&mut Core<L::Role, L::Stream>, &mut Context<'_>) -> Result<()>,
     ) -> impl Future<Output = Result<()>> {
         poll_fn(move |cx| self.poll_with_room(cx, &mut queue))
+    }
+
+    /// Queues a message as soon as there is room.
+    pub(crate) fn queue(mut self, message: Message<'_>) -> impl Future<Output = Result<()>> {
+        poll_fn(move |cx| {
+            if self.link.undisturbed().is_some_and(|core| core.queue_at_once(message)) {
+                return Poll::Ready(Ok(()));
+            }
+            self.poll_with_room(cx, |core, cx| core.write_message(message, cx))
+        })
     }
 
     /// Queues by `queue` as soon as there is room, and writes all output.

@@ -15,6 +15,7 @@ use ws_proto::{
     driver::{Compression, Counters, Error, Observer, Result},
     endpoint::Prepared,
     error::Fault,
+    frame::FrameHeader,
     role::Role,
 };
 
@@ -113,6 +114,21 @@ impl<R: Role, S> Core<R, S> {
     #[inline]
     pub(crate) fn queue(&mut self, message: Message<'_>) -> Result<()> {
         self.encode(|endpoint, compression, out| compression.write(endpoint, message, out))
+    }
+
+    /// Queues a small message if it leaves room for more; otherwise, and where there is an error to report, nothing has changed.
+    #[inline]
+    pub(crate) fn queue_at_once(&mut self, message: Message<'_>) -> bool {
+        let len = message.as_bytes().len();
+        if len >= SHARED_PAYLOAD
+            || self.output.len() + len + FrameHeader::MAX_LEN >= OUTPUT_MARK
+            || self.broken.is_some()
+        {
+            return false;
+        }
+        self.drain();
+        self.attach_output();
+        self.compression.write(&mut self.endpoint, message, self.output.buffer()).is_ok()
     }
 
     /// Queues part of a message as a frame of its own, compressed if that has been negotiated.

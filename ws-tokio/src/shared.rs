@@ -90,6 +90,9 @@ pub(crate) trait Link {
 
     /// Does something that does not wait.
     fn act<X>(&mut self, act: impl FnOnce(&mut Core<Self::Role, Self::Stream>) -> X) -> X;
+
+    /// Returns the core if no other task can reach it and none waits for it: what does not wait needs nothing else then.
+    fn undisturbed(&mut self) -> Option<&mut Core<Self::Role, Self::Stream>>;
 }
 
 /// The tasks that wait for something of a connection which they use by turns.
@@ -178,6 +181,14 @@ impl<R: Role, S> Link for Owned<R, S> {
             Self::Watched(shared) => shared.with(act),
         }
     }
+
+    #[inline]
+    fn undisturbed(&mut self) -> Option<&mut Core<R, S>> {
+        match self {
+            Self::Alone(core, Turns::One(None)) => Some(core),
+            Self::Alone(..) | Self::Watched(_) => None,
+        }
+    }
 }
 
 impl<R: Role, S> Link for Arc<Shared<R, S>> {
@@ -195,6 +206,10 @@ impl<R: Role, S> Link for Arc<Shared<R, S>> {
 
     fn act<X>(&mut self, act: impl FnOnce(&mut Core<R, S>) -> X) -> X {
         self.with(act)
+    }
+
+    fn undisturbed(&mut self) -> Option<&mut Core<R, S>> {
+        None
     }
 }
 

@@ -301,7 +301,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Writer<R, S> {
     /// As [`send`](Self::send).
     pub fn queue<'m>(&mut self, message: impl Into<Message<'m>>) -> impl Future<Output = Result<()>> {
         let message = message.into();
-        self.outgoing().queue_by(move |core, cx| core.write_message(message, cx))
+        self.outgoing().queue(message)
     }
 
     /// Sends a message if that needs no wait: queues it, and lets the task that reads write it, which is woken for that. For

@@ -300,6 +300,9 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> WebSocket<R, S> {
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<()>>> {
+        if self.link.undisturbed().is_some_and(|core| self.incoming.next_whole(core, cx)) {
+            return Poll::Ready(Ok(Some(())));
+        }
         loop {
             match ready!(self.poll_event(Unit::Message, cx))? {
                 Some(Event::Data(())) => return Poll::Ready(Ok(Some(()))),
@@ -354,7 +357,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> WebSocket<R, S> {
     /// As [`send`](Self::send).
     pub fn queue<'m>(&mut self, message: impl Into<Message<'m>>) -> impl Future<Output = Result<()>> {
         let message = message.into();
-        self.outgoing().queue_by(move |core, cx| core.write_message(message, cx))
+        self.outgoing().queue(message)
     }
 
     /// Queues a message if that needs no wait. It is written by the next [`flush`](Self::flush) or call that reads.
@@ -482,7 +485,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Reply<'_, R, S> {
     /// As [`WebSocket::send`].
     pub fn queue<'m>(&mut self, message: impl Into<Message<'m>>) -> impl Future<Output = Result<()>> {
         let message = message.into();
-        self.outgoing().queue_by(move |core, cx| core.write_message(message, cx))
+        self.outgoing().queue(message)
     }
 
     /// Sends part of a message as a frame of its own.
