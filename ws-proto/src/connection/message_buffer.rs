@@ -193,7 +193,9 @@ impl<S: Storage> MessageBuffer<S> {
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
     ) -> Result<Option<Event<Message<'_>>>, ReceiveError> {
-        if self.next_whole(endpoint, now) {
+        self.forget_inflated();
+        self.clear = false;
+        if !self.has_pieces() && self.assembly.next_whole(endpoint, now) {
             return Ok(self.assembly.message().map(Event::Data));
         }
         // The next read needs a byte of room, whatever it brings.
