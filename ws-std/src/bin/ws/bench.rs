@@ -115,12 +115,12 @@ impl Load {
                     Lane::new(Arc::clone(shape), index, progress)
                 })
                 .collect();
-            let (dialler, url, is_batch) = (Arc::clone(dialler), url.to_owned(), shape.batch);
+            let (dialler, url) = (Arc::clone(dialler), url.to_owned());
             let (start, window) = mpsc::channel();
             let opened = opened.clone();
             let thread = thread::Builder::new()
                 .stack_size(STACK)
-                .spawn(move || serve(&dialler, &url, lanes, is_batch, opened, &window));
+                .spawn(move || serve(&dialler, &url, lanes, opened, &window));
             match thread {
                 Ok(thread) => load.threads.push(thread),
                 Err(error) => {
@@ -182,7 +182,6 @@ fn serve(
     dialler: &Dialler,
     url: &str,
     lanes: Vec<Lane>,
-    is_batch: bool,
     opened: Sender<Option<Failure>>,
     window: &Receiver<Window>,
 ) -> Tally {
@@ -202,7 +201,7 @@ fn serve(
     let Ok(at) = window.recv() else { return Tally::default() };
     // The other end is dropped when all times have been read.
     let measured = || _ = window.recv();
-    if is_batch {
+    if open.iter().any(|(lane, _)| lane.is_batch()) {
         return rounds::run(open, at, measured);
     }
     open.pop().map_or_else(Tally::default, |(lane, ws)| lane.run(ws, at, measured))

@@ -122,6 +122,11 @@ impl Lane {
         Self { shape, index, progress, under_way: VecDeque::new(), tally: Tally::default() }
     }
 
+    /// Whether one thread loads all connections.
+    pub(super) fn is_batch(&self) -> bool {
+        self.shape.batch
+    }
+
     /// Loads a connection until the end of `window`, calls `measured`, and closes the connection: its thread in the server lives,
     /// and its time counts, until then.
     pub(super) fn run(mut self, mut ws: WebSocket<Client>, window: Window, measured: impl FnOnce()) -> Tally {
