@@ -304,6 +304,50 @@ fn storage_grows_to_the_end_of_a_frame_that_is_most_of_its_message() {
 }
 
 #[test]
+fn big_messages_of_a_stream_are_not_moved() {
+    const HEADER: usize = FrameHeader::MAX_LEN;
+    for len in [100_000, 256 << 10, 1 << 20] {
+        let mut host = server(&bare_config());
+        let mut buffer = MessageBuffer::new(Vec::new());
+        let bytes = masked(FIN | BINARY, &noise(len));
+        for number in 0..6 {
+            // The storage is kept from the second message on.
+            let start = buffer.unfilled(&host.endpoint).as_ptr().addr();
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                let room = buffer.unfilled(&host.endpoint);
+                let (piece, after) = rest.split_at(rest.len().min(room.len()).min(16_384));
+                room[..piece.len()].copy_from_slice(piece);
+                buffer.filled(piece.len());
+                rest = after;
+                let found = buffer.next(&mut host.endpoint, ws_proto::Instant::ZERO).unwrap().is_some();
+                assert_eq!(found, rest.is_empty());
+            }
+            let payload = buffer.message().unwrap().as_bytes().as_ptr().addr();
+            assert!(number < 3 || payload == start + HEADER, "{len}: message {number} was moved");
+            assert_eq!(buffer.next(&mut host.endpoint, ws_proto::Instant::ZERO).unwrap(), None);
+        }
+    }
+}
+
+#[test]
+fn small_fragments_after_a_big_one_double_the_storage() {
+    let mut host = server(&limited(|config| config.max_fragments = Some(u32::MAX)));
+    let mut buffer = MessageBuffer::new(Vec::new());
+    host.receive_buffered(&mut buffer, &masked(BINARY, &noise(200_000)));
+    let mut growths = Vec::new();
+    for _ in 0..200 {
+        for piece in masked(CONTINUATION, &noise(1000)).chunks(600) {
+            host.receive_buffered(&mut buffer, piece);
+        }
+        if growths.last() != Some(&buffer.held_bytes()) {
+            growths.push(buffer.held_bytes());
+        }
+    }
+    assert!(growths.len() <= 3, "{growths:?}");
+}
+
+#[test]
 fn a_big_frame_is_read_to_its_end_and_no_further() {
     let mut host = server(&bare_config());
     let mut buffer = MessageBuffer::new(Vec::new());

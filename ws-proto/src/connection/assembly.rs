@@ -384,14 +384,14 @@ impl<S: Storage> Assembly<S> {
             if is_cut || home.has_message() {
                 home.prepare(endpoint, now, announced, len)?;
                 self.unread.start = from.end;
-                home.note_cut(is_cut, false);
+                home.cut_frame = is_cut.then(|| home.cut(false));
                 let is_whole = home.take_across(endpoint, now, part(self.storage.bytes(), from))?;
                 return Ok(is_whole.then_some(Found::Home));
             }
         } else if is_cut && !self.has_message() {
             self.check_limit(endpoint, now, announced)?;
         }
-        self.note_cut(is_cut, announced >= LARGEST_READ);
+        self.cut_frame = is_cut.then(|| self.cut(announced >= LARGEST_READ));
         self.unread.start = from.end;
         let to = self.message.as_ref().map_or(from.start, |message| message.at.end);
         let run = Run::within(self.storage.bytes_mut(), from, to);
@@ -402,14 +402,10 @@ impl<S: Storage> Assembly<S> {
         Ok(Some(Found::Here))
     }
 
-    /// Takes note, before a run of a frame's payload is taken, whether more of it is to come.
-    #[inline(always)]
-    fn note_cut(&mut self, is_cut: bool, is_big: bool) {
-        let begun = self.cut_frame.take();
-        if is_cut {
-            let before = begun.map_or_else(|| self.message_len(), |frame| frame.before);
-            self.cut_frame = Some(CutFrame { before, is_big: is_big || begun.is_some_and(|frame| frame.is_big) });
-        }
+    /// Returns the frame at hand, of whose payload a read has cut a run that is to be taken next.
+    fn cut(&self, is_big: bool) -> CutFrame {
+        let was = self.cut_frame.unwrap_or(CutFrame { before: self.message_len(), is_big });
+        CutFrame { is_big: is_big || was.is_big, ..was }
     }
 
     /// Sees to room for the first `len` of `announced` bytes of a frame, right after the message in progress.

@@ -203,7 +203,7 @@ impl<S: Storage> MessageBuffer<S> {
     }
 
     /// Takes a message that comes next, and has been read whole in one frame without compression; [`message`](Self::message) lends
-    /// it. Otherwise it returns `false` and takes nothing: call [`next`](Self::next), which takes whatever comes.
+    /// it. Otherwise it returns `false` and takes nothing: call [`next`](Self::next), which takes anything.
     ///
     /// A loop that finds many small messages is faster if it asks this first.
     #[inline(always)]

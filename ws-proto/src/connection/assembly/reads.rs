@@ -8,6 +8,7 @@ use crate::{
     },
     endpoint::{Endpoint, Trace},
     error::{Fault, ReceiveError},
+    frame::FrameHeader,
     part::{part, part_mut},
     role::Role,
     time::Instant,
@@ -182,14 +183,15 @@ impl<S: Storage> Assembly<S> {
         }
     }
 
-    /// Returns the length that storage grows to: `doubled`, or exactly to the end of the frame at hand if that is less.
+    /// Returns the length that storage grows to: `doubled`, or if that is less, the end of the frame at hand and room for a header,
+    /// so that the next message of this length fits without a move.
     ///
-    /// A frame that adds little to its message doubles the storage too, so that each byte is moved O(1) times.
+    /// A frame that adds little to its message doubles the storage, so that each byte is moved O(1) times.
     fn next_len(&self, doubled: usize, frame_end: usize) -> usize {
         let len = self.storage.bytes().len();
         let before = self.cut_frame.map_or_else(|| self.message_len(), |frame| frame.before);
         let is_good_step = frame_end >= len + len / 4 || before < frame_end / 2;
-        if is_good_step { frame_end.min(doubled) } else { doubled }
+        if is_good_step { frame_end.saturating_add(FrameHeader::MAX_LEN).min(doubled) } else { doubled }
     }
 
     /// Makes the storage at least `len` bytes long, where the frame at hand ends at `frame_end`.
