@@ -124,9 +124,9 @@ impl Incoming {
         self.poll_turn(core, unit, cx)
     }
 
-    /// Takes a message that has been read whole, if nothing else comes first and the turn of the task goes on; otherwise nothing has
-    /// changed, and [`poll_event`](Self::poll_event) does what is to be done. Its result does not fit registers, which costs more than
-    /// to take a small message.
+    /// Takes a message that has been read whole, if nothing else comes first and the turn of the task goes on; otherwise
+    /// [`poll_event`](Self::poll_event) does what is to be done. The result of `poll_event` does not fit registers, which costs more
+    /// than to take a small message.
     #[inline]
     pub(crate) fn next_whole<R: Role, S>(&mut self, core: &mut Core<R, S>, cx: &mut Context<'_>) -> bool {
         let (None, None, Some(buffer)) = (&self.held, &self.held_control, &mut self.buffer) else {

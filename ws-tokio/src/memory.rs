@@ -7,7 +7,7 @@
 use std::{cell::RefCell, thread::LocalKey};
 
 use bytes::BytesMut;
-use ws_proto::{MessageBuffer, frame::FrameHeader};
+use ws_proto::MessageBuffer;
 
 /// Length of new memory for input in bytes: at this length a read is cheap beside its bytes.
 pub(crate) const INPUT_LEN: usize = 64 * 1024;
@@ -17,10 +17,10 @@ const LEAST_INPUT: usize = 16 * 1024;
 const NEW_OUTPUT: usize = 4 * 1024;
 /// The longest message, in bytes, whose memory is kept for input and for output each: the longest by default.
 const LARGEST_KEPT: usize = 1 << 20;
-/// The most memory of a connection that is kept, in bytes: that of such a message in a frame.
-const MOST_HELD: usize = LARGEST_KEPT + FrameHeader::MAX_LEN;
+/// The most memory of a connection that is kept, in bytes: that of such a message, with what is reserved for its header.
+const MOST_HELD: usize = LARGEST_KEPT + 64;
 /// The most bytes that a thread keeps for input and for output each.
-const MOST_KEPT: usize = 4 << 20;
+const MOST_KEPT: usize = 4 * MOST_HELD;
 
 /// Memory that no connection uses.
 struct Idle<M> {
@@ -105,4 +105,26 @@ pub(crate) fn give_output(memory: Vec<u8>) {
 /// Returns `None` while the thread ends.
 fn with<M, X>(idle: &'static LocalKey<RefCell<Idle<M>>>, f: impl FnOnce(&mut Idle<M>) -> X) -> Option<X> {
     idle.try_with(|idle| f(&mut idle.borrow_mut())).ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+mod tests {
+    use ws_proto::{Client, Config, Endpoint, Instant, Message, driver::OsEntropy, endpoint::Negotiated};
+
+    use super::*;
+
+    #[test]
+    fn the_memory_of_a_message_of_the_default_limit_is_kept() {
+        let config = Config::default();
+        let payload = vec![7; usize::try_from(config.max_message_len).unwrap()];
+        let mut endpoint = Endpoint::new(Client::new(OsEntropy), &config, Negotiated::default(), Instant::ZERO);
+        let mut output = take_output();
+        endpoint.write_to(Message::Binary(&payload), &mut output).unwrap();
+        let (place, capacity) = (output.as_ptr(), output.capacity());
+        output.clear();
+        give_output(output);
+        let again = take_output();
+        assert_eq!((again.as_ptr(), again.capacity()), (place, capacity));
+    }
 }

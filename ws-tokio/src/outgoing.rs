@@ -111,7 +111,7 @@ where
     /// Queues a message as soon as there is room.
     pub(crate) fn queue(mut self, message: Message<'_>) -> impl Future<Output = Result<()>> {
         poll_fn(move |cx| {
-            if self.link.undisturbed().is_some_and(|core| core.queue_at_once(message)) {
+            if self.link.at_once(Half::Writer, |core| core.queue_at_once(message)) {
                 return Poll::Ready(Ok(()));
             }
             self.poll_with_room(cx, |core, cx| core.write_message(message, cx))

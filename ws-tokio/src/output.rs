@@ -116,9 +116,10 @@ impl<R: Role, S> Core<R, S> {
         self.encode(|endpoint, compression, out| compression.write(endpoint, message, out))
     }
 
-    /// Queues a small message if it leaves room for more; otherwise, and where there is an error to report, nothing has changed.
+    /// Queues a small message if it leaves room for more; otherwise, and where there is an error to report, it is not queued.
     #[inline]
     pub(crate) fn queue_at_once(&mut self, message: Message<'_>) -> bool {
+        self.drain();
         let len = message.as_bytes().len();
         if len >= SHARED_PAYLOAD
             || self.output.len() + len + FrameHeader::MAX_LEN >= OUTPUT_MARK
@@ -126,7 +127,6 @@ impl<R: Role, S> Core<R, S> {
         {
             return false;
         }
-        self.drain();
         self.attach_output();
         self.compression.write(&mut self.endpoint, message, self.output.buffer()).is_ok()
     }

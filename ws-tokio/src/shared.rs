@@ -91,8 +91,9 @@ pub(crate) trait Link {
     /// Does something that does not wait.
     fn act<X>(&mut self, act: impl FnOnce(&mut Core<Self::Role, Self::Stream>) -> X) -> X;
 
-    /// Returns the core if no other task can reach it and none waits for it: what does not wait needs nothing else then.
-    fn undisturbed(&mut self) -> Option<&mut Core<Self::Role, Self::Stream>>;
+    /// Takes a step that does not wait, if it can be taken at once; returns whether it has been. [`poll`](Self::poll) takes it
+    /// otherwise.
+    fn at_once(&mut self, half: Half, step: impl FnOnce(&mut Core<Self::Role, Self::Stream>) -> bool) -> bool;
 }
 
 /// The tasks that wait for something of a connection which they use by turns.
@@ -183,10 +184,12 @@ impl<R: Role, S> Link for Owned<R, S> {
     }
 
     #[inline]
-    fn undisturbed(&mut self) -> Option<&mut Core<R, S>> {
+    fn at_once(&mut self, half: Half, step: impl FnOnce(&mut Core<R, S>) -> bool) -> bool {
         match self {
-            Self::Alone(core, Turns::One(None)) => Some(core),
-            Self::Alone(..) | Self::Watched(_) => None,
+            Self::Alone(core, Turns::One(None)) => step(core),
+            // A task is registered, perhaps in vain.
+            Self::Alone(..) => false,
+            Self::Watched(shared) => shared.at_once(half, step),
         }
     }
 }
@@ -208,8 +211,8 @@ impl<R: Role, S> Link for Arc<Shared<R, S>> {
         self.with(act)
     }
 
-    fn undisturbed(&mut self) -> Option<&mut Core<R, S>> {
-        None
+    fn at_once(&mut self, half: Half, step: impl FnOnce(&mut Core<R, S>) -> bool) -> bool {
+        Shared::at_once(self, half, step)
     }
 }
 
@@ -233,6 +236,18 @@ impl<R: Role, S> Shared<R, S> {
         drop(core);
         news.wake();
         polled
+    }
+
+    /// Takes a step that does not wait, if it can be taken at once, and wakes the tasks for which it is news.
+    fn at_once(&self, half: Half, step: impl FnOnce(&mut Core<R, S>) -> bool) -> bool {
+        let mut core = self.lock();
+        if !step(&mut core) {
+            return false;
+        }
+        let news = self.beside.waiters.take(&mut core, half);
+        drop(core);
+        news.wake();
+        true
     }
 
     /// Does something that does not wait, and wakes the tasks for which it is news.

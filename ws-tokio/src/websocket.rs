@@ -300,7 +300,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> WebSocket<R, S> {
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<()>>> {
-        if self.link.undisturbed().is_some_and(|core| self.incoming.next_whole(core, cx)) {
+        if self.link.at_once(Half::Reader, |core| self.incoming.next_whole(core, cx)) {
             return Poll::Ready(Ok(Some(())));
         }
         loop {
