@@ -35,7 +35,7 @@ pub(crate) fn give_back(mut buffer: Vec<u8>) {
     OUTPUT.push(buffer);
 }
 
-/// Lends a buffer of `len` bytes, the same in all calls, to `read`, whose bytes have any values.
+/// Calls `read` with a buffer of `len` bytes of any value. All calls need the same `len`.
 #[cfg(feature = "rustls")]
 pub(crate) fn with_input<X>(len: usize, read: impl FnOnce(&mut [u8]) -> X) -> X {
     let mut buffer = INPUT.pop().unwrap_or_default();

@@ -111,6 +111,7 @@ fn resolve(name: &str, port: u16, deadline: Option<Instant>) -> io::Result<Vec<S
     }
 }
 
+/// Asks the resolver of the system, which takes as long as it does.
 fn ask_system(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     (name, port).to_socket_addrs().map(Iterator::collect)
 }

@@ -3,7 +3,7 @@
 //! Each connection has a thread of its own, which blocks: a round trip includes the time until the system runs that thread.
 //! With more connections than processors, or a server on the same machine, they wait for each other, and the round trips of many
 //! busy connections are those of a loaded client. The report says so when this process has used most of the machine. With
-//! --batch one thread loads all connections.
+//! --batch one thread loads all connections, and a round trip includes the calls for those before it.
 
 mod cpu;
 mod lane;
@@ -22,6 +22,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
+use ws_std::{WebSocket, role::Client};
 
 use crate::{
     arguments::{Bench, Compress},
@@ -73,7 +74,7 @@ pub(crate) fn run(options: &Bench) -> Result<(), Failure> {
     for thread in load.threads {
         match thread.join() {
             Ok(tally) => total.add(tally),
-            Err(_) => failures.push(Failure::local("a thread", &io::Error::other("it panicked"))),
+            Err(_) => failures.push(panicked()),
         }
     }
     let report = Report { options, shape: &shape, seconds: window.len(), cpu, total: &total, refused };
@@ -186,13 +187,13 @@ fn serve(
     window: &Receiver<Window>,
 ) -> Tally {
     let mut open = Vec::new();
-    for lane in lanes {
-        let outcome = match dialler.with(|connector| connector.connect(url)) {
+    for (lane, result) in dial(dialler, url, lanes) {
+        let outcome = match result {
             Ok(ws) => {
                 open.push((lane, ws));
                 None
             }
-            Err(error) => Some(Failure::connect(url, &error)),
+            Err(failure) => Some(failure),
         };
         // The thread that opens the load waits for all outcomes.
         let _ = opened.send(outcome);
@@ -205,6 +206,30 @@ fn serve(
         return rounds::run(open, at, measured);
     }
     open.pop().map_or_else(Tally::default, |(lane, ws)| lane.run(ws, at, measured))
+}
+
+/// Opens a connection for each lane, all at once.
+fn dial(dialler: &Dialler, url: &str, lanes: Vec<Lane>) -> Vec<(Lane, Result<WebSocket<Client>, Failure>)> {
+    let connect =
+        || dialler.with(|connector| connector.connect(url)).map_err(|error| Failure::connect(url, &error));
+    thread::scope(|scope| {
+        let threads: Vec<_> = lanes
+            .into_iter()
+            .map(|lane| (lane, thread::Builder::new().stack_size(STACK).spawn_scoped(scope, connect)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|(lane, thread)| match thread.map(thread::ScopedJoinHandle::join) {
+                Ok(Ok(result)) => (lane, result),
+                Ok(Err(_)) => (lane, Err(panicked())),
+                Err(error) => (lane, Err(Failure::local("no thread", &error))),
+            })
+            .collect()
+    })
+}
+
+fn panicked() -> Failure {
+    Failure::local("a thread", &io::Error::other("it panicked"))
 }
 
 fn millis(time: Duration) -> u64 {

@@ -21,6 +21,9 @@ const LATE: Duration = Duration::from_secs(5);
 /// The longest wait for one message, after which the end is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// The shortest one.
+const SHORTEST_LOOK: Duration = Duration::from_millis(1);
+
 /// The default of `--depth` with `--rate`: so many messages of a server that stalls can wait.
 const DEPTH_AT_RATE: u32 = 1_000;
 
@@ -145,13 +148,14 @@ impl Lane {
         }
     }
 
-    /// The result of a connection that has ended too early.
+    /// Returns the result of a connection that has ended too early.
     pub(super) fn lost(mut self, failure: Failure) -> Tally {
         self.tally.lost += 1;
         self.tally.failure = Some(failure);
         self.tally
     }
 
+    /// Returns the result of a connection that has lasted.
     pub(super) fn tally(self) -> Tally {
         self.tally
     }
@@ -184,6 +188,9 @@ impl Lane {
     pub(super) fn read_batch(&mut self, ws: &mut WebSocket<Client>, window: Window) -> Result<(), Failure> {
         let shape = Arc::clone(&self.shape);
         while !self.under_way.is_empty() {
+            // A connection that is late does not get further time after the others.
+            let left = LATE.saturating_sub(window.until.elapsed());
+            ws.set_read_timeout(Some(left.clamp(SHORTEST_LOOK, LOOK)));
             self.read(ws, shape.message(), window)?;
         }
         Ok(())

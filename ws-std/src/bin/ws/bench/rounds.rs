@@ -16,6 +16,10 @@ pub(super) fn run(mut lanes: Vec<(Lane, WebSocket<Client>)>, window: Window, mea
         lanes = each(lanes, &mut total, |lane, ws| lane.read_batch(ws, window));
     }
     measured();
+    // All of them wait for their servers at the same time.
+    for (_, ws) in &mut lanes {
+        let _ = ws.send_close(CloseCode::NORMAL, "");
+    }
     for (lane, mut ws) in lanes {
         let _ = ws.close(CloseCode::NORMAL, "");
         total.add(lane.tally());
