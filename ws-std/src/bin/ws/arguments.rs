@@ -95,7 +95,8 @@ pub(crate) struct Messages {
     /// Send a Ping at this interval (default 5) and print the round trips.
     #[arg(long, value_name = "SECONDS", value_parser = interval, num_args = 0..=1, default_missing_value = "5", require_equals = true)]
     pub(crate) ping: Option<Duration>,
-    /// Connect again when the connection is lost or the server goes away, after a pause that grows from up to 1 to 30 seconds.
+    /// Connect again when the connection is lost or the server goes away, after a pause that grows from up to 1 to 30 seconds,
+    /// or is as long as a server that refuses asks for.
     #[arg(long)]
     pub(crate) reconnect: bool,
 }
