@@ -122,3 +122,20 @@ impl From<Error> for TrySendError {
         Self::Failed(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{error::Error as _, string::ToString};
+
+    use super::*;
+
+    #[test]
+    fn an_error_of_a_call_that_does_not_wait_says_what_the_other_call_would() {
+        assert_eq!(TrySendError::Full.to_string(), "too much output waits");
+        assert!(TrySendError::Full.source().is_none());
+        let failed = || Error::from(io::Error::other("reset"));
+        let error = TrySendError::from(failed());
+        assert_eq!(error.to_string(), failed().to_string());
+        assert_eq!(error.source().map(ToString::to_string), failed().source().map(ToString::to_string));
+    }
+}

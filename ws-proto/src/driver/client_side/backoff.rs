@@ -283,4 +283,14 @@ mod tests {
         let broken = |_: &mut [u8]| Err(EntropyError);
         assert_eq!(delays(Backoff::with_entropy(broken), 5), [8, 16, 32, 60, 60].map(|seconds| seconds * SECOND));
     }
+
+    #[test]
+    fn its_debug_form_has_the_settings_and_not_the_source() {
+        let text = std::format!("{:?}", Backoff::default());
+        assert!(
+            text.starts_with("Backoff { first: 8s, longest: 60s,")
+                && text.ends_with("tries: 0, opened: None, .. }"),
+            "{text}"
+        );
+    }
 }

@@ -166,3 +166,17 @@ impl fmt::Display for SocksReply {
 }
 
 impl std::error::Error for SocksReply {}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, string::ToString};
+
+    use super::*;
+
+    #[test]
+    fn each_code_of_socks_has_a_text_of_its_own() {
+        let texts: BTreeSet<_> = (1..=10).map(|code| SocksReply::of(code).to_string()).collect();
+        assert_eq!(texts.len(), 10);
+        assert!(texts.contains("unassigned code 0x0a"));
+    }
+}
