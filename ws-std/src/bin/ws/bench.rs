@@ -208,23 +208,25 @@ fn serve(
     open.pop().map_or_else(Tally::default, |(lane, ws)| lane.run(ws, at, measured))
 }
 
-/// Opens a connection for each lane, all at once.
-fn dial(dialler: &Dialler, url: &str, lanes: Vec<Lane>) -> Vec<(Lane, Result<WebSocket<Client>, Failure>)> {
+/// Opens a connection for each lane, all at once: one on this thread, the others on threads of their own.
+fn dial(dialler: &Dialler, url: &str, mut lanes: Vec<Lane>) -> Vec<(Lane, Result<WebSocket<Client>, Failure>)> {
     let connect =
         || dialler.with(|connector| connector.connect(url)).map_err(|error| Failure::connect(url, &error));
+    let here = lanes.pop();
     thread::scope(|scope| {
         let threads: Vec<_> = lanes
             .into_iter()
             .map(|lane| (lane, thread::Builder::new().stack_size(STACK).spawn_scoped(scope, connect)))
             .collect();
-        threads
-            .into_iter()
-            .map(|(lane, thread)| match thread.map(thread::ScopedJoinHandle::join) {
+        let mut dialled: Vec<_> = here.into_iter().map(|lane| (lane, connect())).collect();
+        dialled.extend(threads.into_iter().map(
+            |(lane, thread)| match thread.map(thread::ScopedJoinHandle::join) {
                 Ok(Ok(result)) => (lane, result),
                 Ok(Err(_)) => (lane, Err(panicked())),
                 Err(error) => (lane, Err(Failure::local("no thread", &error))),
-            })
-            .collect()
+            },
+        ));
+        dialled
     })
 }
 
