@@ -21,7 +21,7 @@ const LATE: Duration = Duration::from_secs(5);
 /// The longest wait for one message, after which the end is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// The shortest one.
+/// The shortest wait for one message.
 const SHORTEST_LOOK: Duration = Duration::from_millis(1);
 
 /// The default of `--depth` with `--rate`: so many messages of a server that stalls can wait.
@@ -167,6 +167,7 @@ impl Lane {
         message: Message<'_>,
         window: Window,
     ) -> Result<(), Failure> {
+        ws.set_read_timeout(Some(LOOK));
         self.queue_batch(ws, message)?;
         while !self.under_way.is_empty() {
             let now = self.read(ws, message, window)?;
@@ -187,17 +188,16 @@ impl Lane {
     /// Reads the echoes of all messages under way.
     pub(super) fn read_batch(&mut self, ws: &mut WebSocket<Client>, window: Window) -> Result<(), Failure> {
         let shape = Arc::clone(&self.shape);
+        // A connection that is late does not get further time after the others.
+        let left = LATE.saturating_sub(window.until.elapsed());
+        ws.set_read_timeout(Some(left.clamp(SHORTEST_LOOK, LOOK)));
         while !self.under_way.is_empty() {
-            // A connection that is late does not get further time after the others.
-            let left = LATE.saturating_sub(window.until.elapsed());
-            ws.set_read_timeout(Some(left.clamp(SHORTEST_LOOK, LOOK)));
             self.read(ws, shape.message(), window)?;
         }
         Ok(())
     }
 
     fn queue_batch(&mut self, ws: &mut WebSocket<Client>, message: Message<'_>) -> Result<(), Failure> {
-        ws.set_read_timeout(Some(LOOK));
         for _ in 0..self.shape.depth {
             self.queue(ws, message, Instant::now())?;
         }
