@@ -187,7 +187,7 @@ impl<R: Role, S> Link for Owned<R, S> {
     fn at_once(&mut self, half: Half, step: impl FnOnce(&mut Core<R, S>) -> bool) -> bool {
         match self {
             Self::Alone(core, Turns::One(None)) => step(core),
-            // A task is registered, perhaps in vain.
+            // `poll` decides what becomes of the task that is registered.
             Self::Alone(..) => false,
             Self::Watched(shared) => shared.at_once(half, step),
         }

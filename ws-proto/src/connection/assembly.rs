@@ -402,7 +402,7 @@ impl<S: Storage> Assembly<S> {
         Ok(Some(Found::Here))
     }
 
-    /// Returns the frame at hand, of whose payload a read has cut a run that is to be taken next.
+    /// Returns what is known of the frame at hand, whose payload a read has cut.
     fn cut(&self, is_big: bool) -> CutFrame {
         let was = self.cut_frame.unwrap_or(CutFrame { before: self.message_len(), is_big });
         CutFrame { is_big: is_big || was.is_big, ..was }
