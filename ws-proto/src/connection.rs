@@ -55,7 +55,7 @@ pub use write_deadline::WriteDeadline;
 
 /// A connection from the first byte of its opening handshake to the last of its close.
 ///
-/// It does no I/O. The host reads to [`room`](Self::room), says how much came by [`received`](Self::received), takes
+/// It does no I/O. The host reads into [`room`](Self::room), says how much came by [`received`](Self::received), takes
 /// everything that [`next`](Self::next) returns, writes what is [`pending`](Self::pending) and says how much left by
 /// [`written`](Self::written), and waits no longer than [`poll_timeout`](Self::poll_timeout), after which it calls
 /// [`handle_timeout`](Self::handle_timeout). Pings are answered, closes completed and dead peers given up on the way. When it

@@ -186,7 +186,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         Some(whole)
     }
 
-    /// Takes fragments that lie whole where they were read to, and returns whether the message ends with them; returns
+    /// Takes fragments that lie whole where they were read, and returns whether the message ends with them; returns
     /// `None`, with everything unchanged, for other input. After an error the caller [discards](Self::discard) the
     /// unread bytes.
     #[inline(always)]

@@ -2,7 +2,7 @@
 //! deadlines of all, and the turn that a connection takes.
 //!
 //! An idle connection without memory is its endpoint and a pointer, 264 bytes for a server. In its turn it is lent memory
-//! from a [`Pool`], and reads to a buffer that all share ([`Connection::reading`](crate::Connection::reading)). `Turns` (feature
+//! from a [`Pool`], and reads into a buffer that all share ([`Connection::reading`](crate::Connection::reading)). `Turns` (feature
 //! `std`) does that for streams that implement `std::io::Read` and `Write`.
 
 mod deadlines;

@@ -12,7 +12,7 @@
 //! | [`Endpoint`], [`server`], [`client`] | hosts with buffers of their own | the rules of an open connection and of the opening handshake: no buffer, no heap, 256 bytes |
 //! | [`frame`], [`mask`], [`utf8`] | codecs, proxies, tests | pure functions and small states |
 //!
-//! A host's loop: read to [`room`](Connection::room), take what [`next`](Connection::next) returns, write what is
+//! A host's loop: read into [`room`](Connection::room), take what [`next`](Connection::next) returns, write what is
 //! [`pending`](Connection::pending), wait no longer than [`poll_timeout`](Connection::poll_timeout). [`Connection`] shows it as a
 //! program.
 //!

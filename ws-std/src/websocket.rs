@@ -42,7 +42,7 @@ pub struct WebSocket<R: Role, T: Transport = NetStream> {
 /// A received message, and a [`Reply`] to answer it while it is borrowed.
 #[derive(Debug)]
 pub struct Received<'a, R: Role, T: Transport = NetStream> {
-    /// The message, borrowed from the buffer that it was read to.
+    /// The message, borrowed from the buffer that it was read into.
     pub message: Message<'a>,
     /// The way to send on the connection that the message came from.
     pub reply: Reply<'a, R, T>,
@@ -51,7 +51,7 @@ pub struct Received<'a, R: Role, T: Transport = NetStream> {
 /// A received part of a message, and a [`Reply`] to answer it while it is borrowed.
 #[derive(Debug)]
 pub struct ReceivedPart<'a, R: Role, T: Transport = NetStream> {
-    /// The payload, borrowed from the buffer that it was read to.
+    /// The payload, borrowed from the buffer that it was read into.
     pub data: Data<'a>,
     /// The way to send on the connection that the part came from.
     pub reply: Reply<'a, R, T>,

@@ -63,7 +63,7 @@
 //!
 //! - [Reading](WebSocket::read) does the rest: it answers Pings, probes silent peers and gives them up, completes the
 //!   closing handshake, and ends the stream in the order that loses no data.
-//! - A connection lends messages from the buffer that they were read to ([`WebSocket::read`]), or hands them out as
+//! - A connection lends messages from the buffer that they were read into ([`WebSocket::read`]), or hands them out as
 //!   `bytes::Bytes` ([`WebSocket::read_owned`], `Stream`). It is a `Sink` too.
 //! - Replies to messages are written together, right before `read` waits for the peer.
 //! - [`WebSocket::split`] returns two halves for two tasks. Neither waits for the other, and the writing half can be cloned.

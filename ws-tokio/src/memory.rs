@@ -39,7 +39,7 @@ trait Memory {
     fn held(&self) -> usize;
 }
 
-/// The buffer that a connection reads to.
+/// The buffer that a connection reads into.
 pub(crate) type Input = MessageBuffer<BytesMut>;
 
 impl Memory for Box<Input> {

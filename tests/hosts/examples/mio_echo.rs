@@ -1,6 +1,6 @@
 //! One thread, one epoll, tens of thousands of connections: an echo server on `mio`.
 //!
-//! All connections read to one buffer. What else it takes to receive and to send is lent to a connection, which keeps it
+//! All connections read into one buffer. What else it takes to receive and to send is lent to a connection, which keeps it
 //! only while something is unfinished: a cut message, output that the socket has not taken. All replies to one read go out
 //! in one write; a peer that does not take its replies is not read from.
 //!

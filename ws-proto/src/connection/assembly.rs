@@ -2,17 +2,17 @@
 //!
 //! # Theory of operation
 //!
-//! An [`Assembly`] is a buffer that bytes are read to, and at most one message that is being put together in it:
+//! An [`Assembly`] is a buffer that bytes are read into, and at most one message that is being put together in it:
 //!
 //! ```text
 //! 0            message.start   message.end      unread.start    unread.end      len
-//! | taken before | payload of the message | a gap | read, not looked at | room to read to |
+//! | taken before | payload of the message | a gap | read, not looked at | room to read into |
 //! ```
 //!
 //! The endpoint says what comes next in the unread bytes: a control frame, or payload of so many bytes. Payload is then taken
 //! in one pass that unmasks, moves and validates it, and there are three ways for it to go:
 //!
-//! - It *stays* where it was read to. The payload of a frame that is cut by a read is taken as far as it has come; the next
+//! - It *stays* where it was read. The payload of a frame that is cut by a read is taken as far as it has come; the next
 //!   read goes to the place right after it, so that the rest lies where it belongs. There is no gap, and a message of one
 //!   frame is never moved, however many reads it takes.
 //! - It moves *down*. Between fragments there are headers (and control frames may be); each fragment after the first moves
@@ -23,7 +23,7 @@
 //!   goes home at once; if it is cut between fragments, what has been put together is copied there at the end of the read.
 //!   From then on its payload goes across until it is complete.
 //!
-//! So the same code serves a connection that reads to its own storage (an assembly without a home) and one that reads to a
+//! So the same code serves a connection that reads into its own storage (an assembly without a home) and one that reads into a
 //! shared buffer.
 //!
 //! Whole continuations are put together by an accelerator, many in one call; and a whole message in one frame does not get
@@ -62,7 +62,7 @@ use crate::{
     utf8::Validator,
 };
 
-/// A buffer that bytes are read to, and the message that is put together in it.
+/// A buffer that bytes are read into, and the message that is put together in it.
 ///
 /// Invariant: `message.at.start <= message.at.end <= unread.start <= unread.end <= storage.bytes().len()`.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ pub(super) enum Found {
     Compressed(Taken, Range<usize>),
 }
 
-/// Something to lend, in bytes that have not been lent or read to since it was found.
+/// Something to lend, in bytes that have not been lent or read into since it was found.
 #[derive(Debug)]
 enum Told {
     Message(Whole),

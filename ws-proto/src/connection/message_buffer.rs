@@ -25,7 +25,7 @@ use crate::{
 
 /// Turns what an [`Endpoint`] receives into whole messages, on storage of the caller's.
 ///
-/// A message that arrived in one frame is lent from where it was read to, however many reads that took;
+/// A message that arrived in one frame is lent from where it was read, however many reads that took;
 /// fragments are moved together while they are unmasked. `Vec<u8>` storage starts empty and grows with the
 /// bytes that arrive, never with a length that is only announced; what a big message needed is given back
 /// when the message has been taken. `&mut [u8]` storage holds messages up to its own length; a longer one
@@ -83,7 +83,7 @@ impl<S: Storage> MessageBuffer<S> {
 
     /// A buffer whose storage holds, in `received`, bytes that came behind the opening handshake's head.
     ///
-    /// So the buffer that the head was read to serves on, and nothing is copied or lost. What `received`
+    /// So the buffer that the head was read into serves on, and nothing is copied or lost. What `received`
     /// has beyond the storage is ignored.
     pub fn with_received(storage: S, received: Range<usize>) -> Self {
         let end = received.end.min(storage.bytes().len());
@@ -134,7 +134,7 @@ impl<S: Storage> MessageBuffer<S> {
         self.assembly.head()
     }
 
-    /// Tells that the first `len` bytes of [`unfilled`](Self::unfilled) have been read to.
+    /// Tells that the first `len` bytes of [`unfilled`](Self::unfilled) have been read into.
     pub fn filled(&mut self, len: usize) {
         self.clear = false;
         self.assembly.filled(len);

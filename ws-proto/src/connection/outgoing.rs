@@ -34,7 +34,7 @@ impl<R: Role, Q: Queue> Outgoing<R, Q> {
         Self { endpoint, output }
     }
 
-    /// Returns the next message or control frame in `buffer`, which was read to at `now`; `None` if more must be read. What it
+    /// Returns the next message or control frame in `buffer`, which was read into at `now`; `None` if more must be read. What it
     /// calls for is queued.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use crate::{
     time::Instant,
 };
 
-/// A connection that reads to a buffer which the host lends it for the time of a read: many connections share one.
+/// A connection that reads into a buffer which the host lends it for the time of a read: many connections share one.
 ///
 /// Messages that lie whole in the buffer are lent from there. The beginning of a message that the read has cut moves to the
 /// connection's own storage, as does what has not been asked for when this is dropped; the rest of a big message is read
@@ -46,7 +46,7 @@ use crate::{
 /// ```
 pub struct Reading<'r, 'a, R: Opens, S: Allocation = super::DefaultStorage> {
     connection: &'r mut Connection<'a, R, S>,
-    /// The buffer; once it has been read to, what has not been taken of that.
+    /// The buffer; once it has been read into, what has not been taken of that.
     input: &'r mut [u8],
     is_read: bool,
 }
@@ -77,7 +77,7 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
 
 impl<'r, 'a, R: Opens, S: Allocation> Reading<'r, 'a, R, S> {
     /// Returns the room for the read: the buffer, or a place in the connection's own storage. It is not empty unless the
-    /// buffer is, it has been read to, or the connection [is over](Connection::is_over).
+    /// buffer is, it has been read into, or the connection [is over](Connection::is_over).
     pub fn room(&mut self) -> &mut [u8] {
         match &self.connection.phase {
             Phase::Open(endpoint) => {

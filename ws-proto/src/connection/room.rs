@@ -28,7 +28,7 @@ pub(super) struct Room {
 /// A moment at which the length of the storage may change.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Moment {
-    /// All bytes that were read to the storage have been taken. `finished` of them lie before the message in progress;
+    /// All bytes that were read into the storage have been taken. `finished` of them lie before the message in progress;
     /// without one, `finished` is all of them.
     Taken { finished: usize, in_message: bool },
     /// A message that needs this many bytes begins in the storage, which is otherwise empty.
@@ -50,7 +50,7 @@ impl Room {
         self.keep = if len == 0 { 0 } else { len.saturating_add(FrameHeader::MAX_LEN) };
     }
 
-    /// Takes note of a read of `len` bytes to `room` bytes.
+    /// Takes note of a read of `len` bytes into `room` bytes.
     pub(super) const fn read(&mut self, len: usize, room: usize) {
         self.flooded = len >= room;
     }

@@ -37,7 +37,7 @@ impl<R: Opens, S: Allocation> Connection<'_, R, S> {
     /// let host = async {
     ///     let readable = ready(()); // the runtime's wait for input
     ///     let Some(()) = connection.wait_for(readable, now, sleep_until).await else { return };
-    ///     connection.received(now(), 0); // here the host reads to `connection.room()`: it was the end
+    ///     connection.received(now(), 0); // here the host reads into `connection.room()`: it was the end
     /// };
     /// assert_eq!(pin!(host).poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(()));
     /// assert!(connection.is_over());

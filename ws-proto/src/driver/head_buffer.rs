@@ -91,12 +91,12 @@ impl HeadBuffer {
         self.bytes.get_mut(self.filled..).unwrap_or_default()
     }
 
-    /// Records that the first `len` bytes of [`room`](Self::room) have been read to.
+    /// Records that the first `len` bytes of [`room`](Self::room) have been read into.
     fn filled(&mut self, len: usize) {
         self.filled = (self.filled + len).min(self.bytes.len());
     }
 
-    /// Takes the result of a read to [`room`](Self::room) that ended at `now`. One that has
+    /// Takes the result of a read into [`room`](Self::room) that ended at `now`. One that has
     /// [timed out](io::ErrorKind::TimedOut) runs the timer of `handshake`.
     ///
     /// # Errors

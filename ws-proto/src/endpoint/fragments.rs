@@ -17,7 +17,7 @@ use crate::{
     utf8::Validator,
 };
 
-/// A message that is put together in the buffer that its fragments are read to.
+/// A message that is put together in the buffer that its fragments are read into.
 ///
 /// Invariant: `end <= unread.start <= unread.end <= buffer.len()`.
 #[derive(Debug)]

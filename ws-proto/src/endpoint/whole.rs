@@ -1,4 +1,4 @@
-//! The accelerator for whole messages: one frame that lies whole where it was read to, as most do.
+//! The accelerator for whole messages: one frame that lies whole where it was read, as most do.
 
 use core::ops::Range;
 

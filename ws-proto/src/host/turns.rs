@@ -13,10 +13,10 @@ use crate::{
 
 /// The number of reads after which it is another connection's turn.
 const READS: usize = 16;
-/// The length of the buffer that all connections read to, in bytes.
+/// The length of the buffer that all connections read into, in bytes.
 const INPUT_LEN: usize = 128 * 1024;
 
-/// The connections of an event loop take turns: memory, a buffer to read to and deadlines are theirs together.
+/// The connections of an event loop take turns: memory, a buffer to read into and deadlines are theirs together.
 ///
 /// In its [`turn`](Self::turn) a connection writes, reads and does what is due, on a stream that does not block. It gives its
 /// turn up after some reads, so that no peer starves others, and is not read from as long as its output waits.
@@ -53,7 +53,7 @@ const INPUT_LEN: usize = 128 * 1024;
 pub struct Turns<T> {
     pool: Pool,
     deadlines: Deadlines,
-    /// The buffer that all connections read to.
+    /// The buffer that all connections read into.
     input: Vec<u8>,
     half_close: fn(&mut T) -> io::Result<()>,
 }

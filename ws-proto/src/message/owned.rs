@@ -15,7 +15,7 @@ use crate::utf8::InvalidUtf8;
 ///
 /// # Memory
 ///
-/// A received payload is a part of the memory that it was read to, and keeps all of that alive: 64 KiB, or up to twice the
+/// A received payload is a part of the memory that it was read into, and keeps all of that alive: 64 KiB, or up to twice the
 /// length of the longest message that the connection has received shortly before. Copy a small message that is kept for long.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum OwnedMessage {

@@ -14,7 +14,7 @@ use crate::{
     transport::{Duplex, Transport},
 };
 
-/// The shortest buffer, in bytes, that ciphertext is read to.
+/// The shortest buffer, in bytes, that ciphertext is read into.
 ///
 /// rustls takes as much at once even after the longest valid record but one byte, so no ciphertext is left in an array of
 /// this length when the array goes.

@@ -74,14 +74,14 @@ impl<S: Storage> Assembly<S> {
         self.unread.end >= self.storage.limit()
     }
 
-    /// Takes note that the first `len` bytes of the room have been read to.
+    /// Takes note that the first `len` bytes of the room have been read into.
     pub(in super::super) fn filled(&mut self, len: usize) {
         let room = part(self.storage.bytes(), self.unread.end..).len();
         self.unread.end += len.min(room);
         self.room.read(len, room);
     }
 
-    /// Takes note that all that was read to the storage has been taken: what follows is read right after the message in progress.
+    /// Takes note that all that was read into the storage has been taken: what follows is read right after the message in progress.
     pub(in super::super) fn rewind(&mut self) {
         let (finished, start) = match &self.message {
             None => (self.unread.end, 0),

@@ -1,4 +1,4 @@
-//! Messages from reads to a buffer that many connections share.
+//! Messages from reads into a buffer that many connections share.
 
 use super::MessageBuffer;
 #[cfg(feature = "deflate")]
@@ -17,7 +17,7 @@ use crate::{
     time::Instant,
 };
 
-/// The rest of a frame is read to its place, not to a shared buffer first, from this length on, or if it would fill the
+/// The rest of a frame is read into its place, not into a shared buffer first, from this length on, or if it would fill the
 /// shared buffer.
 const DIRECT_READ: usize = 16 * 1024;
 
@@ -118,7 +118,7 @@ impl<S: Storage> MessageBuffer<S> {
         self.assembly.take_message()
     }
 
-    /// Takes what is unread here, and then what has been read to `input`.
+    /// Takes what is unread here, and then what has been read into `input`.
     #[cfg_attr(not(feature = "deflate"), expect(clippy::never_loop, reason = "only compressed parts loop"))]
     fn advance_in<R: Role, T: Trace>(
         &mut self,
@@ -194,7 +194,7 @@ impl<S: Storage> MessageBuffer<S> {
         self.assembly.unfilled_to(remaining, remaining)
     }
 
-    /// Tells that the first `len` bytes of [`unfilled_or`](Self::unfilled_or) have been read to; the input
+    /// Tells that the first `len` bytes of [`unfilled_or`](Self::unfilled_or) have been read into; the input
     /// for [`next_in`](Self::next_in).
     pub fn filled_or<'a>(&mut self, len: usize, shared: &'a mut [u8]) -> &'a mut [u8] {
         if core::mem::take(&mut self.direct) {
