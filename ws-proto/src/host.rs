@@ -1,5 +1,5 @@
 //! Tools beside [`Connection`](crate::Connection) for event loops with very many connections: memory that is lent, the
-//! deadlines of all, and the turn that a connection takes.
+//! deadlines of all connections, and the turn that a connection takes.
 //!
 //! An idle connection without memory is its endpoint and a pointer, 264 bytes for a server. In its turn it is lent memory
 //! from a [`Pool`], and reads into a buffer that all share ([`Connection::reading`](crate::Connection::reading)). `Turns` (feature

@@ -8,7 +8,7 @@ use crate::time::Instant;
 
 /// The deadlines of many connections, for event loops.
 ///
-/// A connection's [`poll_timeout`](crate::Endpoint::poll_timeout) moves to later with nearly every read. Such a move
+/// A connection's [`poll_timeout`](crate::Endpoint::poll_timeout) moves later with nearly every read. Such a move
 /// costs no heap operation: the connection comes up at its earlier deadline, finds that no work is due, and is armed
 /// anew. Ids are small numbers, such as indices of a slab or descriptors; a connection takes 24 bytes.
 ///

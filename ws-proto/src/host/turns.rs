@@ -21,16 +21,26 @@ const INPUT_LEN: usize = 128 * 1024;
 /// In its [`turn`](Self::turn) a connection writes, reads and does what is due, on a stream that does not block. It gives its
 /// turn up after some reads, so that no peer starves others, and is not read from as long as its output waits.
 ///
+/// - Create a connection without memory, by `Connection::accept_in(None, ..)`. Give it its first turn at once, without waiting
+///   for its stream: that arms its deadline.
+/// - With edge-triggered readiness, such as that of `mio`, register each stream once, for input and output. With
+///   level-triggered readiness, wait for the stream to take output while [`Connection::pending`] is `Some`, and for input
+///   otherwise.
+/// - After `Break`, drop the connection and its stream. Its deadline is disarmed, and its id is free for another connection.
+///
+/// The example `mio_echo` of the repository, in `tests/hosts/examples`, is a whole event loop.
+///
 /// ```no_run
 /// use std::{io, net::{Shutdown, TcpStream}};
 /// use ws_proto::{Config, Connection, Instant, Next, Server};
 /// use ws_proto::host::{Deadlines, Pool, Turns};
-/// use ws_proto::server::Accept;
+/// use ws_proto::server::{Accept, OriginPolicy};
 ///
-/// let pool = Pool::new(&Config::default());
+/// let config = Config::default();
+/// let pool = Pool::new(&config);
 /// let mut turns = Turns::new(pool, Deadlines::new(), |stream: &mut TcpStream| stream.shutdown(Shutdown::Write));
 ///
-/// /// Echoes: the stream of connection `id` is ready, or its deadline has passed. `false`: to be dropped.
+/// /// Echoes: connection `id` is new, its stream is ready, or its deadline has passed. `false`: to be dropped.
 /// fn run(
 ///     turns: &mut Turns<TcpStream>,
 ///     id: usize,
@@ -48,7 +58,13 @@ const INPUT_LEN: usize = 128 * 1024;
 /// }
 ///
 /// // The loop: wait for streams, no longer than `turns.wait(now)`; `run` those that are ready, and all that `turns.due(now)`
-/// // returns.
+/// // returns. For a stream that has been accepted:
+/// # fn accepted(turns: &mut Turns<TcpStream>, config: &Config, stream: TcpStream, id: usize, now: Instant) -> bool {
+/// stream.set_nonblocking(true).expect("the stream is a socket");
+/// let mut peer = (stream, Connection::accept_in(None, config, OriginPolicy::SameHost, now));
+/// let is_kept = run(turns, id, &mut peer, now);
+/// # is_kept
+/// # }
 /// ```
 pub struct Turns<T> {
     pool: Pool,
@@ -59,7 +75,7 @@ pub struct Turns<T> {
 }
 
 impl<T> Turns<T> {
-    /// Creates the turns of connections that use the memory of `pool`. `half_close` ends the output of a stream; that it fails is
+    /// Creates the turns of connections that use the memory of `pool`. `half_close` ends the output of a stream; its error is
     /// ignored, because the peer is gone then.
     #[must_use]
     pub fn new(pool: Pool, deadlines: Deadlines, half_close: fn(&mut T) -> io::Result<()>) -> Self {
@@ -73,7 +89,8 @@ impl<T> Turns<T> {
     }
 
     /// Returns a connection that is to have its [`turn`](Self::turn) whether or not its stream is ready; `None` if there is none.
-    /// Call it until then, after the turns of those that are ready.
+    /// Call it until then, after the turns of those that are ready. Ignore the id of a connection that the host has dropped
+    /// without a `Break`.
     pub fn due(&mut self, now: Instant) -> Option<usize> {
         self.deadlines.pop(now)
     }
@@ -126,10 +143,14 @@ impl<T: Read + Write> Turn<'_, T> {
         self
     }
 
-    /// Reads and writes until the stream would block or the turn is over, and does what is due. `on_read` takes all that
-    /// [`Reading::next`] or [`Reading::each_message`] returns.
+    /// Reads and writes until the stream would block or the turn is over, and does what is due.
     ///
-    /// `Break`: drop the connection and the stream, because the connection is over, or the stream has failed.
+    /// `on_read` takes all that [`Reading::next`] or [`Reading::each_message`] returns. It is called after each read, the one that
+    /// finds the end of the stream included, and after a deadline that has passed.
+    ///
+    /// Returns `Break` when the connection and the stream are to be dropped: with `Ok` if the connection is over, with the error
+    /// if the stream has failed. `on_read` is not called for such an error, so the connection's
+    /// [`Next::Closed`](crate::Next::Closed) may not have been returned.
     pub fn run<R: Opens>(
         mut self,
         stream: &mut T,
