@@ -27,11 +27,11 @@ use crate::{
 ///
 /// A message that arrived in one frame is lent from where it was read, however many reads that took;
 /// fragments are moved together while they are unmasked. `Vec<u8>` storage starts empty and grows with the
-/// bytes that arrive, never with a length that is only announced; what a big message needed is given back
+/// bytes that arrive, never with a length that is only announced; the room of a big message is freed
 /// when the message has been taken. `&mut [u8]` storage holds messages up to its own length; a longer one
 /// fails with [`Fault::StorageFull`] (1009) as soon as a header announces it.
 ///
-/// `bytes::BytesMut` storage (feature `bytes`) does as a vector does, and messages can be taken out of it without a copy:
+/// `bytes::BytesMut` storage (feature `bytes`) grows like a vector, and messages can be taken out of it without a copy:
 /// `take_message`.
 ///
 /// There are two ways to feed it:
@@ -49,14 +49,14 @@ pub struct MessageBuffer<S> {
     assembly: Assembly<S>,
     /// The next read is to the storage although the host has a buffer for all connections.
     direct: bool,
-    /// Whether this buffer holds nothing at all, as far as that has been looked at: `false` means that it may.
+    /// `true` if this buffer is known to be empty; `false` means unknown.
     clear: bool,
     #[cfg(feature = "deflate")]
     inflated: inflated::Inflated,
 }
 
 impl<S: Storage> MessageBuffer<S> {
-    /// An empty buffer on `storage`; what that holds does not matter.
+    /// Creates an empty buffer on `storage`, whose content does not matter.
     pub const fn new(storage: S) -> Self {
         Self::on(Assembly::new(storage, 0..0))
     }
@@ -71,27 +71,27 @@ impl<S: Storage> MessageBuffer<S> {
         }
     }
 
-    /// This buffer, keeping up to `len` bytes of its storage when a message has been taken, for the next one.
+    /// Returns this buffer, keeping up to `len` bytes of its storage when a message has been taken, for the next one.
     ///
-    /// Otherwise what a big message took is given back as [`Retention`](super::Retention) says, which is right for a connection that may be
-    /// idle next. In a buffer that an event loop lends to whichever connection has something to do it is better kept.
+    /// Otherwise the room of a big message is freed as [`Retention`](super::Retention) says, which is right for a connection
+    /// that may be idle next. A buffer that an event loop lends to one connection after the other should keep it.
     #[must_use]
     pub const fn keeping(mut self, len: usize) -> Self {
         self.assembly.room_mut().keep(len);
         self
     }
 
-    /// A buffer whose storage holds, in `received`, bytes that came behind the opening handshake's head.
+    /// Creates a buffer whose storage holds, at `received`, bytes that came after the opening handshake's head.
     ///
-    /// So the buffer that the head was read into serves on, and nothing is copied or lost. What `received`
-    /// has beyond the storage is ignored.
+    /// So the buffer that the head was read into stays in use, and no byte is copied or lost. The part of `received`
+    /// beyond the storage is ignored.
     pub fn with_received(storage: S, received: Range<usize>) -> Self {
         let end = received.end.min(storage.bytes().len());
         Self::on(Assembly::new(storage, received.start.min(end)..end))
     }
 
-    /// The room for the next read. Never empty once [`next`](Self::next) gave `None`; after
-    /// [`next_in`](Self::next_in), empty only if `&mut [u8]` storage is full of a message that can still end
+    /// Returns the room for the next read. It is never empty once [`next`](Self::next) has returned `None`. After
+    /// [`next_in`](Self::next_in) it is empty only if `&mut [u8]` storage is full of a message that can still end
     /// with an empty frame: go on with `next_in` then.
     ///
     /// Within a big frame it ends where the frame does, so that the next message begins at the start of
@@ -106,7 +106,7 @@ impl<S: Storage> MessageBuffer<S> {
         self.assembly.head_room()
     }
 
-    /// Copies bytes of the opening handshake to the storage, as many as it has room for; how many.
+    /// Copies bytes of the opening handshake to the storage, as many as it has room for; returns their number.
     pub(super) fn keep_head(&mut self, bytes: &[u8]) -> usize {
         let mut kept = 0;
         while kept < bytes.len() {
@@ -134,13 +134,13 @@ impl<S: Storage> MessageBuffer<S> {
         self.assembly.head()
     }
 
-    /// Tells that the first `len` bytes of [`unfilled`](Self::unfilled) have been read into.
+    /// Takes note of a read of `len` bytes into [`unfilled`](Self::unfilled).
     pub fn filled(&mut self, len: usize) {
         self.clear = false;
         self.assembly.filled(len);
     }
 
-    /// Gives back the storage, unless anything is unfinished: for a connection that has become idle, as when its
+    /// Frees the storage, unless anything is unfinished: for a connection that has become idle, as when its
     /// [`poll_timeout`](Endpoint::poll_timeout) passes.
     pub fn release(&mut self) {
         if self.is_empty() {
@@ -155,8 +155,8 @@ impl<S: Storage> MessageBuffer<S> {
         self.assembly.unread()
     }
 
-    /// Whether nothing is unfinished: there is neither part of a message nor anything that has been read and not
-    /// been received. An event loop needs such a buffer only while it reads.
+    /// Returns whether nothing is unfinished: the buffer holds neither part of a message nor bytes that have been read but
+    /// not received. An event loop needs such a buffer only while it reads.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         #[cfg(feature = "deflate")]
@@ -166,7 +166,7 @@ impl<S: Storage> MessageBuffer<S> {
         self.assembly.is_empty()
     }
 
-    /// The memory that it holds now, in bytes: the storage, and its inflater if it has one.
+    /// Returns the memory that it holds now, in bytes: the storage, and its inflater if it has one.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         #[cfg(feature = "deflate")]
@@ -176,7 +176,7 @@ impl<S: Storage> MessageBuffer<S> {
         self.assembly.held_bytes() + inflater
     }
 
-    /// The storage, and where in it the bytes lie that have not been received.
+    /// Returns the storage, and where in it the bytes lie that have not been received.
     #[must_use]
     pub fn into_storage(self) -> (S, Range<usize>) {
         self.assembly.into_parts()
@@ -265,10 +265,10 @@ impl<S: Storage> MessageBuffer<S> {
         Event::Control(control)
     }
 
-    /// The message that [`next`](Self::next) told last, until this buffer is used again.
+    /// Returns the message that [`next`](Self::next) has returned last, until this buffer is used again.
     ///
-    /// For functions that loop until there is a message and then return it: the borrow that `next` gives
-    /// can't leave such a loop.
+    /// For functions that loop until there is a message and then return it: the borrow of `next` can't leave such a
+    /// loop.
     #[must_use]
     pub fn message(&self) -> Option<Message<'_>> {
         #[cfg(feature = "deflate")]
@@ -278,7 +278,7 @@ impl<S: Storage> MessageBuffer<S> {
         self.assembly.message()
     }
 
-    /// Like [`next`](Self::next), for messages too big to be held: payload is told as it comes, in parts.
+    /// Takes input like [`next`](Self::next), for messages too big to be held: payload comes in parts, as it arrives.
     ///
     /// May be called between messages, and where it was called before in a message. A message that [`next`](Self::next) has
     /// begun to assemble comes whole, as one part.
@@ -332,7 +332,7 @@ impl<S: Storage> MessageBuffer<S> {
         self.assembly.has_message()
     }
 
-    /// Whether [`next_part`](Self::next_part) has not told all of what has been received.
+    /// Returns whether [`next_part`](Self::next_part) has not returned all of what has been received.
     #[inline(always)]
     const fn has_pieces(&self) -> bool {
         #[cfg(feature = "deflate")]
@@ -393,7 +393,7 @@ impl<S: Storage> MessageBuffer<S> {
         Err(endpoint.fail(now, Fault::StorageFull))
     }
 
-    /// Forgets what was told last: it has been seen.
+    /// Forgets the last message or part, which has been returned.
     #[inline(always)]
     fn forget_told(&mut self) {
         self.forget_inflated();
@@ -417,7 +417,7 @@ impl<S: Storage> MessageBuffer<S> {
     }
 }
 
-/// A buffer that holds bytes which came behind the opening handshake.
+/// Creates a buffer that holds bytes which came after the opening handshake.
 #[cfg(feature = "alloc")]
 impl From<alloc::vec::Vec<u8>> for MessageBuffer<alloc::vec::Vec<u8>> {
     fn from(received: alloc::vec::Vec<u8>) -> Self {

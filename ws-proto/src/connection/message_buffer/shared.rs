@@ -22,10 +22,10 @@ use crate::{
 const DIRECT_READ: usize = 16 * 1024;
 
 impl<S: Storage> MessageBuffer<S> {
-    /// Like [`next`](Self::next), from `input`, a buffer that the host shares among connections.
+    /// Takes from `input`, a buffer that the host shares among connections, what [`next`](Self::next) would take.
     ///
     /// `input` shrinks from its front by what was taken; `None` means that all of it was. The message lies
-    /// in `input` if it began and ended there, else in this buffer's own storage.
+    /// in `input` if it began and ended there, otherwise in this buffer's own storage.
     ///
     /// # Errors
     ///
@@ -69,7 +69,7 @@ impl<S: Storage> MessageBuffer<S> {
         message
     }
 
-    /// Whether nothing is left of what has been received, or will be once the message that was found last has been lent.
+    /// Returns whether nothing is left of what has been received, or will be once the message that was found last has been lent.
     const fn is_clear(&self) -> bool {
         #[cfg(feature = "deflate")]
         if self.inflated.has_told() {
@@ -161,8 +161,9 @@ impl<S: Storage> MessageBuffer<S> {
         Ok(found)
     }
 
-    /// The room for the next read where the host has one buffer for all its connections, `shared`: that, or, if what is left of
-    /// the frame at hand is big or would fill `shared`, room for it where its message lies. Never empty if `shared` is not.
+    /// Returns the room for the next read of a host with one buffer, `shared`, for all its connections. It is `shared`, or, if
+    /// the rest of the frame at hand is big or would fill `shared`, room where the message lies. It is never empty if `shared`
+    /// is not.
     ///
     /// ```
     /// # use ws_proto::{Config, Endpoint, Instant, MessageBuffer, Server};
@@ -194,8 +195,8 @@ impl<S: Storage> MessageBuffer<S> {
         self.assembly.unfilled_to(remaining, remaining)
     }
 
-    /// Tells that the first `len` bytes of [`unfilled_or`](Self::unfilled_or) have been read into; the input
-    /// for [`next_in`](Self::next_in).
+    /// Takes note of a read of `len` bytes into [`unfilled_or`](Self::unfilled_or), and returns the input for
+    /// [`next_in`](Self::next_in).
     pub fn filled_or<'a>(&mut self, len: usize, shared: &'a mut [u8]) -> &'a mut [u8] {
         if core::mem::take(&mut self.direct) {
             self.filled(len);
