@@ -53,8 +53,8 @@ use crate::{
 /// One side of an open WebSocket connection: it takes bytes, time and messages, and returns events, bytes and
 /// deadlines.
 ///
-/// It holds no buffer except for one control payload and a cut header, and never allocates. The loop that drives it is
-/// the [one law](crate#the-one-law) on the crate page.
+/// It holds no buffer except for one control payload and the start of a header that is split between reads, and never
+/// allocates. The crate page has the [rule for its hosts](crate#the-rule-for-hosts-of-an-endpoint), shown as a loop.
 pub struct Endpoint<R: Role, T: Trace = ()> {
     receiver: Receiver,
     sender: Sender,
@@ -790,8 +790,8 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         }
     }
 
-    /// Returns when [`handle_timeout`](Self::handle_timeout) is to be called, unless something happens before; `None`:
-    /// never.
+    /// Returns when [`handle_timeout`](Self::handle_timeout) is to be called, unless something happens before; `None` if
+    /// no call is needed.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.state() {

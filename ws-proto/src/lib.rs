@@ -3,22 +3,22 @@
 //! heap. The host passes in bytes, time and entropy, and takes out events, bytes and deadlines. Any host will do: threads
 //! (see the crate `ws-std`), an event loop, an async runtime, io_uring, a microcontroller.
 //!
-//! # Which storey do you want?
+//! # Which layer do you need?
 //!
-//! | entry | for | what it is |
+//! | layer | for | what it is |
 //! |---|---|---|
 //! | [`Connection`] | nearly every host, on a heap or without | one object from the first byte of the opening handshake to the last of the close, with its buffers |
-//! | [`host`] (feature `alloc`) | event loops with very many connections | memory that is lent for the time of a read, and the deadlines of all |
+//! | [`host`] (feature `alloc`) | event loops with very many connections | memory that is lent for the time of a read, and the deadlines of all connections |
 //! | [`Endpoint`], [`server`], [`client`] | hosts with buffers of their own | the rules of an open connection and of the opening handshake: no buffer, no heap, 256 bytes |
 //! | [`frame`], [`mask`], [`utf8`] | codecs, proxies, tests | pure functions and small states |
 //!
 //! A host's loop: read into [`room`](Connection::room), take what [`next`](Connection::next) returns, write what is
-//! [`pending`](Connection::pending), wait no longer than [`poll_timeout`](Connection::poll_timeout). [`Connection`] shows it as a
-//! program.
+//! [`pending`](Connection::pending), wait no longer than [`poll_timeout`](Connection::poll_timeout). **Begin here:**
+//! [`Connection`] shows this loop as a function, and [threads](guide::threads) has a server and a client as whole programs.
 //!
-//! # The one law
+//! # The rule for hosts of an endpoint
 //!
-//! A host of an [`Endpoint`] obeys it ([`Connection`] does so by itself):
+//! Hosts of a [`Connection`] need not know it. A host of an [`Endpoint`] follows one rule:
 //!
 //! > After every event, drain [`poll_transmit`](Endpoint::poll_transmit) into your output. When the input is used up,
 //! > write. Before you wait, arm [`poll_timeout`](Endpoint::poll_timeout).
@@ -62,7 +62,7 @@
 //! # The guide
 //!
 //! - [Threads](guide::threads): a server and a client on blocking threads, as whole programs.
-//! - [Embedding](guide::embedding): the way of a byte, five questions that every host answers, and hosts to copy from.
+//! - [Embedding](guide::embedding): the path of a byte, five questions that every host answers, and hosts to copy from.
 //! - [Limits](guide::limits): defaults of sizes and timeouts, and the answer to a peer that goes beyond them.
 //! - [Memory](guide::memory): the bytes that a connection holds.
 //! - [RFCs](guide::rfcs): sections, and the items that implement them.

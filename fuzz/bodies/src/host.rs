@@ -18,7 +18,7 @@ pub(super) struct Host<R: Role> {
     keys: bool,
     /// The endpoint's answer to the peer's Close.
     close_reply: CloseReply,
-    /// Whether the one law is kept.
+    /// Whether the rule for hosts of an endpoint is kept.
     drains: bool,
     told: Vec<Told>,
     parts: Vec<u8>,

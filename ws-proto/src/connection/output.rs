@@ -87,7 +87,7 @@ pub enum Pending<'o> {
     /// [`Connection`](super::Connection::written) or the [`Output`](Output::written).
     Bytes(&'o [u8]),
     /// Half-close the transport; then call `shut_down`, of the [`Connection`](super::Connection::shut_down) or the
-    /// [`Output`](Output::shut_down). That it fails may be ignored: the peer is gone.
+    /// [`Output`](Output::shut_down). An error may be ignored: the peer is gone then.
     Shutdown,
 }
 
@@ -184,7 +184,7 @@ impl<Q: Queue> Output<Q> {
         Self { queue, written: 0, lent: 0, awaited: 0, shutdown_owed: false, retention, deadline }
     }
 
-    /// Takes over all that `endpoint` owes the peer: the [one law](crate#the-one-law)'s drain.
+    /// Takes over all that `endpoint` owes the peer, as the [rule for its hosts](crate#the-rule-for-hosts-of-an-endpoint) asks.
     // Every call that sends begins with it: without a heap flash counts for more than the call.
     #[cfg_attr(feature = "alloc", inline)]
     #[cfg_attr(not(feature = "alloc"), inline(never))]
