@@ -18,9 +18,9 @@ use core::{num::NonZeroU32, time::Duration};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// The longest message accepted, in bytes of payload. A longer one fails with 1009 as soon as a header
-    /// announces it. Default: 1 MiB, far more than chat, games and tickers send, and little enough for thousands
-    /// of connections at once.
+    /// The longest message accepted, in bytes of payload. One of exactly this length is received; a longer one fails
+    /// with 1009 as soon as a header announces it. Messages that are sent have no limit. Default: 1 MiB, far more than
+    /// chat, games and tickers send, and little enough for thousands of connections at once.
     pub max_message_len: u64,
     /// The longest frame accepted, in bytes of payload; a longer one fails with 1009. Default: `None`, as long as
     /// a message.
@@ -56,7 +56,7 @@ pub struct Config {
     pub idle_timeout: Option<Duration>,
     /// The time for a message, from its first byte to its last; a slower one fails with 1008. Default: off, since
     /// only the application knows how big its messages and how slow its users are. With the timeout off, a peer
-    /// can keep part of a message in storage for as long as it answers Pings.
+    /// can make this side hold an unfinished message for as long as it answers Pings.
     pub message_timeout: Option<Duration>,
     /// The silence after which a Ping is sent. Default: 20 s, since proxies commonly end a connection after 30 s
     /// without a byte, other middleboxes after a minute.
@@ -74,9 +74,9 @@ pub struct Config {
     pub close_timeout: Option<Duration>,
     /// The answer to the peer's Close if it comes before ours. By default the endpoint answers at once.
     pub close_reply: CloseReply,
-    /// The time in which the transport takes none of the output that waits. Default: 30 s, since a mobile network
-    /// that has lost its signal may come back. Observed by the writer: `Output`,
-    /// [`WriteDeadline`](crate::connection::WriteDeadline), drivers.
+    /// The longest time in which the transport may take none of the output that waits. Default: 30 s, since a mobile
+    /// network that has lost its signal may come back. Enforced by the writer: a [`Connection`](crate::Connection),
+    /// `Output`, [`WriteDeadline`](crate::connection::WriteDeadline), the drivers.
     pub write_timeout: Option<Duration>,
     /// The least rate at which a peer takes output, in bytes per second: the output that waits must be gone within
     /// `write_timeout` plus its length over this rate. Default: 1,024, slower than any network in use, but fast

@@ -55,11 +55,11 @@ pub use write_deadline::WriteDeadline;
 
 /// A connection from the first byte of its opening handshake to the last of its close.
 ///
-/// It does no I/O. The host reads into [`room`](Self::room), says how much came by [`received`](Self::received), takes
-/// everything that [`next`](Self::next) returns, writes what is [`pending`](Self::pending) and says how much left by
-/// [`written`](Self::written), and waits no longer than [`poll_timeout`](Self::poll_timeout), after which it calls
-/// [`handle_timeout`](Self::handle_timeout). Pings are answered, closes completed and dead peers given up on the way. When it
-/// [is over](Self::is_over), the transport is dropped.
+/// It does no I/O. The host reads into [`room`](Self::room) and reports the length by [`received`](Self::received), takes
+/// everything that [`next`](Self::next) returns, writes what is [`pending`](Self::pending) and reports the length by
+/// [`written`](Self::written). It waits no longer than [`poll_timeout`](Self::poll_timeout), after which it calls
+/// [`handle_timeout`](Self::handle_timeout). The connection answers Pings, completes the closing handshake and ends itself if
+/// the peer is dead. When it [is over](Self::is_over), drop the transport.
 ///
 /// ```
 /// use std::io::{self, Read, Write};
@@ -120,7 +120,11 @@ pub use write_deadline::WriteDeadline;
 /// # Failures
 ///
 /// A peer cannot make a call fail: [`next`](Self::next) returns its errors as [`Next::Closed`], after which the connection
-/// ends by itself in good order. Calls that send return a [`SendError`] if they are refused, and have changed nothing then.
+/// ends by itself: it first queues the Close or the refusal that gives the reason. Calls that send return a [`SendError`] if
+/// they are refused, and have changed nothing then.
+///
+/// [`SendError`], [`WriteError`] and [`Failure`] implement [`core::error::Error`], but do not convert into `std::io::Error`: in
+/// a function that returns `io::Result`, call `map_err(io::Error::other)`.
 pub struct Connection<'a, R: Opens, S: Allocation = DefaultStorage> {
     phase: Phase<'a, R>,
     memory: S::Held,
@@ -129,6 +133,11 @@ pub struct Connection<'a, R: Opens, S: Allocation = DefaultStorage> {
 #[cfg(feature = "alloc")]
 impl<'a> Connection<'a, Server> {
     /// Creates a server's connection that waits for a request from `now` on, admitting pages by `origin`.
+    ///
+    /// The connection itself answers a request that is invalid or not for a WebSocket, with an error status such as 400 or 426.
+    /// [`next`](Self::next) then returns [`Next::Closed`] with [`Failure::Handshake`], and no [`Next::Opening`]. A host that
+    /// serves pages on the same port begins with a [`server::Handshake`](crate::server::Handshake), and
+    /// [opens](Connection::open) the connection when it has accepted a request for one.
     #[must_use]
     pub fn accept(config: &Config, origin: OriginPolicy<'a>, now: Instant) -> Self {
         Self::accept_in(Some(alloc::boxed::Box::new(Memory::new(config))), config, origin, now)
@@ -306,7 +315,7 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
     }
 
     /// Returns the room for the next read. It is empty only when the connection [is over](Self::is_over), or storage of fixed
-    /// length is full of what [`next`](Self::next) has not been asked for.
+    /// length is full of bytes that [`next`](Self::next) has not taken yet.
     pub fn room(&mut self) -> &mut [u8] {
         let incoming = &mut self.memory.get().incoming;
         match &self.phase {
@@ -316,9 +325,9 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
         }
     }
 
-    /// Takes note of a read at `now`, of `len` bytes to [`room`](Self::room). 0 is the end of the transport, as a read of a
-    /// socket returns it, unless there was no room. Report a read or a write that has failed as 0 too; after
-    /// a write that has failed, drop the transport as soon as [`next`](Self::next) has returned [`Next::Closed`]:
+    /// Takes note of a read at `now` that has put `len` bytes into [`room`](Self::room). 0 reports that the transport has
+    /// ended, as it does for a read of a socket; it is ignored if `room` is empty. Report a read or a write that has failed as 0
+    /// too; after a write that has failed, drop the transport as soon as [`next`](Self::next) has returned [`Next::Closed`]:
     /// output that no transport takes keeps the connection from [being over](Self::is_over) until the write timeout.
     ///
     /// The bytes that came before the end are still taken by [`next`](Self::next). Bytes are a sign of life as soon as they
@@ -368,6 +377,8 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
     }
 
     /// Returns the next thing that has happened; `None` if more must be read, or a deadline pass. Call it until then.
+    ///
+    /// The result borrows the connection, which is therefore no `Iterator`: loop by `while let Some(next) = connection.next()`.
     #[inline]
     #[allow(clippy::should_implement_trait, reason = "what it returns borrows the connection")]
     pub fn next(&mut self) -> Option<Next<'_, 'a, R, Message<'_>, S>> {
@@ -453,6 +464,9 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
 
     /// Queues a message, compressed if that has been agreed on.
     ///
+    /// Takes a [`Message`], `&str` or `&String` for a text, `&[u8]`, `&[u8; N]` or `&Vec<u8>` for bytes, and with the feature
+    /// `bytes` `&OwnedMessage`.
+    ///
     /// # Errors
     ///
     /// As [`sender`](Self::sender) and [`Reply::send`].
@@ -522,7 +536,7 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
     /// # Errors
     ///
     /// Those of `write`, `WouldBlock` among them, which is no reason to give the connection up: call `flush` again when the
-    /// transport takes more. That a half-close fails may be ignored.
+    /// transport takes more. An error of the half-close may be ignored: the peer is gone then.
     pub fn flush<X>(&mut self, now: Instant, write: impl FnMut(Pending<'_>) -> Result<usize, X>) -> Result<(), X> {
         self.flush_by(|| now, write)
     }
@@ -549,7 +563,7 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
         Ok(())
     }
 
-    /// Returns when to call [`handle_timeout`](Self::handle_timeout) at the latest; `None`: never.
+    /// Returns when to call [`handle_timeout`](Self::handle_timeout) at the latest; `None` if no call is needed.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let own = match &self.phase {
@@ -605,7 +619,8 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
         is_over && self.memory.peek().is_none_or(|memory| memory.sending.output.is_written())
     }
 
-    /// Returns the endpoint, for everything else; `None` before the connection is open, and when it is over.
+    /// Returns the endpoint, for everything else; `None` before the connection is open or a server has refused it, after a
+    /// client's opening handshake has failed, and after [`Failure::WriteTimeout`].
     #[must_use]
     pub const fn endpoint(&self) -> Option<&Endpoint<R>> {
         match &self.phase {
@@ -627,7 +642,9 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
         self.endpoint().map_or(&[], Endpoint::control_payload)
     }
 
-    /// Returns the code and the reason of the peer's Close, once it has come; see [`Endpoint::close_frame`].
+    /// Returns the code and the reason of the peer's Close; see [`Endpoint::close_frame`]. It returns them from the moment the
+    /// Close has come, and also when [`next`](Self::next) has returned [`Next::Closed`] and when the connection
+    /// [is over](Self::is_over). `None` if no Close has come, and after [`Failure::WriteTimeout`].
     #[must_use]
     pub fn close_frame(&self) -> Option<(CloseCode, &str)> {
         self.endpoint()?.close_frame()

@@ -46,8 +46,7 @@ pub use foreign::LooksLike;
 #[cfg(feature = "alloc")]
 pub(crate) use write::append;
 
-/// The longest request target accepted, in bytes: the length that RFC 9112 section 3 recommends to support at
-/// least.
+/// The longest request target accepted, in bytes: the least that RFC 9112 section 3 recommends supporting.
 pub const MAX_TARGET_LEN: usize = 8_000;
 /// The upper bound of [`max_header_fields`](crate::Config::max_header_fields): the parser notes the place of each
 /// field line on the stack.

@@ -1,7 +1,8 @@
 //! Masking (RFC 6455 section 5.3): the payload of a client's frames is XORed with a 4-byte key.
 //!
 //! [`Mask`] carries its phase, so a payload can be masked in any pieces. Masking is its own inverse.
-//! Only this file chooses an implementation.
+
+// The choice of an implementation is made in this file only.
 
 #[cfg(any(test, target_arch = "arm", target_arch = "riscv32"))]
 mod narrow;

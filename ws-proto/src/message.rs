@@ -278,7 +278,8 @@ impl<'b> Data<'b> {
         }
     }
 
-    /// Returns the payload for the caller to change, for example to mask it and send it back in place.
+    /// Returns the payload, which the caller may change: [`Endpoint::send`](crate::Endpoint::send) masks it in place to
+    /// send it back without a copy.
     #[must_use]
     pub const fn into_bytes(self) -> &'b mut [u8] {
         self.payload

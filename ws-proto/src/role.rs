@@ -7,9 +7,9 @@ use crate::mask::MaskingKey;
 /// The side of a connection that an endpoint is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
-    /// The side that opened the connection. It masks its frames.
+    /// The side that sent the request of the opening handshake. It masks its frames.
     Client,
-    /// The side that accepted the connection. It never masks.
+    /// The side that answered the request. It never masks.
     Server,
 }
 
@@ -39,7 +39,7 @@ mod sealed {
     impl<E> Sealed for super::Client<E> {}
 }
 
-/// The role of the side that accepted the connection.
+/// The role of the side that answers the request of the opening handshake.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Server;
 
@@ -52,7 +52,7 @@ impl Role for Server {
     }
 }
 
-/// The role of the side that opened the connection, with the source of its masking keys.
+/// The role of the side that sends the request of the opening handshake, with the source of its masking keys.
 #[derive(Clone)]
 pub struct Client<E> {
     entropy: E,

@@ -1,7 +1,7 @@
 //! Resumable UTF-8 validation: a text message is valid as a whole, its fragments need not be (RFC 6455 sections
 //! 5.6 and 8.1).
-//!
-//! This module is the only one of the crate that turns validated bytes into `&str`.
+
+// This module is the only one of the crate that turns validated bytes into `&str`.
 
 #![allow(unsafe_code)]
 

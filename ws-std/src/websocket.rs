@@ -162,6 +162,8 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
 
     /// Sends a message and all output queued before it.
     ///
+    /// Takes a [`Message`], `&str` or `&String` for a text, and `&[u8]`, `&[u8; N]` or `&Vec<u8>` for bytes.
+    ///
     /// # Errors
     ///
     /// - [`Error::Send`](crate::Error::Send): the connection is closing, or a message in parts is in progress. The

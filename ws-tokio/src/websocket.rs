@@ -332,6 +332,8 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> WebSocket<R, S> {
 
     /// Sends a message and all output queued before it.
     ///
+    /// Takes a [`Message`] or `&OwnedMessage`, `&str` or `&String` for a text, and `&[u8]`, `&[u8; N]` or `&Vec<u8>` for bytes.
+    ///
     /// While the peer takes no output, a message that it sends meanwhile is read, and held for the next [`read`](Self::read): one,
     /// so a program whose peer sends several before it takes any reads in a task of its own ([`split`](Self::split)). So does
     /// one that [reads in parts](Self::read_part), for which nothing is read meanwhile.

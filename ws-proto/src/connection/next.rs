@@ -18,6 +18,10 @@ use crate::{
 /// The next thing that has happened on a [`Connection`](super::Connection).
 ///
 /// `P` is the payload: a whole [`Message`], or with [`next_part`](super::Connection::next_part) a part of one.
+///
+/// A value borrows the connection as long as its content is used. Send by the [`Reply`] in the arm [`Data`](Self::Data). In the
+/// arms `Opening(Answer::Open(_))`, `Control(_)` and `Closed(_)` the connection is free again:
+/// [`connection.send`](super::Connection::send) can be called there.
 #[derive(Debug)]
 pub enum Next<'c, 'a: 'c, R: Opens + 'c, P, S: Allocation + 'c> {
     /// For a server the request to answer, for a client the server's answer: the connection is open, or refused.
@@ -27,9 +31,10 @@ pub enum Next<'c, 'a: 'c, R: Opens + 'c, P, S: Allocation + 'c> {
     /// A control frame. A Ping has been answered, and so has a Close unless [`close_reply`](crate::Config::close_reply) leaves
     /// that to the host.
     Control(Control),
-    /// The connection has ended: told once, as soon as that is certain. Output may still have to be written, and the
-    /// transport be drained until [`is_over`](super::Connection::is_over). `Ok` does not mean that both sides have said good-bye, which
-    /// [`clean`](crate::Closed::clean) tells: a peer that has vanished is no failure of this side.
+    /// The connection has ended. This is returned once, as soon as it is certain. Output may still have to be written, and the
+    /// transport be drained: go on until [`is_over`](super::Connection::is_over). `Ok` also stands for a peer that has vanished;
+    /// [`clean`](crate::Closed::clean) says whether both sides have closed. [`close_frame`](super::Connection::close_frame)
+    /// returns the reason that the peer has given.
     Closed(Result<Closed, Failure>),
 }
 
@@ -41,6 +46,7 @@ pub struct Reply<'c, R: Opens, S: Allocation> {
 
 impl<R: Opens, S: Allocation> Reply<'_, R, S> {
     /// Queues a message, compressed if that has been agreed on. It goes out with the host's next write.
+    /// [`Connection::send`](super::Connection::send) lists the types that it takes.
     ///
     /// # Errors
     ///

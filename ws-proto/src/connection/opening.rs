@@ -43,7 +43,7 @@ pub(super) enum Phase<'a, R: Opens> {
     Over,
 }
 
-/// A role that opens connections: [`Server`] or [`Client`].
+/// The role of a [`Connection`](super::Connection), from its opening handshake on: [`Server`] or [`Client`].
 pub trait Opens: Role + Sized {
     /// The state of the handshake.
     #[doc(hidden)]
@@ -160,7 +160,7 @@ impl<S: Allocation> Parts<'_, '_, Server, S> {
 
 /// A request for a WebSocket that is to be answered; its parts are those of [`server::Request`].
 ///
-/// A request that is dropped without an answer comes again with the next [`next`](super::Connection::next).
+/// If it is dropped without an answer, the next call of [`next`](super::Connection::next) returns it again.
 pub struct Request<'c, 'a, S: Allocation> {
     request: server::Request<'c>,
     parts: Parts<'c, 'a, Server, S>,

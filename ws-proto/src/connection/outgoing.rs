@@ -21,8 +21,8 @@ use crate::{
 /// The sending half of a [`Connection`](super::Connection), from `Connection::split`: its endpoint and its
 /// output.
 ///
-/// For hosts whose tasks or threads read and write at once: this half is shared, under a lock, the other one, a
-/// [`MessageBuffer`], is the reader's alone.
+/// For hosts whose tasks or threads read and write at once. This half is shared under a lock; the other one, a
+/// [`MessageBuffer`], belongs to the reader alone.
 pub struct Outgoing<R: Role, Q: Queue = DefaultQueue> {
     endpoint: Endpoint<R>,
     output: Output<Q>,
@@ -109,7 +109,7 @@ impl<R: Role, Q: Queue> Outgoing<R, Q> {
         self.output.abandon();
     }
 
-    /// Returns when to call [`handle_timeout`](Self::handle_timeout) at the latest; `None`: never.
+    /// Returns when to call [`handle_timeout`](Self::handle_timeout) at the latest; `None` if no call is needed.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         earliest(self.endpoint.poll_timeout(), self.output.poll_timeout())

@@ -19,9 +19,9 @@ use crate::{
 
 /// A connection that reads into a buffer which the host lends it for the time of a read: many connections share one.
 ///
-/// Messages that lie whole in the buffer are lent from there. The beginning of a message that the read has cut moves to the
-/// connection's own storage, as does what has not been asked for when this is dropped; the rest of a big message is read
-/// straight to its place there, without another copy.
+/// Messages that lie whole in the buffer are lent from there. The beginning of a message that is not complete moves to the
+/// connection's own storage, and so do the bytes that have not been taken when this is dropped. The rest of a big message is
+/// read straight into its place there, without another copy.
 ///
 /// ```
 /// use std::io::{self, Read};
@@ -57,10 +57,11 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
         Reading { connection: self, input: buffer, is_read: false }
     }
 
-    /// Takes what the host has read by itself at `now`, to a buffer of its own: a kernel's choice of a group, a frame of HTTP/2.
-    /// Empty `bytes` are not the end of the transport.
+    /// Takes what the host has read by itself at `now`, into a buffer of its own: a kernel's choice of a group, a frame of
+    /// HTTP/2. Empty `bytes` are not the end of the transport.
     ///
-    /// The opening handshake and the beginning of a message that `bytes` cuts move to the connection's own storage.
+    /// The opening handshake, and the beginning of a message that `bytes` does not complete, move to the connection's own
+    /// storage.
     pub fn received_in<'r>(&'r mut self, now: Instant, bytes: &'r mut [u8]) -> Reading<'r, 'a, R, S> {
         let memory = self.memory.get();
         memory.now = now;
@@ -88,7 +89,7 @@ impl<'r, 'a, R: Opens, S: Allocation> Reading<'r, 'a, R, S> {
         }
     }
 
-    /// Takes note of the read at `now`, of `len` bytes to [`room`](Self::room); see [`Connection::received`].
+    /// Takes note of the read at `now`, of `len` bytes into [`room`](Self::room); see [`Connection::received`].
     pub fn received(&mut self, now: Instant, len: usize) {
         if len == 0 {
             if !self.room().is_empty() {

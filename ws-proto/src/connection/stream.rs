@@ -11,14 +11,23 @@ use crate::time::Instant;
 
 impl<R: Opens, S: Allocation> Connection<'_, R, S> {
     /// Writes to `stream` all that is pending, then reads from it once. Call it until the connection [is over](Self::is_over), and
-    /// after each call take all that [`next`](Self::next) returns.
+    /// after each call take all that [`next`](Self::next) returns. Replies that are queued meanwhile leave with the next call.
     ///
-    /// The stream blocks no longer than its timeouts, which the host has set: one that passes is no error, but the time for what
-    /// is due ([`handle_timeout`](Self::handle_timeout) is included), and for other work of the host. As long as the stream does
-    /// not take all output it is not read from: two sides that both send more than the sockets hold before they read stop each other,
-    /// until the write timeout.
+    /// Set a read timeout and a write timeout on a stream that blocks. When one passes, the call runs the timers that are due
+    /// ([`handle_timeout`](Self::handle_timeout)) and returns without an error. Without them a call that waits for the peer
+    /// misses every deadline.
     ///
-    /// `now` reads the clock. `half_close` ends the output of the stream; that it fails is ignored, because the peer is gone then.
+    /// A stream that does not block works too. In an event loop, call `drive` when the stream is ready and when
+    /// [`poll_timeout`](Self::poll_timeout) has passed. After it, wait for the stream to take output while
+    /// [`pending`](Self::pending) is `Some`, and for input otherwise. Because a call reads once, the readiness has to be
+    /// level-triggered; `host::Turns` also serves streams that are edge-triggered.
+    ///
+    /// As long as the stream does not take all output it is not read from. So two sides that both send more than the sockets
+    /// hold before they read deadlock, until [`Config::write_timeout`](crate::Config::write_timeout) ends the connection. Small
+    /// messages, each sent when [`pending_len`](Self::pending_len) is 0, make that unlikely. `split` (feature `alloc`) and a
+    /// thread for each half rule it out.
+    ///
+    /// `now` reads the clock. `half_close` ends the output of the stream; its error is ignored, because the peer is gone then.
     ///
     /// ```no_run
     /// use std::{io, net::{Shutdown, TcpStream}, time::{Duration, Instant}};
@@ -30,7 +39,7 @@ impl<R: Opens, S: Allocation> Connection<'_, R, S> {
     ///     stream.set_read_timeout(Some(Duration::from_secs(1)))?;
     ///     stream.set_write_timeout(Some(Duration::from_secs(1)))?;
     ///     let epoch = Instant::now();
-    ///     let now = || epoch.elapsed().into();
+    ///     let now = || epoch.elapsed().into(); // a `ws_proto::Instant`: the time since `epoch`
     ///     let mut connection = Connection::accept(&Config::default(), OriginPolicy::SameHost, now());
     ///     while !connection.is_over() {
     ///         connection.drive(&mut stream, now, |stream| stream.shutdown(Shutdown::Write))?;
@@ -48,9 +57,12 @@ impl<R: Opens, S: Allocation> Connection<'_, R, S> {
     ///
     /// # Errors
     ///
-    /// Those of `stream` other than [`WouldBlock`](ErrorKind::WouldBlock) and [`TimedOut`](ErrorKind::TimedOut). Leave the loop and
-    /// drop the stream then: output that no stream takes keeps the connection from [being over](Self::is_over) until the write
-    /// timeout. After [`received`](Self::received) with 0, [`next`](Self::next) returns how the connection has ended.
+    /// Those of `stream` other than [`WouldBlock`](ErrorKind::WouldBlock) and [`TimedOut`](ErrorKind::TimedOut), such as a reset.
+    /// Leave the loop and drop the stream then: output that no stream takes keeps the connection from
+    /// [being over](Self::is_over) until the write timeout. To learn how the connection has ended, call
+    /// [`received(now, 0)`](Self::received) and then [`next`](Self::next) until it returns [`Next::Closed`](super::Next::Closed),
+    /// with [`Cause::Eof`](crate::Cause::Eof) unless the end was certain before. The end of the input is no error: `next` returns
+    /// it as `Closed` by itself.
     pub fn drive<T: Read + Write>(
         &mut self,
         stream: &mut T,

@@ -36,7 +36,7 @@ pub trait AwaitsHead: sealed::Sealed {
     /// As [`server::Handshake::poll_head`] and [`client::Handshake::poll_head`].
     fn poll_head(&mut self, now: Instant, received: &[u8]) -> Result<Option<usize>, HandshakeError>;
 
-    /// Returns when to call [`handle_timeout`](Self::handle_timeout) at the latest; `None`: never.
+    /// Returns when to call [`handle_timeout`](Self::handle_timeout) at the latest; `None` if no call is needed.
     fn poll_timeout(&self) -> Option<Instant>;
 
     /// Fails if the deadline has passed at `now`.

@@ -39,7 +39,8 @@ pub struct Closed {
     /// `true` if both sides' Close frames were exchanged before the transport ended.
     pub clean: bool,
     /// The code of the peer's Close: [`NO_STATUS`](CloseCode::NO_STATUS) if it had none,
-    /// [`ABNORMAL`](CloseCode::ABNORMAL) if there was no (valid) Close.
+    /// [`ABNORMAL`](CloseCode::ABNORMAL) if there was no (valid) Close. If our Close came first, the peer usually repeats the
+    /// code of ours.
     pub code: CloseCode,
     /// The event that began the end.
     pub cause: Cause,
@@ -53,11 +54,13 @@ pub enum Cause {
     Peer,
     /// Our Close, which the application has sent.
     Local,
-    /// A failure: the peer broke a rule or exceeded a limit, or this side was at fault. A call that reads has returned it.
+    /// A failure: the peer broke a rule or exceeded a limit, or this side was at fault. The call that met it has returned the
+    /// error.
     Failure,
     /// No answer to a Ping came within [`pong_timeout`](crate::Config::pong_timeout).
     PongTimeout,
-    /// No data frame passed for [`idle_timeout`](crate::Config::idle_timeout), in a half-closed connection no frame.
+    /// No data frame was sent or received for [`idle_timeout`](crate::Config::idle_timeout). In a half-closed connection: no
+    /// frame at all, in the direction that was left.
     IdleTimeout,
     /// A message was not complete within [`message_timeout`](crate::Config::message_timeout).
     MessageTimeout,
@@ -65,7 +68,7 @@ pub enum Cause {
     CloseTimeout,
     /// The transport ended without the peer's Close.
     Eof,
-    /// The opening handshake: it was refused.
+    /// This side is a server that has refused the opening handshake.
     Refused,
     /// The source of masking keys failed, so that not even a Close could be sent.
     Entropy,

@@ -38,7 +38,8 @@ pub enum HandshakeError {
     DuplicateField(SingleField),
     /// A body is announced where none is allowed: 400.
     Body,
-    /// A WebSocket is requested without `Upgrade: websocket`: 426.
+    /// The request is not for a WebSocket, or is for one but without `Upgrade: websocket`: 426. A
+    /// [`Connection`](crate::Connection) sends this answer itself.
     UpgradeRequired,
     /// Upgrade is missing, malformed, or names another protocol: 400.
     Upgrade,

@@ -36,8 +36,8 @@ impl<'h> OriginMismatch<'h> {
         Self::of_fields(authority.map(|authority| authority.text), Fields::of_head(head))
     }
 
-    /// Finds both in the fields that an HTTP library has parsed. `authority` is that of the target, or
-    /// `:authority`.
+    /// Finds both in the fields that an HTTP library has parsed. `authority` is the host of a target in absolute form, or
+    /// the value of `:authority`; with `None` the field Host counts.
     #[must_use]
     pub fn of_fields(authority: Option<&'h str>, fields: impl Iterator<Item = (&'h str, &'h [u8])>) -> Self {
         let (mut origin, mut host) = (None, authority.map(str::as_bytes));

@@ -221,9 +221,9 @@ impl core::error::Error for Rejection {}
 
 /// Negotiates a request of HTTP/1.1 that another library has parsed.
 ///
-/// `fields` returns a new iterator over all field lines of the request; `authority` is that of a target in
-/// absolute form. The library has checked the syntax of the fields. A request that announces a body is refused
-/// here.
+/// `fields` returns a new iterator over all field lines of the request. `authority` is the host, with the port if there is
+/// one, of a target in absolute form (`http://example.com/chat`). It is `None` for a target that is a path: then the field
+/// Host names the host. The library has checked the syntax of the fields. A request that announces a body is refused here.
 ///
 /// To answer, send the status and all fields of the [`Acceptance`], or the [`Rejection`] with its body.
 ///
