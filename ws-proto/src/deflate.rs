@@ -33,7 +33,9 @@
 //! compressed. An uncompressed byte takes 0.07 ns.
 //!
 //! A secret that is compressed together with text of an attacker's choice can be guessed from the length (RFC 7692
-//! section 8). Send such messages with [`Endpoint::write_to`](crate::Endpoint::write_to), which never compresses.
+//! section 8). Send such messages with [`Endpoint::write_to`](crate::Endpoint::write_to), which never compresses. ws-std and
+//! ws-tokio compress all messages of a connection that are long enough. Do not enable compression there for connections that carry
+//! both, or let the server send such messages by [`Prepared::new`](crate::endpoint::Prepared::new), which never compresses.
 
 mod deflater;
 mod inflater;

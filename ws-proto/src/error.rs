@@ -8,8 +8,9 @@ use crate::{close::CloseCode, frame::FrameError, role::EntropyError, utf8::Inval
 /// The failure of a connection: the peer broke the protocol, or this side has a fault of its own, such as no
 /// storage for a message. [`is_peers_fault`](Self::is_peers_fault) distinguishes the two.
 ///
-/// A Close that tells the peer is owed. Drain [`poll_transmit`](crate::Endpoint::poll_transmit) and write before
-/// you drop the transport.
+/// The peer is owed a Close with the reason. A host with I/O of its own drains
+/// [`poll_transmit`](crate::Endpoint::poll_transmit) and writes before it drops the transport; ws-std and ws-tokio do that
+/// themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ReceiveError {
     pub(crate) kind: ReceiveErrorKind,

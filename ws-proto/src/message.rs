@@ -114,7 +114,10 @@ impl Content {
     }
 }
 
-/// A whole message.
+/// A whole message, which borrows its payload.
+///
+/// It is made from `&str`, `&String`, `&[u8]`, `&[u8; N]`, `&Vec<u8>` and `&OwnedMessage`. From an `Arc<str>` or a `Utf8Bytes` called
+/// `text` it is made by `&*text`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Message<'m> {
     /// A text message.

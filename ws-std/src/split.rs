@@ -188,14 +188,15 @@ impl<R: Role, T: Transport> Writer<R, T> {
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::send`].
+    /// As [`WebSocket::send`]. If the peer has refused a message, [`Reader::close_frame`] returns the reason.
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
         self.queue(message)?;
         self.flush()
     }
 
     /// Queues a message. It is written by the next [`flush`](Self::flush), by the next call that reads, or as soon as
-    /// 64 KiB have come together. A read that waits already does not write it.
+    /// 64 KiB have come together. A read that waits already does not write it: call `flush` after the last message, or use
+    /// [`send`](Self::send).
     ///
     /// # Errors
     ///
@@ -204,7 +205,7 @@ impl<R: Role, T: Transport> Writer<R, T> {
         outgoing::queue(&mut self.link, message.into())
     }
 
-    /// Queues a message if that needs no wait; [`queue`](Self::queue) says when it is written.
+    /// Queues a message unless the call would have to wait; [`queue`](Self::queue) says when it is written.
     ///
     /// # Errors
     ///
@@ -303,7 +304,8 @@ impl<R: Role, T: Transport> Writer<R, T> {
         abort(self.link.transport());
     }
 
-    /// Sends a Close and waits until the thread that reads has seen the connection end.
+    /// Sends a Close and waits until the thread that reads has seen the connection end. The reason in the peer's Close is in
+    /// [`Reader::close_frame`].
     ///
     /// If the timeouts of the endpoint pass first, the call ends the transport, so that a [`Reader::read`] that still
     /// waits returns.
@@ -366,7 +368,7 @@ impl<T: Transport> Writer<Server, T> {
         outgoing::queue_prepared(&mut self.link, prepared)
     }
 
-    /// Queues a message that was encoded once, if that needs no wait; see [`WebSocket::try_send`].
+    /// Queues a message that was encoded once, unless the call would have to wait; see [`WebSocket::try_send`].
     ///
     /// # Errors
     ///

@@ -40,6 +40,8 @@ pub struct WebSocket<R: Role, T: Transport = NetStream> {
 }
 
 /// A received message, and a [`Reply`] to answer it while it is borrowed.
+///
+/// The connection can be used again after the last use of either field.
 #[derive(Debug)]
 pub struct Received<'a, R: Role, T: Transport = NetStream> {
     /// The message, borrowed from the buffer that it was read into.
@@ -49,6 +51,8 @@ pub struct Received<'a, R: Role, T: Transport = NetStream> {
 }
 
 /// A received part of a message, and a [`Reply`] to answer it while it is borrowed.
+///
+/// The connection can be used again after the last use of either field.
 #[derive(Debug)]
 pub struct ReceivedPart<'a, R: Role, T: Transport = NetStream> {
     /// The payload, borrowed from the buffer that it was read into.
@@ -162,7 +166,8 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
 
     /// Sends a message and all output queued before it.
     ///
-    /// Takes a [`Message`], `&str` or `&String` for a text, and `&[u8]`, `&[u8; N]` or `&Vec<u8>` for bytes.
+    /// Takes a [`Message`], `&str` or `&String` for a text, and `&[u8]`, `&[u8; N]` or `&Vec<u8>` for bytes. All of them
+    /// borrow: pass `&*text` for an `Arc<str>`.
     ///
     /// # Errors
     ///
@@ -170,9 +175,13 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     ///   message has not been queued.
     /// - [`Error::TimedOut`](crate::Error::TimedOut): 64 KiB of output wait and the peer has taken none of it for the
     ///   write timeout. The message has not been queued.
-    /// - [`Error::Io`](crate::Error::Io): the transport has failed, or ([`TimedOut`](std::io::ErrorKind::TimedOut)) the
-    ///   peer has taken too little for the write timeout. After a timeout the message stays queued, and the next call
-    ///   writes the rest of it.
+    /// - [`Error::Io`](crate::Error::Io): the transport has failed, or, with the kind
+    ///   [`TimedOut`](std::io::ErrorKind::TimedOut), the peer has taken too little for the write timeout. After a timeout
+    ///   the message stays queued, and the next call writes the rest of it.
+    ///
+    /// After [`Error::Io`](crate::Error::Io) and [`Error::Send`](crate::Error::Send), [`read`](Self::read) still returns
+    /// what the peer has sent. Read on until `None` or an error: if the peer has refused a message,
+    /// [`close_frame`](Self::close_frame) then returns the reason, such as 1009 for one that is too long.
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
         self.queue(message)?;
         self.flush()
@@ -188,7 +197,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
         outgoing::queue(&mut self.link, message.into())
     }
 
-    /// Queues a message if that needs no wait; [`queue`](Self::queue) says when it is written.
+    /// Queues a message unless the call would have to wait; [`queue`](Self::queue) says when it is written.
     ///
     /// # Errors
     ///
@@ -230,8 +239,9 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`](crate::Error::Io) if the transport has failed, or ([`TimedOut`](std::io::ErrorKind::TimedOut)) the
-    /// peer has taken too little for the write timeout; after a timeout the next call writes the rest.
+    /// [`Error::Io`](crate::Error::Io) if the transport has failed, or, with the kind
+    /// [`TimedOut`](std::io::ErrorKind::TimedOut), if the peer has taken too little for the write timeout; after a timeout
+    /// the next call writes the rest.
     /// [`Error::Send`](crate::Error::Send) if the transport has failed while the connection was closing.
     pub fn flush(&mut self) -> Result<()> {
         outgoing::flush(&mut self.link)

@@ -287,14 +287,17 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Writer<R, S> {
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::send`].
+    /// As [`WebSocket::send`]. If the peer has refused a message, [`Reader::close_frame`] returns the reason.
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> impl Future<Output = Result<()>> {
         let message = message.into();
         self.outgoing().send_by(move |core, cx| core.write_message(message, cx))
     }
 
-    /// Queues a message; waits only while 64 KiB or more of output wait. It is written by the next [`flush`](Self::flush),
-    /// by the next call that reads, or when 64 KiB have come together. A read that waits already does not write it.
+    /// Queues a message; waits only while 64 KiB or more of output are waiting. It is written by the next [`flush`](Self::flush),
+    /// by the next call that reads, or when 64 KiB have come together.
+    ///
+    /// A read that waits already does not write it. Call `flush` after the last message, or use [`send`](Self::send), or
+    /// [`try_send`](Self::try_send), which wakes the task that reads.
     ///
     /// # Errors
     ///
@@ -304,10 +307,12 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Writer<R, S> {
         self.outgoing().queue(message)
     }
 
-    /// Sends a message if that needs no wait: queues it, and lets the task that reads write it, which is woken for that. For
-    /// senders that must not wait for a slow peer, such as those to the members of a room. [`Full`](TrySendError::Full) says that 64 KiB
-    /// wait, not that the peer is slow: a burst can bring that about, even of replies to what has come in one read. Queue for a while
-    /// then, or end the connection by a timeout.
+    /// Queues a message unless the call would have to wait, and wakes the task that reads, which writes it. For senders that must
+    /// not wait for a slow peer, such as those to the members of a room.
+    ///
+    /// [`Full`](TrySendError::Full) means that 64 KiB are waiting, not that the peer is slow: a burst of messages is enough, such as
+    /// the replies to all messages of one read. Keep the message then and try again later; [`abort`](Self::abort) a connection that
+    /// stays full for too long.
     ///
     /// # Errors
     ///
@@ -363,8 +368,10 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Writer<R, S> {
         self.outgoing().send_close(code, reason).await
     }
 
-    /// Sends a Close and waits until the task that reads has seen the connection end. A task that reads itself calls
-    /// [`Reader::close`]: here it would wait for itself.
+    /// Sends a Close and waits until the task that reads has seen the connection end. The reason in the peer's Close is in
+    /// [`Reader::close_frame`].
+    ///
+    /// A task that reads itself calls [`Reader::close`]: here it would wait for itself.
     ///
     /// If the timeouts of the endpoint pass first, the call [aborts](Self::abort) the connection, so that a
     /// [`Reader::read`] that still waits returns.
@@ -419,7 +426,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Writer<Server, S> {
         self.outgoing().queue_by(|core, cx| core.write_prepared(prepared, cx)).await
     }
 
-    /// Sends a message that was encoded once, if that needs no wait; see [`try_send`](Self::try_send).
+    /// Queues a message that was encoded once, unless the call would have to wait; see [`try_send`](Self::try_send).
     ///
     /// # Errors
     ///

@@ -60,6 +60,8 @@ pub struct WebSocket<R: Role, S = NetStream> {
 }
 
 /// A received message, and a [`Reply`] to answer it while it is borrowed.
+///
+/// The connection can be used again after the last use of either field.
 #[derive(Debug)]
 pub struct Received<'a, R: Role, S = NetStream> {
     /// The message, borrowed from the buffer that it was read into.
@@ -69,6 +71,8 @@ pub struct Received<'a, R: Role, S = NetStream> {
 }
 
 /// A received part of a message, and a [`Reply`] to answer it while it is borrowed.
+///
+/// The connection can be used again after the last use of either field.
 #[derive(Debug)]
 pub struct ReceivedPart<'a, R: Role, S = NetStream> {
     /// The payload, borrowed from the buffer that it was read into.
@@ -332,7 +336,8 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> WebSocket<R, S> {
 
     /// Sends a message and all output queued before it.
     ///
-    /// Takes a [`Message`] or `&OwnedMessage`, `&str` or `&String` for a text, and `&[u8]`, `&[u8; N]` or `&Vec<u8>` for bytes.
+    /// Takes a [`Message`] or `&OwnedMessage`, `&str` or `&String` for a text, and `&[u8]`, `&[u8; N]` or `&Vec<u8>` for bytes. All of
+    /// them borrow: pass `&*text` for an `Arc<str>` or a [`Utf8Bytes`](crate::Utf8Bytes).
     ///
     /// While the peer takes no output, a message that it sends meanwhile is read, and held for the next [`read`](Self::read): one,
     /// so a program whose peer sends several before it takes any reads in a task of its own ([`split`](Self::split)). So does
@@ -344,15 +349,23 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> WebSocket<R, S> {
     ///   message has not been queued.
     /// - [`Error::Receive`](crate::Error::Receive), [`Error::Fault`](crate::Error::Fault): the connection has failed while the
     ///   call waited; [`read`](Self::read) returns that too.
-    /// - [`Error::Io`](crate::Error::Io): the stream has failed, or ([`TimedOut`](std::io::ErrorKind::TimedOut)) the peer has taken
-    ///   too little for the write timeout. After a timeout a queued message stays so, and the next call writes the rest of it.
+    /// - [`Error::Io`](crate::Error::Io): the stream has failed, or, with the kind [`TimedOut`](std::io::ErrorKind::TimedOut), the
+    ///   peer has taken too little for the write timeout. After a timeout a queued message stays so, and the next call writes the
+    ///   rest of it.
+    ///
+    /// After [`Error::Io`](crate::Error::Io) and [`Error::Send`](crate::Error::Send), [`read`](Self::read) still returns what the
+    /// peer has sent. Read on until `None` or an error: if the peer has refused a message, [`close_frame`](Self::close_frame) then
+    /// returns the reason, such as 1009 for one that is too long.
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> impl Future<Output = Result<()>> {
         let message = message.into();
         self.outgoing().send_by(move |core, cx| core.write_message(message, cx))
     }
 
-    /// Queues a message; waits only while 64 KiB or more of output wait. It is written by the next [`flush`](Self::flush),
+    /// Queues a message; waits only while 64 KiB or more of output are waiting. It is written by the next [`flush`](Self::flush),
     /// [`read`](Self::read) or [`close`](Self::close), or when 64 KiB have come together. Dropping the connection discards it.
+    ///
+    /// In a loop over `select!`, a later `read` writes it when it is polled, also if another branch wins. `select!` polls `read` at
+    /// the latest when no other branch is ready.
     ///
     /// # Errors
     ///
@@ -362,7 +375,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> WebSocket<R, S> {
         self.outgoing().queue(message)
     }
 
-    /// Queues a message if that needs no wait. It is written by the next [`flush`](Self::flush) or call that reads.
+    /// Queues a message unless the call would have to wait. It is written by the next [`flush`](Self::flush) or call that reads.
     ///
     /// # Errors
     ///
@@ -407,8 +420,8 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> WebSocket<R, S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`](crate::Error::Io) if the stream has failed, or ([`TimedOut`](std::io::ErrorKind::TimedOut)) the peer has
-    /// taken too little for the write timeout; after a timeout the next call writes the rest.
+    /// [`Error::Io`](crate::Error::Io) if the stream has failed, or, with the kind [`TimedOut`](std::io::ErrorKind::TimedOut), if
+    /// the peer has taken too little for the write timeout; after a timeout the next call writes the rest.
     /// [`Error::Send`](crate::Error::Send) if the stream has failed while the connection was closing.
     pub async fn flush(&mut self) -> Result<()> {
         self.outgoing().flush().await

@@ -7,11 +7,11 @@ use crate::{Closed, ReceiveError, SendError};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The transport failed, or the peer took none of our bytes for the write timeout
-    /// ([`TimedOut`](io::ErrorKind::TimedOut)).
+    /// The transport failed, or, with the kind [`TimedOut`](io::ErrorKind::TimedOut), the peer took too few of our bytes for the
+    /// write timeout.
     Io(io::Error),
-    /// The read timeout has passed, or a message could not be queued in time. No data is lost and the call may be
-    /// repeated.
+    /// The read timeout of ws-std has passed, or a message could not be queued there within the write timeout. No data is lost and
+    /// the call may be repeated. ws-tokio never returns it: put a call that reads into `tokio::time::timeout`.
     TimedOut,
     /// The peer broke the protocol or exceeded a limit. It has been sent a Close, and the connection has ended.
     Receive(ReceiveError),

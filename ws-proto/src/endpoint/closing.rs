@@ -29,7 +29,7 @@ pub enum State {
     /// One side has begun to close, or the connection has failed.
     Closing,
     /// The connection receives no more, and owes only the output that [`poll_transmit`](crate::Endpoint::poll_transmit)
-    /// still hands out: write it, then drop the transport.
+    /// still hands out: write it, then drop the transport. ws-std and ws-tokio do that themselves.
     Closed(Closed),
 }
 

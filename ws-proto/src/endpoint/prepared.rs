@@ -11,7 +11,11 @@ use crate::{
 /// A message encoded once to be sent by a server to many connections.
 ///
 /// The payload is shared (`B` is, say, an `Arc<[u8]>` or a `&'static [u8]`); each connection admits it with
-/// [`send_prepared`](crate::Endpoint::send_prepared) and queues the same bytes.
+/// [`send_prepared`](crate::Endpoint::send_prepared) and queues the same bytes. A text can be a `String`, a `Utf8Bytes` or a
+/// `&'static str`; of an `Arc<str>` pass `Arc::<[u8]>::from(text)`, which copies nothing.
+///
+/// A message of [`new`](Self::new) is not compressed, and every connection takes it, with compression or without.
+/// `Deflater::prepare` (feature `deflate`) makes compressed ones.
 #[derive(Clone)]
 pub struct Prepared<B> {
     header: EncodedHeader,
