@@ -4,11 +4,15 @@ use core::{num::NonZeroU32, time::Duration};
 
 /// The limits of what an endpoint accepts, and its timeouts.
 ///
+/// Create the defaults and set fields of them:
+///
 /// ```
 /// let mut config = ws_proto::Config::default();
 /// config.max_message_len = 64 << 20;
 /// config.idle_timeout = Some(core::time::Duration::from_secs(300));
 /// ```
+///
+/// ws-std and ws-tokio re-export it, as `ws_std::Config` and `ws_tokio::Config`.
 ///
 /// Timeouts are rounded up to a millisecond and saturate at 49 days. `None` turns a timeout off.
 ///
@@ -61,7 +65,8 @@ pub struct Config {
     /// The silence after which a Ping is sent. Default: 20 s, since proxies commonly end a connection after 30 s
     /// without a byte, other middleboxes after a minute.
     pub keepalive_interval: Option<Duration>,
-    /// The silence after such a Ping after which the connection fails with 1011. Default: 20 s.
+    /// The silence after such a Ping after which the connection fails with 1011. Default: 20 s. With both defaults the
+    /// connection to a dead peer fails 40 s after its last sign of life.
     ///
     /// The wait begins when the Ping has left, if the host reports writes by
     /// [`Endpoint::written`](crate::Endpoint::written): a peer that steadily takes the output queued before the

@@ -58,6 +58,9 @@ impl<T: Transport> Exchange<T> {
 
     /// Accepts the connection.
     ///
+    /// If clients may ask for pages, look at [`is_upgrade`](ReceivedRequest::is_upgrade) first and answer with
+    /// [`page`](Self::page): a handler that returns the error of this call adds an incident to the server's log.
+    ///
     /// # Errors
     ///
     /// See [`AcceptError`]. A request that does not ask for a connection has been answered with 426.

@@ -59,6 +59,9 @@
 //!
 //! [`Config`] documents limits and timeouts, with their defaults and the reasons for them. [`Server`], [`Acceptor`] and
 //! [`Connector`] have the settings of connections.
+//!
+//! Some types come from ws-proto, and the examples on their pages use paths such as `ws_proto::Config`. This crate re-exports all
+//! of ws-proto as `proto`, so a program needs no dependency on it: there the path is `ws_std::proto::Config`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod accept;

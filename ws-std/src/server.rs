@@ -125,6 +125,15 @@ impl Server {
     }
 
     /// Sets the acceptor, which has the limits of messages, timeouts, origins and compression.
+    ///
+    /// ```no_run
+    /// use ws_std::{Acceptor, Config, Server};
+    ///
+    /// let mut config = Config::default();
+    /// config.max_message_len = 64 * 1024;
+    /// let server = Server::bind("127.0.0.1:9001")?.acceptor(Acceptor::new().config(config));
+    /// # std::io::Result::Ok(())
+    /// ```
     #[must_use]
     pub fn acceptor(self, acceptor: Acceptor<'static>) -> Self {
         Self { acceptor, ..self }
@@ -164,7 +173,11 @@ impl Server {
         self
     }
 
-    /// Sets the time in which connections have to close when the server is stopped: 10 s by default.
+    /// Sets the time in which connections have to close when the server is stopped: 10 s by default. Connections that have not
+    /// ended by then are dropped.
+    ///
+    /// If a peer does not answer the Close, [`Config::close_timeout`](crate::Config::close_timeout) ends its connection, by default
+    /// after 10 s too. Set a longer time here for handlers that still have work to do after the end of their connection.
     #[must_use]
     pub fn stop_timeout(self, stop_timeout: Duration) -> Self {
         Self { stop_timeout, ..self }
@@ -330,8 +343,10 @@ impl Handle {
     ///
     /// A handler that is [reading](crate::WebSocket::read) sees its connection end. A handler that computes continues,
     /// and its next call on the connection fails; a thread cannot be ended from outside, so `run` does not wait for it
-    /// after the timeout, and it ends with the process. A connection that a handler has passed to another thread before
-    /// it returned is not closed.
+    /// after the timeout, and it ends with the process. A [`Writer`](crate::Writer) on another
+    /// thread fails as soon as its connection is closing ([`Error::is_closing`](crate::Error::is_closing)); the server does
+    /// not wait for that thread. A connection that a handler has passed to another thread before it returned is neither
+    /// closed nor waited for.
     pub fn stop(&self) {
         self.connections.stop();
     }

@@ -25,6 +25,9 @@ use crate::{
 /// reading has nothing else to do. [`send`](Self::send) writes at once. Replies to received messages can be written
 /// together, see [`Reply`].
 ///
+/// The types of the two sides are `WebSocket<role::Server>` and `WebSocket<role::Client>`, with the module
+/// [`role`](crate::role); [`Server`](crate::Server) is the one that accepts connections.
+///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let mut ws = ws_std::accept(std::net::TcpListener::bind("127.0.0.1:0")?.accept()?.0)?;

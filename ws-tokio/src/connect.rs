@@ -24,8 +24,11 @@ use crate::{
     route::open,
 };
 
-/// Opens a connection to `url`, which is `ws://host[:port][/path][?query]` or `wss://…`, with all defaults. [`ServerUrl`] has the
-/// rest.
+/// Opens a connection to `url`, which is `ws://host[:port][/path][?query]`, with all defaults. The scheme is `ws` or `wss`, or
+/// `http` or `https` in place of them.
+///
+/// Characters that a URL cannot contain, such as spaces, are percent-encoded; the caller encodes `%`, `#`, `&` and `+` inside of
+/// values. [`ServerUrl`] has the rest.
 ///
 /// # Errors
 ///

@@ -118,6 +118,16 @@ impl Server {
     }
 
     /// Sets the acceptor, which has the limits of messages, timeouts, origins and compression.
+    ///
+    /// ```no_run
+    /// # async fn bind() -> std::io::Result<()> {
+    /// use ws_tokio::{Acceptor, Config, Server};
+    ///
+    /// let mut config = Config::default();
+    /// config.max_message_len = 64 * 1024;
+    /// let server = Server::bind("127.0.0.1:9001").await?.acceptor(Acceptor::new().config(config));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn acceptor(self, acceptor: Acceptor<'static>) -> Self {
         Self { acceptor, ..self }
@@ -157,7 +167,11 @@ impl Server {
         self
     }
 
-    /// Sets the time in which connections have to close when the server is stopped: 10 s by default.
+    /// Sets the time in which connections have to close when the server is stopped: 10 s by default. Handlers that have not
+    /// returned by then are dropped.
+    ///
+    /// If a peer does not answer the Close, [`Config::close_timeout`](crate::Config::close_timeout) ends its connection, by default
+    /// after 10 s too. Set a longer time here for handlers that still have work to do after the end of their connection.
     #[must_use]
     pub fn stop_timeout(self, stop_timeout: Duration) -> Self {
         Self { stop_timeout, ..self }
@@ -190,6 +204,23 @@ impl Server {
     }
 
     /// Serves connections, each by `handler` in a task of its own, until the server is [stopped](Handle::stop).
+    ///
+    /// A handler with state clones it for each connection, before the `async` block:
+    ///
+    /// ```no_run
+    /// # async fn serve(server: ws_tokio::Server) -> std::io::Result<()> {
+    /// let greeting: std::sync::Arc<str> = "welcome".into();
+    /// server.run(move |exchange| {
+    ///     let greeting = greeting.clone();
+    ///     async move {
+    ///         let mut ws = exchange.accept().await?;
+    ///         ws.send(&*greeting).await?;
+    ///         while ws.read().await?.is_some() {}
+    ///         Ok(())
+    ///     }
+    /// }).await
+    /// # }
+    /// ```
     ///
     /// Dropping this future drops all connections without a farewell.
     ///
@@ -357,8 +388,10 @@ impl Handle {
     /// not come are dropped. [`Server::run`] returns when all handlers have ended, or after [`Server::stop_timeout`], when the
     /// rest is dropped. A server that does not run yet ends as soon as `run` is called.
     ///
-    /// A handler that is [reading](crate::WebSocket::read) sees its connection end. A connection that a handler has passed to
-    /// another task before it returned is closed too, but not waited for.
+    /// A handler that is [reading](crate::WebSocket::read) sees its connection end. A [`Writer`](crate::Writer) of that connection
+    /// in another task fails from then on ([`Error::is_closing`](crate::Error::is_closing)); the server does not wait for that task.
+    /// A connection that a handler has passed to another task before it returned is neither closed nor waited for: use a
+    /// [`Tracker`](crate::Tracker) for it.
     pub fn stop(&self) {
         self.connections.stop();
     }

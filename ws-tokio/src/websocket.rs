@@ -32,6 +32,9 @@ use crate::{
 /// reading has nothing else to do. [`send`](Self::send) writes at once. Replies to received messages can be written
 /// together, see [`Reply`]. It is also a `Stream` of [`OwnedMessage`]s and a `Sink` for them.
 ///
+/// The types of the two sides are `WebSocket<role::Server>` and `WebSocket<role::Client>`, with the module
+/// [`role`](crate::role); [`Server`](crate::Server) is the one that accepts connections.
+///
 /// ```no_run
 /// # async fn echo() -> Result<(), Box<dyn std::error::Error>> {
 /// let listener = tokio::net::TcpListener::bind("127.0.0.1:9001").await?;

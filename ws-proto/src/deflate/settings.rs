@@ -2,6 +2,9 @@ use core::{fmt, num::NonZeroU32};
 
 /// The settings of compression on this side.
 ///
+/// [`small`](Self::small) is for many connections, [`balanced`](Self::balanced) for small messages that resemble each other, such
+/// as JSON, and [`best_ratio`](Self::best_ratio) for few connections over slow networks. Set fields of the one that you choose:
+///
 /// ```
 /// use ws_proto::deflate::{Settings, WindowBits};
 ///
@@ -10,6 +13,8 @@ use core::{fmt, num::NonZeroU32};
 /// settings.server_max_window_bits = WindowBits::new(11).unwrap();
 /// assert!(settings.deflater_bytes(ws_proto::role::Side::Server) < 200 * 1024);
 /// ```
+///
+/// ws-std and ws-tokio re-export this module, as `ws_std::deflate` and `ws_tokio::deflate`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {

@@ -83,7 +83,8 @@ impl ReceivedRequest {
         self.look_up(|upgrade| upgrade.path(), |plain| plain.path())
     }
 
-    /// Returns the query of the target, without its question mark.
+    /// Returns the query of the target as it was sent, with its percent-encoding and without its question mark. `None`: there is
+    /// none.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         self.look_up(|upgrade| upgrade.query(), |plain| plain.query())
@@ -132,7 +133,8 @@ impl ReceivedRequest {
         self.config.write_timeout
     }
 
-    /// Appends the answer to a request for a connection, as `answer` says, and opens the connection at `now`.
+    /// Appends the answer to a request for a connection, as `answer` says, and opens the connection at `now`. For hosts with their
+    /// own I/O: an `Exchange` of ws-std or ws-tokio has a method `accept` of its own.
     ///
     /// # Errors
     ///
@@ -186,7 +188,8 @@ impl ReceivedRequest {
         request.upgrade().accept_to(&accept, &self.config, now, out)
     }
 
-    /// Appends a page as the answer to a request of any kind. The answer to HEAD has no body.
+    /// Appends a page as the answer to a request of any kind. The answer to HEAD has no body. For hosts with their own I/O: an
+    /// `Exchange` of ws-std or ws-tokio has a method `page` of its own.
     ///
     /// # Errors
     ///
@@ -202,7 +205,8 @@ impl ReceivedRequest {
         Ok(())
     }
 
-    /// Appends a refusal with a status from 300 to 599; [`Answer::refuse`] can say more.
+    /// Appends a refusal with a status from 300 to 599; [`Answer::refuse`] can say more. For hosts with their own I/O: an `Exchange`
+    /// of ws-std or ws-tokio has a method `refuse` of its own.
     ///
     /// # Errors
     ///

@@ -12,6 +12,8 @@ use super::authority::Authority;
 /// [`AllowAny`](Self::AllowAny) alone. Fields that proxies add are not considered.
 ///
 /// Programs that are not browsers can send any Origin: no policy replaces authentication.
+///
+/// ws-std and ws-tokio re-export it, as `ws_std::OriginPolicy` and `ws_tokio::OriginPolicy`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OriginPolicy<'a> {

@@ -198,7 +198,8 @@ impl<'h> PlainRequest<'h> {
         self.target.path
     }
 
-    /// Returns the query of the target without its question mark, or `None` if there is none.
+    /// Returns the query of the target as it was sent, with its percent-encoding and without its question mark, or `None` if
+    /// there is none.
     #[must_use]
     pub fn query(&self) -> Option<&'h str> {
         self.target.query
@@ -287,7 +288,8 @@ impl<'h> Request<'h> {
         self.head.path()
     }
 
-    /// Returns the query of the target without its question mark, or `None` if there is none.
+    /// Returns the query of the target as it was sent, with its percent-encoding and without its question mark, or `None` if
+    /// there is none.
     #[must_use]
     pub fn query(&self) -> Option<&'h str> {
         self.head.query()
