@@ -51,8 +51,8 @@
 //!                     Some(message) => drop(room.send(message)),
 //!                     None => return Ok(()),
 //!                 },
-//!                 // A member that is late by 64 messages, which a burst can bring about too, or by the write timeout, gets an
-//!                 // error here and is dropped. Choose the capacity of the channel for your bursts.
+//!                 // A member that is 64 messages late gets an error here: its connection ends without a Close (1006).
+//!                 // Choose the capacity of the channel for your bursts.
 //!                 message = messages.recv() => ws.send(&message?).await?,
 //!             }
 //!         }
