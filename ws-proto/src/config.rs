@@ -55,8 +55,8 @@ pub struct Config {
     ///
     /// In a half-closed connection ([`CloseReply::HalfClose`]) it limits the silence of the direction that is left.
     ///
-    /// Sent frames carry no time and are noticed only when the timeout is handled. A connection that only sends is
-    /// therefore closed between one and two timeouts after its last frame.
+    /// The time of a sent frame is not recorded. A connection that only sends is therefore closed between one and two
+    /// timeouts after its last frame.
     pub idle_timeout: Option<Duration>,
     /// The time for a message, from its first byte to its last; a slower one fails with 1008. Default: off, since
     /// only the application knows how big its messages and how slow its users are. With the timeout off, a peer
@@ -79,8 +79,8 @@ pub struct Config {
     pub close_timeout: Option<Duration>,
     /// The answer to the peer's Close if it comes before ours. By default the endpoint answers at once.
     pub close_reply: CloseReply,
-    /// The longest time in which the transport may take none of the output that waits. Default: 30 s, since a mobile
-    /// network that has lost its signal may come back. Enforced by the writer: a [`Connection`](crate::Connection),
+    /// The time after which a write fails if the transport has taken no byte of the output that is waiting. Default: 30 s,
+    /// since a mobile network that has lost its signal may come back. Enforced by the writer: a [`Connection`](crate::Connection),
     /// `Output`, [`WriteDeadline`](crate::connection::WriteDeadline), the drivers.
     pub write_timeout: Option<Duration>,
     /// The least rate at which a peer takes output, in bytes per second: the output that waits must be gone within

@@ -535,7 +535,7 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
     ///
     /// # Errors
     ///
-    /// Those of `write`, `WouldBlock` among them, which is no reason to give the connection up: call `flush` again when the
+    /// Those of `write`, `WouldBlock` among them, which is no reason to drop the connection: call `flush` again when the
     /// transport takes more. An error of the half-close may be ignored: the peer is gone then.
     pub fn flush<X>(&mut self, now: Instant, write: impl FnMut(Pending<'_>) -> Result<usize, X>) -> Result<(), X> {
         self.flush_by(|| now, write)
@@ -578,7 +578,7 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
     /// Does what is due at `now`; too early is harmless. Take what has arrived before, or a busy moment of the host's counts
     /// against the peer.
     ///
-    /// A peer that has taken too little output for too long is given up: the output is dropped and the connection is over.
+    /// If the peer has taken too little output for too long, the output is dropped and the connection is over.
     /// Ask [`next`](Self::next) after it: the end may have become certain.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.poll_timeout().is_none_or(|deadline| deadline > now) {
@@ -629,7 +629,7 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
         }
     }
 
-    /// Returns how many bytes wait to be written. A host reads no more from a peer that lets too many wait: ws-std stops at
+    /// Returns how many bytes are waiting to be written. A host reads no more from a peer that lets too many wait: ws-std stops at
     /// 64 KiB.
     #[must_use]
     pub fn pending_len(&self) -> usize {

@@ -173,7 +173,7 @@ impl<'a> Connector<'a> {
         self
     }
 
-    /// Sets the most redirects that are followed: 0 by default, with which a redirect is [`ConnectError::Refused`].
+    /// Sets the maximum number of redirects that are followed: 0 by default, with which a redirect is [`ConnectError::Refused`].
     ///
     /// They lead to `ws`, `wss`, `http` and `https` only, and never from TLS to a plain transport. Authorization, Cookie and
     /// Host of [`header`](Self::header) are not sent to another origin.

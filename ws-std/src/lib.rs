@@ -14,8 +14,8 @@
 //! # std::io::Result::Ok(())
 //! ```
 //!
-//! [`Server`] limits the number of connections, survives a lack of files and threads, and closes all connections when
-//! it is [stopped](Handle::stop). A program with an accept loop of its own uses [`accept`](fn@accept) or an
+//! [`Server`] limits the number of connections, survives a lack of file descriptors and threads, and closes all
+//! connections when it is [stopped](Handle::stop). A program with an accept loop of its own uses [`accept`](fn@accept) or an
 //! [`Acceptor`].
 //!
 //! A client:
@@ -31,8 +31,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! - [Reading](WebSocket::read) does the rest: it answers Pings, probes silent peers and gives them up, completes the
-//!   closing handshake, and ends the transport in the order that loses no data.
+//! - [Reading](WebSocket::read) does the rest: it answers Pings, probes silent peers and gives up on them, completes
+//!   the closing handshake, and ends the transport so that no data is lost.
 //! - Replies to messages are written together, right before `read` waits for the peer.
 //! - [`WebSocket::split`] returns two halves for two threads. Neither waits for the other, and the writing half can be
 //!   cloned.
@@ -51,7 +51,7 @@
 //!
 //! # The guide
 //!
-//! - [Proxies](guide::proxies): a server after nginx or haproxy, a client that has to pass one.
+//! - [Proxies](guide::proxies): a server behind nginx or haproxy, a client that has to go through one.
 //! - [TLS](guide::tls): `wss`, own roots, certificates of clients, two threads.
 //! - [Compression](guide::compression): profiles and costs.
 //! - [Shutdown](guide::shutdown): the ends of connections and of servers.

@@ -59,7 +59,7 @@ impl<T, F: FnMut() -> Result<T, ReconnectError>> Reconnect<F> {
         self
     }
 
-    /// Sets the most tries in a row that may fail; then the last error is returned. Without a limit by default.
+    /// Sets the maximum number of tries in a row that may fail; then the last error is returned. Unlimited by default.
     #[must_use]
     pub fn max_tries(mut self, most: u32) -> Self {
         self.tries.set_max_tries(most);

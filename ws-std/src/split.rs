@@ -112,7 +112,7 @@ impl<R: Role, T: Transport> Reader<R, T> {
         self.link.core().endpoint.state()
     }
 
-    /// Returns the number of bytes of output that wait to be written.
+    /// Returns the number of bytes of output that are waiting to be written.
     #[must_use]
     pub fn pending_len(&mut self) -> usize {
         self.link.core().waiting_len()
@@ -227,7 +227,7 @@ impl<R: Role, T: Transport> Writer<R, T> {
         self.link.core().endpoint.state()
     }
 
-    /// Returns the number of bytes of output that wait to be written.
+    /// Returns the number of bytes of output that are waiting to be written.
     #[must_use]
     pub fn pending_len(&mut self) -> usize {
         self.link.core().waiting_len()

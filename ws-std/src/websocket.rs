@@ -67,7 +67,8 @@ pub struct ReceivedPart<'a, R: Role, T: Transport = NetStream> {
 /// The way to send on a connection while a message received from it is still borrowed.
 ///
 /// [`queue`](Self::queue) collects replies, which are written together: before the next [`read`](WebSocket::read) waits
-/// for the peer, and whenever 64 KiB have come together. Where messages follow one another that is many times faster.
+/// for the peer, and whenever 64 KiB have come together. For many messages in a row, this is many times faster than a write
+/// for each of them.
 ///
 /// [`send`](Self::send) writes at once. Use it before long work, and before the connection is dropped without another
 /// `read` or [`close`](WebSocket::close): dropping it discards queued replies.
@@ -176,8 +177,8 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     ///
     /// - [`Error::Send`](crate::Error::Send): the connection is closing, or a message in parts is in progress. The
     ///   message has not been queued.
-    /// - [`Error::TimedOut`](crate::Error::TimedOut): 64 KiB of output wait and the peer has taken none of it for the
-    ///   write timeout. The message has not been queued.
+    /// - [`Error::TimedOut`](crate::Error::TimedOut): 64 KiB of output are waiting and the peer has taken none of it for
+    ///   the write timeout. The message has not been queued.
     /// - [`Error::Io`](crate::Error::Io): the transport has failed, or, with the kind
     ///   [`TimedOut`](std::io::ErrorKind::TimedOut), the peer has taken too little for the write timeout. After a timeout
     ///   the message stays queued, and the next call writes the rest of it.
@@ -204,7 +205,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     ///
     /// # Errors
     ///
-    /// [`TrySendError::Full`]: 64 KiB or more of output wait. Otherwise as [`send`](Self::send).
+    /// [`TrySendError::Full`]: 64 KiB or more of output are waiting. Otherwise as [`send`](Self::send).
     pub fn try_send<'m>(&mut self, message: impl Into<Message<'m>>) -> core::result::Result<(), TrySendError> {
         let message = message.into();
         outgoing::try_queue(&mut self.link, |core| core.append(message))
@@ -266,7 +267,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     }
 
     /// Closes the connection: sends a Close unless the connection is closing already, waits for the peer's, and ends
-    /// the transport in the order that loses no data. Messages that still come are dropped.
+    /// the transport so that no data is lost. Messages that still come are dropped.
     ///
     /// The timeouts in [`Config`] bound the wait. The result says whether the end was clean.
     ///
@@ -296,7 +297,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
         self.link.core().close_frame()
     }
 
-    /// Returns the number of bytes of output that wait to be written.
+    /// Returns the number of bytes of output that are waiting to be written.
     #[must_use]
     pub fn pending_len(&mut self) -> usize {
         self.link.core().waiting_len()
@@ -321,7 +322,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
         self.incoming.timeout = timeout;
     }
 
-    /// Sets how long the peer may take none of our bytes before a write fails: 30 s by default. `None`: for ever.
+    /// Sets the time after which a write fails if the peer has taken none of our bytes: 30 s by default. `None`: never.
     pub fn set_write_timeout(&mut self, timeout: Option<Duration>) {
         self.link.core().set_write_timeout(timeout);
     }
@@ -338,7 +339,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
         self.link.shared().transport()
     }
 
-    /// Gives the connection up, and returns its transport and the bytes that were read but not processed.
+    /// Takes the connection apart, and returns its transport and the bytes that were read but not processed.
     ///
     /// Queued output is discarded: [`flush`](Self::flush) first. The received parts of an unfinished message are lost.
     #[must_use]

@@ -52,9 +52,9 @@ const MESSAGE_LEN: usize = 16 * 1024;
 /// | a message beyond a limit, a fault of the peer | `InvalidData`, with an [`Error`](crate::Error) as the inner error |
 /// | no Pong, no frame for the idle timeout | `TimedOut` |
 ///
-/// Reading answers Pings and runs the timers of the connection. Whoever does not read for long, because the bytes
-/// can't be passed on, is given up by a peer that [probes](crate::Config::keepalive_interval), and by one whose output does not
-/// leave for its [`write_timeout`](crate::Config::write_timeout).
+/// Reading answers Pings and runs the timers of the connection. If this side does not read for long, because it can't pass the
+/// bytes on, the peer ends the connection: because it [probes](crate::Config::keepalive_interval), or because its output does not
+/// leave within its [`write_timeout`](crate::Config::write_timeout).
 ///
 /// # Writing
 ///
@@ -117,7 +117,7 @@ impl<R: Role, S> ByteStream<R, S> {
         self.reader.close_frame()
     }
 
-    /// Returns the number of bytes of output that wait to be written.
+    /// Returns the number of bytes of output that are waiting to be written.
     #[must_use]
     pub fn pending_len(&self) -> usize {
         self.reader.pending_len()

@@ -18,12 +18,12 @@ use crate::{
 /// A request that has been read but not answered yet, with the stream that it came over. It dereferences to the request.
 ///
 /// [`accept`](Self::accept) makes a connection of it. [`page`](Self::page) and [`refuse`](Self::refuse) answer and end
-/// the stream. Dropping an exchange answers too, as far as the stream takes the answer without a wait: 404 to a request for a
+/// the stream. Dropping an exchange answers too, if the stream takes the answer at once: 404 to a request for a
 /// connection, 426 (Upgrade Required) to any other request, and 500 if the task panics. A handler that returns early for
 /// another reason should answer first.
 ///
-/// The futures of its methods own the exchange. If one is dropped before it is polled, the exchange is dropped, which answers;
-/// after that the stream ends where the answer has been cut.
+/// The futures of its methods own the exchange. If one is dropped before it is polled, the exchange is dropped, which answers. If
+/// it is dropped later, the stream ends, and the peer may have received a part of the answer only.
 pub struct Exchange<S: AsyncRead + AsyncWrite + Unpin = NetStream>(Box<Parts<S>>);
 
 /// The contents of an [`Exchange`], in memory of their own: futures of handlers hold an exchange more than once.

@@ -5,7 +5,7 @@
 //! | [`from_tokio_tungstenite`] | Which names and calls take the place of those of tokio-tungstenite? |
 //! | [`back_pressure`] | What waits for whom, and how much memory does a connection hold? |
 //! | [`upgraded`] | How does a connection begin in axum, hyper, or an HTTP/2 stack? |
-//! | [`tls`] | How is `wss` spoken, and how does a client pass a proxy? |
+//! | [`tls`] | How is `wss` spoken, and how does a client go through a proxy? |
 //! | [`tunnels`] | How does a connection carry a stream of bytes? |
 //! | [`shutdown`] | How do connections end, one by one and all together? |
 

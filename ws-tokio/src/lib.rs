@@ -15,8 +15,8 @@
 //! # }
 //! ```
 //!
-//! [`Server`] limits the number of connections, survives a lack of files, and closes all connections when it is
-//! [stopped](Handle::stop). A program with an accept loop of its own uses [`accept`](fn@accept) or an [`Acceptor`].
+//! [`Server`] limits the number of connections, survives a lack of file descriptors, and closes all connections
+//! when it is [stopped](Handle::stop). A program with an accept loop of its own uses [`accept`](fn@accept) or an [`Acceptor`].
 //!
 //! A client:
 //!
@@ -61,8 +61,8 @@
 //! # }
 //! ```
 //!
-//! - [Reading](WebSocket::read) does the rest: it answers Pings, probes silent peers and gives them up, completes the
-//!   closing handshake, and ends the stream in the order that loses no data.
+//! - [Reading](WebSocket::read) does the rest: it answers Pings, probes silent peers and gives up on them, completes
+//!   the closing handshake, and ends the stream so that no data is lost.
 //! - A connection lends messages from the buffer that they were read into ([`WebSocket::read`]), or hands them out as
 //!   `bytes::Bytes` ([`WebSocket::read_owned`], `Stream`). It is a `Sink` too.
 //! - Replies to messages are written together, right before `read` waits for the peer.
@@ -75,9 +75,9 @@
 //! - An idle connection holds no buffer.
 //! - [Counters](WebSocket::counters) and the last round trip can be asked for. With the feature `tracing`, connections report
 //!   their frames, states and failures.
-//! - With the feature `axum`, handlers of axum get connections by an extractor, over HTTP/1.1 and HTTP/2.
-//! - `wss` by rustls (feature `rustls`, on by default): [`Connector`], [`Server`]. Clients pass proxies, those of the environment
-//!   too.
+//! - With the feature `axum`, handlers of axum receive connections through an extractor, over HTTP/1.1 and HTTP/2.
+//! - `wss` by rustls (feature `rustls`, on by default): [`Connector`], [`Server`]. Clients go through proxies, also those
+//!   that the environment names.
 //! - [`Reconnect`] opens one connection after the other, with the delays of RFC 6455; [`Unconfirmed`] hands back the messages that
 //!   may have got lost.
 //! - Any other stream carries a connection too: a Unix socket, one that an [HTTP library has upgraded](guide::upgraded).

@@ -61,7 +61,7 @@ where
         self
     }
 
-    /// Sets the most tries in a row that may fail; then the last error is returned. Without a limit by default.
+    /// Sets the maximum number of tries in a row that may fail; then the last error is returned. Unlimited by default.
     #[must_use]
     pub fn max_tries(mut self, most: u32) -> Self {
         self.tries.set_max_tries(most);
@@ -84,7 +84,7 @@ where
 
     /// Opens the next connection, as soon as it is due.
     ///
-    /// Its future can be dropped: a delay goes on in the meantime, and a try that is under way is given up.
+    /// Its future can be dropped: a delay goes on in the meantime, and a try that is under way is dropped.
     ///
     /// # Errors
     ///

@@ -26,9 +26,9 @@ use crate::{
     opening::{after, farewell, write_by},
 };
 
-/// The most connections that the system queues until they are accepted.
+/// The maximum number of connections that the system queues until they are accepted.
 const BACKLOG: u32 = 1_024;
-/// Pause before the next attempt to accept when the system lacks files or memory.
+/// Pause before the next attempt to accept when the system lacks file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Time within which a refused client has to take the answer.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
@@ -55,7 +55,7 @@ pub type HandlerResult = Result<(), Box<dyn Error + Send + Sync>>;
 /// The handler gets every valid request, for connections and for pages alike. It answers through the [`Exchange`].
 ///
 /// - Connections over the limits are sent 503. While 32 of them are being refused, further ones are dropped.
-/// - When the system lacks files or buffers, the server tries to accept again ten times a second.
+/// - When the system lacks file descriptors or buffers, the server tries to accept again ten times a second.
 /// - A handler that panics ends its own connection only.
 /// - A peer that connects and leaves without sending a byte, as health checks do, is not reported.
 pub struct Server {
@@ -142,25 +142,25 @@ impl Server {
         Self { tls: Some(tls.into()), ..self }
     }
 
-    /// Sets the most connections at a time: 10,000 by default. The limit is at most the number of files that the
-    /// process may open (`RLIMIT_NOFILE` at the time of this call) less 64. Clients beyond it are sent 503.
+    /// Sets the maximum number of connections at a time: 10,000 by default. The limit is at most the number of files that
+    /// the process may open (`RLIMIT_NOFILE` at the time of this call) less 64. Clients beyond it are sent 503.
     #[must_use]
     pub fn max_connections(mut self, most: usize) -> Self {
         self.limits.set_connections(most);
         self
     }
 
-    /// Sets the most connections whose request has not been answered yet: any number by default. Clients beyond it are
-    /// sent 503. A request has to come within [`Config::handshake_timeout`](crate::Config::handshake_timeout).
+    /// Sets the maximum number of connections whose request has not been answered yet: unlimited by default. Clients beyond it
+    /// are sent 503. A request has to come within [`Config::handshake_timeout`](crate::Config::handshake_timeout).
     #[must_use]
     pub fn max_opening(mut self, most: usize) -> Self {
         self.limits.opening = most;
         self
     }
 
-    /// Sets the most connections of one address whose request has not been answered yet: any number by default. IPv6
-    /// addresses that differ in their last 64 bits only count as one. After a proxy all connections have the address of
-    /// the proxy.
+    /// Sets the maximum number of connections of one address whose request has not been answered yet: unlimited by default.
+    /// IPv6 addresses that differ in their last 64 bits only count as one. Behind a proxy all connections have the address
+    /// of the proxy.
     #[must_use]
     pub fn max_opening_per_address(mut self, most: Option<usize>) -> Self {
         self.limits.opening_per_address = most;

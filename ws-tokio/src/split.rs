@@ -27,8 +27,8 @@ use crate::{
 
 /// The reading half of a connection, from [`WebSocket::split`].
 ///
-/// It answers Pings and completes the closing handshake, also while the other half waits to write. It never stops reading
-/// because output waits.
+/// It answers Pings and completes the closing handshake, also while the other half waits to write. Output that is waiting never
+/// keeps it from reading.
 pub struct Reader<R: Role, S = NetStream> {
     link: Arc<Shared<R, S>>,
     pub(crate) incoming: Box<Incoming>,
@@ -50,7 +50,7 @@ pub struct Writer<R: Role, S = NetStream> {
 impl<R: Role, S> WebSocket<R, S> {
     /// Splits the connection into halves for two tasks: one reads while the other writes, and neither waits for the other.
     ///
-    /// A task that waits for the peer and for other tasks by `select!` needs no halves.
+    /// A single task that waits for the peer and for other events in one `select!` does not need to split.
     ///
     /// Keep the reading half in use for as long as the connection: it answers Pings, runs the timers and completes the closing
     /// handshake. Writing halves may be dropped at any time; the connection is dropped with the last half.
@@ -95,7 +95,7 @@ impl<R: Role, S> Reader<R, S> {
         self.link.with(|core| ControlPayload::new(core.endpoint.control_payload()))
     }
 
-    /// Returns the number of bytes of output that wait to be written.
+    /// Returns the number of bytes of output that are waiting to be written.
     #[must_use]
     pub fn pending_len(&self) -> usize {
         self.link.with(|core| core.pending_len())
@@ -240,7 +240,7 @@ impl<R: Role, S> Writer<R, S> {
         self.link.with(|core| core.endpoint.state())
     }
 
-    /// Returns the number of bytes of output that wait to be written.
+    /// Returns the number of bytes of output that are waiting to be written.
     #[must_use]
     pub fn pending_len(&self) -> usize {
         self.link.with(|core| core.pending_len())

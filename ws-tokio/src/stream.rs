@@ -41,7 +41,7 @@ macro_rules! stream {
 
 macro_rules! sink {
     ($writing:ident) => {
-        /// A sink is ready while less than 64 KiB of output wait. Closing it sends a Close with 1000; reading completes the
+        /// A sink is ready while less than 64 KiB of output are waiting. Closing it sends a Close with 1000; reading completes the
         /// closing handshake.
         impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Sink<OwnedMessage> for $writing<R, S> {
             type Error = Error;

@@ -87,7 +87,8 @@ pub struct ReceivedPart<'a, R: Role, S = NetStream> {
 /// The way to send on a connection while a message received from it is still borrowed.
 ///
 /// [`queue`](Self::queue) collects replies, which are written together: before the next [`read`](WebSocket::read) waits
-/// for the peer, and whenever 64 KiB have come together. Where messages follow one another that is many times faster.
+/// for the peer, and whenever 64 KiB have come together. For many messages in a row, this is many times faster than a write
+/// for each of them.
 ///
 /// [`send`](Self::send) writes at once. Use it before long work, and before the connection is dropped without another
 /// `read` or [`close`](WebSocket::close): dropping it discards queued replies.
@@ -175,7 +176,7 @@ impl<R: Role, S> WebSocket<R, S> {
         self.link.act(|core| ControlPayload::new(core.endpoint.control_payload()))
     }
 
-    /// Returns the number of bytes of output that wait to be written.
+    /// Returns the number of bytes of output that are waiting to be written.
     #[must_use]
     pub fn pending_len(&mut self) -> usize {
         self.link.act(|core| core.pending_len())
@@ -194,7 +195,7 @@ impl<R: Role, S> WebSocket<R, S> {
         self.link.act(|core| core.counters())
     }
 
-    /// Sets how long the peer may take none of our bytes before a write fails: 30 s by default. `None`: for ever.
+    /// Sets the time after which a write fails if the peer has taken none of our bytes: 30 s by default. `None`: never.
     pub fn set_write_timeout(&mut self, timeout: Option<Duration>) {
         self.link.act(|core| core.set_write_timeout(timeout));
     }
@@ -210,7 +211,7 @@ impl<R: Role, S> WebSocket<R, S> {
         self.link.act(|core| core.stream().map(look))
     }
 
-    /// Gives the connection up, and returns its stream and the bytes that were read but not processed.
+    /// Takes the connection apart, and returns its stream and the bytes that were read but not processed.
     ///
     /// Queued output is discarded: [`flush`](Self::flush) first. The received parts of an unfinished message are lost.
     ///
@@ -382,7 +383,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> WebSocket<R, S> {
     ///
     /// # Errors
     ///
-    /// [`TrySendError::Full`]: 64 KiB or more of output wait. Otherwise as [`send`](Self::send).
+    /// [`TrySendError::Full`]: 64 KiB or more of output are waiting. Otherwise as [`send`](Self::send).
     pub fn try_send<'m>(&mut self, message: impl Into<Message<'m>>) -> core::result::Result<(), TrySendError> {
         let message = message.into();
         self.outgoing().try_queue_by(|core| core.queue(message))
@@ -446,7 +447,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> WebSocket<R, S> {
     }
 
     /// Closes the connection: sends a Close unless the connection is closing already, waits for the peer's, and ends
-    /// the stream in the order that loses no data. Messages that still come are dropped.
+    /// the stream so that no data is lost. Messages that still come are dropped.
     ///
     /// The timeouts in [`Config`] bound the wait. The result says whether the end was clean.
     ///

@@ -88,7 +88,7 @@ impl<R: Role, Q: Queue> Outgoing<R, Q> {
         self.output.pending()
     }
 
-    /// Returns how many bytes wait to be written.
+    /// Returns how many bytes are waiting to be written.
     #[must_use]
     pub fn pending_len(&self) -> usize {
         self.output.len()

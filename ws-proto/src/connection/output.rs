@@ -494,7 +494,7 @@ impl<Q: Queue> Output<Q> {
         self.pending().is_none()
     }
 
-    /// Returns the number of bytes that wait to be written. A host stops reading from a peer that lets too many wait.
+    /// Returns the number of bytes that are waiting to be written. A host stops reading from a peer that lets too many wait.
     #[must_use]
     pub fn len(&self) -> usize {
         self.queue.bytes().len().saturating_sub(self.written)

@@ -10,7 +10,7 @@ pub trait Storage: sealed::Sealed {
     #[doc(hidden)]
     fn bytes_mut(&mut self) -> &mut [u8];
 
-    /// Returns the most bytes that the storage can grow to.
+    /// Returns the maximum length in bytes that the storage can grow to.
     #[doc(hidden)]
     fn limit(&self) -> usize {
         isize::MAX.unsigned_abs()

@@ -93,7 +93,7 @@ pub type Result<T> = core::result::Result<T, Error>;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TrySendError {
-    /// So much output waits that the call would have to wait. The message has not been queued.
+    /// So much output is waiting that the call would have to wait. The message has not been queued.
     Full,
     /// The call would fail in any case. The message has not been queued.
     Failed(Error),

@@ -39,7 +39,7 @@ enum Place {
 
 impl<'a> Incident<'a> {
     /// Returns the peer of the connection that failed. `None`: its address is not known, or the server itself lacks a
-    /// resource, such as files or threads.
+    /// resource, such as file descriptors or threads.
     #[must_use]
     pub const fn peer(&self) -> Option<SocketAddr> {
         match self.place {

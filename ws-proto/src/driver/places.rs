@@ -10,19 +10,19 @@ use std::{
 
 use crate::server::{Reject, reject_to};
 
-/// The most connections that are being refused at a time.
+/// The maximum number of connections that are being refused at a time.
 const MOST_REFUSALS: usize = 32;
 
 /// Limits of the number of connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The most connections at a time. Default: 10,000, or the number of files that the process may open
+    /// The maximum number of connections at a time. Default: 10,000, or the number of files that the process may open
     /// (`RLIMIT_NOFILE`) less 64 if that is less.
     pub connections: usize,
-    /// The most connections whose request has not been answered yet. Default: any number.
+    /// The maximum number of connections whose request has not been answered yet. Default: unlimited.
     pub opening: usize,
-    /// The same for each address. IPv6 addresses that differ in their last 64 bits only count as one. Default: any number.
+    /// The same for each address. IPv6 addresses that differ in their last 64 bits only count as one. Default: unlimited.
     pub opening_per_address: Option<usize>,
 }
 
@@ -52,7 +52,7 @@ pub enum Admission {
 pub enum AcceptFailure {
     /// It concerns one connection only: accept the next one.
     Connection,
-    /// The process or the system lacks something, such as files: report it, and accept again after a pause.
+    /// The process or the system lacks something, such as file descriptors: report it, and accept again after a pause.
     Lack,
     /// The listener itself has failed: end the server.
     Listener,
@@ -90,7 +90,7 @@ impl Limits {
         Self { connections: 10_000.min(most_files()), opening: usize::MAX, opening_per_address: None }
     }
 
-    /// Sets the most connections at a time, at most the number for which there are files.
+    /// Sets the maximum number of connections at a time, at most the number for which there are file descriptors.
     pub fn set_connections(&mut self, most: usize) {
         self.connections = most.min(most_files());
     }

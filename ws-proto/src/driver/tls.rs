@@ -227,7 +227,7 @@ impl TlsError {
         if chosen.is_none_or(|chosen| chosen == HTTP_1_1) { Ok(()) } else { Err(Self::WrongProtocol) }
     }
 
-    /// Returns whether another try may succeed although nothing is changed.
+    /// Returns whether another try may succeed even if the user changes nothing.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {

@@ -21,13 +21,13 @@ pub enum OriginPolicy<'a> {
     ///
     /// Names are compared without regard to ASCII case and to one dot at the end. A missing port in the origin is
     /// the default of its scheme. A Host without a port matches both 80 and 443, since the server does not know
-    /// here whether the connection is encrypted. Use [`allow`](Self::allow) after a proxy that rewrites Host, and
+    /// here whether the connection is encrypted. Use [`allow`](Self::allow) behind a proxy that rewrites Host, and
     /// for services on a local network, whose Host a page could choose by rebinding its own name.
     #[default]
     SameHost,
     /// Pages of the origins and hosts of a list, made by [`allow`](Self::allow).
     Allow(AllowList<'a>),
-    /// Any page of any site: for public services that rely neither on cookies nor on the borders of a network.
+    /// Any page of any site: for public services that do not rely on cookies, or on being reachable from one network only.
     AllowAny,
 }
 

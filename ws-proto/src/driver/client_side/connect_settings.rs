@@ -24,7 +24,7 @@ pub struct ConnectSettings<'a> {
     pub config: Config,
     compressors: Compressors,
     proxy: ProxyChoice,
-    /// The most redirects that are followed.
+    /// The maximum number of redirects that are followed.
     max_redirects: u16,
     #[cfg(feature = "rustls")]
     tls: ClientTls,
@@ -139,7 +139,7 @@ impl<'a> ConnectSettings<'a> {
         &self.tls
     }
 
-    /// Sets the most redirects that are followed: 0 by default, with which a redirect is a refusal.
+    /// Sets the maximum number of redirects that are followed: 0 by default, with which a redirect is a refusal.
     pub const fn set_max_redirects(&mut self, most: u16) {
         self.max_redirects = most;
     }

@@ -17,7 +17,7 @@ pub enum ReconnectError {
 }
 
 impl ReconnectError {
-    /// Returns whether another try may succeed although the user changes nothing: as [`ConnectError::is_transient`] and
+    /// Returns whether another try may succeed even if the user changes nothing: as [`ConnectError::is_transient`] and
     /// [`Error::is_transient`] say. An I/O error is transient unless the system calls it invalid, unsupported or forbidden.
     #[must_use]
     pub fn is_transient(&self) -> bool {

@@ -8,7 +8,7 @@ use crate::{
 };
 
 impl Error {
-    /// Returns whether another connection may do what this one has failed to do, although the user changes nothing: if the
+    /// Returns whether another connection may do what this one has failed to do, even if the user changes nothing: if the
     /// transport has failed or ended, the peer was silent, or the connection was closing. A peer that breaks the protocol does it
     /// again, and a message that cannot be sent stays one.
     #[must_use]
@@ -22,7 +22,7 @@ impl Error {
 }
 
 impl ConnectError {
-    /// Returns whether another try may succeed although the user changes nothing.
+    /// Returns whether another try may succeed even if the user changes nothing.
     ///
     /// | error | another try may succeed |
     /// |---|---|

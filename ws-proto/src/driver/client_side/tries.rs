@@ -56,7 +56,7 @@ impl Tries {
         self.backoff = backoff;
     }
 
-    /// Sets the most tries in a row that may fail before the error of the last one is returned. 0 and 1 are the same.
+    /// Sets the maximum number of tries in a row that may fail before the error of the last one is returned. 0 and 1 are the same.
     pub const fn set_max_tries(&mut self, most: u32) {
         self.max_tries = Some(most);
     }

@@ -89,7 +89,7 @@ impl ProxyDialogue {
         }
     }
 
-    /// Returns the most bytes that may be read from the transport now; 0 if the dialogue is over.
+    /// Returns the maximum number of bytes that may be read from the transport now; 0 if the dialogue is over.
     #[must_use]
     pub fn wanted(&self) -> usize {
         match &self.state {

@@ -38,7 +38,7 @@ pub enum ProxyError {
 }
 
 impl ProxyError {
-    /// Returns whether another try may succeed although the user changes nothing: after a timeout, an end of the transport, a
+    /// Returns whether another try may succeed even if the user changes nothing: after a timeout, an end of the transport, a
     /// status such as 503, or a reply that the host can't be reached now.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
