@@ -4,9 +4,14 @@
 //! cargo run --release --example autobahn_client ws://127.0.0.1:9002
 //! ```
 
-use std::{error::Error, path::PathBuf, process::ExitCode};
+use std::{
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use ws_std::{Config, Connector, Message, deflate::Settings};
+use ws_std::{ClientTls, Config, Connector, Message, deflate::Settings};
 
 mod program;
 
@@ -58,7 +63,7 @@ fn run_all(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     // Servers without compression ignore the offer.
     let mut connector = Connector::new().config(config).deflate(Settings::balanced());
     if let Some(roots) = &arguments.roots {
-        connector = connector.tls(program::trusting(roots)?);
+        connector = connector.tls(trusting(roots)?);
     }
     let count = case_count(&connector, url)?;
     for case in 1..=count {
@@ -71,6 +76,12 @@ fn run_all(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     connector.connect(&format!("{url}/updateReports?agent={agent}"))?.read()?;
     println!("{count} cases run");
     Ok(())
+}
+
+/// Returns the settings of a client that trusts the roots in a file, in PEM, and no others.
+fn trusting(roots: &Path) -> Result<ClientTls, Box<dyn Error>> {
+    let pem = fs::read(roots).map_err(|error| format!("can't read {}: {error}", roots.display()))?;
+    Ok(ClientTls::builder().add_roots(pem)?.only_added_roots().build()?)
 }
 
 fn case_count(connector: &Connector<'_>, url: &str) -> Result<u32, Box<dyn Error>> {

@@ -3,9 +3,7 @@
 use std::{
     error::Error,
     ffi::{OsStr, OsString},
-    fs,
     io::Write,
-    path::Path,
     process::ExitCode,
     sync::mpsc,
     thread,
@@ -16,7 +14,7 @@ mod plain;
 
 #[allow(unused_imports, reason = "some examples show no text of others")]
 pub(crate) use plain::{escaped, explained, is_plain};
-use ws_std::{ClientTls, Message, Server, WebSocket, deflate::Settings, role::Role};
+use ws_std::{Message, Server, WebSocket, deflate::Settings, role::Role};
 
 /// The arguments of a program. `None`: the user asks for help.
 pub(crate) type Arguments<A> = Result<Option<A>, Box<dyn Error>>;
@@ -45,13 +43,6 @@ pub(crate) fn profile(name: Option<OsString>) -> Result<Settings, Box<dyn Error>
         Some(Some("best")) => Ok(Settings::best_ratio()),
         Some(_) => Err("the profile is none of small, balanced, best".into()),
     }
-}
-
-/// Returns the settings of a client that trusts the roots in a file, in PEM, and no others.
-#[allow(dead_code, reason = "most examples trust the roots of the platform")]
-pub(crate) fn trusting(roots: &Path) -> Result<ClientTls, Box<dyn Error>> {
-    let pem = fs::read(roots).map_err(|error| format!("can't read {}: {error}", roots.display()))?;
-    Ok(ClientTls::builder().add_roots(pem)?.only_added_roots().build()?)
 }
 
 /// Echoes every message until the connection ends.
@@ -91,13 +82,18 @@ pub(crate) fn echo_split<R: Role + Send>(ws: WebSocket<R>) -> ws_std::Result<()>
     })
 }
 
-/// Creates a server with as many connections as the system allows. The first Ctrl-C or SIGTERM closes them all and
-/// stops it.
+/// Creates a server with as many connections as the system allows.
 #[allow(dead_code, reason = "some examples are clients")]
-pub(crate) fn server(address: &str) -> Result<Server, Box<dyn Error>> {
+pub(crate) fn bind(address: &str) -> Result<Server, Box<dyn Error>> {
     // Each connection needs a file. With a lower limit of files the server has a lower limit of connections.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-    let server = Server::bind(address).map_err(|error| format!("can't listen on {address}: {error}"))?;
+    Ok(Server::bind(address).map_err(|error| format!("can't listen on {address}: {error}"))?)
+}
+
+/// Creates a server as [`bind`] does. The first Ctrl-C or SIGTERM closes all connections and stops it.
+#[allow(dead_code, reason = "some examples are clients")]
+pub(crate) fn server(address: &str) -> Result<Server, Box<dyn Error>> {
+    let server = bind(address)?;
     let handle = server.handle();
     at_signal(move || handle.stop())?;
     Ok(server)
