@@ -43,6 +43,12 @@ def examples(package, *names):
     return [target() / "release/examples" / name for name in names]
 
 
+def built(package):
+    """Builds the program of a package in release mode, with its examples; returns its path."""
+    subprocess.run(["cargo", "build", "--quiet", "--locked", "--release", "-p", package, "--bins", "--examples"], cwd=ROOT, check=True)
+    return target() / "release" / package
+
+
 def target():
     """The folder that cargo builds to, which CARGO_TARGET_DIR or a configuration may have moved."""
     command = ["cargo", "metadata", "--format-version=1", "--no-deps", "--offline"]

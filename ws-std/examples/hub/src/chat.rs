@@ -1,0 +1,189 @@
+//! Chat: what was acknowledged reaches every client that resumes, once and in one order.
+//!
+//! A client opens `/chat/ROOM?author=ID&name=NAME` and sends `{"n":NUMBER,"text":TEXT}`, with numbers that grow. The answer
+//! `{"ack":NUMBER}` says that the log has the line. A client that gets none, because a connection or a process has ended,
+//! sends the line again with the same number: the log appends a number once.
+//!
+//! The first message to a client is `{"epoch":EPOCH,"reset":BOOL}`, and then come the lines of all authors:
+//! `{"at":POSITION,"by":AUTHOR,"n":NUMBER,"name":NAME,"text":TEXT}`. A client that comes back with `&epoch=EPOCH&at=POSITION`
+//! gets the lines after that position. If the log does not have it any more, or not yet again, `reset` is true, the client
+//! drops the lines it shows, and the newest ones follow. `{"live":true}` says that the client has all lines there are.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Instant,
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use ws_std::{CloseCode, Error, Exchange, HandlerResult, Message, Reader, Writer, proto::SendError, role::Server};
+
+use crate::{
+    log::{Batch, Entry, Place},
+    pace::Pace,
+    room::{Line, Next},
+    rooms::{Member, Rooms},
+    text::{is_key, name_in, plain, value_of},
+};
+
+/// Stack, in bytes, of the thread that writes to a member.
+const WRITER_STACK: usize = 128 * 1024;
+/// Length in bytes of the part of an author's id that others see. Whoever knows the id can use up its numbers.
+const SHOWN: usize = 8;
+
+/// A message of a client.
+#[derive(Deserialize)]
+struct Say {
+    n: u64,
+    text: String,
+}
+
+/// The payload of an entry.
+#[derive(Deserialize, Serialize)]
+struct Said {
+    name: String,
+    text: String,
+}
+
+/// Returns the message of an entry for clients.
+pub(crate) fn text_of(entry: &Entry) -> String {
+    let said = serde_json::from_str(&entry.payload).unwrap_or(Said { name: String::new(), text: String::new() });
+    let by = entry.author.get(..SHOWN).unwrap_or(&entry.author);
+    json!({ "at": entry.position.to_string(), "by": by, "n": entry.number, "name": said.name, "text": said.text })
+        .to_string()
+}
+
+/// Serves a member of a room until it leaves.
+pub(crate) fn serve(rooms: &Arc<Rooms>, name: &str, exchange: Exchange) -> HandlerResult {
+    let query = exchange.query();
+    let (author, at) = (value_of(query, "author").unwrap_or_default(), value_of(query, "at").unwrap_or_default());
+    let place =
+        Place { epoch: value_of(query, "epoch").unwrap_or_default(), position: at.parse().unwrap_or_default() };
+    if !is_key(&author) || !is_key(name) {
+        return Ok(exchange.refuse(400)?);
+    }
+    let Some(member) = rooms.enter(&format!("chat/{name}")) else {
+        return Ok(exchange.refuse(503)?);
+    };
+    let name = name_in(query);
+    let (reader, writer) = exchange.accept()?.split();
+    let has_left = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let to_member = writer.clone();
+        let (member, has_left) = (&member, &has_left);
+        let output = Output { member, writer: to_member, place, has_left, told: None, is_live: false };
+        // If the system has no thread, the connection ends, and the client tries again later.
+        let writing = thread::Builder::new().stack_size(WRITER_STACK).spawn_scoped(scope, || output.run())?;
+        let result = read(member, reader, writer, &author, &name);
+        has_left.store(true, Ordering::Release);
+        writing.thread().unpark();
+        Ok(result?)
+    })
+}
+
+/// Appends what a member says to the log.
+fn read(
+    member: &Member,
+    mut reader: Reader<Server>,
+    mut writer: Writer<Server>,
+    author: &str,
+    name: &str,
+) -> ws_std::Result<()> {
+    let mut pace = Pace::default();
+    while let Some(message) = reader.read()? {
+        let say = match message {
+            Message::Text(text) => serde_json::from_str::<Say>(text).ok(),
+            Message::Binary(_) => None,
+        };
+        let Some(Say { n, text }) = say else {
+            reader.close(CloseCode::POLICY_VIOLATION, r#"a line is {"n":NUMBER,"text":TEXT}"#)?;
+            return Ok(());
+        };
+        let Some(wait) = pace.line(Instant::now()) else {
+            reader.close(CloseCode::POLICY_VIOLATION, "too many lines")?;
+            return Ok(());
+        };
+        thread::sleep(wait);
+        let said = Said { name: name.into(), text: plain(&text) };
+        let Ok(payload) = serde_json::to_string(&said) else { continue };
+        if let Err(error) = member.append(author, n, &payload) {
+            reader.close(CloseCode::TRY_AGAIN_LATER, "the log can't be reached")?;
+            return Err(io::Error::other(error).into());
+        }
+        match writer.send(&*json!({ "ack": n }).to_string()) {
+            // The client sends the line again.
+            Err(Error::Send(SendError::Closing)) => {}
+            sent => sent?,
+        }
+    }
+    Ok(())
+}
+
+/// Writes a room's lines to a member.
+struct Output<'m> {
+    member: &'m Member,
+    writer: Writer<Server>,
+    place: Place,
+    has_left: &'m AtomicBool,
+    /// The epoch that the member has been told.
+    told: Option<String>,
+    is_live: bool,
+}
+
+impl Output<'_> {
+    fn run(mut self) {
+        if self.write().is_err() {
+            // The thread that reads reports the end.
+            self.writer.abort();
+        }
+    }
+
+    fn write(&mut self) -> ws_std::Result<()> {
+        // The first lines come from the log, which knows whether it has the place.
+        let mut next = Next::Read;
+        loop {
+            match next {
+                Next::Lines(lines) => self.send_lines(&lines)?,
+                Next::Read => {
+                    let batch = self.member.read(&self.place).map_err(io::Error::other)?;
+                    self.send_batch(&batch)?;
+                }
+                Next::Nothing => return Ok(()),
+                Next::End => return self.writer.send_close(CloseCode::SERVICE_RESTART, "the server restarts"),
+            }
+            if !self.is_live && self.member.room.is_at_end(&self.place) {
+                self.is_live = true;
+                self.writer.send(r#"{"live":true}"#)?;
+            }
+            next = self.member.room.next(&self.place, None, self.has_left);
+        }
+    }
+
+    fn send_lines(&mut self, lines: &[Arc<Line>]) -> ws_std::Result<()> {
+        for line in lines {
+            let line_for_member = if self.writer.is_compressed() { &line.deflated } else { &line.plain };
+            self.writer.queue_prepared(line_for_member)?;
+            self.place.position = line.position;
+        }
+        self.writer.flush()
+    }
+
+    /// Sends entries of the log, and before them the epoch if it is new to the member.
+    fn send_batch(&mut self, batch: &Batch) -> ws_std::Result<()> {
+        if batch.is_reset || self.told.as_ref() != Some(&batch.epoch) {
+            self.writer.queue(&*json!({ "epoch": batch.epoch, "reset": batch.is_reset }).to_string())?;
+            self.told = Some(batch.epoch.clone());
+            self.is_live = false;
+        }
+        for entry in &batch.entries {
+            self.writer.queue(&*text_of(entry))?;
+        }
+        self.place = Place { epoch: batch.epoch.clone(), position: batch.end };
+        self.writer.flush()
+    }
+}

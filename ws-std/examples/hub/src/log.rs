@@ -1,0 +1,193 @@
+//! The log: what has been written in each room, in one order.
+//!
+//! Connections and processes come and go, the log stays. A position in it is enough to continue: a client that comes
+//! back with the position of the last entry it has seen gets the entries after that one, from any process.
+//!
+//! An *epoch* names the life of a room's log. It is chosen when the log is created. A client that comes back with another
+//! epoch, or with a position that the log does not have, has to start again with the newest entries.
+
+pub(crate) mod memory;
+pub(crate) mod redis;
+
+use std::{error::Error, fmt, str::FromStr, time::Duration};
+
+/// The most entries of a room that are kept. Older ones are trimmed.
+pub(crate) const MOST_ENTRIES: usize = 10_000;
+/// Time after which an entry is trimmed, and after its last entry a room is forgotten.
+pub(crate) const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest time that [`Log::wait`] waits.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_millis(500);
+
+/// The log of all rooms.
+pub(crate) trait Log: Send + Sync {
+    /// Appends an entry, and returns its position once the entry is safe.
+    ///
+    /// An entry whose author has one with the same number, or with a higher one, is not appended: it was sent again. The
+    /// position is that of the author's last entry then.
+    fn append(&self, room: &str, author: &str, number: u64, payload: &str) -> Result<Position>;
+
+    /// Returns at most `most` entries after a place. If the log does not have that place, returns the newest `most`.
+    fn read(&self, room: &str, after: &Place, most: usize) -> Result<Batch>;
+
+    /// Waits until rooms have entries after the place beside them, or are at another epoch, and returns their indices.
+    /// Returns after [`LONGEST_WAIT`] at the latest, or as soon as [`wake`](Self::wake) has been called.
+    fn wait(&self, rooms: &[(String, Place)]) -> Result<Vec<usize>>;
+
+    /// Ends a [`wait`](Self::wait), which may have to be called with other rooms.
+    fn wake(&self);
+}
+
+pub(crate) type Result<T> = std::result::Result<T, LogError>;
+
+/// The log can't be reached. The call may be repeated: [`Log::append`] appends a number once.
+#[derive(Debug)]
+pub(crate) struct LogError(pub(crate) Box<dyn Error + Send + Sync>);
+
+impl fmt::Display for LogError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the log can't be reached: {}", self.0)
+    }
+}
+
+impl Error for LogError {}
+
+/// A line, and where it is in its room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) position: Position,
+    pub(crate) author: String,
+    pub(crate) number: u64,
+    pub(crate) payload: String,
+}
+
+/// The place of an entry in a room's log, ordered as the entries are: the id of an entry in a Redis stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Position {
+    /// Milliseconds since 1970.
+    pub(crate) millis: u64,
+    /// Tells entries of the same millisecond apart.
+    pub(crate) sequence: u64,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.millis, self.sequence)
+    }
+}
+
+impl FromStr for Position {
+    type Err = Box<dyn Error + Send + Sync>;
+
+    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
+        let (millis, sequence) = text.split_once('-').ok_or("a position is two numbers")?;
+        Ok(Self { millis: millis.parse()?, sequence: sequence.parse()? })
+    }
+}
+
+/// What a reader of a room has seen: the position of the last entry in the life of the log that `epoch` names. The default
+/// is nothing at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) epoch: String,
+    pub(crate) position: Position,
+}
+
+/// Entries of a room.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) epoch: String,
+    /// The log does not have the place that was asked for: these are its newest entries.
+    pub(crate) is_reset: bool,
+    pub(crate) entries: Vec<Entry>,
+    /// The position up to which a reader has seen the log with these entries.
+    pub(crate) end: Position,
+}
+
+/// Returns a name for the life of a log, which no other has.
+fn new_epoch() -> String {
+    let mut bytes = [0; 8];
+    // Time alone tells logs of one machine apart, if the system has no random numbers.
+    if getrandom::fill(&mut bytes).is_err() {
+        bytes = memory::now_millis().to_be_bytes();
+    }
+    format!("{:016x}", u64::from_be_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{thread, time::Instant};
+
+    use super::*;
+
+    /// Checks what each log promises.
+    pub(super) fn contract(log: &dyn Log) {
+        numbers_are_appended_once(log);
+        readers_continue_after_their_place(log);
+        unknown_places_are_resets(log);
+        waits_end_with_news(log);
+    }
+
+    fn payloads(batch: &Batch) -> Vec<&str> {
+        batch.entries.iter().map(|entry| &*entry.payload).collect()
+    }
+
+    /// Appends entries of one author, numbered from 1; returns the positions.
+    fn append(log: &dyn Log, room: &str, payloads: &[&str]) -> Vec<Position> {
+        let numbered = (1..).zip(payloads);
+        numbered.map(|(number, payload)| log.append(room, "ada", number, payload).unwrap()).collect()
+    }
+
+    fn numbers_are_appended_once(log: &dyn Log) {
+        let positions = append(log, "numbers", &["one", "two"]);
+        assert!(positions[0] < positions[1]);
+        assert_eq!(append(log, "numbers", &["one", "two"]), [positions[1]; 2]);
+        assert!(log.append("numbers", "bob", 1, "bob's").unwrap() > positions[1]);
+        let batch = log.read("numbers", &Place::default(), 9).unwrap();
+        assert_eq!(payloads(&batch), ["one", "two", "bob's"]);
+        assert_eq!((&*batch.entries[2].author, batch.entries[2].number), ("bob", 1));
+        assert_eq!(batch.end, batch.entries[2].position);
+    }
+
+    fn readers_continue_after_their_place(log: &dyn Log) {
+        let epoch = log.read("places", &Place::default(), 1).unwrap().epoch;
+        let at = |position| Place { epoch: epoch.clone(), position };
+        assert!(!log.read("places", &at(Position::default()), 1).unwrap().is_reset, "nothing is missing yet");
+        let positions = append(log, "places", &["1", "2", "3", "4", "5"]);
+        let batch = log.read("places", &at(Position::default()), 2).unwrap();
+        assert!(!batch.is_reset);
+        assert_eq!((payloads(&batch), batch.end), (vec!["1", "2"], positions[1]));
+        assert_eq!(payloads(&log.read("places", &at(batch.end), 9).unwrap()), ["3", "4", "5"]);
+        let last = log.read("places", &at(positions[4]), 9).unwrap();
+        assert_eq!((last.is_reset, last.entries.len(), last.end), (false, 0, positions[4]));
+    }
+
+    fn unknown_places_are_resets(log: &dyn Log) {
+        let positions = append(log, "unknown", &["1", "2", "3", "4"]);
+        let epoch = log.read("unknown", &Place::default(), 1).unwrap().epoch;
+        let ahead = Position { millis: positions[3].millis + 1_000_000, sequence: 0 };
+        let other = Place { epoch: "other".into(), position: positions[1] };
+        for place in [Place::default(), other, Place { epoch, position: ahead }] {
+            let batch = log.read("unknown", &place, 2).unwrap();
+            assert!(batch.is_reset, "{place:?}");
+            assert_eq!((payloads(&batch), batch.end), (vec!["3", "4"], positions[3]));
+        }
+    }
+
+    fn waits_end_with_news(log: &dyn Log) {
+        let Batch { epoch, end, .. } = log.read("news", &Place::default(), 1).unwrap();
+        let rooms =
+            [("numbers".to_owned(), Place::default()), ("news".to_owned(), Place { epoch, position: end })];
+        assert_eq!(log.wait(&rooms).unwrap(), [0], "a reader that has seen nothing");
+        let begun = Instant::now();
+        assert!(log.wait(&rooms[1..]).unwrap().is_empty());
+        assert!(begun.elapsed() >= LONGEST_WAIT);
+        append(log, "news", &["news"]);
+        assert_eq!(log.wait(&rooms).unwrap(), [0, 1]);
+        let begun = Instant::now();
+        thread::scope(|scope| {
+            scope.spawn(|| log.wake());
+            assert!(log.wait(&[]).unwrap().is_empty());
+        });
+        assert!(begun.elapsed() < LONGEST_WAIT);
+    }
+}

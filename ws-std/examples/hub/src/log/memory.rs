@@ -1,0 +1,189 @@
+//! A log in this process, which ends with it.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
+
+use super::{
+    Batch, Entry, LONGEST_WAIT, Log, LogError, MOST_ENTRIES, Place, Position, RETENTION, Result, new_epoch,
+};
+
+/// The most rooms that are kept.
+const MOST_ROOMS: usize = 1_000;
+
+#[derive(Default)]
+pub(crate) struct MemoryLog {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    rooms: HashMap<String, Room>,
+    woken: bool,
+}
+
+struct Room {
+    epoch: String,
+    entries: VecDeque<Entry>,
+    /// Position of the last entry that was trimmed.
+    trimmed: Position,
+    /// Position of the last entry.
+    end: Position,
+    /// The last number of each author, and the position of that entry.
+    authors: HashMap<String, (u64, Position)>,
+    used: u64,
+}
+
+impl MemoryLog {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Log for MemoryLog {
+    fn append(&self, room: &str, author: &str, number: u64, payload: &str) -> Result<Position> {
+        let mut state = self.lock();
+        let now = now_millis();
+        let position = state.room(room, now)?.append(author, number, payload, now);
+        self.changed.notify_all();
+        Ok(position)
+    }
+
+    fn read(&self, room: &str, after: &Place, most: usize) -> Result<Batch> {
+        Ok(self.lock().room(room, now_millis())?.read(after, most))
+    }
+
+    fn wait(&self, rooms: &[(String, Place)]) -> Result<Vec<usize>> {
+        let mut changed = Vec::new();
+        let idle = |state: &mut State| {
+            changed = (0..rooms.len()).filter(|&index| state.has_news(&rooms[index])).collect();
+            changed.is_empty() && !state.woken
+        };
+        let waited = self.changed.wait_timeout_while(self.lock(), LONGEST_WAIT, idle);
+        waited.unwrap_or_else(PoisonError::into_inner).0.woken = false;
+        Ok(changed)
+    }
+
+    fn wake(&self) {
+        self.lock().woken = true;
+        self.changed.notify_all();
+    }
+}
+
+impl State {
+    /// Returns a room, which is created if it is not there.
+    fn room(&mut self, name: &str, now: u64) -> Result<&mut Room> {
+        if !self.rooms.contains_key(name) && self.rooms.len() >= MOST_ROOMS {
+            self.rooms.retain(|_, room| room.used >= oldest(now));
+            if self.rooms.len() >= MOST_ROOMS {
+                return Err(LogError("there are too many rooms".into()));
+            }
+        }
+        let room = self.rooms.entry(name.to_owned()).or_insert_with(|| Room::new(new_epoch()));
+        room.used = now;
+        Ok(room)
+    }
+
+    fn has_news(&self, (name, place): &(String, Place)) -> bool {
+        self.rooms.get(name).is_none_or(|room| room.epoch != place.epoch || room.end > place.position)
+    }
+}
+
+impl Room {
+    fn new(epoch: String) -> Self {
+        let (trimmed, end) = Default::default();
+        Self { epoch, entries: VecDeque::new(), trimmed, end, authors: HashMap::new(), used: 0 }
+    }
+
+    fn append(&mut self, author: &str, number: u64, payload: &str, now: u64) -> Position {
+        if let Some(&(last, position)) = self.authors.get(author)
+            && number <= last
+        {
+            return position;
+        }
+        let position = if now > self.end.millis {
+            Position { millis: now, sequence: 0 }
+        } else {
+            Position { sequence: self.end.sequence + 1, ..self.end }
+        };
+        self.end = position;
+        self.authors.insert(author.to_owned(), (number, position));
+        self.entries.push_back(Entry { position, author: author.to_owned(), number, payload: payload.to_owned() });
+        self.trim(oldest(now));
+        position
+    }
+
+    fn trim(&mut self, oldest: u64) {
+        let is_old = |entry: &Entry| entry.position.millis < oldest;
+        while self.entries.len() > MOST_ENTRIES || self.entries.front().is_some_and(is_old) {
+            let Some(entry) = self.entries.pop_front() else { break };
+            self.trimmed = entry.position;
+            // The author may send it again only as long as it is kept.
+            if self.authors.get(&entry.author).is_some_and(|(_, last)| *last <= entry.position) {
+                self.authors.remove(&entry.author);
+            }
+        }
+    }
+
+    fn read(&self, after: &Place, most: usize) -> Batch {
+        let is_reset = after.epoch != self.epoch || after.position < self.trimmed || after.position > self.end;
+        let from = if is_reset {
+            self.entries.len().saturating_sub(most)
+        } else {
+            self.entries.partition_point(|entry| entry.position <= after.position)
+        };
+        let entries: Vec<_> = self.entries.range(from..).take(most).cloned().collect();
+        let end = entries.last().map_or(if is_reset { self.end } else { after.position }, |entry| entry.position);
+        Batch { epoch: self.epoch.clone(), is_reset, entries, end }
+    }
+}
+
+fn oldest(now: u64) -> u64 {
+    now.saturating_sub(u64::try_from(RETENTION.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Returns the time in milliseconds since 1970.
+pub(super) fn now_millis() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::tests::contract;
+
+    #[test]
+    fn keeps_the_contract() {
+        contract(&MemoryLog::default());
+    }
+
+    #[test]
+    fn a_position_before_the_kept_entries_is_a_reset() {
+        let log = MemoryLog::default();
+        let first = log.append("a", "ada", 1, "one").unwrap();
+        for number in 2..=MOST_ENTRIES as u64 + 2 {
+            log.append("a", "bob", number, "more").unwrap();
+        }
+        let epoch = log.read("a", &Place::default(), 0).unwrap().epoch;
+        let read = |position| log.read("a", &Place { epoch: epoch.clone(), position }, 2).unwrap().is_reset;
+        let trimmed = log.lock().rooms["a"].trimmed;
+        assert!(read(first) && !read(trimmed));
+        assert_eq!(log.lock().rooms["a"].authors.len(), 1, "an author is forgotten with its last entry");
+    }
+
+    #[test]
+    fn rooms_are_forgotten_only_when_they_are_old() {
+        let (mut state, day) = (State::default(), u64::try_from(RETENTION.as_millis()).unwrap());
+        for index in 0..MOST_ROOMS {
+            state.room(&index.to_string(), day).unwrap();
+        }
+        assert!(state.room("one more", 2 * day).is_err());
+        assert!(state.room("0", 2 * day).is_ok());
+        state.room("one more", 2 * day + 1).unwrap();
+        assert_eq!(state.rooms.len(), 2);
+    }
+}

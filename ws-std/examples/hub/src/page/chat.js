@@ -1,0 +1,96 @@
+// Chat: lines are numbered and kept until they are acknowledged, and shown in the order of the log.
+
+import { Link } from "./link.js";
+
+export class Chat {
+  // Others see the first eight digits.
+  #author = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  #name;
+  #room;
+  #number = 0;
+  /** Lines that have not been acknowledged: number, text, time of the last attempt. */
+  #pending = [];
+  /** The place in the log: the next connection continues there. */
+  #epoch = "";
+  #at = "";
+  #opened = 0;
+  #show;
+
+  /** `show` has `line(line)`, `pending(lines)`, `clear(news)`, `state(text)`, `entered(isEntered)` and `ack(milliseconds)`. */
+  constructor(name, room, show) {
+    this.#name = name;
+    this.#room = room;
+    this.#show = show;
+    this.link = new Link(() => this.#address(), {
+      open: () => this.#open(),
+      message: (text) => this.#message(JSON.parse(text)),
+      state: (text) => show.state(text),
+      over: (text) => {
+        show.state(text);
+        show.entered(false);
+      },
+    });
+    this.link.connect();
+  }
+
+  say(text) {
+    this.#number += 1;
+    const line = { n: this.#number, text, at: performance.now() };
+    this.#pending.push(line);
+    this.#show.pending(this.#pending);
+    this.link.send(JSON.stringify({ n: line.n, text }));
+  }
+
+  /** Returns the address of the socket: under the same prefix as the page, with TLS if the page has it. */
+  #address() {
+    const url = new URL(`chat/${this.#room}`, location.href);
+    url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    url.hash = "";
+    url.search = new URLSearchParams({ author: this.#author, name: this.#name, epoch: this.#epoch, at: this.#at });
+    return url;
+  }
+
+  /** Sends again what has not been acknowledged: the log appends a number once. */
+  #open() {
+    this.#opened += 1;
+    this.#show.entered(true);
+    for (const line of this.#pending) {
+      line.at = performance.now();
+      this.link.send(JSON.stringify({ n: line.n, text: line.text }));
+    }
+  }
+
+  #message(message) {
+    if ("epoch" in message) {
+      this.#epoch = message.epoch;
+      if (message.reset) {
+        // The first lines of all are those of others.
+        this.#show.clear(this.#at ? "The room starts anew: the hub no longer has the lines from before." : "");
+        this.#at = "";
+      }
+    } else if ("ack" in message) {
+      const acknowledged = this.#pending.find((line) => line.n === message.ack);
+      if (acknowledged) this.#show.ack(performance.now() - acknowledged.at);
+      this.#forget(message.ack);
+    } else if (message.live) {
+      const again = this.#opened > 1 ? ` · ${ordinal(this.#opened)} connection` : "";
+      this.#show.state(`connected as ${this.#name}${again}`);
+    } else {
+      this.#at = message.at;
+      const own = message.by === this.#author.slice(0, 8);
+      this.#show.line({ ...message, own });
+      // The log has it, whether or not the acknowledgement was lost.
+      if (own) this.#forget(message.n);
+    }
+  }
+
+  #forget(number) {
+    this.#pending = this.#pending.filter((line) => line.n > number);
+    this.#show.pending(this.#pending);
+  }
+}
+
+function ordinal(number) {
+  const endings = { one: "st", two: "nd", few: "rd", other: "th" };
+  return number + endings[new Intl.PluralRules("en", { type: "ordinal" }).select(number)];
+}

@@ -1,0 +1,66 @@
+// A WebSocket that comes back: the pauses between attempts, the state for the user, the bytes.
+
+// In milliseconds: the first pause before another attempt, the longest pause, and the least time of a good connection.
+const FIRST_PAUSE = 250;
+const LONGEST_PAUSE = 30_000;
+const GOOD = 5_000;
+// Close codes after which no other attempt is made: policy violation, message too big.
+const FINAL = [1008, 1009];
+
+export class Link {
+  received = 0;
+  sent = 0;
+  #address;
+  #on;
+  #socket;
+  #failures = 0;
+  #timer;
+
+  /** `address` returns the URL of the next attempt. `on` has `open`, `message(text)`, `state(text)` and `over(text)`. */
+  constructor(address, on) {
+    this.#address = address;
+    this.#on = on;
+    addEventListener("online", () => this.#socket?.readyState === WebSocket.CLOSED && this.connect());
+  }
+
+  connect() {
+    clearTimeout(this.#timer);
+    this.#on.state("connecting …");
+    let opened;
+    const socket = new WebSocket(this.#address());
+    this.#socket = socket;
+    socket.onopen = () => {
+      opened = performance.now();
+      this.#on.open();
+    };
+    socket.onmessage = (event) => {
+      this.received += size(event.data);
+      this.#on.message(event.data);
+    };
+    socket.onclose = (event) => {
+      const why = opened ? `closed (${event.code}${event.reason ? ": " + event.reason : ""})` : "cannot connect";
+      if (FINAL.includes(event.code)) {
+        this.#on.over(why);
+        return;
+      }
+      this.#failures = opened && performance.now() - opened > GOOD ? 0 : this.#failures + 1;
+      // Random, so that the pages do not all come back at the same moment after the server was away.
+      const longest = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.#failures);
+      const pause = longest * (0.5 + Math.random() / 2);
+      this.#on.state(`${why}; trying again in ${Math.ceil(pause / 1_000)} s`);
+      this.#timer = setTimeout(() => this.connect(), pause);
+    };
+  }
+
+  /** Sends a text. Without effect if the link is not open. */
+  send(text) {
+    if (this.#socket?.readyState === WebSocket.OPEN) {
+      this.sent += size(text);
+      this.#socket.send(text);
+    }
+  }
+}
+
+function size(text) {
+  return new TextEncoder().encode(text).length;
+}

@@ -1,0 +1,163 @@
+//! The rooms that have members, and the thread that follows the log for all of them.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use ws_std::deflate::Deflater;
+
+use crate::{
+    lock,
+    log::{Batch, Entry, Log, LogError, Place, Position},
+    program::explained,
+    room::{COMPRESSION, Room},
+};
+
+/// The most rooms with members.
+const MOST_ROOMS: usize = 1_000;
+/// The most members of a room.
+const MOST_MEMBERS: usize = 10_000;
+/// The most entries that are read from the log at once.
+const MOST_READ: usize = 100;
+/// Pause before another attempt to reach the log.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Time within which the log has to be reached for a member.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Rooms {
+    log: Box<dyn Log>,
+    /// Returns the text of an entry for members.
+    text: fn(&Entry) -> String,
+    live: Mutex<HashMap<String, Live>>,
+    is_over: AtomicBool,
+    is_reached: AtomicBool,
+}
+
+struct Live {
+    room: Arc<Room>,
+    members: usize,
+}
+
+/// A member of a room, until it is dropped.
+pub(crate) struct Member {
+    rooms: Arc<Rooms>,
+    name: String,
+    pub(crate) room: Arc<Room>,
+}
+
+impl Rooms {
+    pub(crate) fn new(log: Box<dyn Log>, text: fn(&Entry) -> String) -> Self {
+        let (live, is_over) = Default::default();
+        Self { log, text, live, is_over, is_reached: AtomicBool::new(true) }
+    }
+
+    /// Adds a member to a room. `None`: there are too many rooms or members, or the process is about to end.
+    pub(crate) fn enter(self: &Arc<Self>, name: &str) -> Option<Member> {
+        let mut live = lock(&self.live);
+        let is_new = !live.contains_key(name);
+        if self.is_over() || is_new && live.len() >= MOST_ROOMS {
+            return None;
+        }
+        let Live { room, members } =
+            live.entry(name.to_owned()).or_insert_with(|| Live { room: Arc::default(), members: 0 });
+        if *members >= MOST_MEMBERS {
+            return None;
+        }
+        *members += 1;
+        let member = Member { rooms: Arc::clone(self), name: name.to_owned(), room: Arc::clone(room) };
+        drop(live);
+        if is_new {
+            self.log.wake();
+        }
+        Some(member)
+    }
+
+    /// Follows the log until the process ends.
+    pub(crate) fn follow(&self) {
+        let mut encoder = Deflater::new(COMPRESSION);
+        while !self.is_over() {
+            let result = self.follow_once(&mut encoder);
+            let was_reached = self.is_reached.swap(result.is_ok(), Ordering::Relaxed);
+            match result {
+                Ok(()) if !was_reached => eprintln!("the log is reached again"),
+                Ok(()) => {}
+                Err(error) => {
+                    if was_reached {
+                        eprintln!("{}", explained(&error));
+                    }
+                    thread::sleep(PAUSE);
+                }
+            }
+        }
+    }
+
+    fn follow_once(&self, encoder: &mut Deflater) -> Result<(), LogError> {
+        let live: Vec<_> =
+            lock(&self.live).iter().map(|(name, live)| (name.clone(), Arc::clone(&live.room))).collect();
+        let places: Vec<_> = live.iter().map(|(name, room)| (name.clone(), room.end())).collect();
+        for index in self.log.wait(&places)? {
+            let (name, place) = &places[index];
+            live[index].1.extend(&self.log.read(name, place, MOST_READ)?, self.text, encoder);
+        }
+        Ok(())
+    }
+
+    /// Returns whether the log was reached at the last attempt, and the process is not about to end.
+    pub(crate) fn is_well(&self) -> bool {
+        self.is_reached.load(Ordering::Relaxed) && !self.is_over()
+    }
+
+    /// Tells all members that the process ends, and admits no more.
+    pub(crate) fn end(&self) {
+        let live = lock(&self.live);
+        self.is_over.store(true, Ordering::Relaxed);
+        live.values().for_each(|live| live.room.end_all());
+        drop(live);
+        self.log.wake();
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    /// Repeats a call to the log until it is reached, some seconds have passed, or the process is about to end.
+    fn patiently<X>(&self, call: impl Fn() -> Result<X, LogError>) -> Result<X, LogError> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match call() {
+                Err(_) if !self.is_over() && Instant::now() < until => thread::sleep(PAUSE),
+                result => return result,
+            }
+        }
+    }
+}
+
+impl Member {
+    /// Appends a line to the room's log, as [`Log::append`] does.
+    pub(crate) fn append(&self, author: &str, number: u64, payload: &str) -> Result<Position, LogError> {
+        self.rooms.patiently(|| self.rooms.log.append(&self.name, author, number, payload))
+    }
+
+    /// Reads the room's log after a place, as [`Log::read`] does.
+    pub(crate) fn read(&self, after: &Place) -> Result<Batch, LogError> {
+        self.rooms.patiently(|| self.rooms.log.read(&self.name, after, MOST_READ))
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let mut live = lock(&self.rooms.live);
+        if let Some(Live { members, .. }) = live.get_mut(&self.name) {
+            *members -= 1;
+            if *members == 0 {
+                live.remove(&self.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Names and texts of users, cleaned.
+
+use url::form_urlencoded;
+
+use crate::program::is_plain;
+
+/// The longest name in characters.
+const LONGEST_NAME: usize = 32;
+/// The longest name of a room, and of an author, in bytes.
+const LONGEST_KEY: usize = 64;
+
+/// Returns the value of a key in a query.
+pub(crate) fn value_of(query: Option<&str>, key: &str) -> Option<String> {
+    let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    pairs.find(|(found, _)| found == key).map(|(_, value)| value.into_owned())
+}
+
+/// Returns the name that a user has chosen in a query, cut and cleaned; "guest" if none is left.
+pub(crate) fn name_in(query: Option<&str>) -> String {
+    let name: String = plain(&value_of(query, "name").unwrap_or_default()).chars().take(LONGEST_NAME).collect();
+    if name.is_empty() { "guest".into() } else { name }
+}
+
+/// Returns whether a text can name a room or an author: letters, digits, `-` and `_`.
+pub(crate) fn is_key(text: &str) -> bool {
+    let is_known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=LONGEST_KEY).contains(&text.len()) && text.bytes().all(is_known)
+}
+
+/// Returns a text without characters that are invisible or change how others are shown.
+pub(crate) fn plain(text: &str) -> String {
+    text.replace('\t', " ").chars().filter(|&character| is_plain(character)).collect::<String>().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_lines_have_no_characters_that_deceive() {
+        let hidden = "a\u{1b}\u{202E}\u{2066}\u{200E}\u{061C}\u{200B}\u{2060}\u{FEFF}\r\n\u{85}b\tc ";
+        assert_eq!(plain(hidden), "ab c");
+        assert_eq!(plain("Grüße, 世界 🦀"), "Grüße, 世界 🦀");
+        assert_eq!(name_in(Some("x=1&name=%E2%80%AEEve+")), "Eve");
+        assert_eq!(name_in(Some(&format!("name={}", "x".repeat(100)))).len(), LONGEST_NAME);
+        assert_eq!([name_in(None), name_in(Some("name=%E2%80%8B"))], ["guest", "guest"]);
+    }
+
+    #[test]
+    fn rooms_and_authors_have_short_plain_names() {
+        assert!(["lobby", "A-1_b", &"x".repeat(LONGEST_KEY)].iter().all(|text| is_key(text)));
+        assert!(!["", "a b", "a/b", "ä", "{a}", &"x".repeat(LONGEST_KEY + 1)].iter().any(|text| is_key(text)));
+    }
+}
