@@ -154,6 +154,8 @@ async function run() {
   const inline = 'document.body.append(Object.assign(document.createElement("script"), { textContent: "window.inline = 1" })); window.inline';
   claim((await direct.evaluate(inline)) === undefined, "and no other script");
 
+  await tickers(proxied);
+
   room.kill("SIGINT");
   claim((await ended(room)) === 0, "the room closes");
   claim(await direct.state("cannot connect; trying again"), "the page says that it cannot connect");
@@ -162,6 +164,17 @@ async function run() {
   claim(await direct.shows("starts anew"), "which has lost its lines, as the page says");
   proxy.close();
   await throughProxies(devtools);
+}
+
+async function tickers(tab) {
+  await tab.evaluate('location.hash = "#ticks"');
+  const prices = '[...document.querySelectorAll("#tiles span")].map((tile) => tile.textContent).join()';
+  claim(await tab.until(`${prices}.split(",").length === 24 && !${prices}.includes(",,")`), "the ticker has prices");
+  const before = JSON.stringify(await tab.evaluate(prices));
+  claim(await tab.until(`${prices} !== ${before}`), "which change");
+  const title = await tab.evaluate('document.querySelectorAll("#tiles b")[5].textContent');
+  await tab.evaluate('document.querySelectorAll("#tiles button")[5].click()');
+  claim(await tab.until(`document.getElementById("chosen").textContent.startsWith(${JSON.stringify(title)})`), "one of them is plotted");
 }
 
 /** Two tabs for each room; the idle time is that of all of them together. */

@@ -9,30 +9,23 @@
 //! gets the lines after that position. If the log does not have it any more, or not yet again, `reset` is true, the client
 //! drops the lines it shows, and the newest ones follow. `{"live":true}` says that the client has all lines there are.
 
-use std::{
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-    time::Instant,
-};
+use std::{io, sync::Arc, thread, time::Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use ws_std::{CloseCode, Error, Exchange, HandlerResult, Message, Reader, Writer, proto::SendError, role::Server};
 
 use crate::{
+    duplex,
     log::{Batch, Entry, Place},
     pace::Pace,
+    poll::place_in,
     room::{Line, Next},
     rooms::{Member, Rooms},
     text::{is_key, name_in, plain, value_of},
+    watched::Leave,
 };
 
-/// Stack, in bytes, of the thread that writes to a member.
-const WRITER_STACK: usize = 128 * 1024;
 /// Length in bytes of the part of an author's id that others see. Whoever knows the id can use up its numbers.
 const SHOWN: usize = 8;
 
@@ -61,9 +54,7 @@ pub(crate) fn text_of(entry: &Entry) -> String {
 /// Serves a member of a room until it leaves.
 pub(crate) fn serve(rooms: &Arc<Rooms>, name: &str, exchange: Exchange) -> HandlerResult {
     let query = exchange.query();
-    let (author, at) = (value_of(query, "author").unwrap_or_default(), value_of(query, "at").unwrap_or_default());
-    let place =
-        Place { epoch: value_of(query, "epoch").unwrap_or_default(), position: at.parse().unwrap_or_default() };
+    let (author, place) = (value_of(query, "author").unwrap_or_default(), place_in(query));
     if !is_key(&author) || !is_key(name) {
         return Ok(exchange.refuse(400)?);
     }
@@ -71,19 +62,11 @@ pub(crate) fn serve(rooms: &Arc<Rooms>, name: &str, exchange: Exchange) -> Handl
         return Ok(exchange.refuse(503)?);
     };
     let name = name_in(query);
-    let (reader, writer) = exchange.accept()?.split();
-    let has_left = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let to_member = writer.clone();
-        let (member, has_left) = (&member, &has_left);
-        let output = Output { member, writer: to_member, place, has_left, told: None, is_live: false };
-        // If the system has no thread, the connection ends, and the client tries again later.
-        let writing = thread::Builder::new().stack_size(WRITER_STACK).spawn_scoped(scope, || output.run())?;
-        let result = read(member, reader, writer, &author, &name);
-        has_left.store(true, Ordering::Release);
-        writing.thread().unpark();
-        Ok(result?)
-    })
+    duplex::serve(
+        exchange,
+        |writer, leave| Output { member: &member, writer, place, told: None, is_live: false }.run(leave),
+        |reader, writer| read(&member, reader, writer, &author, &name),
+    )
 }
 
 /// Appends what a member says to the log.
@@ -127,47 +110,38 @@ fn read(
 /// Writes a room's lines to a member.
 struct Output<'m> {
     member: &'m Member,
-    writer: Writer<Server>,
+    writer: &'m mut Writer<Server>,
     place: Place,
-    has_left: &'m AtomicBool,
     /// The epoch that the member has been told.
     told: Option<String>,
     is_live: bool,
 }
 
 impl Output<'_> {
-    fn run(mut self) {
-        if self.write().is_err() {
-            // The thread that reads reports the end.
-            self.writer.abort();
-        }
-    }
-
-    fn write(&mut self) -> ws_std::Result<()> {
+    fn run(mut self, leave: &Leave) -> ws_std::Result<()> {
         // The first lines come from the log, which knows whether it has the place.
-        let mut next = Next::Read;
-        loop {
-            match next {
+        let mut next = Some(Next::Read);
+        while let Some(step) = next {
+            match step {
                 Next::Lines(lines) => self.send_lines(&lines)?,
                 Next::Read => {
                     let batch = self.member.read(&self.place).map_err(io::Error::other)?;
                     self.send_batch(&batch)?;
                 }
-                Next::Nothing => return Ok(()),
                 Next::End => return self.writer.send_close(CloseCode::SERVICE_RESTART, "the server restarts"),
             }
             if !self.is_live && self.member.room.is_at_end(&self.place) {
                 self.is_live = true;
                 self.writer.send(r#"{"live":true}"#)?;
             }
-            next = self.member.room.next(&self.place, None, self.has_left);
+            next = self.member.room.next(&self.place, None, Some(leave));
         }
+        Ok(())
     }
 
     fn send_lines(&mut self, lines: &[Arc<Line>]) -> ws_std::Result<()> {
         for line in lines {
-            let line_for_member = if self.writer.is_compressed() { &line.deflated } else { &line.plain };
-            self.writer.queue_prepared(line_for_member)?;
+            line.message.queue(self.writer)?;
             self.place.position = line.position;
         }
         self.writer.flush()

@@ -8,13 +8,18 @@
 
 mod admission;
 mod chat;
+mod duplex;
 mod log;
 mod pace;
+mod poll;
 #[path = "../../program/mod.rs"]
 mod program;
 mod room;
 mod rooms;
+mod shared;
 mod text;
+mod ticks;
+mod watched;
 
 use std::{
     error::Error,
@@ -27,10 +32,11 @@ use std::{
 use admission::Admission;
 use log::{Log, memory::MemoryLog, redis::RedisLog};
 use rooms::Rooms;
+use ticks::Ticks;
 use ws_std::{Acceptor, Config, Exchange, Handle, HandlerResult, Page, proto::server::OriginPolicy};
 
 const HELP: &str = "\
-usage: ws-hub [ADDR] [--redis URL] [--origin URL]...
+usage: ws-hub [ADDR] [--redis URL] [--ticks RATE] [--origin URL]...
 
 Serves rooms at http://ADDR/ (default 127.0.0.1:8080). Open it in two browser tabs. It is reached by the
 names and addresses of this machine's loopback interface, and by ADDR. Ctrl-C or SIGTERM tells every client
@@ -38,32 +44,42 @@ to come back, and exits when all have left, after 10 seconds at most; a second o
 
       --redis URL   keep what is written in Redis, such as redis://127.0.0.1/, which other hubs may use at the same
                     time; without it, it is kept until the hub ends
+      --ticks RATE  change this many prices a second, up to 100000 (default 1000)
       --origin URL  serve browsers that see the hub at this URL too, such as https://hub.example for a proxy's;
                     may be given several times
   -h, --help        this text";
 
 /// The longest message of a client in bytes. A longer one closes the connection with 1009.
 const LONGEST_MESSAGE: u64 = 8 * 1024;
+/// The most changes of prices in a second.
+const MOST_TICKS: u32 = 100_000;
 /// Time in which clients may leave before they are dropped.
 const DRAIN_TIME: Duration = Duration::from_secs(8);
 /// Admits scripts, styles and connections of the page's own origin only, and no frames around the page.
 const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
                               base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-#[derive(Default)]
 struct Arguments {
     address: Option<String>,
     redis: Option<String>,
+    rate: u32,
     origins: Vec<String>,
 }
 
+/// Everything that clients share.
+struct Hub {
+    rooms: Arc<Rooms>,
+    ticks: Ticks,
+}
+
 fn arguments() -> program::Arguments<Arguments> {
-    let mut found = Arguments::default();
+    let mut found = Arguments { address: None, redis: None, rate: 1_000, origins: Vec::new() };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
             lexopt::Arg::Short('h') | lexopt::Arg::Long("help") => return Ok(None),
             lexopt::Arg::Long("redis") => found.redis = Some(lexopt::ValueExt::string(parser.value()?)?),
+            lexopt::Arg::Long("ticks") => found.rate = lexopt::ValueExt::parse(&parser.value()?)?,
             lexopt::Arg::Long("origin") => found.origins.push(lexopt::ValueExt::string(parser.value()?)?),
             lexopt::Arg::Value(value) if found.address.is_none() => {
                 found.address = Some(lexopt::ValueExt::string(value)?);
@@ -71,14 +87,17 @@ fn arguments() -> program::Arguments<Arguments> {
             _ => return Err(argument.unexpected().into()),
         }
     }
+    if found.rate > MOST_TICKS {
+        return Err(format!("--ticks takes at most {MOST_TICKS}").into());
+    }
     Ok(Some(found))
 }
 
 fn main() -> ExitCode {
-    program::run(HELP, arguments(), |found| hub(&found))
+    program::run(HELP, arguments(), |found| run(&found))
 }
 
-fn hub(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let log: Box<dyn Log> = match &arguments.redis {
         Some(url) => Box::new(RedisLog::new(url)?),
         None => Box::new(MemoryLog::default()),
@@ -86,30 +105,32 @@ fn hub(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let server = program::bind(arguments.address.as_deref().unwrap_or("127.0.0.1:8080"))?;
     let address = server.local_addr()?;
     let admission = Admission::new(address.ip(), &arguments.origins)?;
-    let rooms = Arc::new(Rooms::new(log, chat::text_of));
-    let (ending, handle) = (Arc::clone(&rooms), server.handle());
+    let hub = Arc::new(Hub { rooms: Arc::new(Rooms::new(log, chat::text_of)), ticks: Ticks::new(arguments.rate) });
+    let (ending, handle) = (Arc::clone(&hub), server.handle());
     program::at_signal(move || end(&ending, &handle))?;
-    let followed = Arc::clone(&rooms);
-    thread::Builder::new().name("follower".into()).spawn(move || followed.follow())?;
+    let (followed, changed) = (Arc::clone(&hub), Arc::clone(&hub));
+    thread::Builder::new().name("follower".into()).spawn(move || followed.rooms.follow())?;
+    thread::Builder::new().name("ticks".into()).spawn(move || changed.ticks.run())?;
     println!("open http://{address}/ in two browser tabs");
 
     let mut config = Config::default();
     config.max_message_len = LONGEST_MESSAGE;
     // `Admission` checks Host and Origin.
-    let acceptor = Acceptor::new().config(config).origin(OriginPolicy::AllowAny).deflate(room::COMPRESSION);
+    let acceptor = Acceptor::new().config(config).origin(OriginPolicy::AllowAny).deflate(shared::COMPRESSION);
     Ok(server.acceptor(acceptor).run(move |exchange| {
         if let Err(reason) = admission.check(&exchange) {
             exchange.refuse(403)?;
             return Err(reason.into());
         }
-        serve(&rooms, exchange)
+        serve(&hub, exchange)
     })?)
 }
 
 /// Tells all clients to come back, to this hub or another, and stops the server when they have left.
-fn end(rooms: &Rooms, handle: &Handle) {
+fn end(hub: &Hub, handle: &Handle) {
     let until = Instant::now() + DRAIN_TIME;
-    rooms.end();
+    hub.rooms.end();
+    hub.ticks.end();
     while handle.connections() > 0 && Instant::now() < until {
         thread::sleep(Duration::from_millis(20));
     }
@@ -118,17 +139,22 @@ fn end(rooms: &Rooms, handle: &Handle) {
 
 /// Serves a file of the page, or a client until it leaves. A proxy may serve the hub under a prefix and leave the prefix
 /// in the path.
-fn serve(rooms: &Arc<Rooms>, exchange: Exchange) -> HandlerResult {
+fn serve(hub: &Hub, exchange: Exchange) -> HandlerResult {
     let path = exchange.path().to_owned();
     let mut from_end = path.rsplit('/');
-    let (file, folder) = (from_end.next().unwrap_or_default(), from_end.next().unwrap_or_default());
+    let mut segment = || from_end.next().unwrap_or_default();
+    let (file, folder, parent) = (segment(), segment(), segment());
     let page = match (folder, file, exchange.is_upgrade()) {
-        ("chat", room, true) => return chat::serve(rooms, room, exchange),
-        (_, "health", false) if rooms.is_well() => Page::new("text/plain", b"well\n".as_slice()),
+        ("chat", room, true) => return chat::serve(&hub.rooms, room, exchange),
+        ("chat", room, false) if parent == "poll" => return poll::chat(&hub.rooms, room, exchange),
+        (_, "ticks", true) => return ticks::serve(&hub.ticks, exchange),
+        ("poll", "ticks", false) => return poll::ticks(&hub.ticks, exchange),
+        (_, "health", false) if hub.rooms.is_well() => Page::new("text/plain", b"well\n".as_slice()),
         (_, "health", false) => return Ok(exchange.refuse(503)?),
         (_, "", false) => Page::html(include_str!("page/page.html")),
         (_, "page.js", false) => script(include_str!("page/page.js")),
         (_, "link.js", false) => script(include_str!("page/link.js")),
+        (_, "ticks.js", false) => script(include_str!("page/ticks.js")),
         (_, "chat.js", false) => script(include_str!("page/chat.js")),
         (_, "page.css", false) => Page::new("text/css", include_bytes!("page/page.css").as_slice()),
         _ => Page::not_found(),

@@ -16,7 +16,8 @@ use crate::{
     lock,
     log::{Batch, Entry, Log, LogError, Place, Position},
     program::explained,
-    room::{COMPRESSION, Room},
+    room::Room,
+    shared::COMPRESSION,
 };
 
 /// The most rooms with members.

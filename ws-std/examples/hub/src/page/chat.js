@@ -1,6 +1,6 @@
 // Chat: lines are numbered and kept until they are acknowledged, and shown in the order of the log.
 
-import { Link } from "./link.js";
+import { Link, address } from "./link.js";
 
 export class Chat {
   // Others see the first eight digits.
@@ -14,9 +14,11 @@ export class Chat {
   #epoch = "";
   #at = "";
   #opened = 0;
+  /** How long the last acknowledgement took, for the user. */
+  #trip = "";
   #show;
 
-  /** `show` has `line(line)`, `pending(lines)`, `clear(news)`, `state(text)`, `entered(isEntered)` and `ack(milliseconds)`. */
+  /** `show` has `line(line)`, `pending(lines)`, `clear(news)`, `state(text)` and `entered(isEntered)`. */
   constructor(name, room, show) {
     this.#name = name;
     this.#room = room;
@@ -33,6 +35,14 @@ export class Chat {
     this.link.connect();
   }
 
+  get detail() {
+    return this.#trip;
+  }
+
+  stop() {
+    this.link.close();
+  }
+
   say(text) {
     this.#number += 1;
     const line = { n: this.#number, text, at: performance.now() };
@@ -41,13 +51,8 @@ export class Chat {
     this.link.send(JSON.stringify({ n: line.n, text }));
   }
 
-  /** Returns the address of the socket: under the same prefix as the page, with TLS if the page has it. */
   #address() {
-    const url = new URL(`chat/${this.#room}`, location.href);
-    url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    url.hash = "";
-    url.search = new URLSearchParams({ author: this.#author, name: this.#name, epoch: this.#epoch, at: this.#at });
-    return url;
+    return address(`chat/${this.#room}`, { author: this.#author, name: this.#name, epoch: this.#epoch, at: this.#at });
   }
 
   /** Sends again what has not been acknowledged: the log appends a number once. */
@@ -70,7 +75,7 @@ export class Chat {
       }
     } else if ("ack" in message) {
       const acknowledged = this.#pending.find((line) => line.n === message.ack);
-      if (acknowledged) this.#show.ack(performance.now() - acknowledged.at);
+      if (acknowledged) this.#trip = ` · acknowledged in ${(performance.now() - acknowledged.at).toFixed(0)} ms`;
       this.#forget(message.ack);
     } else if (message.live) {
       const again = this.#opened > 1 ? ` · ${ordinal(this.#opened)} connection` : "";

@@ -15,12 +15,13 @@ export class Link {
   #socket;
   #failures = 0;
   #timer;
+  #isOver = false;
 
   /** `address` returns the URL of the next attempt. `on` has `open`, `message(text)`, `state(text)` and `over(text)`. */
   constructor(address, on) {
     this.#address = address;
     this.#on = on;
-    addEventListener("online", () => this.#socket?.readyState === WebSocket.CLOSED && this.connect());
+    addEventListener("online", () => !this.#isOver && this.#socket?.readyState === WebSocket.CLOSED && this.connect());
   }
 
   connect() {
@@ -38,8 +39,10 @@ export class Link {
       this.#on.message(event.data);
     };
     socket.onclose = (event) => {
+      if (this.#isOver) return;
       const why = opened ? `closed (${event.code}${event.reason ? ": " + event.reason : ""})` : "cannot connect";
       if (FINAL.includes(event.code)) {
+        this.#isOver = true;
         this.#on.over(why);
         return;
       }
@@ -52,6 +55,12 @@ export class Link {
     };
   }
 
+  close() {
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+    this.#socket?.close();
+  }
+
   /** Sends a text. Without effect if the link is not open. */
   send(text) {
     if (this.#socket?.readyState === WebSocket.OPEN) {
@@ -59,6 +68,15 @@ export class Link {
       this.#socket.send(text);
     }
   }
+}
+
+/** Returns the address of a socket: under the same prefix as the page, with TLS if the page has it. */
+export function address(path, query) {
+  const url = new URL(path, location.href);
+  url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  url.hash = "";
+  url.search = new URLSearchParams(query);
+  return url;
 }
 
 function size(text) {

@@ -1,13 +1,15 @@
-// The page: forms and lists. Other files have the connections.
+// The page: tabs, forms and lists. Other files have the connections.
 
 import { Chat } from "./chat.js";
+import { Ticks } from "./ticks.js";
 
 // The most lines that are shown.
 const MOST_LINES = 1_000;
 
 const at = (id) => document.getElementById(id);
-let chat;
-let trip = "";
+/** The part that is shown, and its connection if it has one. */
+let part;
+let connection;
 
 const show = {
   line(line) {
@@ -35,28 +37,53 @@ const show = {
     at("write").hidden = !entered;
     (entered ? at("line") : at("name")).focus();
   },
-  ack(milliseconds) {
-    trip = ` · acknowledged in ${milliseconds.toFixed(0)} ms`;
-  },
 };
 
 function element(name, className, text = "") {
   return Object.assign(document.createElement(name), { className, textContent: text });
 }
 
+/** Shows the part that the address names. The connection of the last one ends. */
+function turn() {
+  const wanted = location.hash.slice(1).split("/")[0];
+  const next = ["chat", "ticks"].includes(wanted) ? wanted : "chat";
+  if (next === part) return;
+  connection?.stop();
+  connection = undefined;
+  part = next;
+  for (const section of document.querySelectorAll("section")) section.hidden = section.id !== part;
+  for (const link of document.querySelectorAll("nav a")) {
+    link.ariaCurrent = link.hash === `#${part}` ? "page" : null;
+  }
+  at("traffic").textContent = "";
+  if (part === "chat") {
+    show.clear();
+    show.state("not connected");
+    show.entered(false);
+  } else {
+    connection = new Ticks(show, { title: at("chosen"), plot: at("plot"), tiles: at("tiles") });
+  }
+}
+
 at("enter").addEventListener("submit", (event) => {
   event.preventDefault();
-  chat = new Chat(at("name").value.trim() || "guest", at("room").value, show);
+  connection?.stop();
+  connection = new Chat(at("name").value.trim() || "guest", at("room").value, show);
 });
 
 at("write").addEventListener("submit", (event) => {
   event.preventDefault();
-  if (at("line").value) chat.say(at("line").value);
+  if (at("line").value) connection.say(at("line").value);
   at("line").value = "";
 });
 
+addEventListener("hashchange", turn);
+turn();
+
 setInterval(() => {
-  if (chat) at("traffic").textContent = `${amount(chat.link.received)} in · ${amount(chat.link.sent)} out${trip}`;
+  if (!connection) return;
+  const { received, sent } = connection.link;
+  at("traffic").textContent = `${amount(received)} in · ${amount(sent)} out${connection.detail}`;
 }, 500);
 
 function amount(bytes) {

@@ -1,0 +1,33 @@
+//! A client that is read and written to at once, on two threads.
+
+use std::thread;
+
+use ws_std::{Exchange, HandlerResult, Reader, Writer, role::Server};
+
+use crate::watched::Leave;
+
+/// Stack, in bytes, of the thread that writes to a client.
+const WRITER_STACK: usize = 128 * 1024;
+
+/// Accepts a client, and serves it until it leaves: `write` on a thread of its own, which waits with the [`Leave`] it is
+/// given, and `read` on this one.
+pub(crate) fn serve(
+    exchange: Exchange,
+    write: impl FnOnce(&mut Writer<Server>, &Leave) -> ws_std::Result<()> + Send,
+    read: impl FnOnce(Reader<Server>, Writer<Server>) -> ws_std::Result<()>,
+) -> HandlerResult {
+    let (reader, writer) = exchange.accept()?.split();
+    let (leave, mut to_client) = (Leave::default(), writer.clone());
+    thread::scope(|scope| {
+        // If the system has no thread, the connection ends, and the client tries again later.
+        let writing = thread::Builder::new().stack_size(WRITER_STACK).spawn_scoped(scope, || {
+            if write(&mut to_client, &leave).is_err() {
+                // The thread that reads reports the end.
+                to_client.abort();
+            }
+        })?;
+        let result = read(reader, writer);
+        leave.leave(writing.thread());
+        Ok(result?)
+    })
+}
