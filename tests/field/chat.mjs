@@ -154,6 +154,7 @@ async function run() {
   const inline = 'document.body.append(Object.assign(document.createElement("script"), { textContent: "window.inline = 1" })); window.inline';
   claim((await direct.evaluate(inline)) === undefined, "and no other script");
 
+  await plays(proxied);
   await tickers(proxied);
 
   room.kill("SIGINT");
@@ -164,6 +165,17 @@ async function run() {
   claim(await direct.shows("starts anew"), "which has lost its lines, as the page says");
   proxy.close();
   await throughProxies(devtools);
+}
+
+async function plays(tab) {
+  await tab.evaluate('location.hash = "#game"');
+  await tab.submit("enter", "name", "Bob");
+  claim(await tab.state("playing as Bob"), "the game begins");
+  const scores = await tab.until('document.getElementById("scores").textContent === "Bob 0"');
+  claim(scores, "the player is in the world");
+  const picture = 'document.getElementById("world").toDataURL()';
+  const before = JSON.stringify(await tab.evaluate(picture));
+  claim(await tab.until(`${picture} !== ${before}`), "which moves");
 }
 
 async function tickers(tab) {

@@ -9,7 +9,12 @@
 //! gets the lines after that position. If the log does not have it any more, or not yet again, `reset` is true, the client
 //! drops the lines it shows, and the newest ones follow. `{"live":true}` says that the client has all lines there are.
 
-use std::{io, sync::Arc, thread, time::Instant};
+use std::{
+    io,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -22,12 +27,9 @@ use crate::{
     poll::place_in,
     room::{Line, Next},
     rooms::{Member, Rooms},
-    text::{is_key, name_in, plain, value_of},
+    text::{is_key, name_in, plain, shown, value_of},
     watched::Leave,
 };
-
-/// Length in bytes of the part of an author's id that others see. Whoever knows the id can use up its numbers.
-const SHOWN: usize = 8;
 
 /// A message of a client.
 #[derive(Deserialize)]
@@ -46,7 +48,7 @@ struct Said {
 /// Returns the message of an entry for clients.
 pub(crate) fn text_of(entry: &Entry) -> String {
     let said = serde_json::from_str(&entry.payload).unwrap_or(Said { name: String::new(), text: String::new() });
-    let by = entry.author.get(..SHOWN).unwrap_or(&entry.author);
+    let by = shown(&entry.author);
     json!({ "at": entry.position.to_string(), "by": by, "n": entry.number, "name": said.name, "text": said.text })
         .to_string()
 }
@@ -77,7 +79,7 @@ fn read(
     author: &str,
     name: &str,
 ) -> ws_std::Result<()> {
-    let mut pace = Pace::default();
+    let mut pace = Pace::new(30, Duration::from_millis(100));
     while let Some(message) = reader.read()? {
         let say = match message {
             Message::Text(text) => serde_json::from_str::<Say>(text).ok(),
@@ -94,7 +96,7 @@ fn read(
         thread::sleep(wait);
         let said = Said { name: name.into(), text: plain(&text) };
         let Ok(payload) = serde_json::to_string(&said) else { continue };
-        if let Err(error) = member.append(author, n, &payload) {
+        if let Err(error) = member.patiently(|| member.append(author, n, &payload)) {
             reader.close(CloseCode::TRY_AGAIN_LATER, "the log can't be reached")?;
             return Err(io::Error::other(error).into());
         }
@@ -125,7 +127,8 @@ impl Output<'_> {
             match step {
                 Next::Lines(lines) => self.send_lines(&lines)?,
                 Next::Read => {
-                    let batch = self.member.read(&self.place).map_err(io::Error::other)?;
+                    let batch =
+                        self.member.patiently(|| self.member.read(&self.place)).map_err(io::Error::other)?;
                     self.send_batch(&batch)?;
                 }
                 Next::End => return self.writer.send_close(CloseCode::SERVICE_RESTART, "the server restarts"),
@@ -142,7 +145,7 @@ impl Output<'_> {
     fn send_lines(&mut self, lines: &[Arc<Line>]) -> ws_std::Result<()> {
         for line in lines {
             line.message.queue(self.writer)?;
-            self.place.position = line.position;
+            self.place.position = line.entry.position;
         }
         self.writer.flush()
     }

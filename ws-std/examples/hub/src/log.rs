@@ -9,7 +9,12 @@
 pub(crate) mod memory;
 pub(crate) mod redis;
 
-use std::{error::Error, fmt, str::FromStr, time::Duration};
+use std::{
+    error::Error,
+    fmt,
+    str::FromStr,
+    time::{Duration, SystemTime},
+};
 
 /// The most entries of a room that are kept. Older ones are trimmed.
 pub(crate) const MOST_ENTRIES: usize = 10_000;
@@ -108,9 +113,15 @@ fn new_epoch() -> String {
     let mut bytes = [0; 8];
     // Time alone tells logs of one machine apart, if the system has no random numbers.
     if getrandom::fill(&mut bytes).is_err() {
-        bytes = memory::now_millis().to_be_bytes();
+        bytes = now_millis().to_be_bytes();
     }
     format!("{:016x}", u64::from_be_bytes(bytes))
+}
+
+/// Returns the time in milliseconds since 1970.
+pub(crate) fn now_millis() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

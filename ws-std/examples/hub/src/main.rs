@@ -9,6 +9,7 @@
 mod admission;
 mod chat;
 mod duplex;
+mod game;
 mod log;
 mod pace;
 mod poll;
@@ -20,6 +21,7 @@ mod shared;
 mod text;
 mod ticks;
 mod watched;
+mod world;
 
 use std::{
     error::Error,
@@ -30,7 +32,8 @@ use std::{
 };
 
 use admission::Admission;
-use log::{Log, memory::MemoryLog, redis::RedisLog};
+use game::Games;
+use log::{Entry, Log, memory::MemoryLog, redis::RedisLog};
 use rooms::Rooms;
 use ticks::Ticks;
 use ws_std::{Acceptor, Config, Exchange, Handle, HandlerResult, Page, proto::server::OriginPolicy};
@@ -69,6 +72,7 @@ struct Arguments {
 /// Everything that clients share.
 struct Hub {
     rooms: Arc<Rooms>,
+    games: Arc<Games>,
     ticks: Ticks,
 }
 
@@ -105,7 +109,11 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let server = program::bind(arguments.address.as_deref().unwrap_or("127.0.0.1:8080"))?;
     let address = server.local_addr()?;
     let admission = Admission::new(address.ip(), &arguments.origins)?;
-    let hub = Arc::new(Hub { rooms: Arc::new(Rooms::new(log, chat::text_of)), ticks: Ticks::new(arguments.rate) });
+    let hub = Arc::new(Hub {
+        rooms: Arc::new(Rooms::new(log, text_of)),
+        ticks: Ticks::new(arguments.rate),
+        games: Arc::default(),
+    });
     let (ending, handle) = (Arc::clone(&hub), server.handle());
     program::at_signal(move || end(&ending, &handle))?;
     let (followed, changed) = (Arc::clone(&hub), Arc::clone(&hub));
@@ -147,6 +155,7 @@ fn serve(hub: &Hub, exchange: Exchange) -> HandlerResult {
     let page = match (folder, file, exchange.is_upgrade()) {
         ("chat", room, true) => return chat::serve(&hub.rooms, room, exchange),
         ("chat", room, false) if parent == "poll" => return poll::chat(&hub.rooms, room, exchange),
+        ("game", room, true) => return game::serve(&hub.games, &hub.rooms, room, exchange),
         (_, "ticks", true) => return ticks::serve(&hub.ticks, exchange),
         ("poll", "ticks", false) => return poll::ticks(&hub.ticks, exchange),
         (_, "health", false) if hub.rooms.is_well() => Page::new("text/plain", b"well\n".as_slice()),
@@ -154,12 +163,18 @@ fn serve(hub: &Hub, exchange: Exchange) -> HandlerResult {
         (_, "", false) => Page::html(include_str!("page/page.html")),
         (_, "page.js", false) => script(include_str!("page/page.js")),
         (_, "link.js", false) => script(include_str!("page/link.js")),
+        (_, "game.js", false) => script(include_str!("page/game.js")),
         (_, "ticks.js", false) => script(include_str!("page/ticks.js")),
         (_, "chat.js", false) => script(include_str!("page/chat.js")),
         (_, "page.css", false) => Page::new("text/css", include_bytes!("page/page.css").as_slice()),
         _ => Page::not_found(),
     };
     Ok(exchange.page(&page.header("Content-Security-Policy", CONTENT_POLICY))?)
+}
+
+/// Returns the text of a room's entry for clients.
+fn text_of(room: &str, entry: &Entry) -> String {
+    if room.starts_with("chat/") { chat::text_of(entry) } else { entry.payload.clone() }
 }
 
 fn script(text: &'static str) -> Page {

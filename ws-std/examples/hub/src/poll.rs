@@ -44,11 +44,11 @@ pub(crate) fn chat(rooms: &Arc<Rooms>, name: &str, exchange: Exchange) -> Handle
 
 /// Reads what the log has after a place, and waits for it if there is nothing.
 fn read(member: &Member, place: &Place, until: Instant) -> Result<Batch, crate::log::LogError> {
-    let batch = member.read(place)?;
+    let batch = member.patiently(|| member.read(place))?;
     if batch.is_reset || !batch.entries.is_empty() || member.room.next(place, Some(until), None).is_none() {
         return Ok(batch);
     }
-    member.read(place)
+    member.patiently(|| member.read(place))
 }
 
 /// Returns the place of a client's last request, or of its last connection.

@@ -21,7 +21,7 @@ const MOST_LINES: usize = 100;
 
 /// An entry of the log, encoded for members.
 pub(crate) struct Line {
-    pub(crate) position: Position,
+    pub(crate) entry: Entry,
     pub(crate) message: Shared,
 }
 
@@ -69,12 +69,11 @@ impl Room {
     }
 
     /// Adds entries of the log that follow the end of the room. `text` returns an entry's text for members.
-    pub(crate) fn extend(&self, batch: &Batch, text: fn(&Entry) -> String, encoder: &mut Deflater) {
-        let lines = batch.entries.iter().filter_map(|entry| {
-            Some(Arc::new(Line { position: entry.position, message: Shared::new(&text(entry), encoder)? }))
-        });
-        let lines: Vec<_> = lines.collect();
-        self.tail.change(|tail| tail.extend(batch, lines));
+    pub(crate) fn extend(&self, batch: Batch, text: impl Fn(&Entry) -> String, encoder: &mut Deflater) {
+        let Batch { epoch, is_reset, entries, end } = batch;
+        let line = |entry: Entry| Some(Arc::new(Line { message: Shared::new(&text(&entry), encoder)?, entry }));
+        let lines: Vec<_> = entries.into_iter().filter_map(line).collect();
+        self.tail.change(|tail| tail.extend(Place { epoch, position: end }, is_reset, lines));
     }
 
     /// Tells all members that the process ends.
@@ -94,19 +93,19 @@ impl Tail {
         if self.end.epoch != place.epoch || place.position < self.start {
             return Some(Next::Read);
         }
-        let from = self.lines.partition_point(|line| line.position <= place.position);
+        let from = self.lines.partition_point(|line| line.entry.position <= place.position);
         let lines: Vec<_> = self.lines.range(from..).take(MOST_LINES).cloned().collect();
         (!lines.is_empty()).then_some(Next::Lines(lines))
     }
 
-    fn extend(&mut self, batch: &Batch, lines: Vec<Arc<Line>>) {
-        if batch.is_reset {
+    fn extend(&mut self, end: Place, is_reset: bool, lines: Vec<Arc<Line>>) {
+        if is_reset {
             self.lines.clear();
             self.bytes = 0;
             // Members of this epoch that are behind its newest entries read the log.
-            self.start = batch.entries.first().map_or(batch.end, |entry| entry.position);
+            self.start = lines.first().map_or(end.position, |line| line.entry.position);
         }
-        self.end = Place { epoch: batch.epoch.clone(), position: batch.end };
+        self.end = end;
         for line in lines {
             self.bytes += line.message.len();
             self.lines.push_back(line);
@@ -115,7 +114,7 @@ impl Tail {
             && let Some(line) = self.lines.pop_front()
         {
             self.bytes -= line.message.len();
-            self.start = line.position;
+            self.start = line.entry.position;
         }
     }
 }

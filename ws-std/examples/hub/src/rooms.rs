@@ -33,8 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Rooms {
     log: Box<dyn Log>,
-    /// Returns the text of an entry for members.
-    text: fn(&Entry) -> String,
+    /// Returns the text of a room's entry for members.
+    text: fn(&str, &Entry) -> String,
     live: Mutex<HashMap<String, Live>>,
     is_over: AtomicBool,
     is_reached: AtomicBool,
@@ -53,7 +53,7 @@ pub(crate) struct Member {
 }
 
 impl Rooms {
-    pub(crate) fn new(log: Box<dyn Log>, text: fn(&Entry) -> String) -> Self {
+    pub(crate) fn new(log: Box<dyn Log>, text: fn(&str, &Entry) -> String) -> Self {
         let (live, is_over) = Default::default();
         Self { log, text, live, is_over, is_reached: AtomicBool::new(true) }
     }
@@ -104,7 +104,8 @@ impl Rooms {
         let places: Vec<_> = live.iter().map(|(name, room)| (name.clone(), room.end())).collect();
         for index in self.log.wait(&places)? {
             let (name, place) = &places[index];
-            live[index].1.extend(&self.log.read(name, place, MOST_READ)?, self.text, encoder);
+            let batch = self.log.read(name, place, MOST_READ)?;
+            live[index].1.extend(batch, |entry| (self.text)(name, entry), encoder);
         }
         Ok(())
     }
@@ -126,9 +127,21 @@ impl Rooms {
     fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Relaxed)
     }
+}
+
+impl Member {
+    /// Appends an entry to the room's log, as [`Log::append`] does.
+    pub(crate) fn append(&self, author: &str, number: u64, payload: &str) -> Result<Position, LogError> {
+        self.rooms.log.append(&self.name, author, number, payload)
+    }
+
+    /// Reads the room's log after a place, as [`Log::read`] does.
+    pub(crate) fn read(&self, after: &Place) -> Result<Batch, LogError> {
+        self.rooms.log.read(&self.name, after, MOST_READ)
+    }
 
     /// Repeats a call to the log until it is reached, some seconds have passed, or the process is about to end.
-    fn patiently<X>(&self, call: impl Fn() -> Result<X, LogError>) -> Result<X, LogError> {
+    pub(crate) fn patiently<X>(&self, call: impl Fn() -> Result<X, LogError>) -> Result<X, LogError> {
         let until = Instant::now() + PATIENCE;
         loop {
             match call() {
@@ -137,17 +150,10 @@ impl Rooms {
             }
         }
     }
-}
 
-impl Member {
-    /// Appends a line to the room's log, as [`Log::append`] does.
-    pub(crate) fn append(&self, author: &str, number: u64, payload: &str) -> Result<Position, LogError> {
-        self.rooms.patiently(|| self.rooms.log.append(&self.name, author, number, payload))
-    }
-
-    /// Reads the room's log after a place, as [`Log::read`] does.
-    pub(crate) fn read(&self, after: &Place) -> Result<Batch, LogError> {
-        self.rooms.patiently(|| self.rooms.log.read(&self.name, after, MOST_READ))
+    /// Returns whether the process is about to end.
+    pub(crate) fn is_over(&self) -> bool {
+        self.rooms.is_over()
     }
 }
 

@@ -9,6 +9,9 @@ const LONGEST_NAME: usize = 32;
 /// The longest name of a room, and of an author, in bytes.
 const LONGEST_KEY: usize = 64;
 
+/// Length in bytes of the part of an author's id that others see.
+const SHOWN: usize = 8;
+
 /// Returns the value of a key in a query.
 pub(crate) fn value_of(query: Option<&str>, key: &str) -> Option<String> {
     let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
@@ -25,6 +28,11 @@ pub(crate) fn name_in(query: Option<&str>) -> String {
 pub(crate) fn is_key(text: &str) -> bool {
     let is_known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     (1..=LONGEST_KEY).contains(&text.len()) && text.bytes().all(is_known)
+}
+
+/// Returns the part of an author's id that others see. Whoever knows the id can use up its numbers.
+pub(crate) fn shown(author: &str) -> &str {
+    author.get(..SHOWN).unwrap_or(author)
 }
 
 /// Returns a text without characters that are invisible or change how others are shown.

@@ -3,11 +3,11 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
 };
 
 use super::{
     Batch, Entry, LONGEST_WAIT, Log, LogError, MOST_ENTRIES, Place, Position, RETENTION, Result, new_epoch,
+    now_millis,
 };
 
 /// The most rooms that are kept.
@@ -143,12 +143,6 @@ impl Room {
 
 fn oldest(now: u64) -> u64 {
     now.saturating_sub(u64::try_from(RETENTION.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// Returns the time in milliseconds since 1970.
-pub(super) fn now_millis() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

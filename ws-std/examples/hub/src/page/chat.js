@@ -1,10 +1,9 @@
 // Chat: lines are numbered and kept until they are acknowledged, and shown in the order of the log.
 
-import { Link, address } from "./link.js";
+import { Link, address, newAuthor } from "./link.js";
 
 export class Chat {
-  // Others see the first eight digits.
-  #author = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  #author = newAuthor();
   #name;
   #room;
   #number = 0;

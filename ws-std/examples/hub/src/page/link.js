@@ -70,6 +70,11 @@ export class Link {
   }
 }
 
+/** Returns an id that no other client has. Others see its first eight digits. */
+export function newAuthor() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 /** Returns the address of a socket: under the same prefix as the page, with TLS if the page has it. */
 export function address(path, query) {
   const url = new URL(path, location.href);

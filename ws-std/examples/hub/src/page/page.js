@@ -1,6 +1,7 @@
 // The page: tabs, forms and lists. Other files have the connections.
 
 import { Chat } from "./chat.js";
+import { Game } from "./game.js";
 import { Ticks } from "./ticks.js";
 
 // The most lines that are shown.
@@ -31,11 +32,13 @@ const show = {
   state(text) {
     at("state").textContent = text;
   },
-  /** Shows the form for lines, or the one for a name. */
+  /** Shows the form for a name, or what comes after it. */
   entered(entered) {
     at("enter").hidden = entered;
     at("write").hidden = !entered;
-    (entered ? at("line") : at("name")).focus();
+    if (!entered) at("name").focus();
+    else if (part === "chat") at("line").focus();
+    else document.activeElement.blur();
   },
 };
 
@@ -46,7 +49,7 @@ function element(name, className, text = "") {
 /** Shows the part that the address names. The connection of the last one ends. */
 function turn() {
   const wanted = location.hash.slice(1).split("/")[0];
-  const next = ["chat", "ticks"].includes(wanted) ? wanted : "chat";
+  const next = ["chat", "game", "ticks"].includes(wanted) ? wanted : "chat";
   if (next === part) return;
   connection?.stop();
   connection = undefined;
@@ -56,11 +59,12 @@ function turn() {
     link.ariaCurrent = link.hash === `#${part}` ? "page" : null;
   }
   at("traffic").textContent = "";
-  if (part === "chat") {
+  if (part !== "ticks") {
     show.clear();
     show.state("not connected");
     show.entered(false);
   } else {
+    at("enter").hidden = true;
     connection = new Ticks(show, { title: at("chosen"), plot: at("plot"), tiles: at("tiles") });
   }
 }
@@ -68,7 +72,9 @@ function turn() {
 at("enter").addEventListener("submit", (event) => {
   event.preventDefault();
   connection?.stop();
-  connection = new Chat(at("name").value.trim() || "guest", at("room").value, show);
+  const [name, room] = [at("name").value.trim() || "guest", at("room").value];
+  const parts = { canvas: at("world"), scores: at("scores") };
+  connection = part === "chat" ? new Chat(name, room, show) : new Game(name, room, show, parts);
 });
 
 at("write").addEventListener("submit", (event) => {
