@@ -57,9 +57,7 @@ fn main() -> Result<(), Failure> {
         for _ in 0..clients.parse()? {
             scope.spawn(|| {
                 let mut seen = Seen::default();
-                if let Err(error) = client(&load, &mut seen) {
-                    eprintln!("{error}");
-                }
+                client(&load, &mut seen).expect("the hub serves each client to the end");
                 let mut all = all.lock().expect("no client panics");
                 all.bytes += seen.bytes;
                 all.delays.append(&mut seen.delays);
@@ -85,10 +83,8 @@ impl Load {
         let mut config = Config::default();
         config.max_message_len = 1 << 20;
         let mut ws = Connector::new().config(config).connect(&format!("ws://{}/ticks", self.address))?;
-        // The first two messages have the names and the prices that are there: no updates.
-        for _ in 0..2 {
-            ws.read()?.ok_or("the server has left")?;
-        }
+        // The first message has the prices that are there: no updates.
+        ws.read()?.ok_or("the server has left")?;
         while Instant::now() < self.until {
             if let Message::Text(text) = ws.read()?.ok_or("the server has left")?.message {
                 // A server's frame has a header of 2 bytes, or of 4 before 126 to 65,535 bytes (RFC 6455 section 5.2).

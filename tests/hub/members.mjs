@@ -17,6 +17,9 @@ class Member {
   said = 0;
   pending = [];
   acknowledged = [];
+  /** When each pending line was said, and the times of those that were acknowledged, in seconds. */
+  saidAt = new Map();
+  trips = [];
   epoch = "";
   at = "";
   log = [];
@@ -51,6 +54,7 @@ class Member {
       } else if (Date.now() < until) {
         this.said += 1;
         this.pending.push(this.said);
+        this.saidAt.set(this.said, Date.now() / 1_000);
         this.send(ws, this.said);
         if (Math.random() < (cuts * INTERVAL) / 1_000) ws.terminate();
       }
@@ -76,13 +80,17 @@ class Member {
 
   hear(message) {
     if ("epoch" in message) {
-      if (this.epoch && message.reset) {
+      if (this.at && message.reset) {
         this.resets += 1;
         this.log = [];
+        this.at = "";
       }
       this.epoch = message.epoch;
     } else if ("ack" in message) {
-      this.acknowledged.push(...this.pending.filter((number) => number === message.ack));
+      if (this.pending.includes(message.ack)) {
+        this.acknowledged.push(message.ack);
+        this.trips.push([this.saidAt.get(message.ack), Date.now() / 1_000]);
+      }
       this.pending = this.pending.filter((number) => number > message.ack);
     } else if ("live" in message) {
       if (this.closedAt) this.gaps.push([this.closedAt / 1_000, Date.now() / 1_000]);
@@ -95,8 +103,8 @@ class Member {
   }
 
   report() {
-    const { identity: member, said, acknowledged, log, resets, gaps, epoch } = this;
-    return { member, said, acknowledged, log, resets, gaps, epoch };
+    const { identity: member, said, acknowledged, log, resets, gaps, trips } = this;
+    return { member, said, acknowledged, log, resets, gaps, trips };
   }
 }
 

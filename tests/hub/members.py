@@ -26,6 +26,8 @@ class Member:
         self.url, self.identity, self.until, self.cuts, self.chance = url, identity, until, cuts, chance
         self.said = 0
         self.pending, self.acknowledged = [], []
+        # When each pending line was said, and the times of those that were acknowledged.
+        self.said_at, self.trips = {}, []
         self.epoch = self.at = ""
         self.log, self.resets, self.gaps = [], 0, []
         self.closed_at = None
@@ -66,6 +68,7 @@ class Member:
             await asyncio.sleep(self.chance.uniform(0.5, 1.5) * INTERVAL)
             self.said += 1
             self.pending.append(self.said)
+            self.said_at[self.said] = time.time()
             await self.send(ws, self.said)
             if self.chance.random() < self.cuts * INTERVAL:
                 ws.transport.abort()
@@ -77,12 +80,14 @@ class Member:
 
     def hear(self, message):
         if "epoch" in message:
-            if self.epoch and message["reset"]:
+            if self.at and message["reset"]:
                 self.resets += 1
-                self.log = []
+                self.log, self.at = [], ""
             self.epoch = message["epoch"]
         elif "ack" in message:
-            self.acknowledged += [number for number in self.pending if number == message["ack"]]
+            if message["ack"] in self.pending:
+                self.acknowledged.append(message["ack"])
+                self.trips.append([self.said_at.pop(message["ack"]), time.time()])
             self.pending = [number for number in self.pending if number > message["ack"]]
         elif "live" in message:
             if self.closed_at:
@@ -96,7 +101,7 @@ class Member:
     def report(self):
         return {
             "member": self.identity, "said": self.said, "acknowledged": self.acknowledged, "log": self.log,
-            "resets": self.resets, "gaps": self.gaps, "epoch": self.epoch,
+            "resets": self.resets, "gaps": self.gaps, "trips": self.trips,
         }
 
 

@@ -33,6 +33,9 @@ struct Notes {
     said: u64,
     pending: Vec<u64>,
     acknowledged: Vec<u64>,
+    /// When each line was said, and when it was acknowledged.
+    said_at: Vec<f64>,
+    trips: Vec<(f64, f64)>,
     epoch: String,
     at: String,
     log: Vec<Value>,
@@ -64,9 +67,23 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 impl Member {
     fn new(url: &str, identity: String, until: Instant, cuts: f64) -> Self {
-        let (said, pending, acknowledged, epoch, at, log, resets, gaps, closed_at) = Default::default();
+        let (said, pending, acknowledged, said_at, trips) = Default::default();
+        let (epoch, at, log, resets, gaps, closed_at) = Default::default();
         let last_news = Instant::now();
-        let notes = Notes { said, pending, acknowledged, epoch, at, log, resets, gaps, closed_at, last_news };
+        let notes = Notes {
+            said,
+            pending,
+            acknowledged,
+            said_at,
+            trips,
+            epoch,
+            at,
+            log,
+            resets,
+            gaps,
+            closed_at,
+            last_news,
+        };
         Self { url: url.into(), identity, until, cuts, notes: Mutex::new(notes) }
     }
 
@@ -116,6 +133,7 @@ impl Member {
         notes.said += 1;
         let number = notes.said;
         notes.pending.push(number);
+        notes.said_at.push(unix_time());
         drop(notes);
         send(writer, number)?;
         if chance() < self.cuts * INTERVAL.as_secs_f64() {
@@ -135,15 +153,18 @@ impl Member {
     fn hear(&self, message: &Value) -> Option<()> {
         let mut notes = self.notes();
         if let Some(epoch) = message.get("epoch") {
-            if !notes.epoch.is_empty() && message["reset"].as_bool()? {
+            if !notes.at.is_empty() && message["reset"].as_bool()? {
                 notes.resets += 1;
                 notes.log.clear();
+                notes.at.clear();
             }
             notes.epoch = epoch.as_str()?.into();
         } else if let Some(number) = message.get("ack") {
             let number = number.as_u64()?;
             if notes.pending.contains(&number) {
                 notes.acknowledged.push(number);
+                let said_at = *notes.said_at.get(usize::try_from(number).ok()? - 1)?;
+                notes.trips.push((said_at, unix_time()));
             }
             notes.pending.retain(|pending| *pending > number);
         } else if message.get("live").is_some() {
@@ -162,7 +183,7 @@ impl Member {
         let notes = self.notes();
         json!({
             "member": self.identity, "said": notes.said, "acknowledged": notes.acknowledged, "log": notes.log,
-            "resets": notes.resets, "gaps": notes.gaps, "epoch": notes.epoch,
+            "resets": notes.resets, "gaps": notes.gaps, "trips": notes.trips,
         })
     }
 }

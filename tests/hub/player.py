@@ -21,6 +21,7 @@ async def main():
     while time.time() < until:
         try:
             async with websockets.connect(f"{url}?author={author}&name=player", open_timeout=3) as ws:
+                await ws.recv()  # The player's name in the world.
                 while (left := until - time.time()) > 0:
                     frame = json.loads(await asyncio.wait_for(ws.recv(), left))
                     print(json.dumps([time.time(), frame["t"]]), flush=True)

@@ -1,6 +1,6 @@
-//! The hosts and origins from which the room can be used.
+//! The hosts and origins from which the hub can be used.
 //!
-//! A page of another site must not use a room on the loopback interface. It is not enough to compare Origin with Host:
+//! A page of another site must not use a hub on the loopback interface. It is not enough to compare Origin with Host:
 //! the name of the other site may resolve to this machine (DNS rebinding), and then both fields name that site. So both
 //! have to be known here.
 

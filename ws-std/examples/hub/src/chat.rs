@@ -1,11 +1,11 @@
 //! Chat: what was acknowledged reaches every client that resumes, once and in one order.
 //!
-//! A client opens `/chat/ROOM?author=ID&name=NAME` and sends `{"n":NUMBER,"text":TEXT}`, with numbers that grow. The answer
+//! A client opens `/chat/ROOM?author=ID&name=NAME` and sends `{"n":NUMBER,"text":TEXT}`, with numbers that grow, below 2^53. The answer
 //! `{"ack":NUMBER}` says that the log has the line. A client that gets none, because a connection or a process has ended,
 //! sends the line again with the same number: the log appends a number once.
 //!
-//! The first message to a client is `{"epoch":EPOCH,"reset":BOOL}`, and then come the lines of all authors:
-//! `{"at":POSITION,"by":AUTHOR,"n":NUMBER,"name":NAME,"text":TEXT}`. A client that comes back with `&epoch=EPOCH&at=POSITION`
+//! The first message to a client is `{"epoch":EPOCH,"reset":BOOL,"you":AUTHOR}`, and then come the lines of all authors:
+//! `{"at":POSITION,"by":AUTHOR,"n":NUMBER,"name":NAME,"text":TEXT}`. The ID is a secret, which AUTHOR does not tell. A client that comes back with `&epoch=EPOCH&at=POSITION`
 //! gets the lines after that position. If the log does not have it any more, or not yet again, `reset` is true, the client
 //! drops the lines it shows, and the newest ones follow. `{"live":true}` says that the client has all lines there are.
 
@@ -26,7 +26,7 @@ use crate::{
     pace::Pace,
     poll::place_in,
     room::{Line, Next},
-    rooms::{Member, Rooms},
+    rooms::{MOST_READ, Member, Rooms},
     text::{is_key, name_in, plain, shown, value_of},
     watched::Leave,
 };
@@ -66,7 +66,9 @@ pub(crate) fn serve(rooms: &Arc<Rooms>, name: &str, exchange: Exchange) -> Handl
     let name = name_in(query);
     duplex::serve(
         exchange,
-        |writer, leave| Output { member: &member, writer, place, told: None, is_live: false }.run(leave),
+        |writer, leave| {
+            Output { member: &member, writer, place, you: shown(&author), told: None, is_live: false }.run(leave)
+        },
         |reader, writer| read(&member, reader, writer, &author, &name),
     )
 }
@@ -82,20 +84,16 @@ fn read(
     let mut pace = Pace::new(30, Duration::from_millis(100));
     while let Some(message) = reader.read()? {
         let say = match message {
-            Message::Text(text) => serde_json::from_str::<Say>(text).ok(),
+            Message::Text(text) => serde_json::from_str::<Say>(text).ok().filter(|say| say.n < 1 << 53),
             Message::Binary(_) => None,
         };
         let Some(Say { n, text }) = say else {
             reader.close(CloseCode::POLICY_VIOLATION, r#"a line is {"n":NUMBER,"text":TEXT}"#)?;
             return Ok(());
         };
-        let Some(wait) = pace.line(Instant::now()) else {
-            reader.close(CloseCode::POLICY_VIOLATION, "too many lines")?;
-            return Ok(());
-        };
-        thread::sleep(wait);
+        thread::sleep(pace.line(Instant::now()));
         let said = Said { name: name.into(), text: plain(&text) };
-        let Ok(payload) = serde_json::to_string(&said) else { continue };
+        let payload = serde_json::to_string(&said).map_err(io::Error::other)?;
         if let Err(error) = member.patiently(|| member.append(author, n, &payload)) {
             reader.close(CloseCode::TRY_AGAIN_LATER, "the log can't be reached")?;
             return Err(io::Error::other(error).into());
@@ -114,6 +112,8 @@ struct Output<'m> {
     member: &'m Member,
     writer: &'m mut Writer<Server>,
     place: Place,
+    /// The name under which others see the member.
+    you: String,
     /// The epoch that the member has been told.
     told: Option<String>,
     is_live: bool,
@@ -124,22 +124,32 @@ impl Output<'_> {
         // The first lines come from the log, which knows whether it has the place.
         let mut next = Some(Next::Read);
         while let Some(step) = next {
-            match step {
-                Next::Lines(lines) => self.send_lines(&lines)?,
-                Next::Read => {
-                    let batch =
-                        self.member.patiently(|| self.member.read(&self.place)).map_err(io::Error::other)?;
-                    self.send_batch(&batch)?;
+            let is_whole = match step {
+                Next::Lines(lines) => {
+                    self.send_lines(&lines)?;
+                    true
                 }
+                Next::Read => self.read_on()?,
                 Next::End => return self.writer.send_close(CloseCode::SERVICE_RESTART, "the server restarts"),
-            }
-            if !self.is_live && self.member.room.is_at_end(&self.place) {
+            };
+            if is_whole && !self.is_live && self.member.room.is_at_end(&self.place) {
                 self.is_live = true;
                 self.writer.send(r#"{"live":true}"#)?;
             }
             next = self.member.room.next(&self.place, None, Some(leave));
         }
         Ok(())
+    }
+
+    /// Sends what the log has after the place. Returns whether that was all.
+    fn read_on(&mut self) -> ws_std::Result<bool> {
+        let batch = self.member.patiently(|| self.member.read(&self.place)).map_err(io::Error::other)?;
+        self.send_batch(&batch)?;
+        if batch.entries.is_empty() && !batch.is_reset {
+            // The thread that follows the log will soon have read it as well.
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(batch.entries.len() < MOST_READ)
     }
 
     fn send_lines(&mut self, lines: &[Arc<Line>]) -> ws_std::Result<()> {
@@ -153,7 +163,8 @@ impl Output<'_> {
     /// Sends entries of the log, and before them the epoch if it is new to the member.
     fn send_batch(&mut self, batch: &Batch) -> ws_std::Result<()> {
         if batch.is_reset || self.told.as_ref() != Some(&batch.epoch) {
-            self.writer.queue(&*json!({ "epoch": batch.epoch, "reset": batch.is_reset }).to_string())?;
+            self.writer
+                .queue(&*json!({ "epoch": batch.epoch, "reset": batch.is_reset, "you": self.you }).to_string())?;
             self.told = Some(batch.epoch.clone());
             self.is_live = false;
         }

@@ -1,6 +1,6 @@
 //! A client that is read and written to at once, on two threads.
 
-use std::thread;
+use std::thread::{self, Thread};
 
 use ws_std::{Exchange, HandlerResult, Reader, Writer, role::Server};
 
@@ -21,13 +21,21 @@ pub(crate) fn serve(
     thread::scope(|scope| {
         // If the system has no thread, the connection ends, and the client tries again later.
         let writing = thread::Builder::new().stack_size(WRITER_STACK).spawn_scoped(scope, || {
-            if write(&mut to_client, &leave).is_err() {
-                // The thread that reads reports the end.
+            // After a Close the thread that reads waits for the end. It also reports a failure.
+            if write(&mut to_client, &leave).is_err_and(|error| !error.is_closing()) {
                 to_client.abort();
             }
         })?;
-        let result = read(reader, writer);
-        leave.leave(writing.thread());
-        Ok(result?)
+        let _leaving = Leaving(&leave, writing.thread().clone());
+        Ok(read(reader, writer)?)
     })
+}
+
+/// Ends the thread that writes, also if the one that reads panics.
+struct Leaving<'l>(&'l Leave, Thread);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.leave(&self.1);
+    }
 }

@@ -1,7 +1,7 @@
 //! Game: one process per room moves everything, 20 times a second; clients of every process steer and watch.
 //!
 //! A client opens `/game/ROOM?author=ID&name=NAME` and sends `{"x":X,"y":Y}`, the direction in which it accelerates, each from
-//! -1 to 1. It gets `{"t":TICK,"all":WORLD}` once a second, and in between `{"t":TICK,"p":{ID:[X,Y,SCORE],...},"g":[[GEM,X,Y],...],
+//! -1 to 1. It gets `{"you":PLAYER}` first, `{"t":TICK,"all":WORLD}` once a second, and in between `{"t":TICK,"p":{ID:[X,Y,SCORE],...},"g":[[GEM,X,Y],...],
 //! "d":[[X,Y],...]}`: the players that have moved, the gems that lie elsewhere, and all drones.
 //!
 //! All goes through two logs. What clients send is appended to `input/ROOM`, and what they get to `game/ROOM`. Frames of
@@ -18,6 +18,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use ws_std::{CloseCode, Exchange, HandlerResult, Message, Reader, Writer, role::Server};
 
 use crate::{
@@ -158,7 +159,7 @@ impl Host {
             self.follow();
             match self.duty {
                 // It would be over before the next tick.
-                Duty::Follow | Duty::Claim if self.alive.elapsed() + TICK > LEASE => {
+                Duty::Follow | Duty::Claim if self.alive.elapsed() + TICK >= LEASE => {
                     self.term += 1;
                     self.duty = Duty::Claim;
                     self.alive = Instant::now();
@@ -176,8 +177,13 @@ impl Host {
                     }
                 }
             }
-            due = (due + TICK).max(Instant::now());
-            thread::sleep(due - Instant::now());
+            let now = Instant::now();
+            due = match self.duty {
+                Duty::Move(_) => (due + TICK).max(now),
+                // Not later than the lease ends.
+                Duty::Follow | Duty::Claim => (self.alive + LEASE - TICK).clamp(now + TICK / 10, now + TICK),
+            };
+            thread::sleep(due - now);
         }
     }
 
@@ -254,6 +260,7 @@ pub(crate) fn serve(games: &Arc<Games>, rooms: &Arc<Rooms>, room: &str, exchange
     if !is_key(&author) || !is_key(room) {
         return Ok(exchange.refuse(400)?);
     }
+    let you = shown(&author);
     let entered = (
         games.enter(rooms, room)?,
         rooms.enter(&format!("game/{room}")),
@@ -264,9 +271,12 @@ pub(crate) fn serve(games: &Arc<Games>, rooms: &Arc<Rooms>, room: &str, exchange
     };
     duplex::serve(
         exchange,
-        |writer, leave| write(&frames, writer, leave),
+        |writer, leave| {
+            writer.queue(&*json!({ "you": you }).to_string())?;
+            write(&frames, writer, leave)
+        },
         |reader, _| {
-            let mut player = Player { input: &input, author: &author, name: &name, number: 0 };
+            let mut player = Player { input: &input, you: &you, name: &name, number: 0 };
             let result = player.read(reader);
             // If the log can't be reached, the player is removed after some silence.
             let _ = player.send([0.0; 2], true);
@@ -278,7 +288,8 @@ pub(crate) fn serve(games: &Arc<Games>, rooms: &Arc<Rooms>, room: &str, exchange
 /// A client that steers.
 struct Player<'c> {
     input: &'c Member,
-    author: &'c str,
+    /// The name under which others see the player.
+    you: &'c str,
     name: &'c str,
     /// The number of the last entry. Those of the next connection are greater.
     number: u64,
@@ -292,11 +303,11 @@ impl Player<'_> {
                 Message::Text(text) => serde_json::from_str::<Steer>(text).ok(),
                 Message::Binary(_) => None,
             };
-            let (Some(steer), Some(wait)) = (steer, pace.line(Instant::now())) else {
-                reader.close(CloseCode::POLICY_VIOLATION, r#"send {"x":X,"y":Y}, less often"#)?;
+            let Some(steer) = steer else {
+                reader.close(CloseCode::POLICY_VIOLATION, r#"a direction is {"x":X,"y":Y}"#)?;
                 return Ok(());
             };
-            thread::sleep(wait);
+            thread::sleep(pace.line(Instant::now()));
             // A lost one is no loss: the client sends its direction again.
             let _ = self.send([steer.x, steer.y], false);
         }
@@ -307,7 +318,7 @@ impl Player<'_> {
         self.number = now_millis().max(self.number + 1);
         let steer = Steer { x, y, name: self.name.into(), gone };
         let payload = serde_json::to_string(&steer).map_err(|error| LogError(error.into()))?;
-        self.input.append(shown(self.author), self.number, &payload).map(drop)
+        self.input.append(self.you, self.number, &payload).map(drop)
     }
 }
 

@@ -20,6 +20,8 @@ use std::{
 pub(crate) const MOST_ENTRIES: usize = 10_000;
 /// Time after which an entry is trimmed, and after its last entry a room is forgotten.
 pub(crate) const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+/// The epoch of a room whose log is empty.
+pub(crate) const NONE: &str = "none";
 /// The longest time that [`Log::wait`] waits.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
@@ -28,7 +30,7 @@ pub(crate) trait Log: Send + Sync {
     /// Appends an entry, and returns its position once the entry is safe.
     ///
     /// An entry whose author has one with the same number, or with a higher one, is not appended: it was sent again. The
-    /// position is that of the author's last entry then.
+    /// position is that of the author's last entry then. Numbers are below 2^53.
     fn append(&self, room: &str, author: &str, number: u64, payload: &str) -> Result<Position>;
 
     /// Returns at most `most` entries after a place. If the log does not have that place, returns the newest `most`.
@@ -108,6 +110,14 @@ pub(crate) struct Batch {
     pub(crate) end: Position,
 }
 
+impl Batch {
+    /// What a reader gets of a room whose log is empty.
+    fn none(after: &Place) -> Self {
+        let (is_reset, end) = (after.epoch != NONE, Position::default());
+        Self { epoch: NONE.into(), is_reset, entries: Vec::new(), end }
+    }
+}
+
 /// Returns a name for the life of a log, which no other has.
 fn new_epoch() -> String {
     let mut bytes = [0; 8];
@@ -153,6 +163,10 @@ mod tests {
         assert!(positions[0] < positions[1]);
         assert_eq!(append(log, "numbers", &["one", "two"]), [positions[1]; 2]);
         assert!(log.append("numbers", "bob", 1, "bob's").unwrap() > positions[1]);
+        // The greatest numbers that all clients can hold.
+        let greatest = (1 << 53) - 2;
+        let before = log.append("greatest", "ada", greatest, "before").unwrap();
+        assert!(log.append("greatest", "ada", greatest + 1, "greatest").unwrap() > before);
         let batch = log.read("numbers", &Place::default(), 9).unwrap();
         assert_eq!(payloads(&batch), ["one", "two", "bob's"]);
         assert_eq!((&*batch.entries[2].author, batch.entries[2].number), ("bob", 1));
@@ -160,10 +174,15 @@ mod tests {
     }
 
     fn readers_continue_after_their_place(log: &dyn Log) {
-        let epoch = log.read("places", &Place::default(), 1).unwrap().epoch;
-        let at = |position| Place { epoch: epoch.clone(), position };
-        assert!(!log.read("places", &at(Position::default()), 1).unwrap().is_reset, "nothing is missing yet");
+        let empty = log.read("places", &Place::default(), 1).unwrap();
+        assert_eq!((&*empty.epoch, empty.is_reset, empty.end), (NONE, true, Position::default()));
+        let none = Place { epoch: empty.epoch, position: empty.end };
+        assert!(!log.read("places", &none, 1).unwrap().is_reset, "nothing is missing yet");
         let positions = append(log, "places", &["1", "2", "3", "4", "5"]);
+        let first = log.read("places", &none, 9).unwrap();
+        assert_eq!((first.is_reset, payloads(&first).len()), (true, 5), "the log has begun");
+        let epoch = first.epoch;
+        let at = |position| Place { epoch: epoch.clone(), position };
         let batch = log.read("places", &at(Position::default()), 2).unwrap();
         assert!(!batch.is_reset);
         assert_eq!((payloads(&batch), batch.end), (vec!["1", "2"], positions[1]));
@@ -185,6 +204,7 @@ mod tests {
     }
 
     fn waits_end_with_news(log: &dyn Log) {
+        append(log, "news", &["old"]);
         let Batch { epoch, end, .. } = log.read("news", &Place::default(), 1).unwrap();
         let rooms =
             [("numbers".to_owned(), Place::default()), ("news".to_owned(), Place { epoch, position: end })];
@@ -192,7 +212,7 @@ mod tests {
         let begun = Instant::now();
         assert!(log.wait(&rooms[1..]).unwrap().is_empty());
         assert!(begun.elapsed() >= LONGEST_WAIT);
-        append(log, "news", &["news"]);
+        log.append("news", "ada", 2, "news").unwrap();
         assert_eq!(log.wait(&rooms).unwrap(), [0, 1]);
         let begun = Instant::now();
         thread::scope(|scope| {

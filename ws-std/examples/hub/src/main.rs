@@ -58,6 +58,8 @@ const LONGEST_MESSAGE: u64 = 8 * 1024;
 const MOST_TICKS: u32 = 100_000;
 /// Time in which clients may leave before they are dropped.
 const DRAIN_TIME: Duration = Duration::from_secs(8);
+/// Time in which the rest has to close then.
+const STOP_TIME: Duration = Duration::from_secs(2);
 /// Admits scripts, styles and connections of the page's own origin only, and no frames around the page.
 const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
                               base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -91,8 +93,8 @@ fn arguments() -> program::Arguments<Arguments> {
             _ => return Err(argument.unexpected().into()),
         }
     }
-    if found.rate > MOST_TICKS {
-        return Err(format!("--ticks takes at most {MOST_TICKS}").into());
+    if !(1..=MOST_TICKS).contains(&found.rate) {
+        return Err(format!("--ticks takes 1 to {MOST_TICKS}").into());
     }
     Ok(Some(found))
 }
@@ -125,7 +127,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     config.max_message_len = LONGEST_MESSAGE;
     // `Admission` checks Host and Origin.
     let acceptor = Acceptor::new().config(config).origin(OriginPolicy::AllowAny).deflate(shared::COMPRESSION);
-    Ok(server.acceptor(acceptor).run(move |exchange| {
+    Ok(server.acceptor(acceptor).stop_timeout(STOP_TIME).run(move |exchange| {
         if let Err(reason) = admission.check(&exchange) {
             exchange.refuse(403)?;
             return Err(reason.into());

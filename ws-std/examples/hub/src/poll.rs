@@ -26,17 +26,18 @@ const LONGEST_WAIT: Duration = Duration::from_secs(25);
 pub(crate) fn ticks(ticks: &Ticks, exchange: Exchange) -> HandlerResult {
     let query = exchange.query();
     let seen = value_of(query, "seq").and_then(|seq| seq.parse().ok()).unwrap_or_default();
-    let text = ticks.watch().poll(seen, chosen_in(query).as_deref(), until(query));
+    let text = ticks.poll(seen, chosen_in(query).as_deref(), until(query));
     answer(exchange, text)
 }
 
 pub(crate) fn chat(rooms: &Arc<Rooms>, name: &str, exchange: Exchange) -> HandlerResult {
     let query = exchange.query();
     let place = place_in(query);
-    let Some(member) = is_key(name).then(|| rooms.enter(&format!("chat/{name}"))).flatten() else {
-        return Ok(exchange.refuse(503)?);
-    };
-    let batch = read(&member, &place, until(query))?;
+    if !is_key(name) {
+        return Ok(exchange.refuse(400)?);
+    }
+    let batch = rooms.enter(&format!("chat/{name}")).and_then(|member| read(&member, &place, until(query)).ok());
+    let Some(batch) = batch else { return Ok(exchange.refuse(503)?) };
     let lines: Vec<_> = batch.entries.iter().map(text_of).collect();
     let head = json!({ "epoch": batch.epoch, "reset": batch.is_reset, "at": batch.end.to_string() }).to_string();
     answer(exchange, format!(r#"{},"lines":[{}]}}"#, head.trim_end_matches('}'), lines.join(",")))

@@ -17,7 +17,7 @@ use crate::{
 /// The most bytes of lines that a room keeps encoded.
 const MOST_BYTES: usize = 256 * 1024;
 /// The most lines that a member takes at once.
-const MOST_LINES: usize = 100;
+const MOST_LINES: usize = 16;
 
 /// An entry of the log, encoded for members.
 pub(crate) struct Line {
@@ -100,10 +100,10 @@ impl Tail {
 
     fn extend(&mut self, end: Place, is_reset: bool, lines: Vec<Arc<Line>>) {
         if is_reset {
-            self.lines.clear();
-            self.bytes = 0;
-            // Members of this epoch that are behind its newest entries read the log.
-            self.start = lines.first().map_or(end.position, |line| line.entry.position);
+            // The log has another past than this room: each member reads on there, and is told so.
+            (self.lines, self.bytes, self.start) = (VecDeque::new(), 0, end.position);
+            self.end = end;
+            return;
         }
         self.end = end;
         for line in lines {
@@ -116,5 +116,69 @@ impl Tail {
             self.bytes -= line.message.len();
             self.start = line.entry.position;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shared::COMPRESSION;
+
+    fn at(millis: u64) -> Position {
+        Position { millis, sequence: 0 }
+    }
+
+    /// Adds lines at the given times.
+    fn extend(room: &Room, is_reset: bool, times: &[u64]) {
+        let entry = |&millis| Entry {
+            position: at(millis),
+            author: "a".into(),
+            number: millis,
+            payload: "x".repeat(1_000),
+        };
+        let entries: Vec<_> = times.iter().map(entry).collect();
+        let end = entries.last().map_or(at(0), |entry| entry.position);
+        let batch = Batch { epoch: "one".into(), is_reset, entries, end };
+        room.extend(batch, |entry| entry.payload.clone(), &mut Deflater::new(COMPRESSION));
+    }
+
+    fn next(room: &Room, epoch: &str, millis: u64) -> Option<Next> {
+        room.next(&Place { epoch: epoch.into(), position: at(millis) }, Some(Instant::now()), None)
+    }
+
+    #[test]
+    fn members_take_the_lines_after_their_place() {
+        let room = Room::default();
+        assert!(next(&room, "one", 0).is_none(), "the log has not been read yet");
+        extend(&room, true, &[1, 2]);
+        extend(&room, false, &[3, 4]);
+        assert!(next(&room, "one", 4).is_none());
+        assert!(matches!(next(&room, "one", 3), Some(Next::Lines(lines)) if lines[0].entry.position == at(4)));
+        assert!(matches!(next(&room, "one", 2), Some(Next::Lines(lines)) if lines.len() == 2));
+        assert!(matches!(next(&room, "one", 1), Some(Next::Read)), "older than the room");
+        assert!(matches!(next(&room, "two", 4), Some(Next::Read)));
+        room.end_all();
+        assert!(matches!(next(&room, "one", 4), Some(Next::End)));
+    }
+
+    #[test]
+    fn members_read_the_log_after_it_has_got_another_past() {
+        let room = Room::default();
+        extend(&room, true, &[1, 2, 3, 4]);
+        // The log has lost the lines 3 and 4, and goes on.
+        extend(&room, true, &[1, 2, 5]);
+        assert!(matches!(next(&room, "one", 4), Some(Next::Read)));
+        assert!(matches!(next(&room, "one", 2), Some(Next::Read)));
+        assert!(next(&room, "one", 5).is_none());
+    }
+
+    #[test]
+    fn a_room_keeps_a_bounded_number_of_bytes() {
+        let room = Room::default();
+        extend(&room, true, &[1]);
+        extend(&room, false, &(2..1_000).collect::<Vec<_>>());
+        assert!(room.tail.look(|tail| tail.bytes <= MOST_BYTES && tail.lines.len() == tail.bytes / 1_000));
+        assert!(matches!(next(&room, "one", 1), Some(Next::Read)));
+        assert!(matches!(next(&room, "one", 900), Some(Next::Lines(lines)) if lines.len() == MOST_LINES));
     }
 }

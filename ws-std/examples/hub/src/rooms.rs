@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    io::{self, Write as _},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -25,7 +26,7 @@ const MOST_ROOMS: usize = 1_000;
 /// The most members of a room.
 const MOST_MEMBERS: usize = 10_000;
 /// The most entries that are read from the log at once.
-const MOST_READ: usize = 100;
+pub(crate) const MOST_READ: usize = 50;
 /// Pause before another attempt to reach the log.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Time within which the log has to be reached for a member.
@@ -86,11 +87,11 @@ impl Rooms {
             let result = self.follow_once(&mut encoder);
             let was_reached = self.is_reached.swap(result.is_ok(), Ordering::Relaxed);
             match result {
-                Ok(()) if !was_reached => eprintln!("the log is reached again"),
+                Ok(()) if !was_reached => report("the log is reached again"),
                 Ok(()) => {}
                 Err(error) => {
                     if was_reached {
-                        eprintln!("{}", explained(&error));
+                        report(&explained(&error));
                     }
                     thread::sleep(PAUSE);
                 }
@@ -102,12 +103,16 @@ impl Rooms {
         let live: Vec<_> =
             lock(&self.live).iter().map(|(name, live)| (name.clone(), Arc::clone(&live.room))).collect();
         let places: Vec<_> = live.iter().map(|(name, room)| (name.clone(), room.end())).collect();
+        let mut result = Ok(());
         for index in self.log.wait(&places)? {
             let (name, place) = &places[index];
-            let batch = self.log.read(name, place, MOST_READ)?;
-            live[index].1.extend(batch, |entry| (self.text)(name, entry), encoder);
+            // A room that fails does not keep the others waiting.
+            match self.log.read(name, place, MOST_READ) {
+                Ok(batch) => live[index].1.extend(batch, |entry| (self.text)(name, entry), encoder),
+                Err(error) => result = Err(error),
+            }
         }
-        Ok(())
+        result
     }
 
     /// Returns whether the log was reached at the last attempt, and the process is not about to end.
@@ -120,13 +125,16 @@ impl Rooms {
         let live = lock(&self.live);
         self.is_over.store(true, Ordering::Relaxed);
         live.values().for_each(|live| live.room.end_all());
-        drop(live);
-        self.log.wake();
     }
 
     fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Relaxed)
     }
+}
+
+/// Writes a line to standard error, which may be closed.
+fn report(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 impl Member {

@@ -1,16 +1,16 @@
 //! Names and texts of users, cleaned.
 
+use sha1::{Digest, Sha1};
 use url::form_urlencoded;
 
 use crate::program::is_plain;
 
 /// The longest name in characters.
 const LONGEST_NAME: usize = 32;
+/// The longest text in characters.
+const LONGEST_TEXT: usize = 1_000;
 /// The longest name of a room, and of an author, in bytes.
 const LONGEST_KEY: usize = 64;
-
-/// Length in bytes of the part of an author's id that others see.
-const SHOWN: usize = 8;
 
 /// Returns the value of a key in a query.
 pub(crate) fn value_of(query: Option<&str>, key: &str) -> Option<String> {
@@ -30,14 +30,16 @@ pub(crate) fn is_key(text: &str) -> bool {
     (1..=LONGEST_KEY).contains(&text.len()) && text.bytes().all(is_known)
 }
 
-/// Returns the part of an author's id that others see. Whoever knows the id can use up its numbers.
-pub(crate) fn shown(author: &str) -> &str {
-    author.get(..SHOWN).unwrap_or(author)
+/// Returns the name under which others see an author. The id itself is a secret: who knows it can use up its numbers.
+pub(crate) fn shown(author: &str) -> String {
+    Sha1::digest(author)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Returns a text without characters that are invisible or change how others are shown.
 pub(crate) fn plain(text: &str) -> String {
-    text.replace('\t', " ").chars().filter(|&character| is_plain(character)).collect::<String>().trim().to_owned()
+    let text = text.replace('\t', " ");
+    let plain: String = text.chars().filter(|&character| is_plain(character)).take(LONGEST_TEXT).collect();
+    plain.trim().to_owned()
 }
 
 #[cfg(test)]
@@ -48,6 +50,9 @@ mod tests {
     fn names_and_lines_have_no_characters_that_deceive() {
         let hidden = "a\u{1b}\u{202E}\u{2066}\u{200E}\u{061C}\u{200B}\u{2060}\u{FEFF}\r\n\u{85}b\tc ";
         assert_eq!(plain(hidden), "ab c");
+        assert_eq!(plain(&"x".repeat(5_000)).len(), LONGEST_TEXT);
+        assert_eq!(shown("an author"), shown("an author"));
+        assert_ne!(shown("an author"), shown("another"));
         assert_eq!(plain("Grüße, 世界 🦀"), "Grüße, 世界 🦀");
         assert_eq!(name_in(Some("x=1&name=%E2%80%AEEve+")), "Eve");
         assert_eq!(name_in(Some(&format!("name={}", "x".repeat(100)))).len(), LONGEST_NAME);

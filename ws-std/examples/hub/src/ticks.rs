@@ -1,8 +1,8 @@
 //! Ticker: the newest price wins.
 //!
-//! A client opens `/ticks`, or `/ticks?symbols=3,7` for some of them. The first message is `{"symbols":[NAME, ...]}` with the
-//! names of all, and then come `{"seq":NUMBER,"at":MILLISECONDS,"prices":[[SYMBOL,CENTS], ...]}`, the prices that have changed
-//! since the last message, where SYMBOL is a place in the list of names.
+//! A client opens `/ticks`, or `/ticks?symbols=3,7` for some of them. It gets
+//! `{"seq":NUMBER,"at":MILLISECONDS,"prices":[[SYMBOL,CENTS], ...]}`, at first with all prices, then with those that have changed
+//! since the last message. SYMBOL is a number, for which the page has a name.
 //!
 //! Each change has a number, and a price has that of its last change. What a client has to be told are the prices with higher
 //! numbers than the last one it was told. So a client that takes messages slowly gets fewer of them, each with the newest
@@ -16,7 +16,6 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use serde_json::json;
 use ws_std::{CloseCode, Exchange, HandlerResult, Reader, Writer, deflate::Deflater, role::Server};
 
 use crate::{
@@ -27,13 +26,9 @@ use crate::{
 };
 
 pub(crate) const SYMBOLS: usize = 2_000;
-/// The shortest and the longest time between two messages.
-const SHORTEST: Duration = Duration::from_millis(10);
-const LONGEST: Duration = Duration::from_secs(1);
-/// Time between two messages of many changes.
-const MANY: Duration = Duration::from_millis(50);
-/// Time for which prices change after the last client has left, because clients that poll come back.
-const IDLE: Duration = Duration::from_secs(60);
+/// The most changes in a second that each have a message of their own. With more, there are 20 messages in a second.
+const MOST_SINGLE: u32 = 100;
+const PER_SECOND: u32 = 20;
 /// The number of messages that are kept for those that keep up.
 const KEPT: usize = 8;
 
@@ -52,9 +47,6 @@ struct Board {
     at: f64,
     /// The newest messages, each with the numbers of the last change before it and in it.
     messages: VecDeque<(u64, u64, Arc<Shared>)>,
-    clients: usize,
-    /// Time at which a client came or left last.
-    used: Instant,
     is_over: bool,
 }
 
@@ -66,41 +58,22 @@ enum News {
     End,
 }
 
-/// A client, until it is dropped. Prices change as long as there is one, and for a while after it.
-pub(crate) struct Watcher<'t>(&'t Ticks);
-
 impl Ticks {
     pub(crate) fn new(rate: u32) -> Self {
-        let prices = (0..SYMBOLS).map(|_| (fastrand::u32(1_000..100_000), 0)).collect();
-        let board = Board {
-            prices,
-            seq: 0,
-            at: now(),
-            messages: VecDeque::new(),
-            clients: 0,
-            used: Instant::now(),
-            is_over: false,
-        };
+        let prices = (0..SYMBOLS).map(|_| (fastrand::u32(1_000..100_000), 1)).collect();
+        let board = Board { prices, seq: 1, at: now(), messages: VecDeque::new(), is_over: false };
         Self { board: Watched::new(board), rate }
     }
 
     /// Changes prices at random until the process ends.
     pub(crate) fn run(&self) {
         let mut encoder = Deflater::new(COMPRESSION);
-        let single = Duration::from_secs(1) / self.rate.max(1);
-        let pause = if single < SHORTEST { MANY } else { single.min(LONGEST) };
-        let changes = (pause.as_secs_f64() * f64::from(self.rate)).round().max(1.0);
+        let messages = if self.rate <= MOST_SINGLE { self.rate } else { PER_SECOND };
         let mut due = Instant::now();
-        while self.board.wait(None, None, Board::is_used) == Some(false) {
-            due = (due + pause).max(Instant::now());
+        while !self.board.look(|board| board.is_over) {
+            due = (due + Duration::from_secs(1) / messages).max(Instant::now());
             thread::sleep(due - Instant::now());
-            // No number of changes that fits a second is cut.
-            #[allow(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a whole number below 2^32"
-            )]
-            self.change(changes as u32, &mut encoder);
+            self.change(self.rate / messages, &mut encoder);
         }
     }
 
@@ -121,11 +94,6 @@ impl Ticks {
         });
     }
 
-    pub(crate) fn watch(&self) -> Watcher<'_> {
-        self.board.change(|board| board.count(1));
-        Watcher(self)
-    }
-
     /// Tells all clients that the process ends.
     pub(crate) fn end(&self) {
         self.board.change(|board| board.is_over = true);
@@ -133,16 +101,6 @@ impl Ticks {
 }
 
 impl Board {
-    fn count(&mut self, change: isize) {
-        self.clients = self.clients.saturating_add_signed(change);
-        self.used = Instant::now();
-    }
-
-    /// Returns whether the process ends. `None`: there is no use for changes.
-    fn is_used(&self) -> Option<bool> {
-        (self.clients > 0 || self.used.elapsed() < IDLE || self.is_over).then_some(self.is_over)
-    }
-
     fn step(&mut self) {
         self.seq += 1;
         let symbol = fastrand::usize(..self.prices.len());
@@ -188,8 +146,7 @@ impl Board {
         }
         if chosen.is_none() {
             // The message of the newest changes may still be on its way.
-            let (_, newest, _) = self.messages.back()?;
-            if seen >= *newest {
+            if self.messages.back().is_some_and(|(_, newest, _)| seen >= *newest) {
                 return None;
             }
             if let Some((_, seq, message)) = self.messages.iter().find(|(before, ..)| *before == seen) {
@@ -200,19 +157,18 @@ impl Board {
     }
 }
 
-impl Watcher<'_> {
+impl Ticks {
     /// Waits for changes after the change number `seen`, at most until `until`; returns the message.
     pub(crate) fn poll(&self, seen: u64, chosen: Option<&[usize]>, until: Instant) -> String {
         let look =
             |board: &Board| (board.is_over || board.has_news(seen, chosen)).then(|| board.text(seen, chosen));
-        let found = self.0.board.wait(Some(until), None, look);
-        found.unwrap_or_else(|| self.0.board.look(|board| board.text(seen, chosen)))
+        let found = self.board.wait(Some(until), None, look);
+        found.unwrap_or_else(|| self.board.look(|board| board.text(seen, chosen)))
     }
 
     fn write(&self, writer: &mut Writer<Server>, chosen: Option<&[usize]>, leave: &Leave) -> ws_std::Result<()> {
         let mut seen = 0;
-        writer.queue(&*json!({ "symbols": (0..SYMBOLS).map(name_of).collect::<Vec<_>>() }).to_string())?;
-        while let Some(news) = self.0.board.wait(None, Some(leave), |board| board.news(seen, chosen)) {
+        while let Some(news) = self.board.wait(None, Some(leave), |board| board.news(seen, chosen)) {
             seen = match news {
                 News::Shared(message, seq) => {
                     message.queue(writer)?;
@@ -230,19 +186,12 @@ impl Watcher<'_> {
     }
 }
 
-impl Drop for Watcher<'_> {
-    fn drop(&mut self) {
-        self.0.board.change(|board| board.count(-1));
-    }
-}
-
 /// Serves a client until it leaves.
 pub(crate) fn serve(ticks: &Ticks, exchange: Exchange) -> HandlerResult {
-    let watcher = ticks.watch();
     let chosen = chosen_in(exchange.query());
     duplex::serve(
         exchange,
-        |writer, leave| watcher.write(writer, chosen.as_deref(), leave),
+        |writer, leave| ticks.write(writer, chosen.as_deref(), leave),
         |reader, _| read(reader),
     )
 }
@@ -265,19 +214,6 @@ pub(crate) fn chosen_in(query: Option<&str>) -> Option<Vec<usize>> {
     Some(symbols)
 }
 
-/// Returns the name of a symbol: four letters.
-fn name_of(symbol: usize) -> String {
-    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-    // Steps of a number that has no factor in common with 26^4, so that neighbours have different names.
-    let mut rest = (symbol * 48_611 + 123_457) % 26_usize.pow(4);
-    let mut name = String::new();
-    for _ in 0..4 {
-        name.push(char::from(letters[rest % 26]));
-        rest /= 26;
-    }
-    name
-}
-
 /// Returns the time in milliseconds since 1970.
 fn now() -> f64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1_000.0
@@ -285,8 +221,6 @@ fn now() -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
 
     fn prices(text: &str) -> Vec<(usize, u32)> {
@@ -298,7 +232,8 @@ mod tests {
     fn a_message_has_the_newest_prices_of_what_has_changed() {
         let ticks = Ticks::new(1);
         let mut encoder = Deflater::new(COMPRESSION);
-        ticks.change(10, &mut encoder);
+        assert_eq!(ticks.board.look(|board| prices(&board.text(0, None)).len()), SYMBOLS, "all at first");
+        ticks.change(9, &mut encoder);
         ticks.change(3_000, &mut encoder);
         ticks.board.look(|board| {
             let expected: Vec<_> = board.prices.iter().enumerate().filter(|(_, (_, seq))| *seq > 10).collect();
@@ -314,7 +249,7 @@ mod tests {
     fn those_that_keep_up_share_a_message_and_slow_ones_skip_some() {
         let ticks = Ticks::new(1);
         let mut encoder = Deflater::new(COMPRESSION);
-        assert!(ticks.board.look(|board| board.news(0, None).is_none()));
+        assert!(ticks.board.look(|board| matches!(board.news(0, None), Some(News::Own(_, 1)))));
         (0..=KEPT).for_each(|_| ticks.change(2, &mut encoder));
         ticks.board.look(|board| {
             let last = board.seq;
@@ -327,8 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn symbols_have_different_names_and_a_choice_is_cleaned() {
-        assert_eq!((0..SYMBOLS).map(name_of).collect::<HashSet<_>>().len(), SYMBOLS);
+    fn a_choice_is_cleaned() {
         assert_eq!(chosen_in(Some("symbols=7,3,x,7,999999,-1")), Some(vec![3, 7]));
         assert_eq!(chosen_in(Some("a=b")), None);
     }

@@ -23,7 +23,7 @@ struct Inner<S> {
     waiting: Vec<Thread>,
 }
 
-/// Says to a thread that waits for a client that the client has left.
+/// A note for the thread that waits on behalf of a client: the client has left.
 #[derive(Default)]
 pub(crate) struct Leave(AtomicBool);
 
@@ -49,14 +49,13 @@ impl<S> Watched<S> {
     ) -> Option<X> {
         loop {
             let mut inner = lock(&self.inner);
-            if leave.is_some_and(|leave| leave.0.load(Ordering::Acquire)) {
-                return None;
-            }
-            if let found @ Some(_) = look(&inner.state) {
+            let has_left = leave.is_some_and(|leave| leave.0.load(Ordering::Acquire));
+            if let (false, found @ Some(_)) = (has_left, look(&inner.state)) {
                 return found;
             }
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            if left.is_some_and(|left| left.is_zero()) {
+            if has_left || left.is_some_and(|left| left.is_zero()) {
+                inner.waiting.retain(|thread| thread.id() != thread::current().id());
                 return None;
             }
             inner.waiting.push(thread::current());

@@ -6,10 +6,11 @@ use std::{
 };
 
 use super::{
-    Batch, Entry, LONGEST_WAIT, Log, LogError, MOST_ENTRIES, Place, Position, RETENTION, Result, new_epoch,
-    now_millis,
+    Batch, Entry, LONGEST_WAIT, Log, MOST_ENTRIES, NONE, Place, Position, RETENTION, Result, new_epoch, now_millis,
 };
 
+/// The most bytes of a room that are kept.
+const MOST_BYTES: usize = 2 * 1024 * 1024;
 /// The most rooms that are kept.
 const MOST_ROOMS: usize = 1_000;
 
@@ -34,7 +35,8 @@ struct Room {
     end: Position,
     /// The last number of each author, and the position of that entry.
     authors: HashMap<String, (u64, Position)>,
-    used: u64,
+    /// Length of the payloads.
+    bytes: usize,
 }
 
 impl MemoryLog {
@@ -47,13 +49,13 @@ impl Log for MemoryLog {
     fn append(&self, room: &str, author: &str, number: u64, payload: &str) -> Result<Position> {
         let mut state = self.lock();
         let now = now_millis();
-        let position = state.room(room, now)?.append(author, number, payload, now);
+        let position = state.room(room, now).append(author, number, payload, now);
         self.changed.notify_all();
         Ok(position)
     }
 
     fn read(&self, room: &str, after: &Place, most: usize) -> Result<Batch> {
-        Ok(self.lock().room(room, now_millis())?.read(after, most))
+        Ok(self.lock().rooms.get(room).map_or_else(|| Batch::none(after), |room| room.read(after, most)))
     }
 
     fn wait(&self, rooms: &[(String, Place)]) -> Result<Vec<usize>> {
@@ -74,28 +76,28 @@ impl Log for MemoryLog {
 }
 
 impl State {
-    /// Returns a room, which is created if it is not there.
-    fn room(&mut self, name: &str, now: u64) -> Result<&mut Room> {
-        if !self.rooms.contains_key(name) && self.rooms.len() >= MOST_ROOMS {
-            self.rooms.retain(|_, room| room.used >= oldest(now));
-            if self.rooms.len() >= MOST_ROOMS {
-                return Err(LogError("there are too many rooms".into()));
+    /// Returns a room, which is created if it is not there. The oldest one makes room for it, if there are too many.
+    fn room(&mut self, name: &str, now: u64) -> &mut Room {
+        if !self.rooms.contains_key(name) {
+            self.rooms.retain(|_, room| room.end.millis >= oldest(now));
+            let oldest = self.rooms.iter().min_by_key(|(_, room)| room.end).map(|(name, _)| name.clone());
+            if let (true, Some(oldest)) = (self.rooms.len() >= MOST_ROOMS, oldest) {
+                self.rooms.remove(&oldest);
             }
         }
-        let room = self.rooms.entry(name.to_owned()).or_insert_with(|| Room::new(new_epoch()));
-        room.used = now;
-        Ok(room)
+        self.rooms.entry(name.to_owned()).or_insert_with(Room::new)
     }
 
     fn has_news(&self, (name, place): &(String, Place)) -> bool {
-        self.rooms.get(name).is_none_or(|room| room.epoch != place.epoch || room.end > place.position)
+        let room = self.rooms.get(name);
+        room.map_or(place.epoch != NONE, |room| room.epoch != place.epoch || room.end > place.position)
     }
 }
 
 impl Room {
-    fn new(epoch: String) -> Self {
-        let (trimmed, end) = Default::default();
-        Self { epoch, entries: VecDeque::new(), trimmed, end, authors: HashMap::new(), used: 0 }
+    fn new() -> Self {
+        let (entries, trimmed, end, authors, bytes) = Default::default();
+        Self { epoch: new_epoch(), entries, trimmed, end, authors, bytes }
     }
 
     fn append(&mut self, author: &str, number: u64, payload: &str, now: u64) -> Position {
@@ -111,6 +113,7 @@ impl Room {
         };
         self.end = position;
         self.authors.insert(author.to_owned(), (number, position));
+        self.bytes += payload.len();
         self.entries.push_back(Entry { position, author: author.to_owned(), number, payload: payload.to_owned() });
         self.trim(oldest(now));
         position
@@ -118,8 +121,12 @@ impl Room {
 
     fn trim(&mut self, oldest: u64) {
         let is_old = |entry: &Entry| entry.position.millis < oldest;
-        while self.entries.len() > MOST_ENTRIES || self.entries.front().is_some_and(is_old) {
+        while self.entries.len() > MOST_ENTRIES
+            || self.bytes > MOST_BYTES
+            || self.entries.front().is_some_and(is_old)
+        {
             let Some(entry) = self.entries.pop_front() else { break };
+            self.bytes -= entry.payload.len();
             self.trimmed = entry.position;
             // The author may send it again only as long as it is kept.
             if self.authors.get(&entry.author).is_some_and(|(_, last)| *last <= entry.position) {
@@ -170,14 +177,14 @@ mod tests {
     }
 
     #[test]
-    fn rooms_are_forgotten_only_when_they_are_old() {
+    fn the_oldest_rooms_are_forgotten() {
         let (mut state, day) = (State::default(), u64::try_from(RETENTION.as_millis()).unwrap());
-        for index in 0..MOST_ROOMS {
-            state.room(&index.to_string(), day).unwrap();
+        for index in 0..MOST_ROOMS as u64 {
+            state.room(&index.to_string(), day).append("ada", 1, "line", day + index);
         }
-        assert!(state.room("one more", 2 * day).is_err());
-        assert!(state.room("0", 2 * day).is_ok());
-        state.room("one more", 2 * day + 1).unwrap();
-        assert_eq!(state.rooms.len(), 2);
+        state.room("one more", 2 * day).append("ada", 1, "line", 2 * day);
+        assert_eq!((state.rooms.len(), state.rooms.contains_key("0")), (MOST_ROOMS, false), "the oldest has gone");
+        state.room("another", 3 * day).append("ada", 1, "line", 3 * day);
+        assert_eq!(state.rooms.len(), 2, "those of a day before have gone");
     }
 }

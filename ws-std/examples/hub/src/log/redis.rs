@@ -15,7 +15,7 @@ use ::redis::{
 };
 
 use super::{
-    Batch, Entry, LONGEST_WAIT, Log, LogError, MOST_ENTRIES, Place, Position, RETENTION, Result, new_epoch,
+    Batch, Entry, LONGEST_WAIT, Log, LogError, MOST_ENTRIES, NONE, Place, Position, RETENTION, Result, new_epoch,
 };
 use crate::lock;
 
@@ -28,6 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const APPEND: &str = r"
     redis.call('SET', KEYS[2], ARGV[6], 'NX')
     redis.call('EXPIRE', KEYS[2], ARGV[5])
+    redis.call('EXPIRE', KEYS[1], ARGV[5])
     local last = redis.call('HMGET', KEYS[3], 'number', 'position')
     if last[1] and tonumber(ARGV[1]) <= tonumber(last[1]) then
         return last[2]
@@ -41,25 +42,21 @@ const APPEND: &str = r"
     return position
 ";
 
-/// Keys: stream, epoch. Arguments: the reader's epoch and position, most entries, retention in seconds, a new epoch.
+/// Keys: stream, epoch. Arguments: the reader's epoch and position, most entries.
 ///
 /// The log has the reader's position if it has that entry, or if the reader has seen none and none has been trimmed.
 const READ: &str = r"
-    if redis.call('SET', KEYS[2], ARGV[5], 'NX') then
-        redis.call('EXPIRE', KEYS[2], ARGV[4])
-    end
     local epoch = redis.call('GET', KEYS[2])
+    if not epoch then
+        return false
+    end
     local known = false
     if epoch == ARGV[1] then
-        if redis.call('EXISTS', KEYS[1]) == 0 then
-            known = ARGV[2] == '0-0'
-        else
-            local stream = {}
-            local found = redis.call('XINFO', 'STREAM', KEYS[1])
-            for i = 1, #found, 2 do stream[found[i]] = found[i + 1] end
-            known = #redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2]) == 1
-                or ARGV[2] == '0-0' and stream['entries-added'] == stream['length']
-        end
+        local stream = {}
+        local found = redis.call('XINFO', 'STREAM', KEYS[1])
+        for i = 1, #found, 2 do stream[found[i]] = found[i + 1] end
+        known = #redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2]) == 1
+            or ARGV[2] == '0-0' and stream['entries-added'] == stream['length']
     end
     local entries
     if known then
@@ -129,8 +126,10 @@ impl RedisLog {
         let mut pool = lock(&self.pool);
         pool.in_use -= 1;
         // After a failure the answer to one command could be taken for that to the next.
-        if let (Ok(_), Ok(connection)) = (&result, connection) {
-            pool.idle.push(connection);
+        match (&result, connection) {
+            (Ok(_), Ok(connection)) => pool.idle.push(connection),
+            // The others are as old.
+            _ => pool.idle.clear(),
         }
         drop(pool);
         self.returned.notify_one();
@@ -150,14 +149,9 @@ impl Log for RedisLog {
     fn read(&self, room: &str, after: &Place, most: usize) -> Result<Batch> {
         let mut script = self.read.key(stream(room));
         script.key(format!("{}:epoch", stream(room)));
-        script
-            .arg(&after.epoch)
-            .arg(after.position.to_string())
-            .arg(most)
-            .arg(RETENTION.as_secs())
-            .arg(new_epoch());
-        let (epoch, known, found): (String, bool, StreamRangeReply) =
-            self.with(|connection| script.invoke(connection))?;
+        script.arg(&after.epoch).arg(after.position.to_string()).arg(most);
+        let found: Option<(String, bool, StreamRangeReply)> = self.with(|connection| script.invoke(connection))?;
+        let Some((epoch, known, found)) = found else { return Ok(Batch::none(after)) };
         let mut entries = found.ids.iter().map(entry).collect::<Result<Vec<_>>>()?;
         // The newest entries come in reverse.
         entries.sort_by_key(|entry| entry.position);
@@ -187,7 +181,7 @@ impl Log for RedisLog {
         let epochs: Vec<Option<String>> = epochs.query(&mut found)?;
         *connection = Some(found);
         let is_changed = |index: &usize| {
-            epochs.get(index + 1).and_then(Option::as_ref) != Some(&rooms[*index].1.epoch)
+            epochs.get(index + 1).and_then(Option::as_deref).unwrap_or(NONE) != rooms[*index].1.epoch
                 || news.iter().any(|stream| stream.key == streams[*index])
         };
         Ok((0..rooms.len()).filter(is_changed).collect())
@@ -204,9 +198,9 @@ impl Log for RedisLog {
     }
 }
 
-/// Returns the key of a room's stream. The keys of a room belong to one slot.
+/// Returns the key of a room's stream.
 fn stream(room: &str) -> String {
-    format!("hub:{{{room}}}")
+    format!("hub:{room}")
 }
 
 fn entry(found: &StreamId) -> Result<Entry> {
@@ -236,8 +230,9 @@ mod tests {
     fn keeps_the_contract() {
         let log = RedisLog::new(&std::env::var("HUB_REDIS").unwrap()).unwrap();
         contract(&log);
+        log.append("gone", "ada", 1, "gone").unwrap();
         let place = Place { epoch: log.read("gone", &Place::default(), 1).unwrap().epoch, ..Place::default() };
-        log.with(|connection| cmd("DEL").arg("hub:{gone}:epoch").query::<()>(connection)).unwrap();
+        log.with(|connection| cmd("DEL").arg("hub:gone:epoch").query::<()>(connection)).unwrap();
         assert_eq!(log.wait(&[("gone".to_owned(), place.clone())]).unwrap(), [0]);
         let batch = log.read("gone", &place, 1).unwrap();
         assert!(batch.is_reset && batch.epoch != place.epoch);

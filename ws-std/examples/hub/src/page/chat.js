@@ -2,8 +2,13 @@
 
 import { Link, address, newAuthor } from "./link.js";
 
+// In milliseconds: how long an acknowledgement may take.
+const LONGEST_WAIT = 10_000;
+
 export class Chat {
   #author = newAuthor();
+  /** The name under which others see this author. */
+  #own;
   #name;
   #room;
   #number = 0;
@@ -42,12 +47,20 @@ export class Chat {
     this.link.close();
   }
 
+  /** Connects anew if nothing has been acknowledged for long: the network may have gone without a word. */
+  check() {
+    if (this.#pending.length > 0 && performance.now() - this.#pending[0].at > LONGEST_WAIT) {
+      this.#pending.forEach((line) => (line.at = performance.now()));
+      this.link.connect();
+    }
+  }
+
   say(text) {
     this.#number += 1;
     const line = { n: this.#number, text, at: performance.now() };
     this.#pending.push(line);
     this.#show.pending(this.#pending);
-    this.link.send(JSON.stringify({ n: line.n, text }));
+    this.link.send(JSON.stringify({ n: line.n, text: text.toWellFormed() }));
   }
 
   #address() {
@@ -60,17 +73,19 @@ export class Chat {
     this.#show.entered(true);
     for (const line of this.#pending) {
       line.at = performance.now();
-      this.link.send(JSON.stringify({ n: line.n, text: line.text }));
+      this.link.send(JSON.stringify({ n: line.n, text: line.text.toWellFormed() }));
     }
   }
 
   #message(message) {
     if ("epoch" in message) {
       this.#epoch = message.epoch;
+      this.#own = message.you;
       if (message.reset) {
         // The first lines of all are those of others.
         this.#show.clear(this.#at ? "The room starts anew: the hub no longer has the lines from before." : "");
         this.#at = "";
+        this.#show.pending(this.#pending);
       }
     } else if ("ack" in message) {
       const acknowledged = this.#pending.find((line) => line.n === message.ack);
@@ -81,10 +96,7 @@ export class Chat {
       this.#show.state(`connected as ${this.#name}${again}`);
     } else {
       this.#at = message.at;
-      const own = message.by === this.#author.slice(0, 8);
-      this.#show.line({ ...message, own });
-      // The log has it, whether or not the acknowledgement was lost.
-      if (own) this.#forget(message.n);
+      this.#show.line({ ...message, own: message.by === this.#own });
     }
   }
 

@@ -12,7 +12,7 @@ const KEYS = {
 
 export class Game {
   #author = newAuthor();
-  #own = this.#author.slice(0, 8);
+  #own;
   #keys = new Set();
   /** The direction to a finger or a mouse button that is held. */
   #pointer;
@@ -102,6 +102,10 @@ export class Game {
   }
 
   #message(frame) {
+    if (frame.you) {
+      this.#own = frame.you;
+      return;
+    }
     const now = performance.now();
     if (this.#frames++) this.#gap = Math.max(this.#gap * 0.995, now - this.#last);
     this.#last = now;
@@ -178,7 +182,7 @@ export class Game {
       if (key[0] === "g") disc(at, 10, "#eab308");
       if (key[0] === "d") disc(at, 22, "#dc2626");
       if (key[0] !== "p") continue;
-      disc(at, 20, id === this.#own ? style.getPropertyValue("--own") : `hsl(${parseInt(id, 16) % 360} 55% 50%)`);
+      disc(at, 20, id === this.#own ? style.getPropertyValue("--own") : `hsl(${parseInt(id.slice(0, 6), 16) % 360} 55% 50%)`);
       pen.fillStyle = style.getPropertyValue("--text");
       pen.fillText(this.#names.get(id) ?? "", at[0], at[1] - 30);
     }

@@ -6,6 +6,9 @@ const LONGEST_PAUSE = 30_000;
 const GOOD = 5_000;
 // Close codes after which no other attempt is made: policy violation, message too big.
 const FINAL = [1008, 1009];
+// The close code of a server that restarts, and the longest pause after it, in milliseconds.
+const RESTART = 1012;
+const RESTART_PAUSE = 1_000;
 
 export class Link {
   received = 0;
@@ -15,19 +18,21 @@ export class Link {
   #socket;
   #failures = 0;
   #timer;
-  #isOver = false;
+  #over = new AbortController();
 
   /** `address` returns the URL of the next attempt. `on` has `open`, `message(text)`, `state(text)` and `over(text)`. */
   constructor(address, on) {
     this.#address = address;
     this.#on = on;
-    addEventListener("online", () => !this.#isOver && this.#socket?.readyState === WebSocket.CLOSED && this.connect());
+    const online = () => this.#socket?.readyState === WebSocket.CLOSED && this.connect();
+    addEventListener("online", online, { signal: this.#over.signal });
   }
 
   connect() {
     clearTimeout(this.#timer);
     this.#on.state("connecting …");
     let opened;
+    this.#socket?.close();
     const socket = new WebSocket(this.#address());
     this.#socket = socket;
     socket.onopen = () => {
@@ -39,24 +44,25 @@ export class Link {
       this.#on.message(event.data);
     };
     socket.onclose = (event) => {
-      if (this.#isOver) return;
+      if (this.#over.signal.aborted || this.#socket !== socket) return;
       const why = opened ? `closed (${event.code}${event.reason ? ": " + event.reason : ""})` : "cannot connect";
       if (FINAL.includes(event.code)) {
-        this.#isOver = true;
+        this.#over.abort();
         this.#on.over(why);
         return;
       }
       this.#failures = opened && performance.now() - opened > GOOD ? 0 : this.#failures + 1;
       // Random, so that the pages do not all come back at the same moment after the server was away.
       const longest = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.#failures);
-      const pause = longest * (0.5 + Math.random() / 2);
+      // A server that restarts sends all its clients away at once.
+      const pause = event.code === RESTART ? RESTART_PAUSE * Math.random() : longest * (0.5 + Math.random() / 2);
       this.#on.state(`${why}; trying again in ${Math.ceil(pause / 1_000)} s`);
       this.#timer = setTimeout(() => this.connect(), pause);
     };
   }
 
   close() {
-    this.#isOver = true;
+    this.#over.abort();
     clearTimeout(this.#timer);
     this.#socket?.close();
   }

@@ -19,12 +19,12 @@ const show = {
     // Before those that wait for an acknowledgement.
     at("lines").insertBefore(item, at("lines").querySelector(".pending"));
     if (at("lines").childElementCount > MOST_LINES) at("lines").firstElementChild.remove();
-    item.scrollIntoView({ block: "nearest" });
+    toEnd();
   },
   pending(lines) {
     at("lines").querySelectorAll(".pending").forEach((item) => item.remove());
     at("lines").append(...lines.map((line) => element("li", "own pending", line.text)));
-    at("lines").lastElementChild?.scrollIntoView({ block: "nearest" });
+    toEnd();
   },
   clear(news) {
     at("lines").replaceChildren(...(news ? [element("li", "news", news)] : []));
@@ -41,6 +41,20 @@ const show = {
     else document.activeElement.blur();
   },
 };
+
+let isAtEnd = true;
+let frame;
+at("lines").addEventListener("scroll", () => {
+  const { scrollTop, scrollHeight, clientHeight } = at("lines");
+  isAtEnd = scrollHeight - scrollTop - clientHeight < 40;
+});
+
+/** Shows the last line, unless the user reads older ones. */
+function toEnd() {
+  if (!isAtEnd) return;
+  cancelAnimationFrame(frame);
+  frame = requestAnimationFrame(() => at("lines").scrollTo(0, at("lines").scrollHeight));
+}
 
 function element(name, className, text = "") {
   return Object.assign(document.createElement(name), { className, textContent: text });
@@ -88,6 +102,7 @@ turn();
 
 setInterval(() => {
   if (!connection) return;
+  connection.check?.();
   const { received, sent } = connection.link;
   at("traffic").textContent = `${amount(received)} in · ${amount(sent)} out${connection.detail}`;
 }, 500);

@@ -8,7 +8,6 @@ const SHOWN = 60_000;
 const STEP = 250;
 
 export class Ticks {
-  #names = [];
   #prices = new Map();
   /** For each tile: the price at each step of the time that is shown. */
   #history = new Map();
@@ -29,6 +28,7 @@ export class Ticks {
       state: (text) => show.state(text),
       over: (text) => show.state(text),
     });
+    this.#makeTiles();
     this.link.connect();
     this.#timer = setInterval(() => this.#step(), STEP);
   }
@@ -45,11 +45,6 @@ export class Ticks {
   }
 
   #message(message) {
-    if (message.symbols) {
-      this.#names = message.symbols;
-      this.#makeTiles();
-      return;
-    }
     this.#seq = message.seq;
     this.#delay = Math.max(0, Date.now() - message.at);
     for (const [symbol, cents] of message.prices) {
@@ -63,9 +58,9 @@ export class Ticks {
   }
 
   #makeTiles() {
-    const tiles = this.#names.slice(0, TILES).map((name, symbol) => {
+    const tiles = Array.from({ length: TILES }, (_, symbol) => {
       const tile = document.createElement("button");
-      tile.append(Object.assign(document.createElement("b"), { textContent: name }), document.createElement("span"));
+      tile.append(Object.assign(document.createElement("b"), { textContent: nameOf(symbol) }), document.createElement("span"));
       tile.onclick = () => this.#choose(symbol);
       return tile;
     });
@@ -95,7 +90,7 @@ export class Ticks {
     const history = this.#history.get(this.#chosen);
     const { title, plot } = this.parts;
     if (!history) return;
-    title.textContent = `${this.#names[this.#chosen]}  ${money(history.at(-1))}`;
+    title.textContent = `${nameOf(this.#chosen)}  ${money(history.at(-1))}`;
     const [width, height] = [plot.clientWidth, plot.clientHeight];
     const scale = devicePixelRatio;
     [plot.width, plot.height] = [width * scale, height * scale];
@@ -121,6 +116,16 @@ export class Ticks {
     history.forEach((cents, index) => canvas.lineTo(x(index), y(cents)));
     canvas.stroke();
   }
+}
+
+/** Returns the name of a symbol: four letters, for each another four. */
+function nameOf(symbol) {
+  let rest = (symbol * 48_611 + 123_457) % 26 ** 4;
+  return Array.from({ length: 4 }, () => {
+    const letter = String.fromCharCode(65 + (rest % 26));
+    rest = Math.floor(rest / 26);
+    return letter;
+  }).join("");
 }
 
 function money(cents) {
