@@ -168,7 +168,7 @@ impl Host {
                 Duty::Follow | Duty::Claim => {}
                 Duty::Move(number) => {
                     let change = self.world.step();
-                    let all = (number % SNAPSHOT == 0).then(|| self.world.clone());
+                    let all = number.is_multiple_of(SNAPSHOT).then(|| self.world.clone());
                     let over = self.frames.is_over();
                     self.duty = Duty::Move(number + 1);
                     self.append(number, all, change, over);
@@ -233,7 +233,7 @@ impl Host {
 
 /// Returns whether the frame with this number has the whole world.
 fn is_snapshot(number: u64) -> bool {
-    number % (1 << TERM_BITS) % SNAPSHOT == 0
+    (number % (1 << TERM_BITS)).is_multiple_of(SNAPSHOT)
 }
 
 /// Returns the entries after a place, without waiting, and moves the place to the last one.
