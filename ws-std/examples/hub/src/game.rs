@@ -44,7 +44,7 @@ const TERM_BITS: u32 = 24;
 /// The author of all frames.
 const AUTHOR: &str = "game";
 
-/// What a client sends.
+/// A message of a client.
 #[derive(Deserialize, Serialize)]
 pub(crate) struct Steer {
     x: f32,
@@ -137,7 +137,7 @@ struct Host {
     alive: Instant,
 }
 
-/// What a process does in the newest term it knows.
+/// The part of a process in the newest term it knows.
 enum Duty {
     Follow,
     /// It has appended the first frame of the term, and waits for the log to say whose came first.

@@ -91,7 +91,7 @@ impl FromStr for Position {
     }
 }
 
-/// What a reader of a room has seen: the position of the last entry in the life of the log that `epoch` names. The default
+/// The place of a reader in a room: the position of the last entry in the life of the log that `epoch` names. The default
 /// is nothing at all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -111,7 +111,7 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// What a reader gets of a room whose log is empty.
+    /// Creates the batch that a reader gets of a room whose log is empty.
     fn none(after: &Place) -> Self {
         let (is_reset, end) = (after.epoch != NONE, Position::default());
         Self { epoch: NONE.into(), is_reset, entries: Vec::new(), end }

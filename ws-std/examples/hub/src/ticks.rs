@@ -50,7 +50,7 @@ struct Board {
     is_over: bool,
 }
 
-/// What a client is to be told.
+/// The next message to a client.
 enum News {
     Shared(Arc<Shared>, u64),
     /// A text of its own, with the number of the last change in it.

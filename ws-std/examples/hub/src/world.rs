@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 const WIDTH: f32 = 1_600.0;
 const HEIGHT: f32 = 900.0;
-/// Nothing comes nearer to an edge.
+/// The least distance of anything from an edge.
 const EDGE: f32 = 40.0;
 const GEMS: usize = 24;
 const DRONES: usize = 8;
@@ -43,7 +43,7 @@ struct Player {
 
 type Point = [f32; 2];
 
-/// What a tick has changed, in whole units.
+/// The changes of a tick, in whole units.
 #[derive(Default, Deserialize, Serialize)]
 pub(crate) struct Change {
     /// Players that have moved: place and score.
