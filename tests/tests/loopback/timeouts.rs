@@ -95,8 +95,9 @@ fn watchful() -> Config {
 
 #[test]
 fn silent_peer_is_sent_a_ping_and_given_up_with_1011() {
-    let (mut peer, mut ws) = Peer::client(&Acceptor::new().config(watchful()));
+    // The silence begins before this thread has the connection.
     let started = Instant::now();
+    let (mut peer, mut ws) = Peer::client(&Acceptor::new().config(watchful()));
     thread::scope(|scope| {
         scope.spawn(move || {
             assert_eq!(peer.frame(), ws_tests::parse(&frame(PING, b""))[0]);
