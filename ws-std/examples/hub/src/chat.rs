@@ -130,13 +130,18 @@ impl Output<'_> {
                     true
                 }
                 Next::Read => self.read_on()?,
+                Next::AtEnd => {
+                    self.is_live = true;
+                    self.writer.send(r#"{"live":true}"#)?;
+                    true
+                }
                 Next::End => return self.writer.send_close(CloseCode::SERVICE_RESTART, "the server restarts"),
             };
-            if is_whole && !self.is_live && self.member.room.is_at_end(&self.place) {
-                self.is_live = true;
-                self.writer.send(r#"{"live":true}"#)?;
-            }
-            next = self.member.room.next(&self.place, None, Some(leave));
+            next = match (is_whole, self.is_live) {
+                (false, _) => Some(Next::Read),
+                (true, false) => self.member.room.next_or_end(&self.place, leave),
+                (true, true) => self.member.room.next(&self.place, None, Some(leave)),
+            };
         }
         Ok(())
     }

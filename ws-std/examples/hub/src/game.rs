@@ -250,7 +250,7 @@ fn entries_after(member: &Member, place: &mut Place) -> Vec<Entry> {
                 batch.entries
             },
         ),
-        Some(Next::End) | None => Vec::new(),
+        Some(Next::AtEnd | Next::End) | None => Vec::new(),
     }
 }
 
@@ -345,6 +345,7 @@ fn write(frames: &Member, writer: &mut Writer<Server>, leave: &Leave) -> ws_std:
                 place = Place { epoch: batch.epoch, position: batch.end };
             }
             Some(Next::End) => return writer.send_close(CloseCode::SERVICE_RESTART, "the server restarts"),
+            Some(Next::AtEnd) => {}
             None => return Ok(()),
         }
         writer.flush()?;

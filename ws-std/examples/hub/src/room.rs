@@ -31,6 +31,8 @@ pub(crate) enum Next {
     Lines(Vec<Arc<Line>>),
     /// Reads the log, because the room no longer has the line after its place, or is at another epoch.
     Read,
+    /// Says that it has all lines.
+    AtEnd,
     /// Closes its connection, because the process ends.
     End,
 }
@@ -58,9 +60,10 @@ impl Room {
         self.tail.wait(until, leave, |tail| tail.next(place))
     }
 
-    /// Returns whether a place is at the end of the room: there are no lines after it.
-    pub(crate) fn is_at_end(&self, place: &Place) -> bool {
-        self.tail.look(|Tail { end, .. }| end.epoch == place.epoch && end.position <= place.position)
+    /// As [`next`](Self::next), but returns [`Next::AtEnd`] if there are no lines after the place.
+    pub(crate) fn next_or_end(&self, place: &Place, leave: &Leave) -> Option<Next> {
+        let at_end = |tail: &Tail| (!tail.end.epoch.is_empty()).then_some(Next::AtEnd);
+        self.tail.wait(None, Some(leave), |tail| tail.next(place).or_else(|| at_end(tail)))
     }
 
     /// Returns where the log has been read to.
@@ -153,6 +156,8 @@ mod tests {
         extend(&room, true, &[1, 2]);
         extend(&room, false, &[3, 4]);
         assert!(next(&room, "one", 4).is_none());
+        let (place, leave) = (Place { epoch: "one".into(), position: at(4) }, Leave::default());
+        assert!(matches!(room.next_or_end(&place, &leave), Some(Next::AtEnd)));
         assert!(matches!(next(&room, "one", 3), Some(Next::Lines(lines)) if lines[0].entry.position == at(4)));
         assert!(matches!(next(&room, "one", 2), Some(Next::Lines(lines)) if lines.len() == 2));
         assert!(matches!(next(&room, "one", 1), Some(Next::Read)), "older than the room");
@@ -170,6 +175,18 @@ mod tests {
         assert!(matches!(next(&room, "one", 4), Some(Next::Read)));
         assert!(matches!(next(&room, "one", 2), Some(Next::Read)));
         assert!(next(&room, "one", 5).is_none());
+    }
+
+    #[test]
+    fn a_member_that_is_before_the_room_is_told_the_end_when_the_room_is_there() {
+        let (room, leave) = (Room::default(), Leave::default());
+        let place = Place { epoch: "one".into(), position: at(0) };
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| room.next_or_end(&place, &leave));
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            extend(&room, true, &[]);
+            assert!(matches!(waiting.join().unwrap(), Some(Next::AtEnd)));
+        });
     }
 
     #[test]
