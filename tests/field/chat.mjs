@@ -70,6 +70,8 @@ async function startProxy(port) {
   return proxy;
 }
 
+const LOADED = 'document.readyState === "complete" && document.getElementById("enter") !== null';
+
 /** One tab of a browser, by the Chrome DevTools protocol. */
 class Tab {
   static async open(devtools, url) {
@@ -122,7 +124,7 @@ class Tab {
   }
 
   async join(name) {
-    await this.until('document.readyState === "complete" && document.getElementById("enter") !== null');
+    await this.until(LOADED);
     await this.submit("enter", "name", name);
     return this.state(`connected as ${name}`);
   }
@@ -156,6 +158,7 @@ async function run() {
 
   await plays(proxied);
   await tickers(proxied);
+  await edits(proxied, await Tab.open(devtools, `http://127.0.0.1:${port}/`));
 
   room.kill("SIGINT");
   claim((await ended(room)) === 0, "the room closes");
@@ -176,6 +179,33 @@ async function plays(tab) {
   const picture = 'document.getElementById("world").toDataURL()';
   const before = JSON.stringify(await tab.evaluate(picture));
   claim(await tab.until(`${picture} !== ${before}`), "which moves");
+}
+
+/** Two tabs write in one document. */
+async function edits(one, two) {
+  await two.until(LOADED);
+  for (const tab of [one, two]) await tab.evaluate('location.hash = "#doc"');
+  await one.submit("enter", "name", "Bob");
+  await two.submit("enter", "name", "Cleo");
+  claim((await one.state("editing as Bob")) && (await two.state("editing as Cleo")), "two tabs open a document");
+  const people = (tab) => tab.until('document.getElementById("people").children.length === 2');
+  claim((await people(one)) && (await people(two)), "each sees the other");
+  const write = (tab, at, text) => tab.evaluate(`(() => {
+    const editor = document.getElementById("editor");
+    editor.focus();
+    editor.setRangeText(${JSON.stringify(text)}, ${at}, ${at}, "end");
+    editor.dispatchEvent(new InputEvent("input"));
+    document.dispatchEvent(new Event("selectionchange"));
+  })()`);
+  const reads = (tab, text) => tab.until(`document.getElementById("editor").value === ${JSON.stringify(text)}`);
+  await write(one, 0, "hello from Bob\n");
+  claim(await reads(two, "hello from Bob\n"), "an edit reaches the other tab");
+  await write(two, 5, ", 🦀");
+  claim((await reads(one, "hello, 🦀 from Bob\n")) && (await reads(two, "hello, 🦀 from Bob\n")), "and one in the middle comes back");
+  await write(one, 0, "1 ");
+  const caret = 'document.querySelector("#carets i")?.previousSibling?.data === "1 hello, 🦀"';
+  claim(await one.until(caret), "the cursor of the other one stays in its place");
+  claim(await one.until('document.getElementById("traffic").textContent.includes("saved in")'), "an edit is saved");
 }
 
 async function tickers(tab) {

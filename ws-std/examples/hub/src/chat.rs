@@ -16,9 +16,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::json;
-use ws_std::{CloseCode, Error, Exchange, HandlerResult, Message, Reader, Writer, proto::SendError, role::Server};
+use ws_std::{CloseCode, Error, Exchange, HandlerResult, Reader, Writer, proto::SendError, role::Server};
 
 use crate::{
     duplex,
@@ -34,8 +34,15 @@ use crate::{
 /// A message of a client.
 #[derive(Deserialize)]
 struct Say {
+    #[serde(deserialize_with = "number")]
     n: u64,
     text: String,
+}
+
+/// Numbers are such as all clients can hold.
+fn number<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    let number = u64::deserialize(from)?;
+    if number < 1 << 53 { Ok(number) } else { Err(D::Error::custom("a number is below 2^53")) }
 }
 
 /// The payload of an entry.
@@ -82,15 +89,7 @@ fn read(
     name: &str,
 ) -> ws_std::Result<()> {
     let mut pace = Pace::new(30, Duration::from_millis(100));
-    while let Some(message) = reader.read()? {
-        let say = match message {
-            Message::Text(text) => serde_json::from_str::<Say>(text).ok().filter(|say| say.n < 1 << 53),
-            Message::Binary(_) => None,
-        };
-        let Some(Say { n, text }) = say else {
-            reader.close(CloseCode::POLICY_VIOLATION, r#"a line is {"n":NUMBER,"text":TEXT}"#)?;
-            return Ok(());
-        };
+    while let Some(Say { n, text }) = duplex::read(&mut reader, r#"a line is {"n":NUMBER,"text":TEXT}"#)? {
         thread::sleep(pace.line(Instant::now()));
         let said = Said { name: name.into(), text: plain(&text) };
         let payload = serde_json::to_string(&said).map_err(io::Error::other)?;

@@ -2,10 +2,13 @@
 
 use std::thread::{self, Thread};
 
-use ws_std::{Exchange, HandlerResult, Reader, Writer, role::Server};
+use serde::de::DeserializeOwned;
+use ws_std::{CloseCode, Exchange, HandlerResult, Message, Reader, Writer, role::Server};
 
 use crate::watched::Leave;
 
+/// The longest text of a client in bytes.
+const LONGEST_MESSAGE: usize = 8 * 1024;
 /// Stack, in bytes, of the thread that writes to a client.
 const WRITER_STACK: usize = 128 * 1024;
 
@@ -29,6 +32,21 @@ pub(crate) fn serve(
         let _leaving = Leaving(&leave, writing.thread().clone());
         Ok(read(reader, writer)?)
     })
+}
+
+/// Reads what a client says. `None`: it has left, or has been sent away because it says something else than `usage`.
+pub(crate) fn read<M: DeserializeOwned>(reader: &mut Reader<Server>, usage: &str) -> ws_std::Result<Option<M>> {
+    let Some(message) = reader.read()? else { return Ok(None) };
+    let (code, reason) = match message {
+        Message::Text(text) if text.len() <= LONGEST_MESSAGE => match serde_json::from_str(text) {
+            Ok(said) => return Ok(Some(said)),
+            Err(_) => (CloseCode::POLICY_VIOLATION, usage),
+        },
+        Message::Text(_) => (CloseCode::MESSAGE_TOO_BIG, "a message has at most 8 KiB"),
+        Message::Binary(_) => (CloseCode::POLICY_VIOLATION, usage),
+    };
+    reader.close(code, reason)?;
+    Ok(None)
 }
 
 /// Ends the thread that writes, also if the one that reads panics.

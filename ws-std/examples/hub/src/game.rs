@@ -19,14 +19,14 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use ws_std::{CloseCode, Exchange, HandlerResult, Message, Reader, Writer, role::Server};
+use ws_std::{CloseCode, Exchange, HandlerResult, Reader, Writer, role::Server};
 
 use crate::{
     duplex, lock,
     log::{Entry, LogError, Place, now_millis},
     pace::Pace,
     room::Next,
-    rooms::{Member, Rooms},
+    rooms::{MOST_READ, Member, Rooms},
     text::{is_key, name_in, shown, value_of},
     watched::Leave,
     world::{Change, World},
@@ -238,20 +238,9 @@ fn is_snapshot(number: u64) -> bool {
 
 /// Returns the entries after a place, without waiting, and moves the place to the last one.
 fn entries_after(member: &Member, place: &mut Place) -> Vec<Entry> {
-    match member.room.next(place, Some(Instant::now()), None) {
-        Some(Next::Lines(lines)) => {
-            place.position = lines.last().map_or(place.position, |line| line.entry.position);
-            lines.iter().map(|line| line.entry.clone()).collect()
-        }
-        Some(Next::Read) => member.read(place).map_or_else(
-            |_| Vec::new(),
-            |batch| {
-                *place = Place { epoch: batch.epoch, position: batch.end };
-                batch.entries
-            },
-        ),
-        Some(Next::AtEnd | Next::End) | None => Vec::new(),
-    }
+    let Ok(batch) = member.news(place, MOST_READ) else { return Vec::new() };
+    *place = Place { epoch: batch.epoch, position: batch.end };
+    batch.entries
 }
 
 /// Serves a client of a room until it leaves.
@@ -298,15 +287,7 @@ struct Player<'c> {
 impl Player<'_> {
     fn read(&mut self, mut reader: Reader<Server>) -> ws_std::Result<()> {
         let mut pace = Pace::new(40, TICK);
-        while let Some(message) = reader.read()? {
-            let steer = match message {
-                Message::Text(text) => serde_json::from_str::<Steer>(text).ok(),
-                Message::Binary(_) => None,
-            };
-            let Some(steer) = steer else {
-                reader.close(CloseCode::POLICY_VIOLATION, r#"a direction is {"x":X,"y":Y}"#)?;
-                return Ok(());
-            };
+        while let Some(steer) = duplex::read::<Steer>(&mut reader, r#"a direction is {"x":X,"y":Y}"#)? {
             thread::sleep(pace.line(Instant::now()));
             // A lost one is no loss: the client sends its direction again.
             let _ = self.send([steer.x, steer.y], false);

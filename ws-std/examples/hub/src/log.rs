@@ -36,6 +36,9 @@ pub(crate) trait Log: Send + Sync {
     /// Returns at most `most` entries after a place. If the log does not have that place, returns the newest `most`.
     fn read(&self, room: &str, after: &Place, most: usize) -> Result<Batch>;
 
+    /// Forgets the entries up to a position, which one after them stands for.
+    fn trim(&self, room: &str, until: Position) -> Result<()>;
+
     /// Waits until rooms have entries after the place beside them, or are at another epoch, and returns their indices.
     /// Returns after [`LONGEST_WAIT`] at the latest, or as soon as [`wake`](Self::wake) has been called.
     fn wait(&self, rooms: &[(String, Place)]) -> Result<Vec<usize>>;
@@ -145,6 +148,7 @@ mod tests {
         numbers_are_appended_once(log);
         readers_continue_after_their_place(log);
         unknown_places_are_resets(log);
+        trimmed_entries_are_forgotten(log);
         waits_end_with_news(log);
     }
 
@@ -201,6 +205,19 @@ mod tests {
             assert!(batch.is_reset, "{place:?}");
             assert_eq!((payloads(&batch), batch.end), (vec!["3", "4"], positions[3]));
         }
+    }
+
+    fn trimmed_entries_are_forgotten(log: &dyn Log) {
+        log.trim("none", Position { millis: 1, sequence: 0 }).unwrap();
+        let positions = append(log, "trimmed", &["1", "2", "3", "4"]);
+        let epoch = log.read("trimmed", &Place::default(), 9).unwrap().epoch;
+        log.trim("trimmed", positions[1]).unwrap();
+        let batch = log.read("trimmed", &Place { epoch: epoch.clone(), position: positions[0] }, 9).unwrap();
+        assert!(batch.is_reset);
+        assert_eq!(payloads(&batch), ["3", "4"]);
+        let batch = log.read("trimmed", &Place { epoch, position: positions[2] }, 9).unwrap();
+        assert!(!batch.is_reset);
+        assert_eq!(payloads(&batch), ["4"]);
     }
 
     fn waits_end_with_news(log: &dyn Log) {

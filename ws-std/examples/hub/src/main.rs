@@ -8,6 +8,7 @@
 
 mod admission;
 mod chat;
+mod doc;
 mod duplex;
 mod game;
 mod log;
@@ -32,11 +33,16 @@ use std::{
 };
 
 use admission::Admission;
+use doc::Documents;
 use game::Games;
 use log::{Entry, Log, memory::MemoryLog, redis::RedisLog};
 use rooms::Rooms;
+use shared::Shared;
 use ticks::Ticks;
-use ws_std::{Acceptor, Config, Exchange, Handle, HandlerResult, Page, proto::server::OriginPolicy};
+use ws_std::{
+    Acceptor, Config, Exchange, Handle, HandlerResult, Message, Page, deflate::Deflater,
+    proto::server::OriginPolicy,
+};
 
 const HELP: &str = "\
 usage: ws-hub [ADDR] [--redis URL] [--ticks RATE] [--origin URL]...
@@ -52,8 +58,8 @@ to come back, and exits when all have left, after 10 seconds at most; a second o
                     may be given several times
   -h, --help        this text";
 
-/// The longest message of a client in bytes. A longer one closes the connection with 1009.
-const LONGEST_MESSAGE: u64 = 8 * 1024;
+/// The longest message of a client in bytes: a whole document. A longer one closes the connection with 1009.
+const LONGEST_MESSAGE: u64 = doc::LONGEST as u64 + 1024;
 /// The most changes of prices in a second.
 const MOST_TICKS: u32 = 100_000;
 /// Time in which clients may leave before they are dropped.
@@ -75,6 +81,7 @@ struct Arguments {
 struct Hub {
     rooms: Arc<Rooms>,
     games: Arc<Games>,
+    documents: Documents,
     ticks: Ticks,
 }
 
@@ -112,9 +119,10 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let address = server.local_addr()?;
     let admission = Admission::new(address.ip(), &arguments.origins)?;
     let hub = Arc::new(Hub {
-        rooms: Arc::new(Rooms::new(log, text_of)),
+        rooms: Arc::new(Rooms::new(log, encoded)),
         ticks: Ticks::new(arguments.rate),
         games: Arc::default(),
+        documents: Documents::default(),
     });
     let (ending, handle) = (Arc::clone(&hub), server.handle());
     program::at_signal(move || end(&ending, &handle))?;
@@ -158,6 +166,7 @@ fn serve(hub: &Hub, exchange: Exchange) -> HandlerResult {
         ("chat", room, true) => return chat::serve(&hub.rooms, room, exchange),
         ("chat", room, false) if parent == "poll" => return poll::chat(&hub.rooms, room, exchange),
         ("game", room, true) => return game::serve(&hub.games, &hub.rooms, room, exchange),
+        ("doc", room, true) => return doc::serve(&hub.documents, &hub.rooms, room, exchange),
         (_, "ticks", true) => return ticks::serve(&hub.ticks, exchange),
         ("poll", "ticks", false) => return poll::ticks(&hub.ticks, exchange),
         (_, "health", false) if hub.rooms.is_well() => Page::new("text/plain", b"well\n".as_slice()),
@@ -165,6 +174,8 @@ fn serve(hub: &Hub, exchange: Exchange) -> HandlerResult {
         (_, "", false) => Page::html(include_str!("page/page.html")),
         (_, "page.js", false) => script(include_str!("page/page.js")),
         (_, "link.js", false) => script(include_str!("page/link.js")),
+        (_, "doc.js", false) => script(include_str!("page/doc.js")),
+        (_, "yjs.js", false) => script(include_str!("page/vendor/yjs.js")),
         (_, "game.js", false) => script(include_str!("page/game.js")),
         (_, "ticks.js", false) => script(include_str!("page/ticks.js")),
         (_, "chat.js", false) => script(include_str!("page/chat.js")),
@@ -174,9 +185,13 @@ fn serve(hub: &Hub, exchange: Exchange) -> HandlerResult {
     Ok(exchange.page(&page.header("Content-Security-Policy", CONTENT_POLICY))?)
 }
 
-/// Returns the text of a room's entry for clients.
-fn text_of(room: &str, entry: &Entry) -> String {
-    if room.starts_with("chat/") { chat::text_of(entry) } else { entry.payload.clone() }
+/// Returns the message of a room's entry for clients, if it is for them.
+fn encoded(room: &str, entry: &Entry, encoder: &mut Deflater) -> Option<Shared> {
+    match room.split_once('/') {
+        Some(("chat", _)) => Shared::new(Message::Text(&chat::text_of(entry)), encoder),
+        Some(("doc", _)) => Shared::new(Message::Binary(&doc::message_of(entry)?), encoder),
+        _ => Shared::new(Message::Text(&entry.payload), encoder),
+    }
 }
 
 fn script(text: &'static str) -> Page {

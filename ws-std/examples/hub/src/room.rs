@@ -6,8 +6,6 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
-use ws_std::deflate::Deflater;
-
 use crate::{
     log::{Batch, Entry, Place, Position},
     shared::Shared,
@@ -71,10 +69,10 @@ impl Room {
         self.tail.look(|tail| tail.end.clone())
     }
 
-    /// Adds entries of the log that follow the end of the room. `text` returns an entry's text for members.
-    pub(crate) fn extend(&self, batch: Batch, text: impl Fn(&Entry) -> String, encoder: &mut Deflater) {
+    /// Adds entries of the log that follow the end of the room. `encode` returns an entry's message, if it is for members.
+    pub(crate) fn extend(&self, batch: Batch, mut encode: impl FnMut(&Entry) -> Option<Shared>) {
         let Batch { epoch, is_reset, entries, end } = batch;
-        let line = |entry: Entry| Some(Arc::new(Line { message: Shared::new(&text(&entry), encoder)?, entry }));
+        let line = |entry: Entry| Some(Arc::new(Line { message: encode(&entry)?, entry }));
         let lines: Vec<_> = entries.into_iter().filter_map(line).collect();
         self.tail.change(|tail| tail.extend(Place { epoch, position: end }, is_reset, lines));
     }
@@ -124,6 +122,8 @@ impl Tail {
 
 #[cfg(test)]
 mod tests {
+    use ws_std::{Message, deflate::Deflater};
+
     use super::*;
     use crate::shared::COMPRESSION;
 
@@ -142,7 +142,8 @@ mod tests {
         let entries: Vec<_> = times.iter().map(entry).collect();
         let end = entries.last().map_or(at(0), |entry| entry.position);
         let batch = Batch { epoch: "one".into(), is_reset, entries, end };
-        room.extend(batch, |entry| entry.payload.clone(), &mut Deflater::new(COMPRESSION));
+        let mut encoder = Deflater::new(COMPRESSION);
+        room.extend(batch, |entry| Shared::new(Message::Text(&entry.payload), &mut encoder));
     }
 
     fn next(room: &Room, epoch: &str, millis: u64) -> Option<Next> {

@@ -17,8 +17,8 @@ use crate::{
     lock,
     log::{Batch, Entry, Log, LogError, Place, Position},
     program::explained,
-    room::Room,
-    shared::COMPRESSION,
+    room::{Next, Room},
+    shared::{COMPRESSION, Shared},
 };
 
 /// The most rooms with members.
@@ -34,8 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Rooms {
     log: Box<dyn Log>,
-    /// Returns the text of a room's entry for members.
-    text: fn(&str, &Entry) -> String,
+    /// Returns the message of a room's entry for members, if it is for them.
+    encode: fn(&str, &Entry, &mut Deflater) -> Option<Shared>,
     live: Mutex<HashMap<String, Live>>,
     is_over: AtomicBool,
     is_reached: AtomicBool,
@@ -54,9 +54,9 @@ pub(crate) struct Member {
 }
 
 impl Rooms {
-    pub(crate) fn new(log: Box<dyn Log>, text: fn(&str, &Entry) -> String) -> Self {
+    pub(crate) fn new(log: Box<dyn Log>, encode: fn(&str, &Entry, &mut Deflater) -> Option<Shared>) -> Self {
         let (live, is_over) = Default::default();
-        Self { log, text, live, is_over, is_reached: AtomicBool::new(true) }
+        Self { log, encode, live, is_over, is_reached: AtomicBool::new(true) }
     }
 
     /// Adds a member to a room. `None`: there are too many rooms or members, or the process is about to end.
@@ -108,7 +108,7 @@ impl Rooms {
             let (name, place) = &places[index];
             // A room that fails does not keep the others waiting.
             match self.log.read(name, place, MOST_READ) {
-                Ok(batch) => live[index].1.extend(batch, |entry| (self.text)(name, entry), encoder),
+                Ok(batch) => live[index].1.extend(batch, |entry| (self.encode)(name, entry, encoder)),
                 Err(error) => result = Err(error),
             }
         }
@@ -146,6 +146,28 @@ impl Member {
     /// Reads the room's log after a place, as [`Log::read`] does.
     pub(crate) fn read(&self, after: &Place) -> Result<Batch, LogError> {
         self.rooms.log.read(&self.name, after, MOST_READ)
+    }
+
+    /// Returns entries after a place without waiting: of the room, or at most `most` of the log if the room does not have them.
+    pub(crate) fn news(&self, after: &Place, most: usize) -> Result<Batch, LogError> {
+        let mut batch =
+            Batch { epoch: after.epoch.clone(), is_reset: false, entries: Vec::new(), end: after.position };
+        match self.room.next(after, Some(Instant::now()), None) {
+            Some(Next::Lines(lines)) => {
+                batch.entries = lines.iter().map(|line| line.entry.clone()).collect();
+                batch.end = batch.entries.last().map_or(batch.end, |entry| entry.position);
+            }
+            Some(Next::Read) => return self.rooms.log.read(&self.name, after, most),
+            // The room may not have been read yet.
+            _ if after.epoch.is_empty() => return self.rooms.log.read(&self.name, after, most),
+            _ => {}
+        }
+        Ok(batch)
+    }
+
+    /// Forgets entries of the room's log, as [`Log::trim`] does.
+    pub(crate) fn trim(&self, until: Position) -> Result<(), LogError> {
+        self.rooms.log.trim(&self.name, until)
     }
 
     /// Repeats a call to the log until it is reached, some seconds have passed, or the process is about to end.

@@ -1,14 +1,14 @@
 //! A message that is encoded once for many clients.
 
 use ws_std::{
-    Message, MessageKind, Prepared, Writer,
+    Message, Prepared, Writer,
     deflate::{Deflater, Settings},
     role::Server,
 };
 
 pub(crate) const COMPRESSION: Settings = Settings::small();
 
-/// A text, plain, and compressed for the clients that have agreed on compression.
+/// A message, plain, and compressed for the clients that have agreed on compression.
 pub(crate) struct Shared {
     plain: Prepared<Vec<u8>>,
     deflated: Prepared<Vec<u8>>,
@@ -16,14 +16,16 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Encodes a text. `None`: it is too long for a message.
-    pub(crate) fn new(text: &str, encoder: &mut Deflater) -> Option<Self> {
-        let plain = Prepared::new(MessageKind::Text, text.as_bytes().to_vec()).ok()?;
-        let deflated = encoder.prepare(Message::Text(text), COMPRESSION.server_max_window_bits);
-        Some(Self { plain, deflated, len: text.len() })
+    /// Encodes a message. `None`: it is too long.
+    pub(crate) fn new(message: Message<'_>, encoder: &mut Deflater) -> Option<Self> {
+        let payload = message.as_bytes().to_vec();
+        let len = payload.len();
+        let plain = Prepared::new(message.kind(), payload).ok()?;
+        let deflated = encoder.prepare(message, COMPRESSION.server_max_window_bits);
+        Some(Self { plain, deflated, len })
     }
 
-    /// Returns the length of the text in bytes.
+    /// Returns the length of the payload in bytes.
     pub(crate) const fn len(&self) -> usize {
         self.len
     }

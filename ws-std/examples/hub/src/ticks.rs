@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use ws_std::{CloseCode, Exchange, HandlerResult, Reader, Writer, deflate::Deflater, role::Server};
+use ws_std::{CloseCode, Exchange, HandlerResult, Message, Reader, Writer, deflate::Deflater, role::Server};
 
 use crate::{
     duplex,
@@ -85,7 +85,7 @@ impl Ticks {
             board.at = now();
             (before, board.seq, board.text(before, None))
         });
-        let Some(message) = Shared::new(&text, encoder).map(Arc::new) else { return };
+        let Some(message) = Shared::new(Message::Text(&text), encoder).map(Arc::new) else { return };
         self.board.change(|board| {
             board.messages.push_back((before, seq, message));
             if board.messages.len() > KEPT {

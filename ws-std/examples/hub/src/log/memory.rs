@@ -58,6 +58,13 @@ impl Log for MemoryLog {
         Ok(self.lock().rooms.get(room).map_or_else(|| Batch::none(after), |room| room.read(after, most)))
     }
 
+    fn trim(&self, room: &str, until: Position) -> Result<()> {
+        if let Some(room) = self.lock().rooms.get_mut(room) {
+            room.trim_while(|_, entry| entry.position <= until);
+        }
+        Ok(())
+    }
+
     fn wait(&self, rooms: &[(String, Place)]) -> Result<Vec<usize>> {
         let mut changed = Vec::new();
         let idle = |state: &mut State| {
@@ -115,17 +122,18 @@ impl Room {
         self.authors.insert(author.to_owned(), (number, position));
         self.bytes += payload.len();
         self.entries.push_back(Entry { position, author: author.to_owned(), number, payload: payload.to_owned() });
-        self.trim(oldest(now));
+        let oldest = oldest(now);
+        self.trim_while(|room, entry| {
+            room.entries.len() > MOST_ENTRIES || room.bytes > MOST_BYTES || entry.position.millis < oldest
+        });
         position
     }
 
-    fn trim(&mut self, oldest: u64) {
-        let is_old = |entry: &Entry| entry.position.millis < oldest;
-        while self.entries.len() > MOST_ENTRIES
-            || self.bytes > MOST_BYTES
-            || self.entries.front().is_some_and(is_old)
+    /// Forgets the first entries, as long as one is `superfluous`.
+    fn trim_while(&mut self, superfluous: impl Fn(&Self, &Entry) -> bool) {
+        while self.entries.front().is_some_and(|entry| superfluous(self, entry))
+            && let Some(entry) = self.entries.pop_front()
         {
-            let Some(entry) = self.entries.pop_front() else { break };
             self.bytes -= entry.payload.len();
             self.trimmed = entry.position;
             // The author may send it again only as long as it is kept.

@@ -160,6 +160,13 @@ impl Log for RedisLog {
         Ok(Batch { epoch, is_reset: !known, entries, end })
     }
 
+    fn trim(&self, room: &str, until: Position) -> Result<()> {
+        let first = Position { sequence: until.sequence + 1, ..until };
+        let mut trim = cmd("XTRIM");
+        trim.arg(stream(room)).arg("MINID").arg(first.to_string());
+        self.with(|connection| trim.query(connection))
+    }
+
     fn wait(&self, rooms: &[(String, Place)]) -> Result<Vec<usize>> {
         let mut waiting = lock(&self.waiting);
         let Waiting { connection, woken } = &mut *waiting;

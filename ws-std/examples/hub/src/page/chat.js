@@ -24,19 +24,11 @@ export class Chat {
 
   /** `show` has `line(line)`, `pending(lines)`, `clear(news)`, `state(text)` and `entered(isEntered)`. */
   constructor(name, room, show) {
-    this.#name = name;
-    this.#room = room;
-    this.#show = show;
-    this.link = new Link(() => this.#address(), {
+    [this.#name, this.#room, this.#show] = [name, room, show];
+    this.link = new Link(() => this.#address(), show, {
       open: () => this.#open(),
       message: (text) => this.#message(JSON.parse(text)),
-      state: (text) => show.state(text),
-      over: (text) => {
-        show.state(text);
-        show.entered(false);
-      },
     });
-    this.link.connect();
   }
 
   get detail() {
@@ -70,7 +62,6 @@ export class Chat {
   /** Sends again what has not been acknowledged: the log appends a number once. */
   #open() {
     this.#opened += 1;
-    this.#show.entered(true);
     for (const line of this.#pending) {
       line.at = performance.now();
       this.link.send(JSON.stringify({ n: line.n, text: line.text.toWellFormed() }));

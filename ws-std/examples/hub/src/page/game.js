@@ -32,20 +32,13 @@ export class Game {
   constructor(name, room, show, { canvas, scores }) {
     this.#canvas = canvas;
     this.#scoreList = scores;
-    this.link = new Link(() => address(`game/${room}`, { author: this.#author, name }), {
+    this.link = new Link(() => address(`game/${room}`, { author: this.#author, name }), show, {
       open: () => {
         show.state(`playing as ${name}`);
-        show.entered(true);
         this.#sent = "";
       },
       message: (text) => this.#message(JSON.parse(text)),
-      state: (text) => show.state(text),
-      over: (text) => {
-        show.state(text);
-        show.entered(false);
-      },
     });
-    this.link.connect();
     this.#listen();
     requestAnimationFrame(() => this.#draw());
   }

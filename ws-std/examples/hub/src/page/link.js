@@ -14,29 +14,32 @@ export class Link {
   received = 0;
   sent = 0;
   #address;
+  #show;
   #on;
   #socket;
   #failures = 0;
   #timer;
   #over = new AbortController();
 
-  /** `address` returns the URL of the next attempt. `on` has `open`, `message(text)`, `state(text)` and `over(text)`. */
-  constructor(address, on) {
-    this.#address = address;
-    this.#on = on;
+  /** `address` returns the URL of the next attempt. `show` has `state(text)` and `entered(isEntered)`, `on` has `open()` and `message(data)`. */
+  constructor(address, show, on) {
+    [this.#address, this.#show, this.#on] = [address, show, on];
     const online = () => this.#socket?.readyState === WebSocket.CLOSED && this.connect();
     addEventListener("online", online, { signal: this.#over.signal });
+    this.connect();
   }
 
   connect() {
     clearTimeout(this.#timer);
-    this.#on.state("connecting …");
+    this.#show.state("connecting …");
     let opened;
     this.#socket?.close();
     const socket = new WebSocket(this.#address());
+    socket.binaryType = "arraybuffer";
     this.#socket = socket;
     socket.onopen = () => {
       opened = performance.now();
+      this.#show.entered(true);
       this.#on.open();
     };
     socket.onmessage = (event) => {
@@ -48,7 +51,8 @@ export class Link {
       const why = opened ? `closed (${event.code}${event.reason ? ": " + event.reason : ""})` : "cannot connect";
       if (FINAL.includes(event.code)) {
         this.#over.abort();
-        this.#on.over(why);
+        this.#show.state(why);
+        this.#show.entered(false);
         return;
       }
       this.#failures = opened && performance.now() - opened > GOOD ? 0 : this.#failures + 1;
@@ -56,7 +60,7 @@ export class Link {
       const longest = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.#failures);
       // A server that restarts sends all its clients away at once.
       const pause = event.code === RESTART ? RESTART_PAUSE * Math.random() : longest * (0.5 + Math.random() / 2);
-      this.#on.state(`${why}; trying again in ${Math.ceil(pause / 1_000)} s`);
+      this.#show.state(`${why}; trying again in ${Math.ceil(pause / 1_000)} s`);
       this.#timer = setTimeout(() => this.connect(), pause);
     };
   }
@@ -67,11 +71,11 @@ export class Link {
     this.#socket?.close();
   }
 
-  /** Sends a text. Without effect if the link is not open. */
-  send(text) {
+  /** Sends a text or bytes. Without effect if the link is not open. */
+  send(data) {
     if (this.#socket?.readyState === WebSocket.OPEN) {
-      this.sent += size(text);
-      this.#socket.send(text);
+      this.sent += size(data);
+      this.#socket.send(data);
     }
   }
 }
@@ -90,6 +94,6 @@ export function address(path, query) {
   return url;
 }
 
-function size(text) {
-  return new TextEncoder().encode(text).length;
+function size(data) {
+  return data.byteLength ?? new TextEncoder().encode(data).length;
 }

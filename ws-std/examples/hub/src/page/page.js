@@ -1,6 +1,7 @@
 // The page: tabs, forms and lists. Other files have the connections.
 
 import { Chat } from "./chat.js";
+import { Doc } from "./doc.js";
 import { Game } from "./game.js";
 import { Ticks } from "./ticks.js";
 
@@ -34,10 +35,10 @@ const show = {
   },
   /** Shows the form for a name, or what comes after it. */
   entered(entered) {
-    at("enter").hidden = entered;
-    at("write").hidden = !entered;
-    if (!entered) at("name").focus();
-    else if (part === "chat") at("line").focus();
+    at("enter").hidden = entered || part === "ticks";
+    at("write").hidden = at("paper").hidden = !entered;
+    const field = entered ? { chat: "line", doc: "editor" }[part] : "name";
+    if (field) at(field).focus();
     else document.activeElement.blur();
   },
 };
@@ -63,7 +64,7 @@ function element(name, className, text = "") {
 /** Shows the part that the address names. The connection of the last one ends. */
 function turn() {
   const wanted = location.hash.slice(1).split("/")[0];
-  const next = ["chat", "game", "ticks"].includes(wanted) ? wanted : "chat";
+  const next = ["chat", "game", "doc", "ticks"].includes(wanted) ? wanted : "chat";
   if (next === part) return;
   connection?.stop();
   connection = undefined;
@@ -73,22 +74,22 @@ function turn() {
     link.ariaCurrent = link.hash === `#${part}` ? "page" : null;
   }
   at("traffic").textContent = "";
-  if (part !== "ticks") {
-    show.clear();
-    show.state("not connected");
-    show.entered(false);
-  } else {
-    at("enter").hidden = true;
-    connection = new Ticks(show, { title: at("chosen"), plot: at("plot"), tiles: at("tiles") });
-  }
+  show.clear();
+  at("people").replaceChildren();
+  show.state("not connected");
+  show.entered(false);
+  if (part === "ticks") connection = new Ticks(show, { title: at("chosen"), plot: at("plot"), tiles: at("tiles") });
 }
 
 at("enter").addEventListener("submit", (event) => {
   event.preventDefault();
   connection?.stop();
   const [name, room] = [at("name").value.trim() || "guest", at("room").value];
-  const parts = { canvas: at("world"), scores: at("scores") };
-  connection = part === "chat" ? new Chat(name, room, show) : new Game(name, room, show, parts);
+  if (part === "chat") connection = new Chat(name, room, show);
+  if (part === "game") connection = new Game(name, room, show, { canvas: at("world"), scores: at("scores") });
+  if (part === "doc") {
+    connection = new Doc(name, room, show, { editor: at("editor"), carets: at("carets"), people: at("people") });
+  }
 });
 
 at("write").addEventListener("submit", (event) => {

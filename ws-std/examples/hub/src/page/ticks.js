@@ -14,22 +14,17 @@ export class Ticks {
   #chosen = 0;
   #delay = 0;
   #seq = 0;
-  #show;
 
-  /** `show` has `state(text)`; `parts` are the elements `title`, `plot` and `tiles`. */
+  /** `parts` are the elements `title`, `plot` and `tiles`. */
   constructor(show, parts) {
-    this.#show = show;
     this.parts = parts;
     const tiles = Array.from({ length: TILES }, (_, symbol) => symbol);
     // The others are not asked for.
-    this.link = new Link(() => address("ticks", { symbols: tiles }), {
+    this.link = new Link(() => address("ticks", { symbols: tiles }), show, {
       open: () => show.state("connected"),
       message: (text) => this.#message(JSON.parse(text)),
-      state: (text) => show.state(text),
-      over: (text) => show.state(text),
     });
     this.#makeTiles();
-    this.link.connect();
     this.#timer = setInterval(() => this.#step(), STEP);
   }
 
