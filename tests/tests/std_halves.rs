@@ -155,9 +155,9 @@ fn pair(config: &Config) -> (WebSocket<Client, End>, WebSocket<Server, End>) {
     (client, WebSocket::from_handshake(Server, other, Vec::new(), Negotiated::default(), config))
 }
 
-/// A message that is longer than what the stream holds.
+/// A message that is longer than what the stream holds. Some are longer than the mark too, and a client writes them in pieces.
 fn message(name: u8, number: u8) -> Vec<u8> {
-    let mut message = vec![name; 20];
+    let mut message = vec![name; if number % 4 == 3 { 150 } else { 20 }];
     message[1] = number;
     message
 }

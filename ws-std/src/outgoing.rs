@@ -15,8 +15,9 @@ use std::{io, net::Shutdown, time::Instant};
 
 use ws_proto::{
     CloseCode, Message, MessageKind, Part, SendError, Server, State,
-    driver::{Error, Result, TrySendError},
+    driver::{Error, MaskedFrame, Result, TrySendError},
     endpoint::Prepared,
+    frame::Frame,
 };
 
 use crate::{
@@ -29,6 +30,9 @@ use crate::{
 
 /// Length in bytes from which a server writes a payload from the caller's memory instead of copying it to the output.
 const SHARED_PAYLOAD: usize = limit(16 * 1024);
+/// Length in bytes of the pieces in which a client masks and writes a longer payload. A piece is still in the processor's cache
+/// when the transport takes it, or encrypts it.
+const MASKED_PIECE: usize = limit(32 * 1024);
 /// The longest time that the reading half spends writing before it reads again.
 const READER_WRITE_TIME: Duration = Duration::from_millis(5);
 /// The longest wait for room before a write is tried again. Linux reports room only when a third of the socket's buffer
@@ -148,7 +152,7 @@ fn make_room(link: &mut impl Link) -> Result<()> {
     Ok(())
 }
 
-/// Queues a whole message. A big one that is not masked is written at once, from the caller's memory.
+/// Queues a whole message. A big one is written at once, from the caller's memory: as it lies there, or masked in pieces.
 #[inline]
 pub(crate) fn queue<L: Link>(link: &mut L, message: Message<'_>) -> Result<()> {
     if message.as_bytes().len() >= SHARED_PAYLOAD {
@@ -158,25 +162,53 @@ pub(crate) fn queue<L: Link>(link: &mut L, message: Message<'_>) -> Result<()> {
 }
 
 fn queue_big<L: Link>(link: &mut L, message: Message<'_>) -> Result<()> {
-    let shared = with_room(link, |core| {
+    enum Big<'p> {
+        Shared(Frame<'p>),
+        Masked(MaskedFrame<'p>),
+    }
+    let begun = with_room(link, |core| {
         if core.writing == Writing::Neither {
             core.drain();
             let core = &mut *core;
             if let Some(frame) = core.compression.frame_shared(&mut core.endpoint, message) {
                 return frame.map(|frame| {
                     let len = frame.slices().iter().map(|slice| slice.len()).sum();
-                    Some((frame, core.take_output(Writing::Writer, len)))
+                    Some((Big::Shared(frame), core.take_output(Writing::Writer, len)))
+                });
+            }
+            if let Some(frame) = core.compression.frame_masked(&mut core.endpoint, message, MASKED_PIECE) {
+                return frame.map(|frame| {
+                    core.take_buffer();
+                    let len = frame.len();
+                    Some((Big::Masked(frame), core.take_output(Writing::Writer, len)))
                 });
             }
         }
         core.append(message).map(|()| None)
     })?;
-    let Some((frame, output)) = shared else {
-        return Ok(());
-    };
-    write_out(link, output, frame.slices(), None)?;
+    match begun {
+        None => return Ok(()),
+        Some((Big::Shared(frame), output)) => write_out(link, output, frame.slices(), None)?,
+        Some((Big::Masked(frame), output)) => write_masked(link, output, frame)?,
+    }
     // Other threads may have queued output during the write.
     flush(link)
+}
+
+/// Writes `output` and then `frame`, a piece at a time. After a failure the rest waits for the next flush.
+fn write_masked<L: Link>(link: &mut L, mut output: Vec<u8>, mut frame: MaskedFrame<'_>) -> Result<()> {
+    loop {
+        frame.append_to(&mut output, MASKED_PIECE);
+        if frame.is_empty() {
+            return write_out(link, output, [&[], &[]], None);
+        }
+        let (written, result) = write_slices(link, [&*output, &[], &[]], None);
+        output.drain(..written);
+        if result.is_err() {
+            frame.append_to(&mut output, usize::MAX);
+            return finish(link, output, result);
+        }
+    }
 }
 
 /// Calls `queue` if the output is below [`OUTPUT_MARK`].
@@ -248,26 +280,32 @@ pub(crate) fn queue_close(link: &mut impl Link, code: CloseCode, reason: &str) -
 /// Writes `output` and then `frame`. Bytes that can't be written before `limit` wait for the next flush.
 fn write_out<L: Link>(link: &mut L, mut output: Vec<u8>, frame: [&[u8]; 2], limit: Option<Instant>) -> Result<()> {
     let slices = [&*output, frame[0], frame[1]];
+    let (written, result) = write_slices(link, slices, limit);
+    let rest = remaining(slices, written);
+    if rest.iter().all(|slice| slice.is_empty()) {
+        output.clear();
+    } else if written > 0 || frame.iter().any(|slice| !slice.is_empty()) {
+        output = rest.concat();
+    }
+    finish(link, output, result)
+}
+
+/// Writes `slices` until `limit`. Returns how many bytes have been written, and the error that stopped it before the end.
+fn write_slices<L: Link>(link: &mut L, slices: [&[u8]; 3], limit: Option<Instant>) -> (usize, io::Result<()>) {
     let total: usize = slices.iter().map(|slice| slice.len()).sum();
     let shared = link.shared();
     let clock = shared.clock;
-    let result = match write_some(shared.transport(), slices, Some(clock.epoch())) {
+    match write_some(shared.transport(), slices, Some(clock.epoch())) {
         Ok(len) if len == total => {
-            output.clear();
-            link.core().written_at_once(|| clock.now());
-            Ok(())
+            link.core().written_at_once(total, || clock.now());
+            (total, Ok(()))
         }
-        begun => {
-            let (written, result) = write_rest(link, slices, begun, limit);
-            let rest = remaining(slices, written);
-            if rest.iter().all(|slice| slice.is_empty()) {
-                output.clear();
-            } else if written > 0 || frame.iter().any(|slice| !slice.is_empty()) {
-                output = rest.concat();
-            }
-            result
-        }
-    };
+        begun => write_rest(link, slices, begun, limit),
+    }
+}
+
+/// Ends the writing of this thread, with the output that is left.
+fn finish<L: Link>(link: &mut L, output: Vec<u8>, result: io::Result<()>) -> Result<()> {
     let mut core = link.core();
     core.put_back(output, &result);
     let is_open = core.endpoint.state() == State::Open;

@@ -154,7 +154,7 @@ impl<R: Role> Core<R> {
 
     /// Takes a buffer from the pool unless there is one.
     #[inline(always)]
-    fn take_buffer(&mut self) {
+    pub(crate) fn take_buffer(&mut self) {
         if self.output.capacity() == 0 {
             self.output = buffers::take();
         }
@@ -278,14 +278,14 @@ impl<R: Role> Core<R> {
         core::mem::take(&mut self.output)
     }
 
-    /// Records that the transport has taken all bytes in flight in one call. `now` reads the clock, and is called only
-    /// if the time matters.
-    pub(crate) fn written_at_once(&mut self, now: impl FnOnce() -> Instant) {
+    /// Records that the transport has taken `len` bytes, the whole of a write, in one call. `now` reads the clock, and is
+    /// called only if the time matters.
+    pub(crate) fn written_at_once(&mut self, len: usize, now: impl FnOnce() -> Instant) {
         if self.awaited > 0 {
-            self.awaited = self.awaited.saturating_sub(self.in_flight);
+            self.awaited = self.awaited.saturating_sub(len);
             self.endpoint.written(now());
         }
-        self.in_flight = 0;
+        self.in_flight = self.in_flight.saturating_sub(len);
         self.stalled = None;
         self.deadline.reset();
     }
@@ -346,7 +346,7 @@ mod tests {
         core.stalled = Some(std::time::Instant::now());
         core.append(Message::Text("late")).unwrap();
         let output = core.take_output(Writing::Reader, 0);
-        core.written_at_once(|| Instant::ZERO);
+        core.written_at_once(output.len(), || Instant::ZERO);
         core.put_back(Vec::new(), &Ok(()));
         assert_eq!((output.is_empty(), core.stalled), (false, None));
     }

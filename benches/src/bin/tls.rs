@@ -2,8 +2,8 @@
 //!
 //! One side sends messages and the other one receives them, each on a thread of its own; the time is that of both threads.
 //! The raw contenders are rustls and tokio-rustls as their documentation shows them: a message is written by `write_all`, and
-//! read by `read_exact` to a buffer of its length. The rows with a mask add the work that RFC 6455 section 5.3 wants of a
-//! client: the payload is masked into a second buffer, and unmasked where it lies. Contenders take turns round by round; all
+//! read by `read_exact` to a buffer of its length. The framed rows add the work that RFC 6455 section 5 wants: a header, which
+//! makes two records of a message of 16 KiB, and from a client the mask, applied to 16 KiB at a time. Contenders take turns round by round; all
 //! connections are open from the start, and all contenders use the same two threads. With --messages a round has that many
 //! messages, for counting instructions.
 
@@ -27,7 +27,10 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use ws_benches::{measure::thread_time, results::entry};
-use ws_proto::mask::{Mask, MaskingKey};
+use ws_proto::{
+    mask::{Mask, MaskingKey},
+    role::Side as PeerSide,
+};
 use ws_std::{ClientTls, ServerTls, role::Role};
 
 /// The lengths of messages, with the most that ours may cost, as a multiple of the raw contender.
@@ -36,6 +39,11 @@ const SIZES: [(usize, f64); 2] = [(16 << 10, 1.2), (1 << 20, 1.1)];
 const ROUND: usize = 4 << 20;
 /// The size of each buffer of a socket.
 const SOCKET_BUFFER: usize = 128 << 10;
+/// The length of the pieces in which framed payloads are masked and written.
+const PIECE: usize = 16 << 10;
+/// As long as the header of a client's message of 16 KiB.
+const HEADER: [u8; 8] = [0x82; 8];
+const MASK: Mask = Mask::new(MaskingKey::new([0x37, 0xFA, 0x21, 0x3D]));
 const URL: &str = "wss://localhost/";
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -50,8 +58,6 @@ struct Contender {
     name: &'static str,
     /// The name of the one that it is compared with.
     base: &'static str,
-    /// Whether it takes part where the server sends, since a server does not mask.
-    both_ways: bool,
     client: Box<dyn Side>,
     server: Box<dyn Side>,
 }
@@ -59,42 +65,56 @@ struct Contender {
 /// rustls over a blocking socket.
 struct Raw<C> {
     stream: StreamOwned<C, TcpStream>,
-    masking: Masking,
+    payloads: Payloads,
 }
 
 /// tokio-rustls on a runtime of one thread.
 struct RawTokio {
     runtime: Runtime,
     stream: TlsStream<tokio::net::TcpStream>,
-    masking: Masking,
+    payloads: Payloads,
 }
 
-/// A buffer for what is received or masked, and whether to mask.
-struct Masking {
+/// How payloads go through a stream, and a buffer for what is received or sent.
+struct Payloads {
     buffer: Vec<u8>,
-    mask: Option<Mask>,
+    /// The side whose frames these are. `None`: without frames.
+    framed: Option<PeerSide>,
 }
 
-impl Masking {
-    fn new(is_on: bool) -> Self {
-        Self { buffer: Vec::new(), mask: is_on.then(|| Mask::new(MaskingKey::new([0x37, 0xFA, 0x21, 0x3D]))) }
+impl Payloads {
+    const fn new(framed: Option<PeerSide>) -> Self {
+        Self { buffer: Vec::new(), framed }
     }
 
-    fn masked<'b>(&'b mut self, payload: &'b [u8]) -> &'b [u8] {
-        let Some(mut mask) = self.mask else { return payload };
-        self.buffer.resize(payload.len(), 0);
-        mask.apply_copy(payload, &mut self.buffer);
-        &self.buffer
+    /// Sends a payload by `write`, which writes all of its argument.
+    fn send(&mut self, payload: &[u8], mut write: impl FnMut(&[u8])) {
+        let Some(side) = self.framed else { return write(payload) };
+        let mut mask = MASK;
+        self.buffer.clear();
+        self.buffer.extend_from_slice(&HEADER);
+        for piece in payload.chunks(PIECE) {
+            let start = self.buffer.len();
+            self.buffer.extend_from_slice(piece);
+            if side == PeerSide::Client {
+                mask.apply(&mut self.buffer[start..]);
+            }
+            write(&self.buffer);
+            self.buffer.clear();
+        }
     }
 
-    fn room(&mut self, len: usize) -> &mut [u8] {
+    /// Receives a payload by `read`, which fills all of its argument.
+    fn receive(&mut self, len: usize, mut read: impl FnMut(&mut [u8])) {
         self.buffer.resize(len, 0);
-        &mut self.buffer
-    }
-
-    fn unmask(&mut self) {
-        if let Some(mut mask) = self.mask {
-            mask.apply(&mut self.buffer);
+        let Some(side) = self.framed else { return read(&mut self.buffer) };
+        let mut mask = MASK;
+        read(&mut HEADER.clone());
+        for piece in self.buffer.chunks_mut(PIECE) {
+            read(piece);
+            if side == PeerSide::Server {
+                mask.apply(piece);
+            }
         }
     }
 }
@@ -105,27 +125,28 @@ where
     S: SideData,
 {
     fn send(&mut self, payload: &[u8]) {
-        self.stream.write_all(self.masking.masked(payload)).unwrap();
+        self.payloads.send(payload, |bytes| self.stream.write_all(bytes).unwrap());
     }
 
     fn receive(&mut self, len: usize) {
-        self.stream.read_exact(self.masking.room(len)).unwrap();
-        self.masking.unmask();
+        self.payloads.receive(len, |bytes| self.stream.read_exact(bytes).unwrap());
     }
 }
 
 impl Side for RawTokio {
     fn send(&mut self, payload: &[u8]) {
-        let payload = self.masking.masked(payload);
-        self.runtime.block_on(async {
-            self.stream.write_all(payload).await.unwrap();
-            self.stream.flush().await.unwrap();
+        let Self { runtime, stream, payloads } = self;
+        payloads.send(payload, |bytes| {
+            runtime.block_on(async {
+                stream.write_all(bytes).await.unwrap();
+                stream.flush().await.unwrap();
+            });
         });
     }
 
     fn receive(&mut self, len: usize) {
-        self.runtime.block_on(self.stream.read_exact(self.masking.room(len))).unwrap();
-        self.masking.unmask();
+        let Self { runtime, stream, payloads } = self;
+        payloads.receive(len, |bytes| _ = runtime.block_on(stream.read_exact(bytes)).unwrap());
     }
 }
 
@@ -200,8 +221,8 @@ fn registered(socket: TcpStream) -> Result<tokio::net::TcpStream> {
     Ok(tokio::net::TcpStream::from_std(socket)?)
 }
 
-fn raw(settings: &Settings, masks: bool) -> Result<(Box<dyn Side>, Box<dyn Side>)> {
-    fn shaken<C, S>(connection: C, mut socket: TcpStream, masks: bool) -> Result<Raw<C>>
+fn raw(settings: &Settings, is_framed: bool) -> Result<(Box<dyn Side>, Box<dyn Side>)> {
+    fn shaken<C, S>(connection: C, mut socket: TcpStream, framed: Option<PeerSide>) -> Result<Raw<C>>
     where
         C: DerefMut<Target = ConnectionCommon<S>>,
         S: SideData,
@@ -210,16 +231,28 @@ fn raw(settings: &Settings, masks: bool) -> Result<(Box<dyn Side>, Box<dyn Side>
         while connection.is_handshaking() {
             connection.complete_io(&mut socket)?;
         }
-        Ok(Raw { stream: StreamOwned::new(connection, socket), masking: Masking::new(masks) })
+        Ok(Raw { stream: StreamOwned::new(connection, socket), payloads: Payloads::new(framed) })
     }
     let (client, server) = both(
-        |socket| shaken(ClientConnection::new(Arc::clone(&settings.client), Settings::name())?, socket, masks),
-        |socket| shaken(ServerConnection::new(Arc::clone(&settings.server))?, socket, masks),
+        |socket| {
+            shaken(
+                ClientConnection::new(Arc::clone(&settings.client), Settings::name())?,
+                socket,
+                is_framed.then_some(PeerSide::Client),
+            )
+        },
+        |socket| {
+            shaken(
+                ServerConnection::new(Arc::clone(&settings.server))?,
+                socket,
+                is_framed.then_some(PeerSide::Server),
+            )
+        },
     )?;
     Ok((Box::new(client), Box::new(server)))
 }
 
-fn raw_tokio(settings: &Settings, masks: bool) -> Result<(Box<dyn Side>, Box<dyn Side>)> {
+fn raw_tokio(settings: &Settings, is_framed: bool) -> Result<(Box<dyn Side>, Box<dyn Side>)> {
     let connector = TlsConnector::from(Arc::clone(&settings.client));
     let acceptor = TlsAcceptor::from(Arc::clone(&settings.server));
     let (client, server) = both(
@@ -227,12 +260,14 @@ fn raw_tokio(settings: &Settings, masks: bool) -> Result<(Box<dyn Side>, Box<dyn
             let runtime = runtime()?;
             let stream = runtime
                 .block_on(async { Result::Ok(connector.connect(Settings::name(), registered(socket)?).await?) })?;
-            Ok(RawTokio { runtime, stream: stream.into(), masking: Masking::new(masks) })
+            let payloads = Payloads::new(is_framed.then_some(PeerSide::Client));
+            Ok(RawTokio { runtime, stream: stream.into(), payloads })
         },
         |socket| {
             let runtime = runtime()?;
             let stream = runtime.block_on(async { Result::Ok(acceptor.accept(registered(socket)?).await?) })?;
-            Ok(RawTokio { runtime, stream: stream.into(), masking: Masking::new(masks) })
+            let payloads = Payloads::new(is_framed.then_some(PeerSide::Server));
+            Ok(RawTokio { runtime, stream: stream.into(), payloads })
         },
     )?;
     Ok((Box::new(client), Box::new(server)))
@@ -279,14 +314,14 @@ fn ours_on_tokio(settings: &Settings) -> Result<(Box<dyn Side>, Box<dyn Side>)> 
 }
 
 fn contenders(settings: &Settings) -> Result<Vec<Contender>> {
-    let contender = |name, base, both_ways, (client, server)| Contender { name, base, both_ways, client, server };
+    let contender = |name, base, (client, server)| Contender { name, base, client, server };
     Ok(vec![
-        contender("rustls", "rustls", true, raw(settings, false)?),
-        contender("rustls, masked", "rustls", false, raw(settings, true)?),
-        contender("ws-std", "rustls", true, ours(settings)?),
-        contender("tokio-rustls", "tokio-rustls", true, raw_tokio(settings, false)?),
-        contender("tokio-rustls, masked", "tokio-rustls", false, raw_tokio(settings, true)?),
-        contender("ws-tokio", "tokio-rustls", true, ours_on_tokio(settings)?),
+        contender("rustls", "rustls", raw(settings, false)?),
+        contender("rustls, framed", "rustls", raw(settings, true)?),
+        contender("ws-std", "rustls", ours(settings)?),
+        contender("tokio-rustls", "tokio-rustls", raw_tokio(settings, false)?),
+        contender("tokio-rustls, framed", "tokio-rustls", raw_tokio(settings, true)?),
+        contender("ws-tokio", "tokio-rustls", ours_on_tokio(settings)?),
     ])
 }
 
@@ -358,7 +393,7 @@ fn measure(name: &str, (len, most): (usize, f64), arguments: &Arguments, contend
     let payload: Vec<u8> = (0..len).map(|at| u8::try_from(at * 31 % 251).unwrap_or(0)).collect();
     let mut entrants = Vec::new();
     let (mut senders, mut receivers): (Vec<&mut dyn Side>, Vec<&mut dyn Side>) = (Vec::new(), Vec::new());
-    for contender in contenders.iter_mut().filter(|contender| contender.both_ways || from_client) {
+    for contender in &mut *contenders {
         let (client, server) = (&mut *contender.client, &mut *contender.server);
         let (from, to) = if from_client { (client, server) } else { (server, client) };
         senders.push(from);

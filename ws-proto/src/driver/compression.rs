@@ -9,6 +9,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use super::MaskedFrame;
 #[cfg(feature = "deflate")]
 use crate::deflate::{Deflater, Inflater, Settings};
 use crate::{
@@ -167,6 +168,24 @@ impl Compression {
     ) -> Option<Result<Frame<'p>, SendError>> {
         let copies = R::SIDE == Side::Client || self.is_on();
         (!copies).then(|| endpoint.frame_message(message))
+    }
+
+    /// Frames a message in a client's memory that is longer than a `piece`, in bytes. `None`: it is shorter, is compressed, or
+    /// is not masked.
+    pub fn frame_masked<'p, R: Role, T: Trace>(
+        &self,
+        endpoint: &mut Endpoint<R, T>,
+        message: Message<'p>,
+        piece: usize,
+    ) -> Option<Result<MaskedFrame<'p>, SendError>> {
+        let payload = message.as_bytes();
+        if R::SIDE == Side::Server || self.is_on() || payload.len() <= piece {
+            return None;
+        }
+        Some(endpoint.admit_message(message).map(|header| {
+            endpoint.commit_message(&header);
+            MaskedFrame::new(&header, payload)
+        }))
     }
 
     #[cfg(feature = "deflate")]

@@ -1,0 +1,80 @@
+//! A frame of a client that is masked on its way to the transport.
+
+use std::vec::Vec;
+
+use crate::{
+    frame::{EncodedHeader, FrameHeader},
+    mask::Mask,
+};
+
+/// A long frame of a client: its header, and its payload in the caller's memory, which is masked a piece at a time. So each
+/// piece is still in the processor's cache when it is written, and the whole frame never lies in memory a second time.
+///
+/// Nothing else may be sent before all of it has been appended.
+#[derive(Debug)]
+pub struct MaskedFrame<'p> {
+    header: Option<EncodedHeader>,
+    mask: Mask,
+    payload: &'p [u8],
+}
+
+impl<'p> MaskedFrame<'p> {
+    pub(super) fn new(header: &FrameHeader, payload: &'p [u8]) -> Self {
+        let mask = header.masking_key.map_or(Mask::NONE, Mask::new);
+        Self { header: Some(EncodedHeader::new(header)), mask, payload }
+    }
+
+    /// Returns the number of bytes that have not been appended.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.header.map_or(0, |header| header.as_bytes().len()) + self.payload.len()
+    }
+
+    /// Returns whether all of the frame has been appended.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.header.is_none() && self.payload.is_empty()
+    }
+
+    /// Appends the header, if it has not been appended, and at most `most` bytes of the payload, masked.
+    pub fn append_to(&mut self, out: &mut Vec<u8>, most: usize) {
+        if let Some(header) = self.header.take() {
+            out.extend_from_slice(header.as_bytes());
+        }
+        let (piece, rest) = self.payload.split_at_checked(most).unwrap_or((self.payload, &[]));
+        self.payload = rest;
+        out.extend_from_slice(piece);
+        let start = out.len() - piece.len();
+        self.mask.apply(out.get_mut(start..).unwrap_or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{vec, vec::Vec};
+
+    use super::*;
+    use crate::{
+        frame::{Opcode, append_frame, header},
+        mask::MaskingKey,
+    };
+
+    #[test]
+    fn pieces_are_the_frame() {
+        let payload: Vec<u8> = (0..100_000_u32).map(|index| index.to_le_bytes()[1]).collect();
+        let header = header(Opcode::Binary, Some(MaskingKey::new([1, 2, 3, 4])), payload.len());
+        let mut whole = Vec::new();
+        append_frame(&header, &payload, &mut whole);
+        for most in [1_001, 65_536, usize::MAX] {
+            let (mut frame, mut out) = (MaskedFrame::new(&header, &payload), vec![]);
+            while !frame.is_empty() {
+                assert_eq!(out.len() + frame.len(), whole.len());
+                frame.append_to(&mut out, most);
+            }
+            assert!(out == whole, "in pieces of {most} bytes");
+        }
+        let (mut frame, mut out) = (MaskedFrame::new(&header, &[]), vec![]);
+        frame.append_to(&mut out, 1);
+        assert!(frame.is_empty() && out.len() == whole.len() - payload.len());
+    }
+}
