@@ -1,6 +1,10 @@
-//! Clients of the ticker, by WebSocket, polling or long polling; see overhead.
+//! Clients of the hub, for measurements: of the ticker by WebSocket, polling or long polling, see overhead; of a chat, a game and a
+//! document, see slow.
 //!
-//! usage: load ws|poll|long ADDRESS CLIENTS SECONDS RATE PID
+//! usage: load ws|poll|long|chat|game|doc ADDRESS CLIENTS SECONDS RATE PID
+//!
+//! In a chat and in a document further clients say RATE lines a second, or move their cursors as often. What a game sends has no time:
+//! its times are those from one frame to the next.
 //!
 //! Prints, as JSON, the updates that came, the bytes on the wire for each (without those of TCP and IP), the times in
 //! milliseconds from a change to its arrival, and the time of the processor that the process PID has spent for each.
@@ -16,10 +20,19 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use ws_std::{Config, Connector, Message};
+use ws_std::{Config, Connector, Message, WebSocket, role::Client};
+use yrs::{
+    ClientID,
+    sync::{AwarenessUpdate, Message as YMessage, awareness::AwarenessUpdateEntry},
+    updates::{decoder::Decode, encoder::Encode},
+};
 
 type Failure = Box<dyn Error>;
 
+/// The clients that say something. The hub takes at most 10 lines a second of each.
+const TALKERS: u32 = 8;
+/// The length of what they say, in characters.
+const LINE: usize = 900;
 /// Between two requests of a client that polls.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Length of the processor's clock tick: `getconf CLK_TCK` is 100 on Linux.
@@ -33,6 +46,7 @@ struct Seen {
 }
 
 struct Load {
+    way: String,
     address: String,
     /// Updates in a second.
     rate: f64,
@@ -42,18 +56,23 @@ struct Load {
 fn main() -> Result<(), Failure> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let [way, address, clients, seconds, rate, pid] = &arguments[..] else {
-        return Err("usage: load ws|poll|long ADDRESS CLIENTS SECONDS RATE PID".into());
+        return Err("usage: load ws|poll|long|chat|game|doc ADDRESS CLIENTS SECONDS RATE PID".into());
     };
     let until = Instant::now() + Duration::from_secs_f64(seconds.parse()?);
-    let load = Load { address: address.clone(), rate: rate.parse()?, until };
+    let load = Load { way: way.clone(), address: address.clone(), rate: rate.parse()?, until };
     let (before, all) = (processor_time(pid)?, Mutex::new(Seen::default()));
     let client: fn(&Load, &mut Seen) -> Result<(), Failure> = match &way[..] {
         "ws" => Load::watch,
         "poll" => |load, seen| load.poll(seen, Some(INTERVAL)),
         "long" => |load, seen| load.poll(seen, None),
-        _ => return Err("the way is ws, poll or long".into()),
+        "chat" | "game" | "doc" => Load::join,
+        _ => return Err("the way is ws, poll, long, chat, game or doc".into()),
     };
     thread::scope(|scope| {
+        let talkers = if matches!(&way[..], "chat" | "doc") { TALKERS } else { 0 };
+        for _ in 0..talkers {
+            scope.spawn(|| load.talk().expect("the hub serves each client to the end"));
+        }
         for _ in 0..clients.parse()? {
             scope.spawn(|| {
                 let mut seen = Seen::default();
@@ -79,10 +98,74 @@ fn main() -> Result<(), Failure> {
 }
 
 impl Load {
-    fn watch(&self, seen: &mut Seen) -> Result<(), Failure> {
+    fn connect(&self, path: &str) -> Result<WebSocket<Client>, Failure> {
         let mut config = Config::default();
         config.max_message_len = 1 << 20;
-        let mut ws = Connector::new().config(config).connect(&format!("ws://{}/ticks", self.address))?;
+        Ok(Connector::new().config(config).connect(&format!("ws://{}/{path}", self.address))?)
+    }
+
+    /// Enters a room as somebody whom nobody knows.
+    fn enter(&self, name: &str) -> Result<WebSocket<Client>, Failure> {
+        let author = format!("{name}{}", fastrand::u64(..));
+        self.connect(&format!("{}/slow?author={author}&name={name}", self.way))
+    }
+
+    /// Says the time, as often as all talkers together shall say something in a second.
+    fn talk(&self) -> Result<(), Failure> {
+        let client = ClientID::new(fastrand::u64(..1 << 53));
+        let (mut reader, mut writer) = self.enter("talker")?.split();
+        let hearing = thread::spawn(move || while let Ok(Some(_)) = reader.read() {});
+        for number in 1.. {
+            // Each watcher waits for one after the end.
+            if Instant::now() > self.until + INTERVAL {
+                break;
+            }
+            let text = format!("{} {:.>LINE$}", now(), "");
+            match &self.way[..] {
+                "chat" => writer.send(&*json!({ "n": number, "text": text }).to_string())?,
+                _ => {
+                    let entry =
+                        AwarenessUpdateEntry { clock: number, json: json!({ "text": text }).to_string().into() };
+                    let clients = [(client, entry)].into();
+                    writer.send(&*YMessage::Awareness(AwarenessUpdate { clients }).encode_v1())?;
+                }
+            }
+            thread::sleep(Duration::from_secs_f64(f64::from(TALKERS) / self.rate));
+        }
+        writer.abort();
+        hearing.join().expect("reading does not panic");
+        Ok(())
+    }
+
+    /// Notes how old what is said is when it comes. What has been said before is no news.
+    fn join(&self, seen: &mut Seen) -> Result<(), Failure> {
+        let (begun, mut last) = (now(), None);
+        let mut ws = self.enter("watcher")?;
+        while Instant::now() < self.until {
+            let message = ws.read()?.ok_or("the server has left")?.message;
+            seen.bytes += message.as_bytes().len() as u64;
+            match message {
+                Message::Text(text) => {
+                    let message: Value = serde_json::from_str(text)?;
+                    if message["t"].is_u64() {
+                        seen.delays.extend(last.replace(now()).map(|last| now() - last));
+                    }
+                    seen.delays.extend(age(&message, begun));
+                }
+                Message::Binary(bytes) => {
+                    if let YMessage::Awareness(update) = YMessage::decode_v1(bytes)? {
+                        for entry in update.clients.values() {
+                            seen.delays.extend(age(&serde_json::from_str(&entry.json)?, begun));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn watch(&self, seen: &mut Seen) -> Result<(), Failure> {
+        let mut ws = self.connect("ticks")?;
         // The first message has the prices that are there: no updates.
         ws.read()?.ok_or("the server has left")?;
         while Instant::now() < self.until {
@@ -120,12 +203,23 @@ impl Load {
 
     /// Notes the updates of a message: the newest is as old as it says, those before it are older in even steps.
     fn note(&self, seen: &mut Seen, message: &Value) -> Result<(), Failure> {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs_f64() * 1_000.0;
+        let now = now();
         let at = message["at"].as_f64().ok_or("no time")?;
         let count = message["prices"].as_array().ok_or("no prices")?.len();
         seen.delays.extend((0..count).map(|index| now - at + index as f64 * 1_000.0 / self.rate));
         Ok(())
     }
+}
+
+/// Returns how old the time is that a talker has said, in milliseconds. `None`: there is none, or it is from before `begun`.
+fn age(message: &Value, begun: f64) -> Option<f64> {
+    let at = message["text"].as_str()?.split(' ').next()?.parse::<f64>().ok()?;
+    (at >= begun).then(|| now() - at)
+}
+
+/// Returns the time in milliseconds since 1970.
+fn now() -> f64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1_000.0
 }
 
 /// Returns a request as a browser sends it; its fields are those of Chromium's `fetch` without cookies.

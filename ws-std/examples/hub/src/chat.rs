@@ -26,10 +26,13 @@ use crate::{
     pace::Pace,
     poll::place_in,
     room::{Line, Next},
-    rooms::{MOST_READ, Member, Rooms},
+    rooms::{Member, Rooms},
     text::{is_key, name_in, plain, shown, value_of},
     watched::Leave,
 };
+
+/// The most entries that are read from the log at once. They are in memory until a slow member has taken them.
+const MOST_READ: usize = 16;
 
 /// A message of a client.
 #[derive(Deserialize)]
@@ -147,7 +150,8 @@ impl Output<'_> {
 
     /// Sends what the log has after the place. Returns whether that was all.
     fn read_on(&mut self) -> ws_std::Result<bool> {
-        let batch = self.member.patiently(|| self.member.read(&self.place)).map_err(io::Error::other)?;
+        let batch =
+            self.member.patiently(|| self.member.read(&self.place, MOST_READ)).map_err(io::Error::other)?;
         self.send_batch(&batch)?;
         if batch.entries.is_empty() && !batch.is_reset {
             // The thread that follows the log will soon have read it as well.

@@ -15,7 +15,7 @@ use ws_std::{Exchange, HandlerResult, Page};
 use crate::{
     chat::text_of,
     log::{Batch, Place},
-    rooms::{Member, Rooms},
+    rooms::{MOST_READ, Member, Rooms},
     text::{is_key, value_of},
     ticks::{Ticks, chosen_in},
 };
@@ -45,11 +45,11 @@ pub(crate) fn chat(rooms: &Arc<Rooms>, name: &str, exchange: Exchange) -> Handle
 
 /// Reads what the log has after a place, and waits for it if there is nothing.
 fn read(member: &Member, place: &Place, until: Instant) -> Result<Batch, crate::log::LogError> {
-    let batch = member.patiently(|| member.read(place))?;
+    let batch = member.patiently(|| member.read(place, MOST_READ))?;
     if batch.is_reset || !batch.entries.is_empty() || member.room.next(place, Some(until), None).is_none() {
         return Ok(batch);
     }
-    member.patiently(|| member.read(place))
+    member.patiently(|| member.read(place, MOST_READ))
 }
 
 /// Returns the place of a client's last request, or of its last connection.

@@ -144,8 +144,8 @@ impl Member {
     }
 
     /// Reads the room's log after a place, as [`Log::read`] does.
-    pub(crate) fn read(&self, after: &Place) -> Result<Batch, LogError> {
-        self.rooms.log.read(&self.name, after, MOST_READ)
+    pub(crate) fn read(&self, after: &Place, most: usize) -> Result<Batch, LogError> {
+        self.rooms.log.read(&self.name, after, most)
     }
 
     /// Returns entries after a place without waiting: of the room, or at most `most` of the log if the room does not have them.
@@ -157,9 +157,9 @@ impl Member {
                 batch.entries = lines.iter().map(|line| line.entry.clone()).collect();
                 batch.end = batch.entries.last().map_or(batch.end, |entry| entry.position);
             }
-            Some(Next::Read) => return self.rooms.log.read(&self.name, after, most),
+            Some(Next::Read) => return self.read(after, most),
             // The room may not have been read yet.
-            _ if after.epoch.is_empty() => return self.rooms.log.read(&self.name, after, most),
+            _ if after.epoch.is_empty() => return self.read(after, most),
             _ => {}
         }
         Ok(batch)
