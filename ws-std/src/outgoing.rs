@@ -204,8 +204,10 @@ fn write_masked<L: Link>(link: &mut L, mut output: Vec<u8>, mut frame: MaskedFra
         }
         let (written, result) = write_slices(link, [&*output, &[], &[]], None);
         output.drain(..written);
-        if result.is_err() {
-            frame.append_to(&mut output, usize::MAX);
+        if let Err(error) = &result {
+            if error.kind() == io::ErrorKind::TimedOut {
+                frame.append_to(&mut output, usize::MAX);
+            }
             return finish(link, output, result);
         }
     }
