@@ -6,7 +6,8 @@
 //!
 //! Updates and awareness go through the log. A process has the document in memory while it has clients, made from the log
 //! alone. When many updates have come since the last *snapshot*, the document as it is becomes an entry, and the
-//! entries that it stands for are trimmed.
+//! entries that it stands for are trimmed. If the log has lost something, a process that has it appends it again, as an
+//! update.
 
 use std::{
     collections::HashMap,
@@ -20,39 +21,32 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use ws_std::{CloseCode, Exchange, HandlerResult, Message, Reader, Writer, role::Server};
 use yrs::{
-    ClientID, Doc, ReadTxn, StateVector, Transact, Update,
-    encoding::read::Cursor,
-    sync::{AwarenessUpdate, Message as YMessage, MessageReader, SyncMessage, awareness::AwarenessUpdateEntry},
-    updates::{
-        decoder::{Decode, DecoderV1},
-        encoder::Encode,
-    },
+    ClientID,
+    sync::{AwarenessUpdate, Message as YMessage, SyncMessage, awareness::AwarenessUpdateEntry},
+    updates::{decoder::Decode, encoder::Encode},
 };
 
 use crate::{
     duplex, lock,
-    log::{Entry, LogError, Place, now_millis},
+    log::{Batch, Entry, LogError, MOST_ENTRIES, Place, now_millis},
     pace::Pace,
-    room::{Line, Next},
-    rooms::{Member, Rooms},
+    replica::{Effect, Replica, is_plausible},
+    room::Next,
+    rooms::{MOST_READ, Member, Rooms},
     text::is_key,
     watched::Leave,
 };
 
-/// The longest document in bytes.
-pub(crate) const LONGEST: usize = 256 * 1024;
 /// Entries, bytes of them, and milliseconds after which a document becomes a snapshot. They are less than what a log keeps.
 const SNAPSHOT_ENTRIES: usize = 500;
 const SNAPSHOT_BYTES: usize = 512 * 1024;
 const SNAPSHOT_MILLIS: u64 = 60 * 60 * 1_000;
-/// The most entries that are read at once. A snapshot is among them.
-const MOST_READ: usize = 2_000;
 /// Milliseconds after which a client that has not renewed its awareness is taken for gone, as in `y-protocols`.
 const AWARE_MILLIS: u64 = 30_000;
-/// The most clients of a document whose awareness is kept, the most in a message, and its most bytes.
+/// The most clients of a document whose awareness is kept, the most of one connection, and the longest awareness in bytes.
 const MOST_AWARE: usize = 1_000;
-const MOST_IN_MESSAGE: usize = 100;
-const LONGEST_AWARENESS: usize = 8 * 1024;
+const MOST_CONTROLLED: usize = 8;
+const LONGEST_AWARENESS: usize = 1024;
 
 /// The payload of an entry, in Base64.
 #[derive(Deserialize, Serialize)]
@@ -85,27 +79,19 @@ impl Documents {
 #[derive(Default)]
 struct Document(Mutex<State>);
 
+#[derive(Default)]
 struct State {
-    doc: Doc,
-    /// The most bytes that it may have as an update.
-    len: usize,
+    replica: Replica,
     /// The newest awareness of each client, and when it came.
     aware: HashMap<ClientID, (u64, AwarenessUpdateEntry)>,
     /// Where the log has been read to.
     place: Place,
-    /// Since the last snapshot: entries, bytes, and the time of the first one.
+    /// Since the last snapshot: entries, bytes, and the time of the first one if there is any.
     entries: usize,
     bytes: usize,
-    since: u64,
+    since: Option<u64>,
     /// The log has lost what this process has.
     is_ahead: bool,
-}
-
-impl Default for State {
-    fn default() -> Self {
-        let (doc, aware, place) = Default::default();
-        Self { doc, len: 0, aware, place, entries: 0, bytes: 0, since: u64::MAX, is_ahead: false }
-    }
 }
 
 impl Document {
@@ -113,15 +99,16 @@ impl Document {
     fn follow(&self, member: &Member) -> Result<MutexGuard<'_, State>, LogError> {
         let mut state = lock(&self.0);
         loop {
-            let batch = member.news(&state.place, MOST_READ)?;
-            if batch.is_reset {
-                state.is_ahead = state.merge(&batch.entries);
+            // The first entries of all are all that the log has: a snapshot is among them.
+            let most = if state.place.epoch.is_empty() { MOST_ENTRIES } else { MOST_READ };
+            let batch = member.news(&state.place, most)?;
+            let is_last = batch.entries.is_empty() || batch.is_reset;
+            if batch.is_reset && !state.place.epoch.is_empty() {
+                state.merge(member)?;
             } else {
-                batch.entries.iter().for_each(|entry| state.apply(entry));
+                state.take(batch)?;
             }
-            let is_whole = batch.entries.is_empty() || batch.is_reset;
-            state.place = Place { epoch: batch.epoch, position: batch.end };
-            if is_whole {
+            if is_last {
                 return Ok(state);
             }
         }
@@ -129,32 +116,44 @@ impl Document {
 }
 
 impl State {
-    /// Takes an entry. Those of another program are ignored.
-    fn apply(&mut self, entry: &Entry) {
-        let millis = entry.position.millis;
-        self.entries += 1;
-        self.bytes += entry.payload.len();
-        self.since = self.since.min(millis);
-        match serde_json::from_str(&entry.payload) {
-            Ok(Payload::Message(text)) => match decoded(&text).as_deref().map(YMessage::decode_v1) {
-                Some(Ok(YMessage::Sync(SyncMessage::Update(update)))) => self.update(&update),
-                Some(Ok(YMessage::Awareness(update))) => self.notice(update, millis),
-                _ => {}
-            },
-            Ok(Payload::Snapshot(text)) => {
-                (self.entries, self.bytes, self.since) = (0, 0, millis);
-                self.update(&decoded(&text).unwrap_or_default());
+    /// Takes entries. Those of another program are ignored.
+    fn take(&mut self, batch: Batch) -> Result<(), LogError> {
+        let mut updates = Vec::new();
+        for entry in &batch.entries {
+            let millis = entry.position.millis;
+            self.entries += 1;
+            self.bytes += entry.payload.len();
+            self.since.get_or_insert(millis);
+            match payload_in(entry) {
+                Some((Kind::Message, bytes)) => match YMessage::decode_v1(&bytes) {
+                    Ok(YMessage::Sync(SyncMessage::Update(update))) => updates.push(update),
+                    Ok(YMessage::Awareness(update)) => self.notice(update, millis),
+                    _ => {}
+                },
+                Some((Kind::Snapshot, update)) => {
+                    (self.entries, self.bytes, self.since) = (0, 0, Some(millis));
+                    updates.push(update);
+                }
+                None => {}
             }
-            Err(_) => {}
         }
+        self.replica.take(&updates)?;
+        self.place = Place { epoch: batch.epoch, position: batch.end };
+        Ok(())
     }
 
-    fn update(&mut self, update: &[u8]) {
-        self.len += update.len();
-        if let Ok(update) = Update::decode_v1(update) {
-            // What can't be applied changes nothing.
-            let _ = self.doc.transact_mut().apply_update(update);
+    /// Reads a log that does not have this process's place, and adds what this process has.
+    fn merge(&mut self, member: &Member) -> Result<(), LogError> {
+        let mut fresh = Self::default();
+        fresh.take(member.read(&Place::default(), MOST_ENTRIES)?)?;
+        let known = self.replica.whole()?;
+        fresh.is_ahead = fresh.replica.try_on_copy(&known)? != Effect::Nothing;
+        fresh.replica.take(&[known])?;
+        for (client, (millis, entry)) in mem::take(&mut self.aware) {
+            fresh.notice(AwarenessUpdate { clients: [(client, entry)].into() }, millis);
         }
+        *self = fresh;
+        Ok(())
     }
 
     fn notice(&mut self, update: AwarenessUpdate, millis: u64) {
@@ -174,38 +173,6 @@ impl State {
         })
     }
 
-    /// Takes the newest entries of a log that does not have this process's place. Returns whether the log has lost
-    /// something: its entries alone are not the whole document.
-    fn merge(&mut self, entries: &[Entry]) -> bool {
-        let mut fresh = Self::default();
-        entries.iter().for_each(|entry| fresh.apply(entry));
-        let known = self.whole();
-        let from_log = fresh.whole();
-        mem::swap(self, &mut fresh);
-        self.aware.extend(fresh.aware);
-        self.update(&known);
-        self.whole() != from_log
-    }
-
-    /// Returns the document as an update.
-    fn whole(&self) -> Vec<u8> {
-        self.missed_by(&StateVector::default())
-    }
-
-    /// Returns whether the document is too long for another update of `more` bytes.
-    fn is_full(&mut self, more: usize) -> bool {
-        if self.len + more > LONGEST {
-            // Parts of it may have been deleted.
-            self.len = self.whole().len();
-        }
-        self.len + more > LONGEST
-    }
-
-    /// Returns what a client misses.
-    fn missed_by(&self, seen: &StateVector) -> Vec<u8> {
-        self.doc.transact().encode_state_as_update_v1(seen)
-    }
-
     /// Returns who looks at the document, and who has gone: one of these that has come back says so then.
     fn awareness(&self) -> YMessage {
         let oldest = now_millis().saturating_sub(AWARE_MILLIS);
@@ -214,18 +181,23 @@ impl State {
         YMessage::Awareness(AwarenessUpdate { clients })
     }
 
-    /// Makes the document a snapshot, if it is time for one. If the log can't be reached, the next client does it.
-    fn keep(&mut self, member: &Member) {
-        let is_old = now_millis().saturating_sub(self.since) > SNAPSHOT_MILLIS;
-        if !(self.is_ahead || is_old || self.entries >= SNAPSHOT_ENTRIES || self.bytes >= SNAPSHOT_BYTES) {
-            return;
+    /// Appends what the log has lost, or a snapshot if it is time for one. If the log can't be reached, the next client does
+    /// it.
+    fn keep(&mut self, member: &Member) -> Result<(), LogError> {
+        if self.is_ahead {
+            let update = YMessage::Sync(SyncMessage::Update(self.replica.whole()?));
+            append(member, &new_author(), 1, &payload_of(&update))?;
+            self.is_ahead = false;
         }
-        let payload = Payload::Snapshot(BASE64_STANDARD.encode(self.whole()));
-        let until = self.place.position;
-        if append(member, &new_author(), 1, &payload).and_then(|()| member.trim(until)).is_ok() {
-            // The snapshot itself is yet to be read.
-            (self.entries, self.bytes, self.since, self.is_ahead) = (0, 0, now_millis(), false);
+        let is_old = self.since.is_some_and(|since| now_millis().saturating_sub(since) > SNAPSHOT_MILLIS);
+        if is_old || self.entries >= SNAPSHOT_ENTRIES || self.bytes >= SNAPSHOT_BYTES {
+            // A process that follows the log does not take it: it stands for entries that the process has taken.
+            let payload = Payload::Snapshot(BASE64_STANDARD.encode(self.replica.whole()?));
+            append(member, &new_author(), 1, &payload)?;
+            member.trim(self.place.position)?;
+            (self.entries, self.bytes, self.since) = (0, 0, Some(now_millis()));
         }
+        Ok(())
     }
 }
 
@@ -233,8 +205,18 @@ fn is_gone(entry: &AwarenessUpdateEntry) -> bool {
     &*entry.json == "null"
 }
 
-fn decoded(text: &str) -> Option<Vec<u8>> {
-    BASE64_STANDARD.decode(text).ok()
+enum Kind {
+    Message,
+    Snapshot,
+}
+
+/// Returns the payload of an entry. `None`: it is that of another program.
+fn payload_in(entry: &Entry) -> Option<(Kind, Vec<u8>)> {
+    let (kind, text) = match serde_json::from_str(&entry.payload).ok()? {
+        Payload::Message(text) => (Kind::Message, text),
+        Payload::Snapshot(text) => (Kind::Snapshot, text),
+    };
+    Some((kind, BASE64_STANDARD.decode(text).ok()?))
 }
 
 /// Returns a name under which one connection, or one snapshot, is an author of the log.
@@ -249,9 +231,9 @@ fn append(member: &Member, author: &str, number: u64, payload: &Payload) -> Resu
 
 /// Returns the message of an entry for clients. `None`: it is a snapshot, which they have.
 pub(crate) fn message_of(entry: &Entry) -> Option<Vec<u8>> {
-    match serde_json::from_str(&entry.payload).ok()? {
-        Payload::Message(text) => decoded(&text),
-        Payload::Snapshot(_) => None,
+    match payload_in(entry)? {
+        (Kind::Message, message) => Some(message),
+        (Kind::Snapshot, _) => None,
     }
 }
 
@@ -287,11 +269,12 @@ fn write(document: &Document, member: &Member, writer: &mut Writer<Server>, leav
                 for line in &lines {
                     line.message.queue(writer)?;
                 }
-                place.position = lines.last().map_or(place.position, |line: &Arc<Line>| line.entry.position);
+                place.position = lines.last().map_or(place.position, |line| line.entry.position);
             }
             Next::Read => {
                 let mut state = member.patiently(|| document.follow(member)).map_err(io::Error::other)?;
-                state.keep(member);
+                // If the log can't be reached, the next client does it.
+                let _ = state.keep(member);
                 if place == state.place {
                     // The thread that follows the log will soon have read it as well.
                     drop(state);
@@ -299,13 +282,14 @@ fn write(document: &Document, member: &Member, writer: &mut Writer<Server>, leav
                 } else {
                     place = state.place.clone();
                     // A new client asks for what it misses. All are asked for what the log may have lost.
-                    let whole = (!mem::take(&mut is_new)).then(|| SyncMessage::Update(state.whole()));
-                    let asked = SyncMessage::SyncStep1(state.doc.transact().state_vector());
+                    if !mem::take(&mut is_new) {
+                        let whole = state.replica.whole().map_err(io::Error::other)?;
+                        writer.queue(&*YMessage::Sync(SyncMessage::Update(whole)).encode_v1())?;
+                    }
+                    let asked = SyncMessage::SyncStep1(state.replica.state_vector());
                     let awareness = state.awareness();
                     drop(state);
-                    for sync in whole.into_iter().chain([asked]) {
-                        writer.queue(&*YMessage::Sync(sync).encode_v1())?;
-                    }
+                    writer.queue(&*YMessage::Sync(asked).encode_v1())?;
                     writer.queue(&*awareness.encode_v1())?;
                 }
             }
@@ -362,64 +346,88 @@ impl Editor<'_> {
         Ok(())
     }
 
-    /// Takes the messages of `y-protocols` in a message.
+    /// Takes a message of `y-protocols`.
     fn take(&mut self, bytes: &[u8], pace: &mut Pace) -> Result<(), Fault> {
-        for message in MessageReader::new(&mut DecoderV1::new(Cursor::new(bytes))) {
-            match message.map_err(|_| Fault::Malformed)? {
-                YMessage::Sync(SyncMessage::SyncStep1(seen)) => {
-                    let missed = self.look(|state| state.missed_by(&seen))?;
-                    self.send(&YMessage::Sync(SyncMessage::SyncStep2(missed)))?;
-                }
-                YMessage::Sync(SyncMessage::SyncStep2(update) | SyncMessage::Update(update)) => {
-                    self.update(update, pace)?;
-                }
-                YMessage::Awareness(update) => self.notice(update, bytes.len(), pace)?,
-                YMessage::AwarenessQuery => {
-                    let awareness = self.look(|state| state.awareness())?;
-                    self.send(&awareness)?;
-                }
-                YMessage::Auth(_) | YMessage::Custom(..) => return Err(Fault::Malformed),
-            }
-        }
-        Ok(())
-    }
-
-    fn update(&mut self, update: Vec<u8>, pace: &mut Pace) -> Result<(), Fault> {
-        let decoded = Update::decode_v1(&update).map_err(|_| Fault::Malformed)?;
-        if decoded.is_empty() {
-            return Ok(());
-        }
-        if self.look(|state| state.is_full(update.len()))? {
-            return Err(Fault::TooLong);
-        }
-        self.append(&YMessage::Sync(SyncMessage::Update(update)), pace)
-    }
-
-    /// Takes what clients say of themselves. What is known already goes no further.
-    fn notice(&mut self, update: AwarenessUpdate, len: usize, pace: &mut Pace) -> Result<(), Fault> {
-        let is_json = |entry: &AwarenessUpdateEntry| serde_json::from_str::<IgnoredAny>(&entry.json).is_ok();
-        let most = len <= LONGEST_AWARENESS && update.clients.len() <= MOST_IN_MESSAGE;
-        if !(most && update.clients.values().all(is_json)) {
+        if !is_plausible(bytes) {
             return Err(Fault::Malformed);
         }
-        let clients: HashMap<_, _> = self.look(|state| {
-            let news = update.clients.iter().filter(|(client, entry)| state.is_news(**client, entry));
-            news.map(|(client, entry)| (*client, entry.clone())).collect()
+        match YMessage::decode_v1(bytes).map_err(|_| Fault::Malformed)? {
+            YMessage::Sync(SyncMessage::SyncStep1(seen)) => {
+                thread::sleep(pace.line(Instant::now()));
+                let missed = self.with(|state| state.replica.missed_by(&seen))?;
+                self.send(&YMessage::Sync(SyncMessage::SyncStep2(missed)))
+            }
+            YMessage::Sync(SyncMessage::SyncStep2(update) | SyncMessage::Update(update)) => {
+                thread::sleep(pace.line(Instant::now()));
+                self.update(update)
+            }
+            YMessage::Awareness(update) => self.notice(update, pace),
+            YMessage::AwarenessQuery => {
+                thread::sleep(pace.line(Instant::now()));
+                let awareness = self.with(|state| Ok(state.awareness()))?;
+                self.send(&awareness)
+            }
+            YMessage::Auth(_) | YMessage::Custom(..) => Err(Fault::Malformed),
+        }
+    }
+
+    /// Appends an update, unless it has no news: an answer to SyncStep1 has all that has ever been deleted.
+    fn update(&mut self, update: Vec<u8>) -> Result<(), Fault> {
+        self.number += 1;
+        let payload = payload_of(&YMessage::Sync(SyncMessage::Update(update.clone())));
+        let updates = [update];
+        // Under the lock, so that updates that are let in at the same time are not too long together.
+        let effect = self.with(|state| {
+            let effect = state.replica.try_on_copy(&updates[0])?;
+            if effect == Effect::News {
+                append(self.member, &self.author, self.number, &payload)?;
+                state.replica.take(&updates)?;
+                state.keep(self.member)?;
+            }
+            Ok(effect)
         })?;
-        if clients.is_empty() {
-            return Ok(());
+        match effect {
+            Effect::Nothing | Effect::News => Ok(()),
+            Effect::TooLong => Err(Fault::TooLong),
+            Effect::Malformed => Err(Fault::Malformed),
+        }
+    }
+
+    /// Appends what clients say of themselves. What is known already goes no further.
+    fn notice(&mut self, update: AwarenessUpdate, pace: &mut Pace) -> Result<(), Fault> {
+        let mut clients: HashMap<_, _> = self.with(|state| {
+            let news = update.clients.iter().filter(|(client, entry)| state.is_news(**client, entry));
+            Ok(news.map(|(client, entry)| (*client, entry.clone())).collect())
+        })?;
+        let is_valid = |entry: &AwarenessUpdateEntry| {
+            entry.json.len() <= LONGEST_AWARENESS && serde_json::from_str::<IgnoredAny>(&entry.json).is_ok()
+        };
+        if !clients.values().all(is_valid) {
+            return Err(Fault::Malformed);
         }
         for (client, entry) in &clients {
-            if self.controlled.len() < MOST_IN_MESSAGE {
+            if self.controlled.len() < MOST_CONTROLLED || self.controlled.contains_key(client) {
                 self.controlled.insert(*client, entry.clock);
             }
         }
-        self.append(&YMessage::Awareness(AwarenessUpdate { clients }), pace)
+        clients.retain(|client, _| self.controlled.contains_key(client));
+        if clients.is_empty() {
+            return Ok(());
+        }
+        thread::sleep(pace.line(Instant::now()));
+        self.number += 1;
+        let payload = payload_of(&YMessage::Awareness(AwarenessUpdate { clients }));
+        self.with(|state| {
+            append(self.member, &self.author, self.number, &payload)?;
+            state.keep(self.member)
+        })
     }
 
     /// Tells the others that the clients of this connection have gone. If the log can't be reached, they find out.
     fn leave(mut self) {
-        let gone = |(client, clock)| (client, AwarenessUpdateEntry { clock: clock + 1, json: "null".into() });
+        let gone = |(client, clock): (ClientID, u32)| {
+            (client, AwarenessUpdateEntry { clock: clock.saturating_add(1), json: "null".into() })
+        };
         let clients: HashMap<_, _> = mem::take(&mut self.controlled).into_iter().map(gone).collect();
         if !clients.is_empty() {
             let payload = payload_of(&YMessage::Awareness(AwarenessUpdate { clients }));
@@ -427,18 +435,10 @@ impl Editor<'_> {
         }
     }
 
-    fn append(&mut self, message: &YMessage, pace: &mut Pace) -> Result<(), Fault> {
-        thread::sleep(pace.line(Instant::now()));
-        self.number += 1;
-        let payload = payload_of(message);
-        self.member.patiently(|| append(self.member, &self.author, self.number, &payload)).map_err(Fault::Log)?;
-        self.look(|state| state.keep(self.member))
-    }
-
-    /// Looks at the document as the log has it.
-    fn look<X>(&self, look: impl FnOnce(&mut State) -> X) -> Result<X, Fault> {
-        let mut state = self.member.patiently(|| self.document.follow(self.member)).map_err(Fault::Log)?;
-        Ok(look(&mut state))
+    /// Does something with the document as the log has it, again until the log is reached.
+    fn with<X>(&self, work: impl Fn(&mut State) -> Result<X, LogError>) -> Result<X, Fault> {
+        let work = || work(&mut *self.document.follow(self.member)?);
+        self.member.patiently(work).map_err(Fault::Log)
     }
 
     fn send(&mut self, message: &YMessage) -> Result<(), Fault> {
@@ -456,7 +456,7 @@ fn payload_of(message: &YMessage) -> Payload {
 
 #[cfg(test)]
 mod tests {
-    use yrs::{GetString, Text, TextRef, TransactionMut};
+    use yrs::{Doc, ReadTxn, Text, TextRef, Transact, TransactionMut};
 
     use super::*;
     use crate::{encoded, log::memory::MemoryLog};
@@ -493,16 +493,13 @@ mod tests {
             while document.follow(member).unwrap().place.position < position {
                 thread::sleep(Duration::from_millis(1));
             }
-            document.follow(member).unwrap().keep(member);
+            document.follow(member).unwrap().keep(member).unwrap();
         }
     }
 
     /// Returns the text of a document, with all that the log has.
     fn text(document: &Document, member: &Member) -> String {
-        let state = document.follow(member).unwrap();
-        let text = state.doc.get_or_insert_text("text");
-        let transaction = state.doc.transact();
-        text.get_string(&transaction)
+        document.follow(member).unwrap().replica.text()
     }
 
     #[test]
@@ -529,24 +526,13 @@ mod tests {
         while text(&document, &member).len() < 7 {
             thread::sleep(Duration::from_millis(1));
         }
-        document.follow(&member).unwrap().keep(&member);
+        document.follow(&member).unwrap().keep(&member).unwrap();
         for document in [document, Document::default()] {
             let text = text(&document, &member);
             assert!(["keptnew", "newkept"].contains(&&*text), "{text}");
         }
         let entries = member.read(&Place::default(), MOST_READ).unwrap().entries.len();
-        assert_eq!(entries, 1, "the snapshot stands for the other entry");
-    }
-
-    #[test]
-    fn a_document_is_full_until_something_is_deleted() {
-        let (member, mut client, document) = (member(), Client::default(), Document::default());
-        let long = "x".repeat(LONGEST - 1_000);
-        client.edit(&member, &document, |text, transaction| text.push(transaction, &long));
-        assert!(document.follow(&member).unwrap().is_full(1_000));
-        assert!(!document.follow(&member).unwrap().is_full(900));
-        client.edit(&member, &document, |text, transaction| text.remove_range(transaction, 0, 10_000));
-        assert!(!document.follow(&member).unwrap().is_full(10_000));
+        assert_eq!(entries, 2, "what the log had, and what it had lost");
     }
 
     #[test]

@@ -36,8 +36,8 @@ pub(crate) trait Log: Send + Sync {
     /// Returns at most `most` entries after a place. If the log does not have that place, returns the newest `most`.
     fn read(&self, room: &str, after: &Place, most: usize) -> Result<Batch>;
 
-    /// Forgets the entries up to a position, which one after them stands for.
-    fn trim(&self, room: &str, until: Position) -> Result<()>;
+    /// Forgets the entries before the one at a position, which a later one stands for.
+    fn trim(&self, room: &str, first: Position) -> Result<()>;
 
     /// Waits until rooms have entries after the place beside them, or are at another epoch, and returns their indices.
     /// Returns after [`LONGEST_WAIT`] at the latest, or as soon as [`wake`](Self::wake) has been called.
@@ -211,13 +211,13 @@ mod tests {
         log.trim("none", Position { millis: 1, sequence: 0 }).unwrap();
         let positions = append(log, "trimmed", &["1", "2", "3", "4"]);
         let epoch = log.read("trimmed", &Place::default(), 9).unwrap().epoch;
-        log.trim("trimmed", positions[1]).unwrap();
-        let batch = log.read("trimmed", &Place { epoch: epoch.clone(), position: positions[0] }, 9).unwrap();
-        assert!(batch.is_reset);
-        assert_eq!(payloads(&batch), ["3", "4"]);
-        let batch = log.read("trimmed", &Place { epoch, position: positions[2] }, 9).unwrap();
-        assert!(!batch.is_reset);
-        assert_eq!(payloads(&batch), ["4"]);
+        log.trim("trimmed", positions[2]).unwrap();
+        for (position, is_reset, expected) in
+            [(positions[0], true, &["3", "4"][..]), (positions[2], false, &["4"])]
+        {
+            let batch = log.read("trimmed", &Place { epoch: epoch.clone(), position }, 9).unwrap();
+            assert_eq!((batch.is_reset, &payloads(&batch)[..]), (is_reset, expected));
+        }
     }
 
     fn waits_end_with_news(log: &dyn Log) {

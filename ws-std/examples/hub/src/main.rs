@@ -16,6 +16,7 @@ mod pace;
 mod poll;
 #[path = "../../program/mod.rs"]
 mod program;
+mod replica;
 mod room;
 mod rooms;
 mod shared;
@@ -59,7 +60,7 @@ to come back, and exits when all have left, after 10 seconds at most; a second o
   -h, --help        this text";
 
 /// The longest message of a client in bytes: a whole document. A longer one closes the connection with 1009.
-const LONGEST_MESSAGE: u64 = doc::LONGEST as u64 + 1024;
+const LONGEST_MESSAGE: u64 = replica::LONGEST as u64 + 1024;
 /// The most changes of prices in a second.
 const MOST_TICKS: u32 = 100_000;
 /// Time in which clients may leave before they are dropped.

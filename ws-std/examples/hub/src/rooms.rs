@@ -148,7 +148,8 @@ impl Member {
         self.rooms.log.read(&self.name, after, most)
     }
 
-    /// Returns entries after a place without waiting: of the room, or at most `most` of the log if the room does not have them.
+    /// Returns entries after a place without waiting: of the room, which has those that are for members, or at most `most` of the log
+    /// if the room does not have them.
     pub(crate) fn news(&self, after: &Place, most: usize) -> Result<Batch, LogError> {
         let mut batch =
             Batch { epoch: after.epoch.clone(), is_reset: false, entries: Vec::new(), end: after.position };
@@ -166,8 +167,8 @@ impl Member {
     }
 
     /// Forgets entries of the room's log, as [`Log::trim`] does.
-    pub(crate) fn trim(&self, until: Position) -> Result<(), LogError> {
-        self.rooms.log.trim(&self.name, until)
+    pub(crate) fn trim(&self, first: Position) -> Result<(), LogError> {
+        self.rooms.log.trim(&self.name, first)
     }
 
     /// Repeats a call to the log until it is reached, some seconds have passed, or the process is about to end.

@@ -58,9 +58,9 @@ impl Log for MemoryLog {
         Ok(self.lock().rooms.get(room).map_or_else(|| Batch::none(after), |room| room.read(after, most)))
     }
 
-    fn trim(&self, room: &str, until: Position) -> Result<()> {
+    fn trim(&self, room: &str, first: Position) -> Result<()> {
         if let Some(room) = self.lock().rooms.get_mut(room) {
-            room.trim_while(|_, entry| entry.position <= until);
+            room.trim_while(|_, entry| entry.position < first);
         }
         Ok(())
     }

@@ -160,8 +160,7 @@ impl Log for RedisLog {
         Ok(Batch { epoch, is_reset: !known, entries, end })
     }
 
-    fn trim(&self, room: &str, until: Position) -> Result<()> {
-        let first = Position { sequence: until.sequence + 1, ..until };
+    fn trim(&self, room: &str, first: Position) -> Result<()> {
         let mut trim = cmd("XTRIM");
         trim.arg(stream(room)).arg("MINID").arg(first.to_string());
         self.with(|connection| trim.query(connection))

@@ -35,11 +35,10 @@ export class Doc {
     editor.addEventListener("input", () => this.#edit(), options);
     editor.addEventListener("scroll", () => (carets.scrollTop = editor.scrollTop), options);
     document.addEventListener("selectionchange", () => this.#point(), options);
-    addEventListener("pagehide", () => this.stop(), options);
+    addEventListener("pagehide", () => this.#awareness.setLocalState(null), options);
     this.link = new Link(() => address(`doc/${room}`, {}), show, {
       open: () => {
         show.state(`editing as ${name}`);
-        this.#pending = [];
         this.#send(SYNC, (to) => sync.writeSyncStep1(to, this.#doc));
         this.#tell([this.#doc.clientID]);
       },
@@ -84,15 +83,19 @@ export class Doc {
     if (type === AWARENESS) {
       awareness.applyAwarenessUpdate(this.#awareness, decoding.readVarUint8Array(from), this.link);
     } else if (type === SYNC) {
-      const [first] = this.#pending;
-      if (first && String(first.bytes) === String(bytes)) {
-        this.#pending.shift();
-        this.#trip = ` · saved in ${(performance.now() - first.at).toFixed(0)} ms`;
+      const index = this.#pending.findIndex((update) => String(update.bytes) === String(bytes));
+      if (index >= 0) {
+        this.#trip = ` · saved in ${(performance.now() - this.#pending[index].at).toFixed(0)} ms`;
+        this.#pending.splice(0, index + 1);
       }
       const answer = encoding.createEncoder();
       encoding.writeVarUint(answer, SYNC);
       sync.readSyncMessage(from, answer, this.#doc, this.link);
-      if (encoding.length(answer) > 1) this.link.send(encoding.toUint8Array(answer));
+      if (encoding.length(answer) > 1) {
+        // The hub has asked for all that it misses.
+        this.link.send(encoding.toUint8Array(answer));
+        this.#pending = [];
+      }
     }
   }
 
@@ -106,6 +109,9 @@ export class Doc {
     while (end < Math.min(most, behind) && before.at(-1 - end) === after.at(-1 - end)) end += 1;
     while (start < most - end && before[start] === after[start]) start += 1;
     while (end < most - start && before.at(-1 - end) === after.at(-1 - end)) end += 1;
+    // A character of two units is changed as a whole.
+    if (isUnit(0xd800, before.charCodeAt(start - 1))) start -= 1;
+    if (isUnit(0xdc00, before.charCodeAt(before.length - end))) end -= 1;
     this.#doc.transact(() => {
       this.#text.delete(start, before.length - start - end);
       this.#text.insert(start, after.slice(start, after.length - end));
@@ -138,12 +144,21 @@ export class Doc {
     if (JSON.stringify(cursor) !== JSON.stringify(before)) this.#awareness.setLocalStateField("cursor", cursor);
   }
 
+  /** Returns where a cursor is in the text. Other clients may say anything. */
+  #indexOf(cursor) {
+    try {
+      return Y.createAbsolutePositionFromRelativePosition(Y.createRelativePositionFromJSON(cursor.head), this.#doc)?.index;
+    } catch {
+      return undefined;
+    }
+  }
+
   /** Shows who is there, and their cursors. */
   #draw() {
     const others = [...this.#awareness.getStates()].filter(([client, { user }]) => client !== this.#doc.clientID && user);
     const places = others.flatMap(([, { user, cursor }]) => {
-      const place = cursor && Y.createAbsolutePositionFromRelativePosition(Y.createRelativePositionFromJSON(cursor.head), this.#doc);
-      return place ? [{ user, index: place.index }] : [];
+      const index = this.#indexOf(cursor);
+      return index === undefined ? [] : [{ user, index }];
     });
     const text = this.#text.toString();
     let at = 0;
@@ -161,6 +176,11 @@ export class Doc {
       (state) => (state ? [named("li", state.user)] : []),
     ));
   }
+}
+
+/** Returns whether a unit of UTF-16 is the first (0xd800) or second (0xdc00) one of a character. */
+function isUnit(kind, unit) {
+  return (unit & 0xfc00) === kind;
 }
 
 function named(element, { name, color }) {

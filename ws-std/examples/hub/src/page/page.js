@@ -99,6 +99,8 @@ at("write").addEventListener("submit", (event) => {
 });
 
 addEventListener("hashchange", turn);
+// A page that comes back from the browser's memory has lost its connection.
+addEventListener("pageshow", (event) => event.persisted && location.reload());
 turn();
 
 setInterval(() => {
