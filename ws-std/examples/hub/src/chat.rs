@@ -150,13 +150,8 @@ impl Output<'_> {
 
     /// Sends what the log has after the place. Returns whether that was all.
     fn read_on(&mut self) -> ws_std::Result<bool> {
-        let batch =
-            self.member.patiently(|| self.member.read(&self.place, MOST_READ)).map_err(io::Error::other)?;
+        let batch = self.member.catch_up(&self.place, MOST_READ).map_err(io::Error::other)?;
         self.send_batch(&batch)?;
-        if batch.entries.is_empty() && !batch.is_reset {
-            // The thread that follows the log will soon have read it as well.
-            thread::sleep(Duration::from_millis(20));
-        }
         Ok(batch.entries.len() < MOST_READ)
     }
 

@@ -318,7 +318,7 @@ fn write(frames: &Member, writer: &mut Writer<Server>, leave: &Leave) -> ws_std:
                 }
             }
             Some(Next::Read) => {
-                let batch = frames.patiently(|| frames.read(&place, MOST_READ)).map_err(io::Error::other)?;
+                let batch = frames.catch_up(&place, MOST_READ).map_err(io::Error::other)?;
                 let newest = batch.entries.iter().rposition(|entry| is_snapshot(entry.number));
                 for entry in newest.map_or(&[][..], |newest| &batch.entries[newest..]) {
                     writer.queue(&*entry.payload)?;

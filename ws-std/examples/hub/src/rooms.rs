@@ -27,8 +27,8 @@ const MOST_ROOMS: usize = 1_000;
 const MOST_MEMBERS: usize = 10_000;
 /// The most entries that are read from the log at once.
 pub(crate) const MOST_READ: usize = 50;
-/// Pause before another attempt to reach the log.
-const PAUSE: Duration = Duration::from_millis(50);
+/// Pause before another attempt to reach the log, or to find news in it.
+const PAUSE: Duration = Duration::from_millis(20);
 /// Time within which the log has to be reached for a member.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -146,6 +146,16 @@ impl Member {
     /// Reads the room's log after a place, as [`Log::read`] does.
     pub(crate) fn read(&self, after: &Place, most: usize) -> Result<Batch, LogError> {
         self.rooms.log.read(&self.name, after, most)
+    }
+
+    /// Reads what the log has after a place for a member whose room does not have it, as [`patiently`](Self::patiently).
+    pub(crate) fn catch_up(&self, after: &Place, most: usize) -> Result<Batch, LogError> {
+        let batch = self.patiently(|| self.read(after, most))?;
+        if batch.entries.is_empty() && !batch.is_reset {
+            // The thread that follows the log will soon have read it as well.
+            thread::sleep(PAUSE);
+        }
+        Ok(batch)
     }
 
     /// Returns entries after a place without waiting: of the room, which has those that are for members, or at most `most` of the log
