@@ -7,7 +7,7 @@ import { createRequire } from "node:module";
 const WebSocket = createRequire(new URL("../interop/node/", import.meta.url))("ws");
 
 // In milliseconds, as in members.py.
-const PATIENCE = 30_000, INTERVAL = 250, CALM = 5_000;
+const PATIENCE = 30_000, INTERVAL = 250, CALM = 10_000;
 
 const [url, prefix, count, seconds, cuts] = process.argv.slice(2);
 const until = Date.now() + Number(seconds) * 1_000;

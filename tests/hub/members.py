@@ -16,7 +16,7 @@ PATIENCE = 30
 # Between the lines of a member, in seconds.
 INTERVAL = 0.25
 # After the last line is acknowledged: time in which those of the others come.
-CALM = 5
+CALM = 10
 
 
 class Member:

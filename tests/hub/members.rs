@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Between the lines of a member.
 const INTERVAL: Duration = Duration::from_millis(250);
 /// After the last line is acknowledged: time in which those of the others come.
-const CALM: Duration = Duration::from_secs(5);
+const CALM: Duration = Duration::from_secs(10);
 
 /// Says numbered lines for a time, sends those again that were not acknowledged, and keeps what it is told.
 struct Member {
