@@ -31,7 +31,9 @@ use crate::{
     watched::Leave,
 };
 
-/// The most entries that are read from the log at once. They are in memory until a slow member has taken them.
+/// The most entries that a member without a place is sent at first, the newest.
+const NEWEST: usize = 50;
+/// The most entries that are read from the log at once later. They are in memory until a slow member has taken them.
 const MOST_READ: usize = 16;
 
 /// A message of a client.
@@ -150,9 +152,10 @@ impl Output<'_> {
 
     /// Sends what the log has after the place. Returns whether that was all.
     fn read_on(&mut self) -> ws_std::Result<bool> {
-        let batch = self.member.catch_up(&self.place, MOST_READ).map_err(io::Error::other)?;
+        let most = if self.place.epoch.is_empty() { NEWEST } else { MOST_READ };
+        let batch = self.member.catch_up(&self.place, most).map_err(io::Error::other)?;
         self.send_batch(&batch)?;
-        Ok(batch.entries.len() < MOST_READ)
+        Ok(batch.entries.len() < most)
     }
 
     fn send_lines(&mut self, lines: &[Arc<Line>]) -> ws_std::Result<()> {
@@ -171,8 +174,9 @@ impl Output<'_> {
             self.told = Some(batch.epoch.clone());
             self.is_live = false;
         }
-        for entry in &batch.entries {
-            self.writer.queue(&*text_of(entry))?;
+        for entries in batch.entries.chunks(MOST_READ) {
+            entries.iter().try_for_each(|entry| self.writer.queue(&*text_of(entry)))?;
+            self.writer.flush()?;
         }
         self.place = Place { epoch: batch.epoch.clone(), position: batch.end };
         self.writer.flush()
