@@ -15,8 +15,10 @@ import websockets
 PATIENCE = 30
 # Between the lines of a member, in seconds.
 INTERVAL = 0.25
+# After the start of the process: time in which all members come, since a new one gets the newest lines only.
+QUIET = 2
 # After the last line is acknowledged: time in which those of the others come.
-CALM = 10
+CALM = 5
 
 
 class Member:
@@ -24,6 +26,7 @@ class Member:
 
     def __init__(self, url, identity, until, cuts, chance):
         self.url, self.identity, self.until, self.cuts, self.chance = url, identity, until, cuts, chance
+        self.begin = time.time() + QUIET
         self.said = 0
         self.pending, self.acknowledged = [], []
         # When each pending line was said, and the times of those that were acknowledged.
@@ -64,6 +67,7 @@ class Member:
             speaking.cancel()
 
     async def speak(self, ws):
+        await asyncio.sleep(max(0, self.begin - time.time()))
         while time.time() < self.until:
             await asyncio.sleep(self.chance.uniform(0.5, 1.5) * INTERVAL)
             self.said += 1

@@ -16,13 +16,17 @@ use ws_std::{Message, Reader, Writer, connect, role::Client};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Between the lines of a member.
 const INTERVAL: Duration = Duration::from_millis(250);
+/// After the start of the process: time in which all members come, since a new one gets the newest lines only.
+const QUIET: Duration = Duration::from_secs(2);
 /// After the last line is acknowledged: time in which those of the others come.
-const CALM: Duration = Duration::from_secs(10);
+const CALM: Duration = Duration::from_secs(5);
 
 /// Says numbered lines for a time, sends those again that were not acknowledged, and keeps what it is told.
 struct Member {
     url: String,
     identity: String,
+    /// The time in which it speaks.
+    from: Instant,
     until: Instant,
     /// Cuts of a connection in a second.
     cuts: f64,
@@ -84,7 +88,8 @@ impl Member {
             closed_at,
             last_news,
         };
-        Self { url: url.into(), identity, until, cuts, notes: Mutex::new(notes) }
+        let from = Instant::now() + QUIET;
+        Self { url: url.into(), identity, from, until, cuts, notes: Mutex::new(notes) }
     }
 
     fn notes(&self) -> MutexGuard<'_, Notes> {
@@ -126,7 +131,7 @@ impl Member {
     }
 
     fn speak(&self, writer: &mut Writer<Client>) -> ws_std::Result<()> {
-        if Instant::now() > self.until {
+        if !(self.from..self.until).contains(&Instant::now()) {
             return Ok(());
         }
         let mut notes = self.notes();
