@@ -30,7 +30,7 @@ use crate::{
     duplex, lock,
     log::{Batch, Entry, LogError, MOST_ENTRIES, Place, now_millis},
     pace::Pace,
-    replica::{Effect, Replica, is_plausible},
+    replica::{Effect, LONGEST, Replica, is_plausible},
     room::Next,
     rooms::{MOST_READ, Member, Rooms},
     text::is_key,
@@ -92,6 +92,8 @@ struct State {
     since: Option<u64>,
     /// The log has lost what this process has.
     is_ahead: bool,
+    /// The bytes of updates that are being appended.
+    coming: usize,
 }
 
 impl Document {
@@ -147,7 +149,8 @@ impl State {
         let mut fresh = Self::default();
         fresh.take(member.read(&Place::default(), MOST_ENTRIES)?)?;
         let known = self.replica.whole()?;
-        fresh.is_ahead = fresh.replica.try_on_copy(&known)? != Effect::Nothing;
+        fresh.is_ahead = fresh.replica.try_on_copy(&known, usize::MAX)? != Effect::Nothing;
+        fresh.coming = self.coming;
         fresh.replica.take(&[known])?;
         for (client, (millis, entry)) in mem::take(&mut self.aware) {
             fresh.notice(AwarenessUpdate { clients: [(client, entry)].into() }, millis);
@@ -373,24 +376,27 @@ impl Editor<'_> {
 
     /// Appends an update, unless it has no news: an answer to SyncStep1 has all that has ever been deleted.
     fn update(&mut self, update: Vec<u8>) -> Result<(), Fault> {
-        self.number += 1;
-        let payload = payload_of(&YMessage::Sync(SyncMessage::Update(update.clone())));
-        let updates = [update];
-        // Under the lock, so that updates that are let in at the same time are not too long together.
+        let len = update.len();
         let effect = self.with(|state| {
-            let effect = state.replica.try_on_copy(&updates[0])?;
-            if effect == Effect::News {
-                append(self.member, &self.author, self.number, &payload)?;
-                state.replica.take(&updates)?;
-                state.keep(self.member)?;
-            }
+            let effect = state.replica.try_on_copy(&update, LONGEST.saturating_sub(state.coming))?;
+            // Those that are let in at the same time are not too long together.
+            state.coming += if effect == Effect::News { len } else { 0 };
             Ok(effect)
         })?;
         match effect {
-            Effect::Nothing | Effect::News => Ok(()),
-            Effect::TooLong => Err(Fault::TooLong),
-            Effect::Malformed => Err(Fault::Malformed),
+            Effect::Nothing => return Ok(()),
+            Effect::News => {}
+            Effect::TooLong => return Err(Fault::TooLong),
+            Effect::Malformed => return Err(Fault::Malformed),
         }
+        self.number += 1;
+        let payload = payload_of(&YMessage::Sync(SyncMessage::Update(update.clone())));
+        let appended = self.member.patiently(|| append(self.member, &self.author, self.number, &payload));
+        let mut state = lock(&self.document.0);
+        state.coming -= len;
+        appended.and_then(|()| state.replica.take(&[update])).map_err(Fault::Log)?;
+        drop(state);
+        self.with(|state| state.keep(self.member))
     }
 
     /// Appends what clients say of themselves. What is known already goes no further.
@@ -417,10 +423,8 @@ impl Editor<'_> {
         thread::sleep(pace.line(Instant::now()));
         self.number += 1;
         let payload = payload_of(&YMessage::Awareness(AwarenessUpdate { clients }));
-        self.with(|state| {
-            append(self.member, &self.author, self.number, &payload)?;
-            state.keep(self.member)
-        })
+        self.member.patiently(|| append(self.member, &self.author, self.number, &payload)).map_err(Fault::Log)?;
+        self.with(|state| state.keep(self.member))
     }
 
     /// Tells the others that the clients of this connection have gone. If the log can't be reached, they find out.

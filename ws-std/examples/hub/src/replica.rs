@@ -42,8 +42,8 @@ impl Replica {
         roomy(|| updates.iter().for_each(|update| _ = apply(&self.0, update)))
     }
 
-    /// Returns what `update` would do.
-    pub(crate) fn try_on_copy(&self, update: &[u8]) -> Result<Effect, LogError> {
+    /// Returns what `update` would do, if the document may have at most `longest` bytes.
+    pub(crate) fn try_on_copy(&self, update: &[u8], longest: usize) -> Result<Effect, LogError> {
         roomy(|| {
             let copy = Doc::new();
             apply(&copy, &whole(&self.0));
@@ -54,7 +54,7 @@ impl Replica {
             let after = whole(&copy);
             match after.len() {
                 _ if after == before => Effect::Nothing,
-                len if len > LONGEST && len > before.len() => Effect::TooLong,
+                len if len > longest && len > before.len() => Effect::TooLong,
                 _ => Effect::News,
             }
         })
@@ -148,9 +148,9 @@ mod tests {
     #[test]
     fn an_update_is_news_once() {
         let (mut replica, update) = (Replica::default(), update("hello"));
-        assert_eq!(replica.try_on_copy(&update).unwrap(), Effect::News);
+        assert_eq!(replica.try_on_copy(&update, LONGEST).unwrap(), Effect::News);
         replica.take(std::slice::from_ref(&update)).unwrap();
-        assert_eq!(replica.try_on_copy(&update).unwrap(), Effect::Nothing);
+        assert_eq!(replica.try_on_copy(&update, LONGEST).unwrap(), Effect::Nothing);
         assert_eq!(replica.text(), "hello");
     }
 
@@ -160,9 +160,9 @@ mod tests {
         let root = doc.get_or_insert_text("text");
         root.push(&mut doc.transact_mut(), &"x".repeat(LONGEST - 100));
         replica.take(&[whole(&doc)]).unwrap();
-        assert_eq!(replica.try_on_copy(&update(&"y".repeat(100))).unwrap(), Effect::TooLong);
+        assert_eq!(replica.try_on_copy(&update(&"y".repeat(100)), LONGEST).unwrap(), Effect::TooLong);
         root.remove_range(&mut doc.transact_mut(), 0, 1_000);
-        assert_eq!(replica.try_on_copy(&whole(&doc)).unwrap(), Effect::News);
+        assert_eq!(replica.try_on_copy(&whole(&doc), LONGEST).unwrap(), Effect::News);
     }
 
     /// Returns an update with one block of `content`, whose kind is `info`, in the root `t`, for each of `clients`.
@@ -182,7 +182,7 @@ mod tests {
         nested.extend([117, 1].repeat((LONGEST - 100) / 2));
         nested.push(126);
         let (mut replica, update) = (Replica::default(), blocks(&[1], 8, &nested));
-        assert_eq!(replica.try_on_copy(&update).unwrap(), Effect::News);
+        assert_eq!(replica.try_on_copy(&update, LONGEST).unwrap(), Effect::News);
         replica.take(&[update]).unwrap();
         assert!(replica.whole().unwrap().len() > LONGEST - 200);
     }
@@ -191,11 +191,15 @@ mod tests {
     fn what_is_malformed_is_refused() {
         let replica = Replica::default();
         let text = b"\x05hello";
-        assert_eq!(replica.try_on_copy(&blocks(&[1], 4, text)).unwrap(), Effect::News);
-        assert_eq!(replica.try_on_copy(&blocks(&[1, 1], 4, text)).unwrap(), Effect::Malformed, "a client twice");
+        assert_eq!(replica.try_on_copy(&blocks(&[1], 4, text), LONGEST).unwrap(), Effect::News);
+        assert_eq!(
+            replica.try_on_copy(&blocks(&[1, 1], 4, text), LONGEST).unwrap(),
+            Effect::Malformed,
+            "a client twice"
+        );
         let cut = &blocks(&[1], 4, text)[..9];
         for update in [&[][..], &[255, 255, 255, 255, 15], cut] {
-            assert_eq!(replica.try_on_copy(update).unwrap(), Effect::Malformed, "{update:?}");
+            assert_eq!(replica.try_on_copy(update, LONGEST).unwrap(), Effect::Malformed, "{update:?}");
         }
         assert!(is_plausible(&[0, 0, 1, 0]) && is_plausible(&[1, 1, 0]) && is_plausible(&[3]));
         assert!(!is_plausible(&[1, 5, 255, 255, 255, 255, 15]) && !is_plausible(&[0, 0]));
