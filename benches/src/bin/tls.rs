@@ -3,9 +3,9 @@
 //! One side sends messages and the other one receives them, each on a thread of its own; the time is that of both threads.
 //! The raw contenders are rustls and tokio-rustls as their documentation shows them: a message is written by `write_all`, and
 //! read by `read_exact` to a buffer of its length. The framed rows add the work that RFC 6455 section 5 wants: a header, which
-//! makes two records of a message of 16 KiB, and from a client the mask, applied to 16 KiB at a time. Contenders take turns round by round; all
-//! connections are open from the start, and all contenders use the same two threads. With --messages a round has that many
-//! messages, for counting instructions.
+//! makes two records of a message of 16 KiB, and from a client the mask, applied to 16 KiB at a time. Contenders take turns round
+//! by round; all connections are open from the start, and all contenders use the same two threads. With --messages a round has
+//! that many messages, for counting instructions.
 
 use std::{
     error::Error,

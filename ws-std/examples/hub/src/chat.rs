@@ -34,7 +34,7 @@ use crate::{
 /// The most entries that a member without a place is sent at first, the newest.
 const NEWEST: usize = 50;
 /// The most entries that are read from the log at once later. They are in memory until a slow member has taken them.
-const MOST_READ: usize = 16;
+const MOST_HELD: usize = 16;
 
 /// A message of a client.
 #[derive(Deserialize)]
@@ -152,7 +152,7 @@ impl Output<'_> {
 
     /// Sends what the log has after the place. Returns whether that was all.
     fn read_on(&mut self) -> ws_std::Result<bool> {
-        let most = if self.place.epoch.is_empty() { NEWEST } else { MOST_READ };
+        let most = if self.place.epoch.is_empty() { NEWEST } else { MOST_HELD };
         let batch = self.member.catch_up(&self.place, most).map_err(io::Error::other)?;
         self.send_batch(&batch)?;
         Ok(batch.entries.len() < most)
@@ -174,7 +174,7 @@ impl Output<'_> {
             self.told = Some(batch.epoch.clone());
             self.is_live = false;
         }
-        for entries in batch.entries.chunks(MOST_READ) {
+        for entries in batch.entries.chunks(MOST_HELD) {
             entries.iter().try_for_each(|entry| self.writer.queue(&*text_of(entry)))?;
             self.writer.flush()?;
         }
