@@ -32,7 +32,7 @@ use crate::{
     pace::Pace,
     replica::{Effect, LONGEST, Replica, is_plausible},
     room::Next,
-    rooms::{MOST_READ, Member, Rooms},
+    rooms::{MOST_READ, Member, PAUSE, Rooms},
     text::is_key,
     watched::Leave,
 };
@@ -281,7 +281,7 @@ fn write(document: &Document, member: &Member, writer: &mut Writer<Server>, leav
                 if place == state.place {
                     // The thread that follows the log will soon have read it as well.
                     drop(state);
-                    thread::sleep(Duration::from_millis(20));
+                    thread::sleep(PAUSE);
                 } else {
                     place = state.place.clone();
                     // A new client asks for what it misses. All are asked for what the log may have lost.

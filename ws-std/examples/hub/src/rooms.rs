@@ -28,7 +28,7 @@ const MOST_MEMBERS: usize = 10_000;
 /// The most entries that are read from the log at once.
 pub(crate) const MOST_READ: usize = 50;
 /// Pause before another attempt to reach the log, or to find news in it.
-const PAUSE: Duration = Duration::from_millis(20);
+pub(crate) const PAUSE: Duration = Duration::from_millis(20);
 /// Time within which the log has to be reached for a member.
 const PATIENCE: Duration = Duration::from_secs(20);
 
