@@ -284,6 +284,57 @@ fn what_a_big_message_took_is_given_back_although_every_read_cuts_one() {
     assert!(!buffer.is_empty() && buffer.held_bytes() <= 16 * 1024, "{}", buffer.held_bytes());
 }
 
+/// The lengths of the reads of `wire` that are as long as the room, at most 64 KiB, and how many messages they bring.
+fn full_reads(shared: bool, wire: &[u8]) -> (Vec<usize>, usize) {
+    const MOST: usize = 64 * 1024;
+    let (mut endpoint, mut buffer, mut memory) = (server(), MessageBuffer::new(Vec::new()), vec![0; MOST]);
+    let (mut rest, mut lens, mut messages) = (wire, Vec::new(), 0);
+    while !rest.is_empty() {
+        let room = if shared { buffer.unfilled_or(&endpoint, &mut memory) } else { buffer.unfilled(&endpoint) };
+        let len = room.len().min(rest.len()).min(MOST);
+        room[..len].copy_from_slice(&rest[..len]);
+        rest = &rest[len..];
+        lens.push(len);
+        let mut input = if shared { buffer.filled_or(len, &mut memory) } else { Default::default() };
+        if !shared {
+            buffer.filled(len);
+        }
+        let mut next = |buffer: &mut MessageBuffer<Vec<u8>>| match shared {
+            true => buffer.next_in(&mut endpoint, Instant::ZERO, &mut input).unwrap().is_some(),
+            false => buffer.next(&mut endpoint, Instant::ZERO).unwrap().is_some(),
+        };
+        while next(&mut buffer) {
+            messages += 1;
+        }
+    }
+    (lens, messages)
+}
+
+#[test]
+fn in_a_stream_of_long_frames_each_read_brings_one() {
+    for len in [16 * 1024, 20_000, 32 * 1024, 65_000] {
+        let frame = masked(FIN | BINARY, &noise(len));
+        for shared in [false, true] {
+            let (reads, messages) = full_reads(shared, &frame.repeat(20));
+            assert_eq!(messages, 20);
+            let settled = &reads[reads.len() - 10..];
+            assert!(settled.iter().all(|read| *read == frame.len()), "{len}, shared {shared}: {reads:?}");
+        }
+    }
+}
+
+#[test]
+fn reads_are_long_again_after_a_stream_of_long_frames_and_in_mixed_traffic() {
+    let (long, short) = (masked(FIN | BINARY, &noise(20_000)), masked(FIN | BINARY, &noise(125)));
+    for shared in [false, true] {
+        let (reads, _) = full_reads(shared, &[long.repeat(10), short.repeat(4_000)].concat());
+        let settled = &reads[reads.len() - 4..reads.len() - 1];
+        assert!(settled.iter().all(|read| *read > 60_000), "shared {shared}: {reads:?}");
+        let (reads, _) = full_reads(true, &[short.repeat(16), long.clone()].concat().repeat(40));
+        assert!(reads.len() < 25, "{reads:?}");
+    }
+}
+
 #[test]
 fn a_close_inside_a_message_that_fixed_storage_has_no_room_for_ends_in_good_order() {
     let mut wire = [masked(BINARY, &[1; 500]), masked(CLOSE, b"\x03\xE8")].concat();

@@ -46,7 +46,7 @@ use core::ops::Range;
 use bytes::{Buf, Bytes};
 
 use super::{
-    room::{LARGEST_READ, Moment, Room},
+    room::{LONG_FRAME, Moment, Room},
     storage::Storage,
 };
 #[cfg(feature = "bytes")]
@@ -310,7 +310,14 @@ impl<S: Storage> Assembly<S> {
                     None => match self.next(endpoint, now)? {
                         None => return Ok(None),
                         Some(Event::Control(control)) => return Ok(Some(Event::Control(control))),
-                        Some(Event::Data(announced)) => announced,
+                        Some(Event::Data(announced)) => {
+                            let here = self.unread.len();
+                            if here < announced {
+                                let room = home.as_deref_mut().map_or(&mut self.room, |home| &mut home.room);
+                                room.cut(R::SIDE, announced, here);
+                            }
+                            announced
+                        }
                     },
                 },
             };
@@ -391,7 +398,7 @@ impl<S: Storage> Assembly<S> {
         } else if is_cut && !self.has_message() {
             self.check_limit(endpoint, now, announced)?;
         }
-        self.cut_frame = is_cut.then(|| self.cut(announced >= LARGEST_READ));
+        self.cut_frame = is_cut.then(|| self.cut(announced >= LONG_FRAME));
         self.unread.start = from.end;
         let to = self.message.as_ref().map_or(from.start, |message| message.at.end);
         let run = Run::within(self.storage.bytes_mut(), from, to);

@@ -95,7 +95,7 @@ impl<S: Storage> MessageBuffer<S> {
     /// with an empty frame: go on with `next_in` then.
     ///
     /// Within a big frame it ends where the frame does, so that the next message begins at the start of
-    /// the storage again.
+    /// the storage again. In a stream of frames of 16 KiB and more that are equally long, each read has room for one.
     pub fn unfilled<R: Role, T: Trace>(&mut self, endpoint: &Endpoint<R, T>) -> &mut [u8] {
         self.forget_inflated();
         self.assembly.unfilled(to_usize(endpoint.payload_remaining()))

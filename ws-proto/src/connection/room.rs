@@ -1,7 +1,12 @@
 //! The length of a connection's storage.
 
 use super::retention::Retention;
-use crate::frame::FrameHeader;
+use crate::{
+    frame::{FrameHeader, Opcode, Rsv},
+    mask::MaskingKey,
+    part::{to_u64, to_usize},
+    role::Side,
+};
 
 /// A read is worth its system call from this size on; `Vec` storage starts with it.
 pub(super) const SMALLEST_READ: usize = 4 * 1024;
@@ -9,6 +14,10 @@ pub(super) const SMALLEST_READ: usize = 4 * 1024;
 const INPUT_KEPT: usize = 16 * 1024;
 /// The longest storage that reads alone make it grow to: at this length a system call is cheap beside its bytes.
 pub(super) const LARGEST_READ: usize = 64 * 1024;
+/// A frame from this length on is worth reads of its own: what follows it would be read to where it has to be moved from.
+pub(super) const LONG_FRAME: usize = 16 * 1024;
+/// Streams of long frames are noticed: without an allocator, memory is too short for them.
+const KNOWS_STREAMS: bool = cfg!(feature = "alloc");
 
 /// The policy of one connection's storage: how much of it is kept, and how much is freed.
 #[derive(Debug)]
@@ -21,6 +30,10 @@ pub(super) struct Room {
     reads: Retention,
     /// The last read filled all of the room: more input is probably waiting.
     flooded: bool,
+    /// The length of the last read.
+    read_len: usize,
+    /// The length of each frame in a stream of long ones of the same length, headers included; 0 without such a stream.
+    stream_frame: usize,
     /// The bytes that have been taken out of the storage since the last look at its length, if messages are taken out of it at all.
     taken_out: Option<usize>,
 }
@@ -41,7 +54,15 @@ pub(super) enum Moment {
 
 impl Room {
     pub(super) const fn new() -> Self {
-        Self { keep: 0, messages: Retention::new(), reads: Retention::new(), flooded: false, taken_out: None }
+        Self {
+            keep: 0,
+            messages: Retention::new(),
+            reads: Retention::new(),
+            flooded: false,
+            read_len: 0,
+            stream_frame: 0,
+            taken_out: None,
+        }
     }
 
     /// Keeps the room of a message of `len` bytes, at all moments except [`Moment::Idle`].
@@ -53,6 +74,47 @@ impl Room {
     /// Takes note of a read of `len` bytes into `room` bytes.
     pub(super) const fn read(&mut self, len: usize, room: usize) {
         self.flooded = len >= room;
+        self.read_elsewhere(len);
+    }
+
+    /// Takes note of a read of `len` bytes into a buffer that connections share.
+    #[inline(always)]
+    pub(super) const fn read_elsewhere(&mut self, len: usize) {
+        if KNOWS_STREAMS {
+            self.read_len = len;
+        }
+    }
+
+    /// Takes note that the last read ends in a frame of `payload_len` bytes, of which it has brought the header and the first
+    /// `here` bytes.
+    ///
+    /// If the frames before it in this read had its length, or there were none, the next ones probably have it too.
+    #[inline(never)]
+    pub(super) fn cut(&mut self, side: Side, payload_len: usize, here: usize) {
+        if !KNOWS_STREAMS {
+            return;
+        }
+        let masking_key = (side == Side::Server).then_some(MaskingKey::new([0; 4]));
+        let (opcode, rsv, len) = (Opcode::Binary, Rsv::NONE, to_u64(payload_len));
+        let header_len =
+            to_usize(FrameHeader { fin: true, rsv, opcode, masking_key, payload_len: len }.encoded_len());
+        let frame_len = header_len.saturating_add(payload_len);
+        let before = self.read_len.checked_sub(header_len + here);
+        let is_stream = frame_len >= LONG_FRAME && before.is_some_and(|before| before % frame_len == 0);
+        self.stream_frame = if is_stream { frame_len } else { 0 };
+    }
+
+    /// Returns how long a read should be that begins `remaining` bytes before the end of a frame, or with a frame.
+    ///
+    /// In a stream of long frames it ends where one does. So nothing has to be moved, and each is taken while it is still in
+    /// the processor's nearest cache.
+    #[inline(always)]
+    pub(super) const fn longest_read(&self, remaining: usize) -> usize {
+        if KNOWS_STREAMS && self.stream_frame > 0 {
+            remaining.saturating_add(self.stream_frame)
+        } else {
+            usize::MAX
+        }
     }
 
     /// Takes note that the first `len` bytes of the storage have been taken out of it for good.

@@ -40,7 +40,14 @@ impl<S: Storage> Assembly<S> {
     pub(in super::super) fn unfilled(&mut self, remaining: usize) -> &mut [u8] {
         let in_big_frame = self.cut_frame.is_some_and(|frame| frame.is_big);
         let ends_frame = remaining >= SMALLEST_READ || (remaining > 0 && in_big_frame);
-        self.unfilled_to(remaining, if ends_frame { remaining } else { usize::MAX })
+        let most = if ends_frame {
+            remaining
+        } else if self.is_empty() {
+            self.room.longest_read(remaining)
+        } else {
+            usize::MAX
+        };
+        self.unfilled_to(remaining, most)
     }
 
     /// [`unfilled`](Self::unfilled), at most `most` bytes.

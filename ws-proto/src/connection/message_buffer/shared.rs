@@ -162,8 +162,8 @@ impl<S: Storage> MessageBuffer<S> {
     }
 
     /// Returns the room for the next read of a host with one buffer, `shared`, for all its connections. It is `shared`, or, if
-    /// the rest of the frame at hand is big or would fill `shared`, room where the message lies. It is never empty if `shared`
-    /// is not.
+    /// the rest of the frame at hand is big or would fill `shared`, room where the message lies. In a stream of long frames it is
+    /// the front of `shared`, see [`unfilled`](Self::unfilled). It is never empty if `shared` is not.
     ///
     /// ```
     /// # use ws_proto::{Config, Endpoint, Instant, MessageBuffer, Server};
@@ -189,7 +189,8 @@ impl<S: Storage> MessageBuffer<S> {
         let big = remaining > 0 && remaining >= DIRECT_READ.min(shared.len());
         self.direct = big && !endpoint.is_receiving_compressed();
         if !self.direct {
-            return shared;
+            let len = shared.len().min(self.assembly.room_mut().longest_read(remaining));
+            return part_mut(shared, ..len);
         }
         self.forget_inflated();
         self.assembly.unfilled_to(remaining, remaining)
@@ -203,6 +204,7 @@ impl<S: Storage> MessageBuffer<S> {
             return &mut [];
         }
         let len = len.min(shared.len());
+        self.assembly.room_mut().read_elsewhere(len);
         part_mut(shared, ..len)
     }
 
