@@ -14,7 +14,6 @@ use crate::{
     outgoing::{flush, flush_before_read, queue_close},
     output::Core,
     shared::Link,
-    transport::Transport,
 };
 
 /// The input of a connection, and the state of the calls that read it.
@@ -173,7 +172,7 @@ impl Incoming {
         let retry = pause.and_then(|pause| now.checked_add(pause));
         let look_again = if link.is_shared() { link.shared().look_again(now) } else { None };
         let deadline = [timeout, limit, retry, look_again].into_iter().flatten().min();
-        let result = link.shared().transport().read(room, deadline);
+        let result = link.read(room, deadline);
         self.now = clock.now();
         match result {
             Ok(0) => link.core().endpoint.receive_eof(),

@@ -43,7 +43,7 @@ fn linger<L: Link>(link: &mut L) {
         let timeout = timeout.or_else(|| now.checked_add(LINGER));
         let retry = pause.and_then(|pause| now.checked_add(pause));
         let deadline = [timeout, retry, Some(now).filter(|_| !patient)].into_iter().flatten().min();
-        match link.shared().transport().read(&mut bin, deadline) {
+        match link.read(&mut bin, deadline) {
             Ok(0) => link.core().endpoint.receive_eof(),
             Ok(len) => {
                 let mut input = bin.get_mut(..len).unwrap_or_default();

@@ -37,7 +37,7 @@ pub(crate) fn system_deadline(handshake: &impl AwaitsHead, clock: Clock) -> Opti
 pub(crate) fn write_by(transport: &impl Transport, bytes: &[u8], deadline: Option<Instant>) -> io::Result<()> {
     let mut rest = bytes;
     while !rest.is_empty() {
-        let len = write_some(transport, [rest, &[], &[]], deadline)?;
+        let len = write_some([rest, &[], &[]], |slices| transport.write(slices, deadline))?;
         rest = rest.get(len..).unwrap_or_default();
     }
     Ok(())

@@ -17,7 +17,7 @@ use ws_proto::{
     CloseCode, Message, MessageKind, Part, SendError, Server, State,
     driver::{Error, MaskedFrame, Result, TrySendError},
     endpoint::Prepared,
-    frame::Frame,
+    frame::{Frame, FrameHeader},
 };
 
 use crate::{
@@ -28,7 +28,10 @@ use crate::{
     transport::{Transport, remaining, write_some},
 };
 
-/// Length in bytes from which a server writes a payload from the caller's memory instead of copying it to the output.
+/// The longest payload in bytes that is copied to the stack, behind its header, to be written alone. From here on a second
+/// slice in the write costs no more than the copy. A model checker's short messages are this long too.
+const SHORT_PAYLOAD: usize = if cfg!(shuttle) { 20 } else { 1024 };
+/// Length in bytes from which a message that is queued is written at once instead, from the caller's memory.
 const SHARED_PAYLOAD: usize = limit(16 * 1024);
 /// Length in bytes of the pieces in which a client masks and writes a longer payload. A piece is still in the processor's cache
 /// when the transport takes it, or encrypts it.
@@ -152,51 +155,121 @@ fn make_room(link: &mut impl Link) -> Result<()> {
     Ok(())
 }
 
-/// Queues a whole message. A big one is written at once, from the caller's memory: as it lies there, or masked in pieces.
+/// Queues a whole message and writes it, with all output before it.
+#[inline]
+pub(crate) fn send<L: Link>(link: &mut L, message: Message<'_>) -> Result<()> {
+    let is_written = if message.as_bytes().len() <= SHORT_PAYLOAD {
+        write_short(link, message)?
+    } else {
+        write_long(link, message)?
+    };
+    if is_written { Ok(()) } else { flush(link) }
+}
+
+/// Queues a whole message. A big one is written at once.
 #[inline]
 pub(crate) fn queue<L: Link>(link: &mut L, message: Message<'_>) -> Result<()> {
     if message.as_bytes().len() >= SHARED_PAYLOAD {
-        return queue_big(link, message);
+        return write_long(link, message).map(drop);
     }
     with_room(link, |core| core.append(message))
 }
 
-fn queue_big<L: Link>(link: &mut L, message: Message<'_>) -> Result<()> {
-    enum Big<'p> {
+/// Begins to write, and has `admit` admit a frame of some length that goes after the output. Returns what `admit` has returned,
+/// and the output; `None` if another thread writes, or `admit` refers to `append`, which then queues the frame.
+fn begin<L: Link, F>(
+    link: &mut L,
+    admit: impl FnOnce(&mut Core<L::Role>) -> core::result::Result<Option<(F, usize)>, SendError>,
+    append: impl FnOnce(&mut Core<L::Role>) -> core::result::Result<(), SendError>,
+) -> Result<Option<(F, Vec<u8>)>> {
+    with_room(link, |core| {
+        if core.writing == Writing::Neither {
+            core.drain();
+            if let Some((frame, len)) = admit(core)? {
+                return Ok(Some((frame, core.take_output(Writing::Writer, len))));
+            }
+        }
+        append(core).map(|()| None)
+    })
+}
+
+/// Writes a message of at most [`SHORT_PAYLOAD`] bytes from the stack. It is queued instead if other output waits, or it may be
+/// compressed. Returns whether all output is written.
+fn write_short<L: Link>(link: &mut L, message: Message<'_>) -> Result<bool> {
+    let mut frame = [0; SHORT_PAYLOAD + FrameHeader::MAX_LEN];
+    let admit = |core: &mut Core<L::Role>| {
+        if core.compression.is_on() || !core.output.is_empty() {
+            return Ok(None);
+        }
+        core.endpoint.write(message, &mut frame).map(|len| Some((len, len)))
+    };
+    match begin(link, admit, |core| core.append(message))? {
+        Some((len, output)) => write_out(link, output, [frame.get(..len).unwrap_or_default(), &[]], None),
+        None => Ok(false),
+    }
+}
+
+/// Writes a long message from the caller's memory: as it lies there, or masked in pieces. It is queued instead if another thread
+/// writes, or it has to be compressed, or it is not worth the pieces. Returns whether all output is written; otherwise the message
+/// is queued.
+fn write_long<L: Link>(link: &mut L, message: Message<'_>) -> Result<bool> {
+    enum Long<'p> {
         Shared(Frame<'p>),
         Masked(MaskedFrame<'p>),
     }
-    let begun = with_room(link, |core| {
-        if core.writing == Writing::Neither {
-            core.drain();
-            let core = &mut *core;
-            if let Some(frame) = core.compression.frame_shared(&mut core.endpoint, message) {
-                return frame.map(|frame| {
-                    let len = frame.slices().iter().map(|slice| slice.len()).sum();
-                    Some((Big::Shared(frame), core.take_output(Writing::Writer, len)))
-                });
-            }
-            if let Some(frame) = core.compression.frame_masked(&mut core.endpoint, message, MASKED_PIECE) {
-                return frame.map(|frame| {
-                    core.take_buffer();
-                    let len = frame.len();
-                    Some((Big::Masked(frame), core.take_output(Writing::Writer, len)))
-                });
-            }
+    let admit = |core: &mut Core<L::Role>| {
+        if let Some(frame) = core.compression.frame_shared(&mut core.endpoint, message) {
+            return frame.map(|frame| {
+                let len = total_len(&frame.slices());
+                Some((Long::Shared(frame), len))
+            });
         }
-        core.append(message).map(|()| None)
-    })?;
-    match begun {
-        None => return Ok(()),
-        Some((Big::Shared(frame), output)) => write_out(link, output, frame.slices(), None)?,
-        Some((Big::Masked(frame), output)) => write_masked(link, output, frame)?,
+        let Some(frame) = core.compression.frame_masked(&mut core.endpoint, message, MASKED_PIECE) else {
+            return Ok(None);
+        };
+        core.take_buffer();
+        frame.map(|frame| {
+            let len = frame.len();
+            Some((Long::Masked(frame), len))
+        })
+    };
+    let is_written = match begin(link, admit, |core| core.append(message))? {
+        None => return Ok(false),
+        Some((Long::Shared(frame), output)) => write_out(link, output, frame.slices(), None)?,
+        Some((Long::Masked(frame), output)) => write_masked(link, output, frame)?,
+    };
+    // Other threads leave output that they have queued meanwhile to this one.
+    if !is_written {
+        flush(link)?;
     }
-    // Other threads may have queued output during the write.
+    Ok(true)
+}
+
+/// Queues a message that was encoded once and writes it, with all output before it. A long one is written from where it lies.
+pub(crate) fn send_prepared<L, B>(link: &mut L, prepared: &Prepared<B>) -> Result<()>
+where
+    L: Link<Role = Server>,
+    B: AsRef<[u8]>,
+{
+    let slices = prepared.slices();
+    let len = total_len(&slices);
+    if len <= SHORT_PAYLOAD {
+        queue_prepared(link, prepared)?;
+    } else {
+        let admit = |core: &mut Core<Server>| core.endpoint.send_prepared(prepared).map(|()| Some(((), len)));
+        if let Some(((), output)) = begin(link, admit, |core| append_prepared(core, prepared))? {
+            write_out(link, output, slices, None)?;
+        }
+    }
     flush(link)
 }
 
-/// Writes `output` and then `frame`, a piece at a time. After a failure the rest waits for the next flush.
-fn write_masked<L: Link>(link: &mut L, mut output: Vec<u8>, mut frame: MaskedFrame<'_>) -> Result<()> {
+fn total_len(slices: &[&[u8]]) -> usize {
+    slices.iter().map(|slice| slice.len()).sum()
+}
+
+/// [`write_out`] of a frame that is masked a piece at a time. After a failure the rest waits for the next flush.
+fn write_masked<L: Link>(link: &mut L, mut output: Vec<u8>, mut frame: MaskedFrame<'_>) -> Result<bool> {
     loop {
         frame.append_to(&mut output, MASKED_PIECE);
         if frame.is_empty() {
@@ -279,8 +352,14 @@ pub(crate) fn queue_close(link: &mut impl Link, code: CloseCode, reason: &str) -
     }
 }
 
-/// Writes `output` and then `frame`. Bytes that can't be written before `limit` wait for the next flush.
-fn write_out<L: Link>(link: &mut L, mut output: Vec<u8>, frame: [&[u8]; 2], limit: Option<Instant>) -> Result<()> {
+/// Writes `output` and then `frame`. Bytes that can't be written before `limit` wait for the next flush. Returns whether all
+/// output is written, also that which other threads have queued meanwhile.
+fn write_out<L: Link>(
+    link: &mut L,
+    mut output: Vec<u8>,
+    frame: [&[u8]; 2],
+    limit: Option<Instant>,
+) -> Result<bool> {
     let slices = [&*output, frame[0], frame[1]];
     let (written, result) = write_slices(link, slices, limit);
     let rest = remaining(slices, written);
@@ -294,10 +373,9 @@ fn write_out<L: Link>(link: &mut L, mut output: Vec<u8>, frame: [&[u8]; 2], limi
 
 /// Writes `slices` until `limit`. Returns how many bytes have been written, and the error that stopped it before the end.
 fn write_slices<L: Link>(link: &mut L, slices: [&[u8]; 3], limit: Option<Instant>) -> (usize, io::Result<()>) {
-    let total: usize = slices.iter().map(|slice| slice.len()).sum();
-    let shared = link.shared();
-    let clock = shared.clock;
-    match write_some(shared.transport(), slices, Some(clock.epoch())) {
+    let total = total_len(&slices);
+    let clock = link.shared().clock;
+    match write_some(slices, |slices| link.write(slices, Some(clock.epoch()))) {
         Ok(len) if len == total => {
             link.core().written_at_once(total, || clock.now());
             (total, Ok(()))
@@ -306,11 +384,12 @@ fn write_slices<L: Link>(link: &mut L, slices: [&[u8]; 3], limit: Option<Instant
     }
 }
 
-/// Ends the writing of this thread, with the output that is left.
-fn finish<L: Link>(link: &mut L, output: Vec<u8>, result: io::Result<()>) -> Result<()> {
+/// Ends the writing of this thread, with the output that is left. Returns what [`write_out`] does.
+fn finish<L: Link>(link: &mut L, output: Vec<u8>, result: io::Result<()>) -> Result<bool> {
     let mut core = link.core();
     core.put_back(output, &result);
     let is_open = core.endpoint.state() == State::Open;
+    let is_written = core.output.is_empty() && !core.owes_shutdown();
     let result = result.map_err(|error| match error.kind() {
         io::ErrorKind::TimedOut => error.into(),
         _ if is_open => error.into(),
@@ -323,7 +402,7 @@ fn finish<L: Link>(link: &mut L, output: Vec<u8>, result: io::Result<()>) -> Res
     if awaited {
         link.shared().notify();
     }
-    result
+    result.map(|()| is_written)
 }
 
 /// Continues after `begun`, the first attempt to write `slices`. Returns how many bytes have been written in all, and
@@ -335,7 +414,7 @@ fn write_rest<L: Link>(
     begun: io::Result<usize>,
     limit: Option<Instant>,
 ) -> (usize, io::Result<()>) {
-    let total: usize = slices.iter().map(|slice| slice.len()).sum();
+    let total = total_len(&slices);
     let clock = link.shared().clock;
     let started = clock::now();
     // The first attempt had a deadline in the past.
@@ -368,6 +447,6 @@ fn write_rest<L: Link>(
         let deadline = core.deadline.poll_timeout().and_then(|at| clock.to_system(at));
         drop(core);
         until = [deadline, limit, clock::now().checked_add(WRITE_RETRY)].into_iter().flatten().min();
-        attempt = write_some(link.shared().transport(), remaining(slices, written), until);
+        attempt = write_some(remaining(slices, written), |slices| link.write(slices, until));
     }
 }

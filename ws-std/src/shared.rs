@@ -47,6 +47,7 @@ use core::{
     time::Duration,
 };
 use std::{
+    io::{self, IoSlice},
     sync::{Arc, PoisonError},
     time::Instant,
 };
@@ -91,6 +92,18 @@ pub(crate) trait Link {
 
     /// Waits until `done` returns true or the deadline passes; returns at once if there is no other thread.
     fn wait(&mut self, deadline: Option<Instant>, done: impl Fn(&Core<Self::Role>) -> bool);
+
+    /// Reads from the transport; see [`Transport::read`].
+    #[inline]
+    fn read(&mut self, buffer: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
+        self.shared().transport().read(buffer, deadline)
+    }
+
+    /// Writes to the transport; see [`Transport::write`].
+    #[inline]
+    fn write(&mut self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> io::Result<usize> {
+        self.shared().transport().write(slices, deadline)
+    }
 }
 
 /// The link of an unsplit connection.
@@ -181,6 +194,22 @@ impl<R: Role, T: Transport> Link for Owned<R, T> {
             shared.wait(deadline, done);
         }
     }
+
+    #[inline]
+    fn read(&mut self, buffer: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
+        match self {
+            Self::Alone(shared) => shared.transport_mut().read_mut(buffer, deadline),
+            Self::Watched(shared) => shared.transport().read(buffer, deadline),
+        }
+    }
+
+    #[inline]
+    fn write(&mut self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> io::Result<usize> {
+        match self {
+            Self::Alone(shared) => shared.transport_mut().write_mut(slices, deadline),
+            Self::Watched(shared) => shared.transport().write(slices, deadline),
+        }
+    }
 }
 
 impl<R: Role, T: Transport> Link for Arc<Shared<R, T>> {
@@ -239,6 +268,10 @@ impl<R: Role, T: Transport> Shared<R, T> {
 
     pub(crate) fn transport(&self) -> &T {
         self.transport.as_ref().unwrap_or_else(|| unreachable!("the transport goes with the connection"))
+    }
+
+    fn transport_mut(&mut self) -> &mut T {
+        self.transport.as_mut().unwrap_or_else(|| unreachable!("the transport goes with the connection"))
     }
 
     /// Returns whether the connection still has its transport.

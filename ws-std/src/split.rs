@@ -190,8 +190,7 @@ impl<R: Role, T: Transport> Writer<R, T> {
     ///
     /// As [`WebSocket::send`]. If the peer has refused a message, [`Reader::close_frame`] returns the reason.
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
-        self.queue(message)?;
-        self.flush()
+        outgoing::send(&mut self.link, message.into())
     }
 
     /// Queues a message. It is written by the next [`flush`](Self::flush), by the next call that reads, or as soon as
@@ -355,8 +354,7 @@ impl<T: Transport> Writer<Server, T> {
     ///
     /// As [`send`](Self::send).
     pub fn send_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
-        self.queue_prepared(prepared)?;
-        self.flush()
+        outgoing::send_prepared(&mut self.link, prepared)
     }
 
     /// Queues a message that was encoded once for many connections; see [`queue`](Self::queue).

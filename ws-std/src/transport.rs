@@ -7,7 +7,7 @@ use core::{
 use std::{
     io::{self, IoSlice, Read, Write},
     net::Shutdown,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::Instant,
 };
@@ -34,6 +34,26 @@ pub trait Transport: Send + Sync {
     /// As [`read`](Self::read). On an error this call has written no byte. The next call after
     /// [`io::ErrorKind::TimedOut`] has to begin with the same bytes, since a transport with TLS has encrypted some of them.
     fn write(&self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> io::Result<usize>;
+
+    /// [`read`](Self::read) by the only holder of the transport, which may save a lock.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    #[inline]
+    fn read_mut(&mut self, buffer: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
+        self.read(buffer, deadline)
+    }
+
+    /// [`write`](Self::write) by the only holder of the transport, which may save a lock.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    #[inline]
+    fn write_mut(&mut self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> io::Result<usize> {
+        self.write(slices, deadline)
+    }
 
     /// Ends one or both directions. A `read` that waits returns.
     ///
@@ -102,24 +122,55 @@ impl<S: Read + Write + Send> Blocking<S> {
         self.stream.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Repeats `call` until it succeeds, fails, or ticks after the deadline.
-    fn until<X>(&self, deadline: Option<Instant>, mut call: impl FnMut(&mut S) -> io::Result<X>) -> io::Result<X> {
-        let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            let started = Instant::now();
-            match call(&mut stream) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if is_tick(&error) => {
-                    let now = Instant::now();
-                    if deadline.is_some_and(|deadline| deadline <= now) {
-                        return Err(io::ErrorKind::TimedOut.into());
-                    }
-                    if now - started < SHORTEST_TICK {
-                        thread::sleep(SHORTEST_TICK);
-                    }
+    fn lock(&self) -> MutexGuard<'_, S> {
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn exclusive(&mut self) -> &mut S {
+        self.stream.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads from `stream`, unless its output has ended.
+fn read<S: Read>(stream: &mut S, ended: bool, buffer: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
+    if ended {
+        return Ok(0);
+    }
+    until(stream, deadline, |stream| stream.read(buffer))
+}
+
+/// Writes to `stream` and flushes it.
+fn write<S: Write>(stream: &mut S, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> io::Result<usize> {
+    let written = until(stream, deadline, |stream| stream.write_vectored(slices))?;
+    match until(stream, deadline, Write::flush) {
+        // The stream has the bytes; the next flush passes them on.
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(written),
+        result => result.map(|()| written),
+    }
+}
+
+/// Repeats `call` until it succeeds, fails, or ticks after the deadline.
+fn until<S, X>(
+    stream: &mut S,
+    deadline: Option<Instant>,
+    mut call: impl FnMut(&mut S) -> io::Result<X>,
+) -> io::Result<X> {
+    // The clock is read at ticks only: most calls of a stream need none.
+    let mut last_tick: Option<Instant> = None;
+    loop {
+        match call(stream) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if is_tick(&error) => {
+                let now = Instant::now();
+                if deadline.is_some_and(|deadline| deadline <= now) {
+                    return Err(io::ErrorKind::TimedOut.into());
                 }
-                result => return result,
+                if last_tick.is_some_and(|last| now - last < SHORTEST_TICK) {
+                    thread::sleep(SHORTEST_TICK);
+                }
+                last_tick = Some(Instant::now());
             }
+            result => return result,
         }
     }
 }
@@ -131,25 +182,27 @@ fn is_tick(error: &io::Error) -> bool {
 
 impl<S: Read + Write + Send> Transport for Blocking<S> {
     fn read(&self, buffer: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
-        if self.ended.load(Ordering::Relaxed) {
-            return Ok(0);
-        }
-        self.until(deadline, |stream| stream.read(buffer))
+        let ended = self.ended.load(Ordering::Relaxed);
+        read(&mut *self.lock(), ended, buffer, deadline)
     }
 
     fn write(&self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> io::Result<usize> {
-        let written = self.until(deadline, |stream| stream.write_vectored(slices))?;
-        match self.until(deadline, Write::flush) {
-            // The stream has the bytes; the next flush passes them on.
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(written),
-            result => result.map(|()| written),
-        }
+        write(&mut *self.lock(), slices, deadline)
+    }
+
+    fn read_mut(&mut self, buffer: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
+        let ended = *self.ended.get_mut();
+        read(self.exclusive(), ended, buffer, deadline)
+    }
+
+    fn write_mut(&mut self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> io::Result<usize> {
+        write(self.exclusive(), slices, deadline)
     }
 
     fn shutdown(&self, _how: Shutdown) -> io::Result<()> {
         self.ended.store(true, Ordering::Relaxed);
         // The stream's own timeout bounds this one attempt.
-        self.until(Some(Instant::now()), Write::flush)
+        until(&mut *self.lock(), Some(Instant::now()), Write::flush)
     }
 }
 
@@ -159,17 +212,16 @@ pub(crate) fn abort(transport: &impl Transport) {
     let _ = transport.shutdown(Shutdown::Both);
 }
 
-/// Writes some bytes from the front of `slices` and returns how many; at least one slice must not be empty.
+/// Writes some bytes from the front of `slices` by `write` and returns how many; at least one slice must not be empty.
 pub(crate) fn write_some(
-    transport: &impl Transport,
     slices: [&[u8]; 3],
-    deadline: Option<Instant>,
+    write: impl FnOnce(&[IoSlice<'_>]) -> io::Result<usize>,
 ) -> io::Result<usize> {
     let mut slices = slices.map(IoSlice::new);
     // Empty slices move to the end and are left out: most often one slice remains.
     slices.sort_by_key(|slice| slice.is_empty());
     let count = slices.iter().take_while(|slice| !slice.is_empty()).count();
-    match transport.write(slices.get(..count).unwrap_or_default(), deadline)? {
+    match write(slices.get(..count).unwrap_or_default())? {
         0 => Err(io::ErrorKind::WriteZero.into()),
         len => Ok(len),
     }

@@ -187,8 +187,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
     /// what the peer has sent. Read on until `None` or an error: if the peer has refused a message,
     /// [`close_frame`](Self::close_frame) then returns the reason, such as 1009 for one that is too long.
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
-        self.queue(message)?;
-        self.flush()
+        outgoing::send(&mut self.link, message.into())
     }
 
     /// Queues a message. It is written by the next [`flush`](Self::flush), [`read`](Self::read) or
@@ -375,8 +374,7 @@ impl<T: Transport> WebSocket<Server, T> {
     ///
     /// As [`send`](Self::send).
     pub fn send_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
-        self.queue_prepared(prepared)?;
-        self.flush()
+        outgoing::send_prepared(&mut self.link, prepared)
     }
 
     /// Queues a message that was encoded once for many connections; see [`queue`](Self::queue).
@@ -396,8 +394,7 @@ impl<R: Role, T: Transport> Reply<'_, R, T> {
     ///
     /// As [`WebSocket::send`].
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<()> {
-        self.queue(message)?;
-        self.flush()
+        outgoing::send(self.link, message.into())
     }
 
     /// Queues a message, which is written together with others: see [`Reply`].

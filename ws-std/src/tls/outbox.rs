@@ -58,7 +58,7 @@ impl Sending {
     /// Writes the ciphertext. The part that has not been written at `deadline` is kept.
     pub(super) fn push(&mut self, transport: &impl Transport, deadline: Option<Instant>) -> io::Result<()> {
         while let Some(rest @ [_, ..]) = self.ciphertext.get(self.sent..) {
-            self.sent += write_some(transport, [rest, &[], &[]], deadline)?;
+            self.sent += write_some([rest, &[], &[]], |slices| transport.write(slices, deadline))?;
             while self.records.front().is_some_and(|record| record.end <= self.sent) {
                 self.plaintext += self.records.pop_front().map_or(0, |record| record.plaintext);
             }
