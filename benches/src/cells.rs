@@ -1,5 +1,7 @@
 //! The cells of the groups, each typed by the task of its contenders: `enter` checks a contender and lets it take part.
 
+use std::rc::Rc;
+
 use ws_proto::role::Side;
 
 use crate::{
@@ -13,18 +15,55 @@ use crate::{
 pub struct Decoders {
     pub(crate) cell: Cell,
     pub(crate) content: Content,
-    pub(crate) wire: Vec<u8>,
-    pub(crate) payload: Vec<u8>,
+    pub(crate) wire: Rc<[u8]>,
+    pub(crate) payloads: Vec<Vec<u8>>,
     pub(crate) count: usize,
     pub(crate) longest_read: usize,
     pub(crate) fragmented: bool,
+    pub(crate) connections: Connections,
+}
+
+/// The connections that the passes of a decoder arrive on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connections {
+    /// The same for all passes.
+    Kept,
+    /// One for each pass, opened and ended within it.
+    Fresh,
 }
 
 impl Decoders {
     /// Lets `D` take part.
     pub fn enter<D: Decode + 'static>(&mut self, name: &'static str) {
-        let transport = Transport::new(self.wire.clone(), self.longest_read);
-        self.cell.enter(name, || contender::decode::<D>(transport, &self.payload, self.count));
+        self.enter_wire::<D>(name, &self.wire.clone(), self.longest_read);
+    }
+
+    /// Lets `D` take part with other bytes than the rest.
+    pub(crate) fn enter_wire<D: Decode + 'static>(
+        &mut self,
+        name: &'static str,
+        wire: &Rc<[u8]>,
+        longest_read: usize,
+    ) {
+        let transport = Transport::new(wire.clone(), longest_read);
+        self.cell.enter(name, || match self.connections {
+            Connections::Kept => contender::decode::<D>(transport, &self.payloads, self.count),
+            Connections::Fresh => contender::decode_fresh::<D>(transport, &self.payloads, self.count),
+        });
+    }
+
+    /// Lets `D` take part beside the others, in shorter reads than theirs.
+    pub fn enter_reading<D: Decode + 'static>(&mut self, name: &'static str, longest_read: usize) {
+        if longest_read < self.longest_read {
+            self.enter_wire::<D>(name, &self.wire.clone(), longest_read);
+            self.cell.mark_aside(name);
+        }
+    }
+
+    /// Lets `D` take part beside the others, which chooses its reads by itself.
+    pub fn enter_aside<D: Decode + 'static>(&mut self, name: &'static str) {
+        self.enter::<D>(name);
+        self.cell.mark_aside(name);
     }
 
     /// Lets `D` take part, which does not validate text.

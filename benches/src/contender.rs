@@ -8,7 +8,10 @@ use ws_proto::{
     server::{Head, OriginPolicy, Request},
 };
 
-use crate::{responder::Responder, transport::Transport};
+use crate::{
+    responder::Responder,
+    transport::{READ_LEN, Transport},
+};
 
 /// The masking key of all frames that the harness makes.
 pub const KEY: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
@@ -29,6 +32,16 @@ pub type Run = Box<dyn FnMut(u64)>;
 pub trait Decode {
     /// A connection on `transport`, open already.
     fn new(transport: Transport) -> Self;
+
+    /// Ends this connection and opens another, which takes over only memory that the connections of a thread share.
+    #[must_use]
+    fn renew(self, transport: Transport) -> Self
+    where
+        Self: Sized,
+    {
+        drop(self);
+        Self::new(transport)
+    }
 
     /// Takes message after message, until the transport has no more.
     fn decode(&mut self, each: &mut impl FnMut(&[u8]));
@@ -73,29 +86,19 @@ pub trait Handshake {
     fn accept(&mut self);
 }
 
-/// Lets `D` decode `wire`, which carries `payload` `count` times.
+/// Lets `D` decode what has arrived on `transport`, which carries `count` messages: `payloads`, again and again.
 ///
 /// # Errors
 ///
 /// The first pass or the one after it, which meets what the first has left behind, gave something else.
-pub fn decode<D: Decode + 'static>(transport: Transport, payload: &[u8], count: usize) -> Result<Run, String> {
+pub fn decode<D: Decode + 'static>(
+    transport: Transport,
+    payloads: &[Vec<u8>],
+    count: usize,
+) -> Result<Run, String> {
     let mut contender = D::new(transport.clone());
     for _ in 0..2 {
-        let mut seen = 0;
-        let mut wrong = None;
-        transport.rewind();
-        contender.decode(&mut |message| {
-            if message != payload && wrong.is_none() {
-                wrong = Some(format!("message {seen} is {} bytes that were not sent", message.len()));
-            }
-            seen += 1;
-        });
-        if let Some(wrong) = wrong {
-            return Err(wrong);
-        }
-        if seen != count || !transport.is_drained() {
-            return Err(format!("{seen} messages instead of {count}"));
-        }
+        check_decoded(&mut contender, &transport, payloads, count)?;
     }
     Ok(Box::new(move |passes| {
         for _ in 0..passes {
@@ -105,6 +108,58 @@ pub fn decode<D: Decode + 'static>(transport: Transport, payload: &[u8], count: 
             });
         }
     }))
+}
+
+/// Lets a connection of `D`'s that takes no other pass decode each of them; as [`decode`].
+///
+/// # Errors
+///
+/// As [`decode`].
+pub fn decode_fresh<D: Decode + 'static>(
+    transport: Transport,
+    payloads: &[Vec<u8>],
+    count: usize,
+) -> Result<Run, String> {
+    let mut contender = D::new(transport.clone());
+    for _ in 0..2 {
+        contender = contender.renew(transport.clone());
+        check_decoded(&mut contender, &transport, payloads, count)?;
+    }
+    let mut last = Some(contender);
+    Ok(Box::new(move |passes| {
+        for _ in 0..passes {
+            transport.rewind();
+            let fresh = last.take().map(|last| last.renew(transport.clone()));
+            let contender = last.insert(fresh.unwrap_or_else(|| D::new(transport.clone())));
+            contender.decode(&mut |message| {
+                black_box(message);
+            });
+        }
+    }))
+}
+
+/// Lets `contender` take one pass and compares.
+fn check_decoded(
+    contender: &mut impl Decode,
+    transport: &Transport,
+    payloads: &[Vec<u8>],
+    count: usize,
+) -> Result<(), String> {
+    let mut expected = payloads.iter().cycle();
+    let mut seen = 0;
+    let mut wrong = None;
+    transport.rewind();
+    contender.decode(&mut |message| {
+        if expected.next().is_none_or(|payload| message != payload) && wrong.is_none() {
+            wrong = Some(format!("message {seen} is {} bytes that were not sent", message.len()));
+        }
+        seen += 1;
+    });
+    match wrong {
+        Some(wrong) => Err(wrong),
+        None if seen != count || !transport.is_drained() => Err(format!("{seen} messages instead of {count}")),
+        None => Ok(()),
+    }
 }
 
 /// How messages are sent.
@@ -127,7 +182,7 @@ pub fn encode<E: Encode + 'static>(
     payload: &'static [u8],
     count: usize,
 ) -> Result<Run, String> {
-    let transport = Transport::new(Vec::new(), usize::MAX);
+    let transport = Transport::new([], READ_LEN);
     let mut contender = E::new(transport.clone(), side, payload);
     let mut pass = move |transport: &Transport| {
         transport.clear_output();
@@ -255,7 +310,7 @@ pub const REQUEST: &[u8] = b"GET /chat?room=42 HTTP/1.1\r\n\
 ///
 /// The response is not the right 101.
 pub fn handshake<H: Handshake + 'static>() -> Result<Run, String> {
-    let transport = Transport::new(REQUEST.to_vec(), usize::MAX);
+    let transport = Transport::new(REQUEST, READ_LEN);
     let mut contender = H::new(transport.clone());
     for _ in 0..2 {
         transport.rewind();

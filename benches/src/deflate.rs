@@ -14,7 +14,7 @@ use crate::{
     measure::Cell,
     ours,
     results::Echoed,
-    transport::Transport,
+    transport::{READ_LEN, Transport},
 };
 
 /// Length of a message in bytes.
@@ -200,7 +200,7 @@ fn contend<E: Echo + 'static>(settings: &Settings) -> Result<(Run, Echoed), Stri
     // A connection that has come and gone first leaves behind what the thread keeps anyway.
     let mut held = 0;
     for _ in 0..2 {
-        let transport = Transport::new(Peer::new(settings).sent(&texts[..SETTLED]), usize::MAX);
+        let transport = Transport::new(Peer::new(settings).sent(&texts[..SETTLED]), READ_LEN);
         let before = allocations::held();
         let mut contender = E::new(transport.clone());
         contender.echo(&mut thread, SETTLED);
@@ -210,7 +210,7 @@ fn contend<E: Echo + 'static>(settings: &Settings) -> Result<(Run, Echoed), Stri
     }
 
     let mut peer = Peer::new(settings);
-    let transport = Transport::new(peer.sent(&texts), usize::MAX);
+    let transport = Transport::new(peer.sent(&texts), READ_LEN);
     let mut contender = E::new(transport.clone());
     let mut pass = move |transport: &Transport| {
         // It refers to nothing before its first byte, so that it may come again.

@@ -3,26 +3,38 @@
 use ws_proto::{deflate::Settings, role::Side};
 
 use crate::{
-    Content,
-    cells::{Decoders, Encoders, Handshakes, Masks, Openings, Texts},
-    client_frames,
-    contender::Sending,
+    Content, Traffic,
+    cells::{Connections, Decoders, Encoders, Handshakes, Masks, Openings, Texts},
+    contender::{KEY, Sending},
     deflate::{self, Echoes},
     fragments, limits,
     measure::Cell,
     ours, peers,
+    transport::READ_LEN,
 };
 
 /// All groups, in the order in which they are measured.
-pub const GROUPS: [&str; 8] =
-    ["decode", "encode", "mask", "utf8", "handshake", "decode_split", "fragments", "deflate"];
+pub const GROUPS: [&str; 9] =
+    ["decode", "decode_split", "decode_fresh", "encode", "mask", "utf8", "handshake", "fragments", "deflate"];
 
 /// Sizes of messages, in bytes.
 const SIZES: [usize; 6] = [16, 125, 1 << 10, 16 << 10, 256 << 10, 1 << 20];
+/// Sizes of messages that are received, in bytes.
+const RECEIVED_SIZES: [usize; 10] =
+    [16, 125, 1 << 10, 16 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10, 1 << 20, 4 << 20];
 const CONTENTS: [Content; 3] = [Content::Binary, Content::Ascii, Content::Multilingual];
 
-/// What arrives in one pass: a busy server's read, or one big message.
+/// Mixed traffic: so many messages of the first size for one of the other.
+const MIXED: (usize, usize, usize) = (16, 125, 16 << 10);
+
+/// The bytes that are sent in one pass: a busy server's write, or one big message.
 const PASS_LEN: usize = 64 << 10;
+
+/// The bytes that arrive in one pass are several reads, and so many that reads cut big messages and join their ends with the
+/// next ones' beginnings.
+const RECEIVED_PASS_LEN: usize = 256 << 10;
+const FEWEST_RECEIVED: usize = 8;
+const LONGEST_RECEIVED_PASS: usize = 16 << 20;
 
 /// The cells of `group`, to be made one by one since each holds the memory of all its contenders.
 #[must_use]
@@ -34,6 +46,7 @@ pub fn cells(group: &str) -> Vec<Box<dyn FnOnce() -> Cell>> {
         "utf8" => utf8(),
         "handshake" => vec![Box::new(accepting), Box::new(opening)],
         "decode_split" => decode_split(),
+        "decode_fresh" => decode_fresh(),
         "fragments" => fragmented(),
         "deflate" => deflated(),
         _ => Vec::new(),
@@ -45,47 +58,74 @@ type Cells = Vec<Box<dyn FnOnce() -> Cell>>;
 fn decode() -> Cells {
     let mut cells: Cells = Vec::new();
     for content in CONTENTS {
-        for len in SIZES {
-            cells.push(Box::new(move || decode_cell("decode", content, len, usize::MAX)));
+        for len in RECEIVED_SIZES {
+            let column = format!("{} {}", bytes(len), content.name());
+            cells.push(decode_cell("decode", column, received(content, vec![len]), Connections::Kept, READ_LEN));
         }
+        let (count, short, long) = MIXED;
+        let lens = std::iter::repeat_n(short, count).chain([long]).collect();
+        let column = format!("mixed {}", content.name());
+        cells.push(decode_cell("decode", column, received(content, lens), Connections::Kept, READ_LEN));
     }
     cells
 }
 
 fn decode_split() -> Cells {
-    let mut cells: Cells = Vec::new();
-    for content in [Content::Binary, Content::Multilingual] {
-        for longest_read in [1, 7, 1460] {
-            for len in [125, 16 << 10] {
-                cells.push(Box::new(move || decode_cell("decode_split", content, len, longest_read)));
-            }
-        }
-    }
-    cells
+    const READS: [usize; 5] = [1460, 8 << 10, 16 << 10, 64 << 10, 128 << 10];
+    const LENS: [usize; 4] = [125, 1 << 10, 16 << 10, 256 << 10];
+    let cut = LENS.iter().flat_map(|&len| READS.map(|longest_read| (len, longest_read)));
+    let dripped = [(125, 1), (125, 7)];
+    let cell = |(len, longest_read)| {
+        let column = format!("{} binary in reads of {}", bytes(len), bytes(longest_read));
+        decode_cell("decode_split", column, received(Content::Binary, vec![len]), Connections::Kept, longest_read)
+    };
+    dripped.into_iter().chain(cut).map(cell).collect()
 }
 
-fn decode_cell(group: &'static str, content: Content, len: usize, longest_read: usize) -> Cell {
-    let count = (PASS_LEN / len).max(1);
-    let mut column = format!("{} {content:?}", bytes(len)).to_lowercase().replace(" b ", " B ");
-    if longest_read < usize::MAX {
-        column += &format!(" in reads of {longest_read}");
-    }
-    let column = column.replace("kib", "KiB").replace("mib", "MiB");
-    let mut decoders = Decoders {
-        cell: Cell::new(group, column, u32::try_from(count).unwrap_or(1)),
-        content,
-        wire: client_frames(content, len, count),
-        payload: content.payload(len),
-        count,
-        longest_read,
-        fragmented: false,
+/// The first message of a connection.
+fn decode_fresh() -> Cells {
+    let cell = |len| {
+        let column = format!("{} binary, first message", bytes(len));
+        let first = Traffic::new(Content::Binary, vec![len], 1);
+        decode_cell("decode_fresh", column, first, Connections::Fresh, READ_LEN)
     };
-    let wire = std::mem::replace(&mut decoders.wire, limits::unmasked_frames(content, len, count));
-    decoders.enter::<limits::Reader<limits::Copy>>("limit-copy");
-    decoders.wire = wire;
-    enter_limits(&mut decoders);
-    enter_decoders(&mut decoders);
-    decoders.cell
+    [256 << 10, 1 << 20].map(cell).into()
+}
+
+/// As many messages as one pass brings.
+fn received(content: Content, lens: Vec<usize>) -> Traffic {
+    let len: usize = lens.iter().sum();
+    let count = (RECEIVED_PASS_LEN / len).max(FEWEST_RECEIVED).min(LONGEST_RECEIVED_PASS / len);
+    Traffic::new(content, lens, count)
+}
+
+fn decode_cell(
+    group: &'static str,
+    column: String,
+    traffic: Traffic,
+    connections: Connections,
+    longest_read: usize,
+) -> Box<dyn FnOnce() -> Cell> {
+    Box::new(move || {
+        let mut decoders = Decoders {
+            cell: Cell::new(group, column, u32::try_from(traffic.count()).unwrap_or(1)),
+            content: traffic.content(),
+            wire: traffic.frames(KEY).into(),
+            payloads: traffic.payloads(),
+            count: traffic.count(),
+            longest_read,
+            fragmented: false,
+            connections,
+        };
+        decoders.enter_wire::<limits::Reader<limits::Copy>>(
+            "limit-copy",
+            &traffic.frames([0; 4]).into(),
+            longest_read,
+        );
+        enter_limits(&mut decoders);
+        enter_decoders(&mut decoders);
+        decoders.cell
+    })
 }
 
 fn fragmented() -> Cells {
@@ -98,11 +138,12 @@ fn fragmented() -> Cells {
                 let mut decoders = Decoders {
                     cell: Cell::new("fragments", column, 1),
                     content,
-                    wire: fragments(content, LEN, fragment_len),
-                    payload: content.payload(LEN),
+                    wire: fragments(content, LEN, fragment_len).into(),
+                    payloads: vec![content.payload(LEN)],
                     count: 1,
-                    longest_read: usize::MAX,
+                    longest_read: READ_LEN,
                     fragmented: fragment_len < LEN,
+                    connections: Connections::Kept,
                 };
                 if fragment_len == LEN {
                     enter_limits(&mut decoders);
@@ -123,10 +164,11 @@ fn enter_limits(decoders: &mut Decoders) {
 }
 
 fn enter_decoders(decoders: &mut Decoders) {
-    // Holds a pass of 64 KiB with its headers: messages that a read cuts are measured by another group.
-    decoders.enter::<ours::Shared<{ 80 << 10 }>>("ours");
-    decoders.enter::<ours::Shared<{ 8 << 10 }>>("ours, 8 KiB reads");
+    decoders.enter::<ours::Shared>("ours");
+    decoders.enter_reading::<ours::Shared>("ours, 8 KiB reads", 8 << 10);
     decoders.enter::<ours::Own>("ours, own storage");
+    // Its first read has 4 KiB.
+    decoders.enter_aside::<ours::Growing>("ours, own storage that grows");
     peers::enter_decoders(decoders);
 }
 
@@ -251,8 +293,8 @@ fn deflated() -> Cells {
 
 fn bytes(len: usize) -> String {
     match len {
-        ..0x400 => format!("{len} B"),
-        0x400..0x10_0000 => format!("{} KiB", len >> 10),
-        _ => format!("{} MiB", len >> 20),
+        0x10_0000.. if len.is_multiple_of(0x10_0000) => format!("{} MiB", len >> 20),
+        0x400.. if len.is_multiple_of(0x400) => format!("{} KiB", len >> 10),
+        _ => format!("{len} B"),
     }
 }

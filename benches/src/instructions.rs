@@ -6,7 +6,7 @@ use crate::{
     Content, client_frames,
     contender::{self, Decode, Run, Sending},
     fragments, ours,
-    transport::Transport,
+    transport::{READ_LEN, Transport},
 };
 
 /// How many messages a pass of each workload has, or fragments of one.
@@ -54,8 +54,11 @@ pub fn workload(name: &str) -> Result<Run, String> {
     make(name)
 }
 
+/// A read that holds a pass.
+const LONGEST_READ: usize = 128 << 10;
+
 fn decode(name: &str) -> Result<Run, String> {
-    read::<ours::Shared<{ 128 << 10 }>>(name, usize::MAX)
+    read::<ours::Shared>(name, LONGEST_READ)
 }
 
 /// Messages that come in reads of at most so many bytes.
@@ -69,15 +72,15 @@ fn read<D: Decode + 'static>(name: &str, longest_read: usize) -> Result<Run, Str
     };
     let (len, count) = (len(name), MESSAGES);
     let transport = Transport::new(client_frames(content, len, count), longest_read);
-    contender::decode::<D>(transport, &content.payload(len), count)
+    contender::decode::<D>(transport, &[content.payload(len)], count)
 }
 
 /// One message in as many fragments as others have messages.
 fn decode_fragments(name: &str) -> Result<Run, String> {
     let fragment_len = len(name);
     let total = fragment_len * MESSAGES;
-    let transport = Transport::new(fragments(Content::Binary, total, fragment_len), usize::MAX);
-    contender::decode::<ours::Shared<{ 128 << 10 }>>(transport, &Content::Binary.payload(total), 1)
+    let transport = Transport::new(fragments(Content::Binary, total, fragment_len), LONGEST_READ);
+    contender::decode::<ours::Shared>(transport, &[Content::Binary.payload(total)], 1)
 }
 
 /// Messages in reads that cut them, as segments of TCP do, or that bring a byte each.
@@ -86,14 +89,14 @@ fn decode_cut(name: &str) -> Result<Run, String> {
     if name.contains("own") {
         read::<ours::Own>(name, longest_read)
     } else {
-        read::<ours::Shared<{ 128 << 10 }>>(name, longest_read)
+        read::<ours::Shared>(name, longest_read)
     }
 }
 
 /// Messages that a server's session receives and sends back, as in an event loop.
 fn echo(name: &str) -> Result<Run, String> {
     let (payload, count) = (Content::Binary.payload(len(name)), MESSAGES);
-    let transport = Transport::new(client_frames(Content::Binary, payload.len(), count), usize::MAX);
+    let transport = Transport::new(client_frames(Content::Binary, payload.len(), count), READ_LEN);
     let mut session = ours::Echo::new(transport.clone());
     for _ in 0..2 {
         session.echo();

@@ -42,6 +42,16 @@ impl Content {
         }
     }
 
+    /// What the workloads call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Binary => "binary",
+            Self::Ascii => "ASCII",
+            Self::Multilingual => "multilingual",
+        }
+    }
+
     /// A payload of `len` bytes.
     #[must_use]
     pub fn payload(self, len: usize) -> Vec<u8> {
@@ -63,15 +73,52 @@ impl Content {
     }
 }
 
+/// Messages of a client's, one frame each: a sequence of lengths, again and again.
+#[derive(Clone, Debug)]
+pub struct Traffic {
+    content: Content,
+    lens: Vec<usize>,
+    repeats: usize,
+}
+
+impl Traffic {
+    /// Messages of the lengths `lens`, `repeats` times.
+    #[must_use]
+    pub const fn new(content: Content, lens: Vec<usize>, repeats: usize) -> Self {
+        Self { content, lens, repeats }
+    }
+
+    /// Returns the kind of payload.
+    #[must_use]
+    pub const fn content(&self) -> Content {
+        self.content
+    }
+
+    /// Returns the payloads of the sequence.
+    #[must_use]
+    pub fn payloads(&self) -> Vec<Vec<u8>> {
+        self.lens.iter().map(|&len| self.content.payload(len)).collect()
+    }
+
+    /// Returns the number of messages.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.lens.len() * self.repeats
+    }
+
+    /// Returns the frames, masked with `key`.
+    #[must_use]
+    pub fn frames(&self, key: [u8; 4]) -> Vec<u8> {
+        let frames =
+            self.payloads().into_iter().flat_map(|payload| frame(true, opcode(self.content), &payload, key));
+        frames.collect::<Vec<u8>>().repeat(self.repeats)
+    }
+}
+
 /// `count` messages of a client's, one frame each, as they come in one read.
 #[must_use]
 pub fn client_frames(content: Content, len: usize, count: usize) -> Vec<u8> {
-    frames(content, len, count, contender::KEY)
-}
-
-/// [`client_frames`] with a key of the caller's.
-pub(crate) fn frames(content: Content, len: usize, count: usize, key: [u8; 4]) -> Vec<u8> {
-    frame(true, opcode(content), &content.payload(len), key).repeat(count)
+    Traffic::new(content, vec![len], count).frames(contender::KEY)
 }
 
 /// A message of `len` bytes in fragments of `fragment_len`.

@@ -20,7 +20,6 @@ use ws_proto::role::Side;
 
 use self::key::turn;
 use crate::{
-    Content,
     contender::{Decode, Encode, HOST, KEY, Masking, Open, TARGET, Validate},
     responder::{Responder, SansIo},
     transport::Transport,
@@ -228,12 +227,6 @@ impl<W: Work> Decode for Reader<W> {
             self.start = end;
         }
     }
-}
-
-/// Frames with a key of zeros, for `limit-copy`.
-#[must_use]
-pub fn unmasked_frames(content: Content, len: usize, count: usize) -> Vec<u8> {
-    crate::frames(content, len, count, [0; 4])
 }
 
 /// `limit-copy` of a server, `limit-fused` of a client: a header written in one store, the payload copied or masked

@@ -23,6 +23,7 @@ pub struct Cell {
     entrants: Vec<(&'static str, Run)>,
     left_out: Vec<(String, String)>,
     incomparable: Vec<&'static str>,
+    aside: Vec<&'static str>,
     echoed: Vec<(&'static str, results::Echoed)>,
 }
 
@@ -37,6 +38,7 @@ impl Cell {
             entrants: Vec::new(),
             left_out: Vec::new(),
             incomparable: Vec::new(),
+            aside: Vec::new(),
             echoed: Vec::new(),
         }
     }
@@ -63,6 +65,11 @@ impl Cell {
     /// Tells that `contender` does less here than the others.
     pub fn mark_incomparable(&mut self, contender: &'static str) {
         self.incomparable.push(contender);
+    }
+
+    /// Tells that `contender` reads or writes in other pieces here than the others.
+    pub fn mark_aside(&mut self, contender: &'static str) {
+        self.aside.push(contender);
     }
 
     /// Tells why `contender` does not take part.
@@ -99,7 +106,8 @@ impl Cell {
             let allocations = allocations as f64 / 8.0 / f64::from(self.messages);
             let echoed = self.echoed.iter().find(|(name, _)| name == contender).map(|(_, echoed)| *echoed);
             let comparable = !self.incomparable.contains(contender);
-            results::Entry { echoed, ..results::entry(contender, comparable, samples, allocations) }
+            let aside = self.aside.contains(contender);
+            results::Entry { echoed, aside, ..results::entry(contender, comparable, samples, allocations) }
         });
         results::Cell {
             group: self.group.into(),

@@ -25,31 +25,40 @@ fn config() -> Config {
     config
 }
 
-/// As an event loop's thread: all connections read into one buffer of `LEN` bytes. What is read of big messages straight to
-/// their own storage is as much at a time, but no less than 16 KiB.
-pub struct Shared<const LEN: usize> {
+/// The storage that connections keep between messages: that of the longest here.
+const KEPT: usize = 4 << 20;
+
+/// As an event loop's thread: all connections read into one buffer, and big messages straight to their own storage.
+pub struct Shared {
     transport: Transport,
     endpoint: Endpoint<Server>,
     messages: MessageBuffer<Vec<u8>>,
     buffer: Vec<u8>,
 }
 
-impl<const LEN: usize> Decode for Shared<LEN> {
-    fn new(transport: Transport) -> Self {
+impl Shared {
+    /// A connection that reads into `buffer`.
+    fn open(transport: Transport, buffer: Vec<u8>) -> Self {
         let endpoint = Endpoint::new(Server, &config(), Negotiated::default(), Instant::ZERO);
-        Self {
-            transport,
-            endpoint,
-            messages: MessageBuffer::new(Vec::new()).keeping(4 << 20),
-            buffer: vec![0; LEN],
-        }
+        Self { transport, endpoint, messages: MessageBuffer::new(Vec::new()).keeping(KEPT), buffer }
+    }
+}
+
+impl Decode for Shared {
+    fn new(transport: Transport) -> Self {
+        let buffer = vec![0; transport.longest_read()];
+        Self::open(transport, buffer)
+    }
+
+    fn renew(self, transport: Transport) -> Self {
+        let Self { buffer, .. } = self;
+        Self::open(transport, buffer)
     }
 
     fn decode(&mut self, each: &mut impl FnMut(&[u8])) {
         loop {
             let room = self.messages.unfilled_or(&self.endpoint, &mut self.buffer);
-            let len = room.len().min(LEN.max(16 << 10));
-            let len = self.transport.receive(&mut room[..len]);
+            let len = self.transport.receive(room);
             if len == 0 {
                 return;
             }
@@ -63,17 +72,25 @@ impl<const LEN: usize> Decode for Shared<LEN> {
     }
 }
 
-/// As a connection with storage of its own.
+/// As a connection with storage of its own, which has room for a read from the start.
 pub struct Own {
     transport: Transport,
     endpoint: Endpoint<Server>,
     messages: MessageBuffer<Vec<u8>>,
 }
 
+impl Own {
+    /// A connection that begins with `storage`.
+    fn open(transport: Transport, storage: Vec<u8>) -> Self {
+        let endpoint = Endpoint::new(Server, &config(), Negotiated::default(), Instant::ZERO);
+        Self { transport, endpoint, messages: MessageBuffer::new(storage).keeping(KEPT) }
+    }
+}
+
 impl Decode for Own {
     fn new(transport: Transport) -> Self {
-        let endpoint = Endpoint::new(Server, &config(), Negotiated::default(), Instant::ZERO);
-        Self { transport, endpoint, messages: MessageBuffer::new(Vec::new()).keeping(4 << 20) }
+        let storage = vec![0; transport.longest_read()];
+        Self::open(transport, storage)
     }
 
     fn decode(&mut self, each: &mut impl FnMut(&[u8])) {
@@ -89,6 +106,19 @@ impl Decode for Own {
                 }
             }
         }
+    }
+}
+
+/// As a connection with storage of its own, which grows as its messages need.
+pub struct Growing(Own);
+
+impl Decode for Growing {
+    fn new(transport: Transport) -> Self {
+        Self(Own::open(transport, Vec::new()))
+    }
+
+    fn decode(&mut self, each: &mut impl FnMut(&[u8])) {
+        self.0.decode(each);
     }
 }
 

@@ -42,10 +42,6 @@ mod yawc;
 #[allow(dead_code)]
 const LONGEST: usize = 8 << 20;
 
-/// How much a contender that reads to a buffer of the harness's reads at once.
-#[allow(dead_code)]
-const READ_LEN: usize = 64 << 10;
-
 /// Lets every peer that is built in decode. Some leave UTF-8 to their user.
 pub fn enter_decoders(cell: &mut Decoders) {
     #[cfg(feature = "tungstenite")]
@@ -79,9 +75,17 @@ pub fn enter_decoders(cell: &mut Decoders) {
     #[cfg(feature = "actix-http")]
     cell.enter_unvalidated::<actix_http::Connection>("actix-http");
     #[cfg(feature = "shiguredo")]
-    cell.enter::<shiguredo::Connection>("shiguredo");
+    {
+        cell.enter::<shiguredo::Connection>("shiguredo");
+        // Each frame moves what has been read after it: short reads are better.
+        cell.enter_reading::<shiguredo::Connection>("shiguredo, 4 KiB reads", 4 << 10);
+    }
     #[cfg(feature = "ws-framer")]
-    cell.enter::<ws_framer::Reader>("ws-framer");
+    {
+        cell.enter::<ws_framer::Reader>("ws-framer");
+        // As shiguredo's.
+        cell.enter_reading::<ws_framer::Reader>("ws-framer, 4 KiB reads", 4 << 10);
+    }
     let _ = cell;
 }
 

@@ -35,6 +35,9 @@ pub struct Entry {
     pub contender: String,
     /// Whether it does all that the others do; `false` for text that is not validated.
     pub comparable: bool,
+    /// Whether it reads or writes in pieces of its own: then it is shown beside the others of the same crate.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub aside: bool,
     /// The median of all rounds, in ns.
     pub median: f64,
     /// The fastest round, in ns.
@@ -88,7 +91,8 @@ pub fn entry(contender: &str, comparable: bool, mut samples: Vec<f64>, allocatio
     let quantile = |quarters: usize| samples[(samples.len() - 1) * quarters / 4];
     let median = quantile(2);
     let spread = (quantile(3) - quantile(1)) / median;
-    Entry { contender: contender.into(), comparable, median, min: samples[0], spread, allocations, echoed: None }
+    let (contender, min) = (contender.into(), samples[0]);
+    Entry { contender, comparable, aside: false, median, min, spread, allocations, echoed: None }
 }
 
 /// Whether `contender` is neither a limit nor ours.

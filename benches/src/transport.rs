@@ -8,14 +8,19 @@ use std::{
     rc::Rc,
 };
 
+/// The longest read of a workload that is not about reads: as much as a busy server's.
+pub const READ_LEN: usize = 64 << 10;
+
 /// One end of a connection whose other end is the harness. Clones are the same end.
 #[derive(Clone)]
-pub struct Transport(Rc<Wire>);
+pub struct Transport {
+    wire: Rc<Wire>,
+    longest_read: usize,
+}
 
 struct Wire {
-    input: Vec<u8>,
+    input: Rc<[u8]>,
     read: Cell<usize>,
-    longest_read: usize,
     output: RefCell<Vec<u8>>,
 }
 
@@ -42,56 +47,63 @@ fn append_pieces(output: &mut Vec<u8>, bytes: &[u8]) {
 impl Transport {
     /// A transport on which `input` has arrived and is read at most `longest_read` bytes at a time.
     #[must_use]
-    pub fn new(input: Vec<u8>, longest_read: usize) -> Self {
+    pub fn new(input: impl Into<Rc<[u8]>>, longest_read: usize) -> Self {
         let output = RefCell::new(Vec::with_capacity(4 << 20));
-        Self(Rc::new(Wire { input, read: Cell::new(0), longest_read, output }))
+        let wire = Wire { input: input.into(), read: Cell::new(0), output };
+        Self { wire: Rc::new(wire), longest_read }
+    }
+
+    /// Returns the most bytes that a read takes, which is the room that a contender's reads should have.
+    #[must_use]
+    pub const fn longest_read(&self) -> usize {
+        self.longest_read
     }
 
     /// Lets the same input arrive once more.
     pub fn rewind(&self) {
-        self.0.read.set(0);
+        self.wire.read.set(0);
     }
 
     /// Whether all of the input has been read.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.0.read.get() == self.0.input.len()
+        self.wire.read.get() == self.wire.input.len()
     }
 
     /// Reads what has arrived and fits; 0 bytes if nothing is left.
     #[inline]
     pub fn receive(&self, buffer: &mut [u8]) -> usize {
-        let arrived = &self.0.input[self.0.read.get()..];
-        let len = arrived.len().min(buffer.len()).min(self.0.longest_read);
+        let arrived = &self.wire.input[self.wire.read.get()..];
+        let len = arrived.len().min(buffer.len()).min(self.longest_read);
         for (to, from) in buffer[..len].chunks_mut(PIECE).zip(arrived[..len].chunks(PIECE)) {
             to.copy_from_slice(from);
         }
-        self.0.read.set(self.0.read.get() + len);
+        self.wire.read.set(self.wire.read.get() + len);
         len
     }
 
-    /// Reads at most `len` bytes behind what `buffer` holds, without filling it with zeros first.
+    /// Reads to the end of what `buffer` holds, without filling it with zeros first.
     #[cfg(feature = "bytes")]
     #[inline]
-    pub fn receive_to(&self, buffer: &mut bytes::BytesMut, len: usize) -> usize {
-        let arrived = &self.0.input[self.0.read.get()..];
-        let len = arrived.len().min(len).min(self.0.longest_read);
+    pub fn receive_to(&self, buffer: &mut bytes::BytesMut) -> usize {
+        let arrived = &self.wire.input[self.wire.read.get()..];
+        let len = arrived.len().min(self.longest_read);
         buffer.reserve(len);
         arrived[..len].chunks(PIECE).for_each(|piece| buffer.extend_from_slice(piece));
-        self.0.read.set(self.0.read.get() + len);
+        self.wire.read.set(self.wire.read.get() + len);
         len
     }
 
     /// Takes all of `bytes`.
     #[inline]
     pub fn send(&self, bytes: &[u8]) {
-        append(&mut self.0.output.borrow_mut(), bytes);
+        append(&mut self.wire.output.borrow_mut(), bytes);
     }
 
     /// Takes all of `slices`, in this order, as one vectored write does.
     #[inline(always)]
     pub fn send_vectored(&self, slices: [&[u8]; 2]) {
-        let mut output = self.0.output.borrow_mut();
+        let mut output = self.wire.output.borrow_mut();
         if slices[1].len() > PIECE {
             return slices.iter().for_each(|slice| append_pieces(&mut output, slice));
         }
@@ -101,17 +113,17 @@ impl Transport {
 
     /// Forgets what was sent; the memory stays.
     pub fn clear_output(&self) {
-        self.0.output.borrow_mut().clear();
+        self.wire.output.borrow_mut().clear();
     }
 
     /// What was sent.
     #[must_use]
     pub fn output(&self) -> Vec<u8> {
-        self.0.output.borrow().clone()
+        self.wire.output.borrow().clone()
     }
 
     fn send_slices(&self, slices: &[IoSlice<'_>]) -> usize {
-        let mut output = self.0.output.borrow_mut();
+        let mut output = self.wire.output.borrow_mut();
         let before = output.len();
         slices.iter().for_each(|slice| append(&mut output, slice));
         output.len() - before
@@ -157,9 +169,9 @@ mod for_tokio {
     impl AsyncRead for Transport {
         fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
             // `put_slice` instead of a slice to read to: it need not be initialised.
-            let wire = &self.0;
+            let wire = &self.wire;
             let arrived = &wire.input[wire.read.get()..];
-            let len = arrived.len().min(buffer.remaining()).min(wire.longest_read);
+            let len = arrived.len().min(buffer.remaining()).min(self.longest_read);
             if len == 0 && buffer.remaining() > 0 {
                 return Poll::Pending;
             }

@@ -5,7 +5,7 @@ use actix_http::ws::{Codec, Frame, Message};
 use bytes::{Bytes, BytesMut};
 use ws_proto::role::Side;
 
-use super::{LONGEST, READ_LEN};
+use super::LONGEST;
 use crate::{
     contender::{Decode, Encode},
     transport::Transport,
@@ -25,7 +25,7 @@ impl Decode for Connection {
     }
 
     fn decode(&mut self, each: &mut impl FnMut(&[u8])) {
-        while self.transport.receive_to(&mut self.buffer, READ_LEN) > 0 {
+        while self.transport.receive_to(&mut self.buffer) > 0 {
             while let Ok(Some(frame)) = self.codec.decode(&mut self.buffer) {
                 if let Frame::Binary(payload) | Frame::Text(payload) = frame {
                     each(&payload);

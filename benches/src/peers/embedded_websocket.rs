@@ -1,11 +1,14 @@
 use embedded_websocket::{WebSocketSendMessageType, WebSocketServer, WebSocketState};
 use ws_proto::role::Side;
 
-use super::{LONGEST, READ_LEN};
+use super::LONGEST;
 use crate::{
     contender::{Decode, Encode},
     transport::Transport,
 };
+
+/// A header that a read has cut stays in front of the next read.
+const LONGEST_HEADER: usize = 14;
 
 pub(super) struct Connection {
     transport: Transport,
@@ -21,7 +24,7 @@ impl Connection {
     fn open(transport: Transport, payload: &'static [u8]) -> Self {
         let mut socket = WebSocketServer::new_server();
         socket.state = WebSocketState::Open;
-        let (buffer, message) = (vec![0; READ_LEN], vec![0; LONGEST]);
+        let (buffer, message) = (vec![0; transport.longest_read() + LONGEST_HEADER], vec![0; LONGEST]);
         Self { transport, socket, payload, buffer, filled: 0, message, message_len: 0 }
     }
 }

@@ -8,7 +8,7 @@ use nago_wss::proto::{
 };
 use ws_proto::role::Side;
 
-use super::{LONGEST, READ_LEN};
+use super::LONGEST;
 use crate::{
     contender::{Decode, Encode, HOST, Handshake, KEY, Masking, Open, TARGET},
     responder::{Responder, SansIo},
@@ -27,21 +27,17 @@ impl Decode for Reader {
     }
 
     fn decode(&mut self, each: &mut impl FnMut(&[u8])) {
-        let mut wanted = READ_LEN;
         loop {
-            let end = self.buffer.len().min(self.filled + wanted);
-            match self.transport.receive(&mut self.buffer[self.filled..end]) {
+            match self.transport.receive(&mut self.buffer[self.filled..]) {
                 0 => return,
                 len => self.filled += len,
             }
             let mut at = 0;
-            wanted = READ_LEN;
             while let Ok(Ok((header, header_len))) = Header::decode(&self.buffer[at..self.filled], LONGEST as u64)
             {
                 let start = at + header_len;
                 let end = start + usize::try_from(header.payload_len).unwrap_or(LONGEST);
                 if end > self.filled {
-                    wanted = (end - self.filled).max(READ_LEN);
                     break;
                 }
                 let payload = &mut self.buffer[start..end];

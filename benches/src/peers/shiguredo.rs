@@ -11,9 +11,6 @@ use crate::{
     transport::Transport,
 };
 
-/// Each frame moves what has been read behind it, so that short reads are better.
-const READ_LEN: usize = 4 << 10;
-
 pub(super) struct Connection {
     transport: Transport,
     socket: WebSocketServerConnection,
@@ -22,19 +19,25 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    fn open(transport: Transport, payload: &'static [u8]) -> Self {
+    fn open(transport: Transport, buffer: Vec<u8>, payload: &'static [u8]) -> Self {
         let options = ServerConnectionOptions::new().max_frame_size(LONGEST).max_message_size(LONGEST);
         let mut socket = WebSocketServerConnection::new(options);
         socket.feed_recv_buf(REQUEST).expect("a browser's request");
         socket.accept_handshake_auto().expect("a browser's request");
         while socket.poll_event().is_some() || socket.poll_output().is_some() {}
-        Self { transport, socket, buffer: vec![0; READ_LEN], payload }
+        Self { transport, socket, buffer, payload }
     }
 }
 
 impl Decode for Connection {
     fn new(transport: Transport) -> Self {
-        Self::open(transport, &[])
+        let buffer = vec![0; transport.longest_read()];
+        Self::open(transport, buffer, &[])
+    }
+
+    fn renew(self, transport: Transport) -> Self {
+        let Self { buffer, .. } = self;
+        Self::open(transport, buffer, &[])
     }
 
     fn decode(&mut self, each: &mut impl FnMut(&[u8])) {
@@ -56,7 +59,7 @@ impl Decode for Connection {
 
 impl Encode for Connection {
     fn new(transport: Transport, _: Side, payload: &'static [u8]) -> Self {
-        Self::open(transport, payload)
+        Self::open(transport, Vec::new(), payload)
     }
 
     fn send(&mut self) {

@@ -10,7 +10,7 @@ use sockudo_ws::{
 };
 use ws_proto::role::Side;
 
-use super::{LONGEST, READ_LEN};
+use super::LONGEST;
 use crate::{
     contender::{Decode, Encode, HOST, Handshake, Masking, Open, TARGET, Validate},
     deflate::Echo,
@@ -44,7 +44,7 @@ impl Decode for Connection {
     }
 
     fn decode(&mut self, each: &mut impl FnMut(&[u8])) {
-        while self.transport.receive_to(&mut self.buffer, READ_LEN) > 0 {
+        while self.transport.receive_to(&mut self.buffer) > 0 {
             if self.protocol.process_into(&mut self.buffer, &mut self.messages).is_err() {
                 return;
             }
@@ -92,7 +92,7 @@ impl Echo for Deflating {
     }
 
     fn echo(&mut self, (): &mut (), _: usize) {
-        while self.transport.receive_to(&mut self.buffer, READ_LEN) > 0 {
+        while self.transport.receive_to(&mut self.buffer) > 0 {
             if self.protocol.process_into(&mut self.buffer, &mut self.messages).is_err() {
                 return;
             }

@@ -1,7 +1,6 @@
 use websocket_sans_io::{FrameInfo, Opcode, WebsocketFrameDecoder, WebsocketFrameEncoder, WebsocketFrameEvent};
 use ws_proto::role::Side;
 
-use super::READ_LEN;
 use crate::{
     contender::{Decode, Encode, KEY},
     transport::Transport,
@@ -15,10 +14,21 @@ pub(super) struct Reader {
     message: Vec<u8>,
 }
 
+impl Reader {
+    fn open(transport: Transport, buffer: Vec<u8>) -> Self {
+        Self { transport, decoder: WebsocketFrameDecoder::new(), buffer, message: Vec::new() }
+    }
+}
+
 impl Decode for Reader {
     fn new(transport: Transport) -> Self {
-        let decoder = WebsocketFrameDecoder::new();
-        Self { transport, decoder, buffer: vec![0; READ_LEN], message: Vec::new() }
+        let buffer = vec![0; transport.longest_read()];
+        Self::open(transport, buffer)
+    }
+
+    fn renew(self, transport: Transport) -> Self {
+        let Self { buffer, .. } = self;
+        Self::open(transport, buffer)
     }
 
     fn decode(&mut self, each: &mut impl FnMut(&[u8])) {

@@ -1,36 +1,32 @@
 use ws_framer::{WsFrame, WsRxFramer, WsTxFramer};
 use ws_proto::role::Side;
 
+use super::LONGEST;
 use crate::{
     contender::{Decode, Encode},
     transport::Transport,
 };
 
-/// Each frame moves what has been read behind it, so that short reads are better.
-const READ_LEN: usize = 4 << 10;
-
-/// A frame must fit, and each frame moves what lies behind it, so that no more room than needed is good.
-const LONGEST_FRAME: usize = (1 << 20) + 14;
-
 pub(super) struct Reader {
     transport: Transport,
-    framer: WsRxFramer<'static>,
+    /// The framer's storage, in which every frame must fit.
+    buffer: Vec<u8>,
 }
 
 impl Decode for Reader {
     fn new(transport: Transport) -> Self {
-        Self { transport, framer: WsRxFramer::new(Vec::leak(vec![0; LONGEST_FRAME])) }
+        Self { transport, buffer: vec![0; LONGEST] }
     }
 
     fn decode(&mut self, each: &mut impl FnMut(&[u8])) {
+        // It borrows its storage, and a pass ends with a frame's end.
+        let mut framer = WsRxFramer::new(&mut self.buffer);
         loop {
-            let room = self.framer.read_buf();
-            let len = room.len().min(READ_LEN);
-            match self.transport.receive(&mut room[..len]) {
+            match self.transport.receive(framer.read_buf()) {
                 0 => return,
-                len => self.framer.advance(len),
+                len => framer.advance(len),
             }
-            while let Some(Ok(frame)) = self.framer.next_frame() {
+            while let Some(Ok(frame)) = framer.next_frame() {
                 match frame {
                     WsFrame::Text(text) => each(text.as_bytes()),
                     WsFrame::Binary(payload) => each(payload),
@@ -49,7 +45,7 @@ pub(super) struct Writer {
 
 impl Encode for Writer {
     fn new(transport: Transport, side: Side, payload: &'static [u8]) -> Self {
-        let framer = WsTxFramer::new(side == Side::Client, Vec::leak(vec![0; LONGEST_FRAME]));
+        let framer = WsTxFramer::new(side == Side::Client, Vec::leak(vec![0; LONGEST]));
         Self { transport, framer, payload }
     }
 
