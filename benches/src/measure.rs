@@ -2,7 +2,7 @@
 
 use std::{sync::OnceLock, time::Duration};
 
-use crate::{allocations, contender::Run, results};
+use crate::{allocations::Allocated, contender::Run, results};
 
 /// A sample is at least this long: far above the clock's resolution, below a time slice.
 const SAMPLE: Duration = Duration::from_millis(2);
@@ -86,28 +86,26 @@ impl Cell {
     #[must_use]
     pub fn measure(mut self, rounds: usize) -> results::Cell {
         let passes: Vec<u64> = self.entrants.iter_mut().map(|(_, run)| passes_per_sample(run)).collect();
-        let allocations: Vec<u64> = self
-            .entrants
-            .iter_mut()
-            .map(|(_, run)| {
-                let before = allocations::count();
-                run(8);
-                allocations::count() - before
-            })
-            .collect();
+        let allocated: Vec<Allocated> = self.entrants.iter_mut().map(|(_, run)| allocated(run)).collect();
         let mut samples = vec![Vec::with_capacity(rounds); self.entrants.len()];
         for _ in 0..rounds {
             for (((_, run), &passes), samples) in self.entrants.iter_mut().zip(&passes).zip(&mut samples) {
                 samples.push(time(run, passes).as_secs_f64() * 1e9 / passes as f64 / f64::from(self.messages));
             }
         }
-        let entries = self.entrants.iter().zip(samples).zip(allocations);
-        let entries = entries.map(|(((contender, _), samples), allocations)| {
-            let allocations = allocations as f64 / 8.0 / f64::from(self.messages);
+        let entries = self.entrants.iter().zip(samples).zip(allocated);
+        let entries = entries.map(|(((contender, _), samples), allocated)| {
+            let per_message = |total: u64| total as f64 / COUNTED_PASSES as f64 / f64::from(self.messages);
             let echoed = self.echoed.iter().find(|(name, _)| name == contender).map(|(_, echoed)| *echoed);
             let comparable = !self.incomparable.contains(contender);
             let aside = self.aside.contains(contender);
-            results::Entry { echoed, aside, ..results::entry(contender, comparable, samples, allocations) }
+            results::Entry {
+                allocations: per_message(allocated.count),
+                allocated_bytes: per_message(allocated.bytes),
+                echoed,
+                aside,
+                ..results::entry(contender, comparable, samples)
+            }
         });
         results::Cell {
             group: self.group.into(),
@@ -116,6 +114,16 @@ impl Cell {
             left_out: self.left_out,
         }
     }
+}
+
+/// The passes in which allocations are counted.
+const COUNTED_PASSES: u64 = 8;
+
+/// What [`COUNTED_PASSES`] passes ask the allocator for.
+fn allocated(run: &mut Run) -> Allocated {
+    let before = Allocated::so_far();
+    run(COUNTED_PASSES);
+    Allocated::so_far().since(before)
 }
 
 /// The processor's time, which other programs' turns on the core are no part of.

@@ -46,6 +46,9 @@ pub struct Entry {
     pub spread: f64,
     /// Allocations per message.
     pub allocations: f64,
+    /// Bytes that they brought, per message.
+    #[serde(default)]
+    pub allocated_bytes: f64,
     /// What an echo of compressed messages sends and holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub echoed: Option<Echoed>,
@@ -60,6 +63,14 @@ pub struct Echoed {
     pub held_bytes: u64,
     /// Bytes of the connection's object itself.
     pub object_bytes: u64,
+}
+
+impl Entry {
+    /// Returns the allocations per message and, in brackets, their bytes.
+    #[must_use]
+    pub fn allocated(&self) -> String {
+        format!("{:.2} ({:.0})", self.allocations, self.allocated_bytes)
+    }
 }
 
 impl Cell {
@@ -84,15 +95,24 @@ impl Cell {
     }
 }
 
-/// Sums up `samples`, which are times per message in ns.
+/// Sums up `samples`, which are times per message in ns, of a contender that allocates nothing.
 #[must_use]
-pub fn entry(contender: &str, comparable: bool, mut samples: Vec<f64>, allocations: f64) -> Entry {
+pub fn entry(contender: &str, comparable: bool, mut samples: Vec<f64>) -> Entry {
     samples.sort_by(f64::total_cmp);
     let quantile = |quarters: usize| samples[(samples.len() - 1) * quarters / 4];
     let median = quantile(2);
     let spread = (quantile(3) - quantile(1)) / median;
-    let (contender, min) = (contender.into(), samples[0]);
-    Entry { contender, comparable, aside: false, median, min, spread, allocations, echoed: None }
+    Entry {
+        contender: contender.into(),
+        comparable,
+        aside: false,
+        median,
+        min: samples[0],
+        spread,
+        allocations: 0.0,
+        allocated_bytes: 0.0,
+        echoed: None,
+    }
 }
 
 /// Whether `contender` is neither a limit nor ours.
@@ -131,24 +151,26 @@ impl Results {
     /// brackets, the ratio to the fastest peer. A star marks who does less: does not validate text.
     #[must_use]
     pub fn table(&self, group: &str) -> String {
+        self.grid(group, "contender", |cell, entry| match cell.fastest_peer() {
+            Some(fastest) if entry.comparable => {
+                format!("{} ({:.2})", nanoseconds(entry.median), entry.median / fastest.median)
+            }
+            _ => format!("{}{}", nanoseconds(entry.median), if entry.comparable { "" } else { "*" }),
+        })
+    }
+
+    /// A Markdown table of `group`, a row for each contender and a column for each workload.
+    fn grid(&self, group: &str, corner: &str, show: impl Fn(&Cell, &Entry) -> String) -> String {
         let columns: Vec<&Cell> = self.group(group).collect();
-        let mut out = String::from("| contender |");
+        let mut out = format!("| {corner} |");
         columns.iter().for_each(|cell| out.push_str(&format!(" {} |", cell.column)));
         out.push_str("\n|---|");
         out.push_str(&"--:|".repeat(columns.len()));
         for contender in self.contenders(group) {
             out.push_str(&format!("\n| {contender} |"));
             for cell in &columns {
-                let _ = match (cell.entry(contender), cell.fastest_peer()) {
-                    (None, _) => write!(out, " – |"),
-                    (Some(entry), Some(fastest)) if entry.comparable => {
-                        write!(out, " {} ({:.2}) |", nanoseconds(entry.median), entry.median / fastest.median)
-                    }
-                    (Some(entry), _) => {
-                        let star = if entry.comparable { "" } else { "*" };
-                        write!(out, " {}{star} |", nanoseconds(entry.median))
-                    }
-                };
+                let shown = cell.entry(contender).map_or("–".into(), |entry| show(cell, entry));
+                out.push_str(&format!(" {shown} |"));
             }
         }
         out.push('\n');
@@ -159,7 +181,7 @@ impl Results {
     #[must_use]
     pub fn summary(&self, group: &str, limit: &str) -> String {
         let mut out = format!(
-            "| {group} | ours | fastest peer | ours ÷ peer | {limit} | ours ÷ limit | spread | allocations |\n\
+            "| {group} | ours | fastest peer | ours ÷ peer | {limit} | ours ÷ limit | spread | allocations (bytes) |\n\
              |---|--:|---|--:|--:|--:|--:|--:|\n"
         );
         for cell in self.group(group) {
@@ -173,7 +195,7 @@ impl Results {
             };
             let _ = writeln!(
                 out,
-                "| {} | {} | {} | {} | {} | {} | {:.0} % | {:.2} |",
+                "| {} | {} | {} | {} | {} | {} | {:.0} % | {} |",
                 cell.column,
                 nanoseconds(ours.median),
                 peer.map_or("–".into(), |peer| format!("{} {}", nanoseconds(peer.median), peer.contender)),
@@ -181,10 +203,16 @@ impl Results {
                 limit.map_or("–".into(), |limit| nanoseconds(limit.median)),
                 ratio(limit),
                 ours.spread * 100.0,
-                ours.allocations,
+                ours.allocated(),
             );
         }
         out
+    }
+
+    /// A Markdown table of `group`: the allocations per message and, in brackets, their bytes.
+    #[must_use]
+    pub fn allocated(&self, group: &str) -> String {
+        self.grid(group, "allocations (bytes)", |_, entry| entry.allocated())
     }
 
     /// A Markdown table of those in `group` that echo compressed messages; empty if there are none.

@@ -61,6 +61,7 @@ fn compare(arguments: &Arguments) -> Result<(), String> {
         eprintln!(" {group}");
         println!("## {group}\n\n{}", results.table(group));
         println!("{}", results.summary(group, "limit-fused"));
+        println!("{}", results.allocated(group));
         println!("{}", results.echoed(group));
         println!("{}", results.left_out(group));
         if let Some(out) = &arguments.out {

@@ -187,7 +187,7 @@ fn measure(servers: &[Server], shape: Shape, rounds: usize) -> Cell {
         }
     }
     for (load, samples) in loads.into_iter().filter(|(_, samples)| !samples.is_empty()) {
-        cell.entries.push(results::entry(&load.server.name, true, samples, 0.0));
+        cell.entries.push(results::entry(&load.server.name, true, samples));
     }
     cell
 }

@@ -26,7 +26,7 @@ fn report(results: &str, directory: &Path) -> Result<(), Box<dyn Error>> {
     let mut page = format!("{}; medians of {} rounds.\n", results.environment, results.rounds);
     for group in results.groups() {
         page += &format!("\n## {group}\n\n{}\n{}", results.summary(group, "limit-fused"), results.table(group));
-        page += &format!("\n{}", results.echoed(group));
+        page += &format!("\n{}\n{}", results.allocated(group), results.echoed(group));
         let columns: Vec<&Cell> = results.group(group).collect();
         for (at, columns) in columns.chunks(6).enumerate() {
             let name = format!("{group}-{at}.svg");

@@ -405,7 +405,7 @@ fn measure(name: &str, (len, most): (usize, f64), arguments: &Arguments, contend
     let medians: Vec<_> = entrants
         .into_iter()
         .zip(samples)
-        .map(|((contender, base), samples)| (contender, base, entry(contender, true, samples, 0.0).median))
+        .map(|((contender, base), samples)| (contender, base, entry(contender, true, samples).median))
         .collect();
     for (contender, base, time) in &medians {
         let ratio = medians.iter().find(|(name, ..)| name == base).map_or(f64::NAN, |(.., base)| time / base);
