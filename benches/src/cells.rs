@@ -100,6 +100,12 @@ impl Encoders {
         self.cell.enter(name, || contender::encode::<E>(side, sending, payload, count));
     }
 
+    /// Lets `E` take part beside the others, which writes in pieces of its own.
+    pub fn enter_aside<E: Encode + 'static>(&mut self, name: &'static str) {
+        self.enter::<E>(name);
+        self.cell.mark_aside(name);
+    }
+
     /// Returns the side that sends.
     #[must_use]
     pub const fn side(&self) -> Side {

@@ -203,7 +203,7 @@ fn enter_encoders(encoders: &mut Encoders) {
         Side::Server => encoders.enter::<ours::ServerSender>("ours"),
         Side::Client => {
             encoders.enter::<ours::ClientSender<{ usize::MAX }>>("ours");
-            encoders.enter::<ours::ClientSender<{ 8 << 10 }>>("ours, 8 KiB writes");
+            encoders.enter_aside::<ours::ClientSender<{ 8 << 10 }>>("ours, 8 KiB writes");
         }
     }
     peers::enter_encoders(encoders);

@@ -14,6 +14,7 @@ pub mod peers;
 pub mod responder;
 pub mod results;
 pub mod transport;
+pub mod verdict;
 
 use ws_proto::{
     MessageKind,

@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
+use crate::verdict::{Tally, Verdict};
+
 /// One run of the comparison.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Results {
@@ -87,11 +89,21 @@ impl Cell {
         peers.min_by(|a, b| a.median.total_cmp(&b.median))
     }
 
-    /// The fastest of ours.
+    /// The fastest of ours that reads and writes in the same pieces as the others.
     #[must_use]
     pub fn ours(&self) -> Option<&Entry> {
-        let ours = self.entries.iter().filter(|entry| entry.contender.starts_with("ours"));
+        let ours = self.entries.iter().filter(|entry| is_ours(&entry.contender) && !entry.aside);
         ours.min_by(|a, b| a.median.total_cmp(&b.median))
+    }
+
+    /// Ours beside the fastest peer. `None` if there is no peer, or ours was not asked to take part.
+    #[must_use]
+    pub fn verdict(&self) -> Option<Verdict> {
+        let peer = self.fastest_peer()?;
+        match self.ours() {
+            Some(ours) => Some(Verdict::of(ours.median / peer.median)),
+            None => self.left_out.iter().any(|(contender, _)| is_ours(contender)).then_some(Verdict::Lost),
+        }
     }
 }
 
@@ -118,7 +130,11 @@ pub fn entry(contender: &str, comparable: bool, mut samples: Vec<f64>) -> Entry 
 /// Whether `contender` is neither a limit nor ours.
 #[must_use]
 pub fn is_peer(contender: &str) -> bool {
-    !contender.starts_with("limit") && !contender.starts_with("ours")
+    !contender.starts_with("limit") && !is_ours(contender)
+}
+
+fn is_ours(contender: &str) -> bool {
+    contender.starts_with("ours")
 }
 
 impl Results {
@@ -147,13 +163,41 @@ impl Results {
         contenders
     }
 
+    /// The verdicts of all cells.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.cells.iter().filter_map(Cell::verdict).collect()
+    }
+
+    /// A Markdown page of all: the tally first, then the groups, each followed by `more` of it.
+    #[must_use]
+    pub fn page(&self, mut more: impl FnMut(&str) -> String) -> String {
+        let mut page = format!("{}\n\n{}; medians of {} rounds.\n", self.tally(), self.environment, self.rounds);
+        for group in self.groups() {
+            let tally: Tally = self.group(group).filter_map(Cell::verdict).collect();
+            page += &format!("\n## {group}: {tally}\n");
+            let limit = "limit-fused";
+            let parts = [self.summary(group, limit), self.table(group), self.allocated(group), self.echoed(group)];
+            for part in
+                parts.into_iter().chain([self.left_out(group), more(group)]).filter(|part| !part.is_empty())
+            {
+                page += &format!("\n{part}");
+            }
+        }
+        page
+    }
+
     /// A Markdown table of `group`: a row for each contender, a column for each workload; ns per message and, in
-    /// brackets, the ratio to the fastest peer. A star marks who does less: does not validate text.
+    /// brackets, the ratio to the fastest peer, with the verdict for ours. A star marks who does less: does not validate
+    /// text.
     #[must_use]
     pub fn table(&self, group: &str) -> String {
         self.grid(group, "contender", |cell, entry| match cell.fastest_peer() {
             Some(fastest) if entry.comparable => {
-                format!("{} ({:.2})", nanoseconds(entry.median), entry.median / fastest.median)
+                let ratio = entry.median / fastest.median;
+                let judged = is_ours(&entry.contender) && !entry.aside;
+                let verdict = if judged { format!(", {}", Verdict::of(ratio)) } else { String::new() };
+                format!("{} ({ratio:.2}{verdict})", nanoseconds(entry.median))
             }
             _ => format!("{}{}", nanoseconds(entry.median), if entry.comparable { "" } else { "*" }),
         })
@@ -181,29 +225,27 @@ impl Results {
     #[must_use]
     pub fn summary(&self, group: &str, limit: &str) -> String {
         let mut out = format!(
-            "| {group} | ours | fastest peer | ours ÷ peer | {limit} | ours ÷ limit | spread | allocations (bytes) |\n\
-             |---|--:|---|--:|--:|--:|--:|--:|\n"
+            "| {group} | verdict | ours | fastest peer | ours ÷ peer | {limit} | ours ÷ limit | spread | allocations (bytes) |\n\
+             |---|---|--:|---|--:|--:|--:|--:|--:|\n"
         );
         for cell in self.group(group) {
-            let Some(ours) = cell.ours() else {
-                continue;
-            };
-            let peer = cell.fastest_peer();
-            let limit = cell.entry(limit);
+            let (ours, peer, limit) = (cell.ours(), cell.fastest_peer(), cell.entry(limit));
+            let or_dash = |shown: Option<String>| shown.unwrap_or_else(|| "–".into());
             let ratio = |other: Option<&Entry>| {
-                other.map_or("–".into(), |other| format!("{:.2}", ours.median / other.median))
+                or_dash(ours.zip(other).map(|(ours, other)| format!("{:.2}", ours.median / other.median)))
             };
             let _ = writeln!(
                 out,
-                "| {} | {} | {} | {} | {} | {} | {:.0} % | {} |",
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
                 cell.column,
-                nanoseconds(ours.median),
-                peer.map_or("–".into(), |peer| format!("{} {}", nanoseconds(peer.median), peer.contender)),
+                or_dash(cell.verdict().map(|verdict| verdict.to_string())),
+                or_dash(ours.map(|ours| nanoseconds(ours.median))),
+                or_dash(peer.map(|peer| format!("{} {}", nanoseconds(peer.median), peer.contender))),
                 ratio(peer),
-                limit.map_or("–".into(), |limit| nanoseconds(limit.median)),
+                or_dash(limit.map(|limit| nanoseconds(limit.median))),
                 ratio(limit),
-                ours.spread * 100.0,
-                ours.allocated(),
+                or_dash(ours.map(|ours| format!("{:.0} %", ours.spread * 100.0))),
+                or_dash(ours.map(Entry::allocated)),
             );
         }
         out

@@ -58,17 +58,13 @@ fn compare(arguments: &Arguments) -> Result<(), String> {
                 eprint!(".");
             }
         }
-        eprintln!(" {group}");
-        println!("## {group}\n\n{}", results.table(group));
-        println!("{}", results.summary(group, "limit-fused"));
-        println!("{}", results.allocated(group));
-        println!("{}", results.echoed(group));
-        println!("{}", results.left_out(group));
+        eprintln!(" {group}, so far {}", results.tally());
         if let Some(out) = &arguments.out {
             let json = serde_json::to_string_pretty(&results).map_err(|error| error.to_string())?;
             fs::write(out, json).map_err(|error| format!("{out}: {error}"))?;
         }
     }
+    println!("{}", results.page(|_| String::new()));
     Ok(())
 }
 

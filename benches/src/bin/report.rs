@@ -23,19 +23,24 @@ fn main() -> ExitCode {
 fn report(results: &str, directory: &Path) -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(directory)?;
     let results: Results = serde_json::from_str(&fs::read_to_string(results)?)?;
-    let mut page = format!("{}; medians of {} rounds.\n", results.environment, results.rounds);
     for group in results.groups() {
-        page += &format!("\n## {group}\n\n{}\n{}", results.summary(group, "limit-fused"), results.table(group));
-        page += &format!("\n{}\n{}", results.allocated(group), results.echoed(group));
-        let columns: Vec<&Cell> = results.group(group).collect();
-        for (at, columns) in columns.chunks(6).enumerate() {
-            let name = format!("{group}-{at}.svg");
-            plot(&directory.join(&name), group, columns, &results.contenders(group))?;
-            page += &format!("\n![{group}]({name})\n");
+        let contenders = results.contenders(group);
+        for (name, columns) in plots(&results, group) {
+            plot(&directory.join(&name), group, &columns, &contenders)?;
         }
     }
-    fs::write(directory.join("report.md"), page)?;
+    let links = |group: &str| -> String {
+        plots(&results, group).map(|(name, _)| format!("![{group}]({name})\n")).collect::<Vec<_>>().join("\n")
+    };
+    fs::write(directory.join("report.md"), results.page(links))?;
     Ok(())
+}
+
+/// The plots of `group`: the name of each file and its cells.
+fn plots<'a>(results: &'a Results, group: &'a str) -> impl Iterator<Item = (String, Vec<&'a Cell>)> {
+    let cells: Vec<&Cell> = results.group(group).collect();
+    let plots: Vec<Vec<&Cell>> = cells.chunks(6).map(<[&Cell]>::to_vec).collect();
+    plots.into_iter().enumerate().map(move |(at, cells)| (format!("{group}-{at}.svg"), cells))
 }
 
 /// Dark enough on white, and told apart by most.
