@@ -7,6 +7,7 @@ use ws_proto::role::Side;
 use crate::{
     Content,
     contender::{self, Decode, Encode, Handshake, Masking, Open, Sending, Validate},
+    keys::{self, Keys},
     measure::Cell,
     transport::Transport,
 };
@@ -89,6 +90,7 @@ pub struct Encoders {
     pub(crate) cell: Cell,
     pub(crate) side: Side,
     pub(crate) sending: Sending,
+    pub(crate) keys: Keys,
     pub(crate) payload: &'static [u8],
     pub(crate) count: usize,
 }
@@ -97,7 +99,20 @@ impl Encoders {
     /// Lets `E` take part.
     pub fn enter<E: Encode + 'static>(&mut self, name: &'static str) {
         let (side, sending, payload, count) = (self.side, self.sending, self.payload, self.count);
+        match (self.keys, keys::source(name)) {
+            (Keys::Own, None) => return self.cell.leave_out(name, "its source of keys is not known"),
+            (Keys::Own, Some(source)) => self.cell.mark_keys(name, source),
+            (Keys::Cheapest, _) => {}
+        }
         self.cell.enter(name, || contender::encode::<E>(side, sending, payload, count));
+    }
+
+    /// Lets `E` take part, which has no source of keys of its own.
+    pub fn enter_sourceless<E: Encode + 'static>(&mut self, name: &'static str) {
+        match self.keys {
+            Keys::Cheapest => self.enter::<E>(name),
+            Keys::Own => self.cell.leave_out(name, "has no source of keys of its own"),
+        }
     }
 
     /// Lets `E` take part beside the others, which writes in pieces of its own.
@@ -110,6 +125,12 @@ impl Encoders {
     #[must_use]
     pub const fn side(&self) -> Side {
         self.side
+    }
+
+    /// Returns the keys that clients mask with.
+    #[must_use]
+    pub const fn keys(&self) -> Keys {
+        self.keys
     }
 }
 

@@ -1,21 +1,33 @@
 //! The workloads, and who takes part in which.
 
-use ws_proto::{deflate::Settings, role::Side};
+use ws_proto::{Entropy, deflate::Settings, driver::OsEntropy, role::Side};
 
 use crate::{
     Content, Traffic,
     cells::{Connections, Decoders, Encoders, Handshakes, Masks, Openings, Texts},
     contender::{KEY, Sending},
     deflate::{self, Echoes},
-    fragments, limits,
+    fragments,
+    keys::Keys,
+    limits,
     measure::Cell,
     ours, peers,
     transport::READ_LEN,
 };
 
 /// All groups, in the order in which they are measured.
-pub const GROUPS: [&str; 9] =
-    ["decode", "decode_split", "decode_fresh", "encode", "mask", "utf8", "handshake", "fragments", "deflate"];
+pub const GROUPS: [&str; 10] = [
+    "decode",
+    "decode_split",
+    "decode_fresh",
+    "encode",
+    "encode_keys",
+    "mask",
+    "utf8",
+    "handshake",
+    "fragments",
+    "deflate",
+];
 
 /// Sizes of messages, in bytes.
 const SIZES: [usize; 6] = [16, 125, 1 << 10, 16 << 10, 256 << 10, 1 << 20];
@@ -42,6 +54,7 @@ pub fn cells(group: &str) -> Vec<Box<dyn FnOnce() -> Cell>> {
     match group {
         "decode" => decode(),
         "encode" => encode(),
+        "encode_keys" => encode_cells("encode_keys", Side::Client, Keys::Own),
         "mask" => mask(),
         "utf8" => utf8(),
         "handshake" => vec![Box::new(accepting), Box::new(opening)],
@@ -173,40 +186,52 @@ fn enter_decoders(decoders: &mut Decoders) {
 }
 
 fn encode() -> Cells {
+    let sides = [Side::Server, Side::Client];
+    sides.into_iter().flat_map(|side| encode_cells("encode", side, Keys::Cheapest)).collect()
+}
+
+fn encode_cells(group: &'static str, side: Side, keys: Keys) -> Cells {
     let mut cells: Cells = Vec::new();
-    for side in [Side::Server, Side::Client] {
-        for sending in [Sending::OneByOne, Sending::Batch] {
-            for len in SIZES {
-                cells.push(Box::new(move || {
-                    let how = if sending == Sending::Batch { ", batch" } else { "" };
-                    let column = format!("{} {side:?}{how}", bytes(len));
-                    let count = (PASS_LEN / len).max(1);
-                    let mut encoders = Encoders {
-                        cell: Cell::new("encode", column, u32::try_from(count).unwrap_or(1)),
-                        side,
-                        sending,
-                        payload: Vec::leak(Content::Binary.payload(len)),
-                        count,
-                    };
-                    enter_encoders(&mut encoders);
-                    encoders.cell
-                }));
-            }
+    for sending in [Sending::OneByOne, Sending::Batch] {
+        for len in SIZES {
+            cells.push(Box::new(move || {
+                let mut encoders = encoders(group, side, sending, len);
+                encoders.keys = keys;
+                enter_encoders(&mut encoders);
+                encoders.cell
+            }));
         }
     }
     cells
 }
 
+/// A cell that sends messages of `len` bytes, without contenders.
+fn encoders(group: &'static str, side: Side, sending: Sending, len: usize) -> Encoders {
+    let how = if sending == Sending::Batch { ", batch" } else { "" };
+    let count = (PASS_LEN / len).max(1);
+    Encoders {
+        cell: Cell::new(group, format!("{} {side:?}{how}", bytes(len)), u32::try_from(count).unwrap_or(1)),
+        side,
+        sending,
+        keys: Keys::Cheapest,
+        payload: Vec::leak(Content::Binary.payload(len)),
+        count,
+    }
+}
+
 fn enter_encoders(encoders: &mut Encoders) {
     encoders.enter::<limits::Writer>("limit-fused");
-    match encoders.side() {
-        Side::Server => encoders.enter::<ours::ServerSender>("ours"),
-        Side::Client => {
-            encoders.enter::<ours::ClientSender<{ usize::MAX }>>("ours");
-            encoders.enter_aside::<ours::ClientSender<{ 8 << 10 }>>("ours, 8 KiB writes");
-        }
+    match (encoders.side(), encoders.keys()) {
+        (Side::Server, _) => encoders.enter::<ours::ServerSender>("ours"),
+        (Side::Client, Keys::Cheapest) => enter_client::<ours::Keys>(encoders),
+        (Side::Client, Keys::Own) => enter_client::<OsEntropy>(encoders),
     }
     peers::enter_encoders(encoders);
+}
+
+fn enter_client<E: Entropy + Default + 'static>(encoders: &mut Encoders) {
+    encoders.enter::<ours::ClientSender<{ usize::MAX }, E>>("ours");
+    encoders.enter_aside::<ours::ClientSender<{ 8 << 10 }, E>>("ours, 8 KiB writes");
 }
 
 fn mask() -> Cells {

@@ -109,7 +109,12 @@ fn encode(name: &str) -> Result<Run, String> {
     let sending = if name.contains("one") { Sending::OneByOne } else { Sending::Batch };
     let payload = Vec::leak(Content::Binary.payload(len(name)));
     if name.contains("client") {
-        contender::encode::<ours::ClientSender<{ usize::MAX }>>(Side::Client, sending, payload, MESSAGES)
+        contender::encode::<ours::ClientSender<{ usize::MAX }, ours::Keys>>(
+            Side::Client,
+            sending,
+            payload,
+            MESSAGES,
+        )
     } else {
         contender::encode::<ours::ServerSender>(Side::Server, sending, payload, MESSAGES)
     }

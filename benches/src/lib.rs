@@ -7,6 +7,7 @@ pub mod contender;
 pub mod deflate;
 pub mod groups;
 pub mod instructions;
+pub mod keys;
 pub mod limits;
 pub mod measure;
 pub mod ours;

@@ -2,7 +2,7 @@
 
 use std::{sync::OnceLock, time::Duration};
 
-use crate::{allocations::Allocated, contender::Run, results};
+use crate::{allocations::Allocated, contender::Run, keys::Source, results};
 
 /// A sample is at least this long: far above the clock's resolution, below a time slice.
 const SAMPLE: Duration = Duration::from_millis(2);
@@ -25,6 +25,7 @@ pub struct Cell {
     incomparable: Vec<&'static str>,
     aside: Vec<&'static str>,
     echoed: Vec<(&'static str, results::Echoed)>,
+    keys: Vec<(&'static str, Source)>,
 }
 
 impl Cell {
@@ -40,6 +41,7 @@ impl Cell {
             incomparable: Vec::new(),
             aside: Vec::new(),
             echoed: Vec::new(),
+            keys: Vec::new(),
         }
     }
 
@@ -82,6 +84,11 @@ impl Cell {
         self.echoed.push((contender, echoed));
     }
 
+    /// Tells where `contender` gets its keys from.
+    pub fn mark_keys(&mut self, contender: &'static str, source: Source) {
+        self.keys.push((contender, source));
+    }
+
     /// Times all entrants `rounds` times.
     #[must_use]
     pub fn measure(mut self, rounds: usize) -> results::Cell {
@@ -98,11 +105,13 @@ impl Cell {
             let per_message = |total: u64| total as f64 / COUNTED_PASSES as f64 / f64::from(self.messages);
             let echoed = self.echoed.iter().find(|(name, _)| name == contender).map(|(_, echoed)| *echoed);
             let comparable = !self.incomparable.contains(contender);
+            let keys = self.keys.iter().find(|(name, _)| name == contender).map(|(_, source)| source.clone());
             let aside = self.aside.contains(contender);
             results::Entry {
                 allocations: per_message(allocated.count),
                 allocated_bytes: per_message(allocated.bytes),
                 echoed,
+                keys,
                 aside,
                 ..results::entry(contender, comparable, samples)
             }

@@ -123,7 +123,8 @@ impl Decode for Growing {
 }
 
 /// Keys that cost next to nothing, so that not the random source is measured.
-pub(crate) struct Keys(u32);
+#[derive(Default)]
+pub struct Keys(u32);
 
 impl Entropy for Keys {
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), EntropyError> {
@@ -190,17 +191,19 @@ impl Encode for ServerSender {
     }
 }
 
-/// A client that sends from a buffer which it uses again and again, and writes it once it holds `FULL` bytes.
-pub struct ClientSender<const FULL: usize> {
+/// A client that sends from a buffer which it uses again and again, and writes it once it holds `FULL` bytes. Its keys come
+/// from `E`.
+pub struct ClientSender<const FULL: usize, E: Entropy> {
     transport: Transport,
-    endpoint: Endpoint<Client<Keys>>,
+    endpoint: Endpoint<Client<E>>,
     payload: &'static [u8],
     out: Vec<u8>,
 }
 
-impl<const FULL: usize> Encode for ClientSender<FULL> {
+impl<const FULL: usize, E: Entropy + Default> Encode for ClientSender<FULL, E> {
     fn new(transport: Transport, _: Side, payload: &'static [u8]) -> Self {
-        let endpoint = Endpoint::new(keyed_client(), &config(), Negotiated::default(), Instant::ZERO);
+        let client = Client::new(E::default());
+        let endpoint = Endpoint::new(client, &config(), Negotiated::default(), Instant::ZERO);
         Self { transport, endpoint, payload, out: Vec::new() }
     }
 

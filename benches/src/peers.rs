@@ -111,11 +111,11 @@ pub fn enter_encoders(cell: &mut Encoders) {
         Side::Client => cell.enter::<wtx::Writer<true>>("wtx"),
     }
     #[cfg(feature = "nago-wss")]
-    cell.enter::<nago_wss::Writer>("nago-wss");
+    cell.enter_sourceless::<nago_wss::Writer>("nago-wss");
     #[cfg(feature = "ratchet")]
     cell.enter::<ratchet::Connection>("ratchet");
     #[cfg(feature = "websocket-sans-io")]
-    cell.enter::<websocket_sans_io::Writer>("websocket-sans-io");
+    cell.enter_sourceless::<websocket_sans_io::Writer>("websocket-sans-io");
     #[cfg(feature = "embedded-websocket")]
     if cell.side() == Side::Server {
         cell.enter::<embedded_websocket::Connection>("embedded-websocket");

@@ -4,7 +4,10 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
-use crate::verdict::{Tally, Verdict};
+use crate::{
+    keys::Source,
+    verdict::{Tally, Verdict},
+};
 
 /// One run of the comparison.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -54,6 +57,9 @@ pub struct Entry {
     /// What an echo of compressed messages sends and holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub echoed: Option<Echoed>,
+    /// The source of masking keys, where that is part of the workload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<Source>,
 }
 
 /// What an echo of compressed messages sends and holds.
@@ -124,6 +130,7 @@ pub fn entry(contender: &str, comparable: bool, mut samples: Vec<f64>) -> Entry 
         allocations: 0.0,
         allocated_bytes: 0.0,
         echoed: None,
+        keys: None,
     }
 }
 
@@ -176,11 +183,16 @@ impl Results {
         for group in self.groups() {
             let tally: Tally = self.group(group).filter_map(Cell::verdict).collect();
             page += &format!("\n## {group}: {tally}\n");
-            let limit = "limit-fused";
-            let parts = [self.summary(group, limit), self.table(group), self.allocated(group), self.echoed(group)];
-            for part in
-                parts.into_iter().chain([self.left_out(group), more(group)]).filter(|part| !part.is_empty())
-            {
+            let parts = [
+                self.summary(group, "limit-fused"),
+                self.table(group),
+                self.allocated(group),
+                self.keys(group),
+                self.echoed(group),
+                self.left_out(group),
+                more(group),
+            ];
+            for part in parts.into_iter().filter(|part| !part.is_empty()) {
                 page += &format!("\n{part}");
             }
         }
@@ -287,6 +299,22 @@ impl Results {
             }
         }
         out
+    }
+
+    /// A Markdown table of the sources of keys in `group`; empty if they are no part of its workloads.
+    #[must_use]
+    pub fn keys(&self, group: &str) -> String {
+        let mut rows: Vec<String> = Vec::new();
+        for entry in self.group(group).flat_map(|cell| &cell.entries) {
+            let row = entry.keys.as_ref().map(|Source { generator, predictable }| {
+                format!("| {} | {generator} | {} |\n", entry.contender, if *predictable { "yes" } else { "no" })
+            });
+            rows.extend(row.filter(|row| !rows.contains(row)));
+        }
+        if !rows.is_empty() {
+            rows.insert(0, "| keys | generator | can be predicted |\n|---|---|---|\n".into());
+        }
+        rows.concat()
     }
 
     /// Who was left out of `group`, and why.
