@@ -175,12 +175,13 @@ impl Texts {
 /// A cell for servers that answer requests.
 pub struct Handshakes {
     pub(crate) cell: Cell,
+    pub(crate) request: &'static [u8],
 }
 
 impl Handshakes {
     /// Lets `H` take part.
     pub fn enter<H: Handshake + 'static>(&mut self, name: &'static str) {
-        self.cell.enter(name, contender::handshake::<H>);
+        self.cell.enter(name, || contender::handshake::<H>(self.request));
     }
 }
 

@@ -304,20 +304,42 @@ pub const REQUEST: &[u8] = b"GET /chat?room=42 HTTP/1.1\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
 
-/// Lets `H` answer [`REQUEST`].
+/// As few fields as a request may have: Host and the four of RFC 6455 section 4.1.
+pub const SHORT_REQUEST: &[u8] = b"GET /chat?room=42 HTTP/1.1\r\n\
+    Host: server.example.com\r\n\
+    Upgrade: websocket\r\n\
+    Connection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Sec-WebSocket-Version: 13\r\n\r\n";
+
+/// A browser's without cookies: 12 fields, 421 bytes.
+pub const MIDDLING_REQUEST: &[u8] = b"GET /chat?room=42 HTTP/1.1\r\n\
+    Host: server.example.com\r\n\
+    Connection: Upgrade\r\n\
+    Pragma: no-cache\r\n\
+    Cache-Control: no-cache\r\n\
+    User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:142.0) Gecko/20100101 Firefox/142.0\r\n\
+    Upgrade: websocket\r\n\
+    Origin: http://server.example.com\r\n\
+    Sec-WebSocket-Version: 13\r\n\
+    Accept-Encoding: gzip\r\n\
+    Accept-Language: en\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+
+/// Lets `H` answer `request`, whose key is that of RFC 6455 section 1.3.
 ///
 /// # Errors
 ///
 /// The response is not the right 101.
-pub fn handshake<H: Handshake + 'static>() -> Result<Run, String> {
-    let transport = Transport::new(REQUEST, READ_LEN);
+pub fn handshake<H: Handshake + 'static>(request: &'static [u8]) -> Result<Run, String> {
+    let transport = Transport::new(request, READ_LEN);
     let mut contender = H::new(transport.clone());
     for _ in 0..2 {
         transport.rewind();
         transport.clear_output();
         contender.accept();
         let response = String::from_utf8_lossy(&transport.output()).into_owned();
-        // RFC 6455 section 1.3 has this key's answer.
         let right = response.starts_with("HTTP/1.1 101")
             && response.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
             && response.ends_with("\r\n\r\n");
@@ -370,4 +392,17 @@ pub fn open<O: Open + 'static>() -> Result<Run, String> {
             black_box(contender.open());
         }
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_have_as_many_fields_and_bytes_as_they_say() {
+        let shape = |request: &[u8]| (request.windows(2).filter(|end| end == b"\r\n").count() - 2, request.len());
+        assert_eq!(shape(SHORT_REQUEST).0, 5);
+        assert_eq!(shape(MIDDLING_REQUEST), (12, 421));
+        assert_eq!(shape(REQUEST).0, 13);
+    }
 }

@@ -5,7 +5,7 @@ use ws_proto::{Entropy, deflate::Settings, driver::OsEntropy, role::Side};
 use crate::{
     Content, Traffic,
     cells::{Connections, Decoders, Encoders, Handshakes, Masks, Openings, Texts},
-    contender::{KEY, Sending},
+    contender::{KEY, MIDDLING_REQUEST, REQUEST, SHORT_REQUEST, Sending},
     deflate::{self, Echoes},
     fragments,
     keys::Keys,
@@ -57,7 +57,7 @@ pub fn cells(group: &str) -> Vec<Box<dyn FnOnce() -> Cell>> {
         "encode_keys" => encode_cells("encode_keys", Side::Client, Keys::Own),
         "mask" => mask(),
         "utf8" => utf8(),
-        "handshake" => vec![Box::new(accepting), Box::new(opening)],
+        "handshake" => handshakes(),
         "decode_split" => decode_split(),
         "decode_fresh" => decode_fresh(),
         "fragments" => fragmented(),
@@ -275,9 +275,17 @@ fn utf8() -> Cells {
     cells
 }
 
-fn accepting() -> Cell {
-    let cell = Cell::new("handshake", "server, Chrome's request".into(), 1);
-    let mut handshakes = Handshakes { cell };
+fn handshakes() -> Cells {
+    vec![
+        Box::new(|| accepting("server, Chrome's 13 fields", REQUEST)),
+        Box::new(|| accepting("server, 12 fields of 421 B", MIDDLING_REQUEST)),
+        Box::new(|| accepting("server, Host and 4 fields", SHORT_REQUEST)),
+        Box::new(opening),
+    ]
+}
+
+fn accepting(column: &str, request: &'static [u8]) -> Cell {
+    let mut handshakes = Handshakes { cell: Cell::new("handshake", column.into(), 1), request };
     handshakes.enter::<ours::Accept>("ours");
     peers::enter_handshakes(&mut handshakes);
     handshakes.cell

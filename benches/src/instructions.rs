@@ -39,7 +39,7 @@ pub fn workloads() -> Vec<(String, Make)> {
         workloads.push((format!("drip-own-{content}-125"), decode_cut));
     }
     workloads.push(("echo-binary-16".into(), echo));
-    workloads.push(("handshake".into(), |_| contender::handshake::<ours::Accept>()));
+    workloads.push(("handshake".into(), |_| contender::handshake::<ours::Accept>(contender::REQUEST)));
     workloads
 }
 
