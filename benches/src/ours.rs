@@ -126,12 +126,20 @@ impl Decode for Growing {
 #[derive(Default)]
 pub struct Keys(u32);
 
-impl Entropy for Keys {
-    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+impl Keys {
+    /// Fills `bytes` with keys.
+    #[inline]
+    pub(crate) fn write(&mut self, bytes: &mut [u8]) {
         for key in bytes.chunks_exact_mut(4) {
             self.0 = self.0.wrapping_add(0x9E37_79B9);
             key.copy_from_slice(&self.0.to_ne_bytes());
         }
+    }
+}
+
+impl Entropy for Keys {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+        self.write(bytes);
         Ok(())
     }
 }

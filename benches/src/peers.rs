@@ -31,6 +31,8 @@ mod tungstenite;
 mod web_socket;
 #[cfg(feature = "websocket-sans-io")]
 mod websocket_sans_io;
+#[cfg(feature = "websocketz")]
+mod websocketz;
 #[cfg(feature = "ws-framer")]
 mod ws_framer;
 #[cfg(feature = "wtx")]
@@ -66,6 +68,8 @@ pub fn enter_decoders(cell: &mut Decoders) {
     cell.enter_unvalidated::<ratchet::Connection>("ratchet");
     #[cfg(feature = "websocket-sans-io")]
     cell.enter_unvalidated::<websocket_sans_io::Reader>("websocket-sans-io");
+    #[cfg(feature = "websocketz")]
+    cell.enter::<websocketz::Reader>("websocketz");
     #[cfg(feature = "embedded-websocket")]
     cell.enter_whole_unvalidated::<embedded_websocket::Connection>(
         "embedded-websocket",
@@ -116,6 +120,8 @@ pub fn enter_encoders(cell: &mut Encoders) {
     cell.enter::<ratchet::Connection>("ratchet");
     #[cfg(feature = "websocket-sans-io")]
     cell.enter_sourceless::<websocket_sans_io::Writer>("websocket-sans-io");
+    #[cfg(feature = "websocketz")]
+    cell.enter_sourceless::<websocketz::Writer>("websocketz");
     #[cfg(feature = "embedded-websocket")]
     if cell.side() == Side::Server {
         cell.enter::<embedded_websocket::Connection>("embedded-websocket");
@@ -182,6 +188,8 @@ pub fn enter_handshakes(cell: &mut Handshakes) {
     cell.enter::<ratchet::Accept>("ratchet");
     #[cfg(feature = "shiguredo")]
     cell.enter::<shiguredo::Accept>("shiguredo");
+    #[cfg(feature = "websocketz")]
+    cell.enter::<websocketz::Accept>("websocketz");
     let _ = cell;
 }
 
@@ -203,5 +211,7 @@ pub fn enter_openings(cell: &mut Openings) {
     cell.enter::<ratchet::Opener>("ratchet");
     #[cfg(feature = "shiguredo")]
     cell.enter::<shiguredo::Opener>("shiguredo");
+    #[cfg(feature = "websocketz")]
+    cell.enter::<websocketz::Opener>("websocketz");
     let _ = cell;
 }
