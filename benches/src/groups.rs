@@ -2,6 +2,8 @@
 
 use ws_proto::{Entropy, deflate::Settings, driver::OsEntropy, role::Side};
 
+#[cfg(feature = "calls")]
+use crate::calls;
 use crate::{
     Content, Traffic,
     cells::{Connections, Decoders, Encoders, Handshakes, Masks, Openings, Texts},
@@ -16,12 +18,13 @@ use crate::{
 };
 
 /// All groups, in the order in which they are measured.
-pub const GROUPS: [&str; 10] = [
+pub const GROUPS: [&str; 11] = [
     "decode",
     "decode_split",
     "decode_fresh",
     "encode",
     "encode_keys",
+    "calls",
     "mask",
     "utf8",
     "handshake",
@@ -55,6 +58,7 @@ pub fn cells(group: &str) -> Vec<Box<dyn FnOnce() -> Cell>> {
         "decode" => decode(),
         "encode" => encode(),
         "encode_keys" => encode_cells("encode_keys", Side::Client, Keys::Own),
+        "calls" => calls(),
         "mask" => mask(),
         "utf8" => utf8(),
         "handshake" => handshakes(),
@@ -191,13 +195,25 @@ fn encode() -> Cells {
 }
 
 fn encode_cells(group: &'static str, side: Side, keys: Keys) -> Cells {
+    sending_cells(group, side, &SIZES, move |encoders| {
+        encoders.keys = keys;
+        enter_encoders(encoders);
+    })
+}
+
+/// Messages of the lengths `lens`, each way of sending them; `enter` lets the contenders in.
+fn sending_cells(
+    group: &'static str,
+    side: Side,
+    lens: &'static [usize],
+    enter: impl Fn(&mut Encoders) + Copy + 'static,
+) -> Cells {
     let mut cells: Cells = Vec::new();
     for sending in [Sending::OneByOne, Sending::Batch] {
-        for len in SIZES {
+        for &len in lens {
             cells.push(Box::new(move || {
                 let mut encoders = encoders(group, side, sending, len);
-                encoders.keys = keys;
-                enter_encoders(&mut encoders);
+                enter(&mut encoders);
                 encoders.cell
             }));
         }
@@ -232,6 +248,35 @@ fn enter_encoders(encoders: &mut Encoders) {
 fn enter_client<E: Entropy + Default + 'static>(encoders: &mut Encoders) {
     encoders.enter::<ours::ClientSender<{ usize::MAX }, E>>("ours");
     encoders.enter_aside::<ours::ClientSender<{ 8 << 10 }, E>>("ours, 8 KiB writes");
+}
+
+fn calls() -> Cells {
+    let sides = [Side::Server, Side::Client];
+    let cells = sides.into_iter().flat_map(|side| sending_cells("calls", side, &[16, 1 << 10], enter_calls));
+    cells.chain([Box::new(prepared_calls) as Box<dyn FnOnce() -> Cell>]).collect()
+}
+
+fn enter_calls(encoders: &mut Encoders) {
+    encoders.enter::<limits::Writer>("limit-fused");
+    #[cfg(feature = "calls")]
+    match encoders.side() {
+        Side::Server => encoders.enter::<calls::Call<ws_proto::Server>>("ours"),
+        Side::Client => encoders.enter::<calls::Call<ws_proto::driver::Client>>("ours"),
+    }
+    peers::enter_calls(encoders);
+}
+
+/// The same message again and again, as to the members of a room.
+fn prepared_calls() -> Cell {
+    let one_by_one = encoders("calls", Side::Server, Sending::OneByOne, 16 << 10);
+    let messages = u32::try_from(one_by_one.count).unwrap_or(1);
+    let cell = Cell::new("calls", "16 KiB Server, prepared".into(), messages);
+    let mut encoders = Encoders { cell, ..one_by_one };
+    encoders.enter::<limits::Writer>("limit-fused");
+    #[cfg(feature = "calls")]
+    encoders.enter::<calls::CallPrepared>("ours");
+    peers::enter_calls(&mut encoders);
+    encoders.cell
 }
 
 fn mask() -> Cells {

@@ -2,6 +2,8 @@
 //! crates: `cargo run --release -p ws-benches --features peers --bin compare`.
 
 pub mod allocations;
+#[cfg(feature = "calls")]
+pub mod calls;
 pub mod cells;
 pub mod contender;
 pub mod deflate;

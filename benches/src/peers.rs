@@ -137,6 +137,13 @@ pub fn enter_encoders(cell: &mut Encoders) {
     let _ = (cell, Side::Server);
 }
 
+/// Lets every peer that is built in and blocks send, as ws-std does.
+pub fn enter_calls(cell: &mut Encoders) {
+    #[cfg(feature = "tungstenite")]
+    cell.enter::<tungstenite::Connection>("tungstenite");
+    let _ = cell;
+}
+
 /// Lets every peer that is built in and exposes its masking mask.
 pub fn enter_masks(cell: &mut Masks) {
     #[cfg(feature = "fastwebsockets")]

@@ -254,6 +254,34 @@ mod for_futures {
     }
 }
 
+#[cfg(feature = "calls")]
+mod for_ws_std {
+    use std::{
+        io::{self, IoSlice},
+        net::Shutdown,
+        time::Instant,
+    };
+
+    use super::Transport;
+
+    impl ws_std::Transport for Transport {
+        fn read(&self, buffer: &mut [u8], _: Option<Instant>) -> io::Result<usize> {
+            match self.receive(buffer) {
+                0 if !buffer.is_empty() => Err(io::ErrorKind::TimedOut.into()),
+                len => Ok(len),
+            }
+        }
+
+        fn write(&self, slices: &[IoSlice<'_>], _: Option<Instant>) -> io::Result<usize> {
+            Ok(self.send_slices(slices))
+        }
+
+        fn shutdown(&self, _: Shutdown) -> io::Result<()> {
+            Ok(())
+        }
+    }
+}
+
 /// Polls once; `None` if the future waits, which here means that the input is used up.
 #[inline]
 pub fn poll_now<F: Future>(future: F) -> Option<F::Output> {
