@@ -74,6 +74,13 @@ pub struct Echoed {
 }
 
 impl Entry {
+    /// Returns the contender's name, with a dagger if its masking keys can be predicted.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let predictable = self.keys.as_ref().is_some_and(|source| source.predictable);
+        format!("{}{}", self.contender, if predictable { " †" } else { "" })
+    }
+
     /// Returns the allocations per message and, in brackets, their bytes.
     #[must_use]
     pub fn allocated(&self) -> String {
@@ -223,7 +230,8 @@ impl Results {
         out.push_str("\n|---|");
         out.push_str(&"--:|".repeat(columns.len()));
         for contender in self.contenders(group) {
-            out.push_str(&format!("\n| {contender} |"));
+            let label = columns.iter().find_map(|cell| cell.entry(contender)).map_or(String::new(), Entry::label);
+            out.push_str(&format!("\n| {label} |"));
             for cell in &columns {
                 let shown = cell.entry(contender).map_or("–".into(), |entry| show(cell, entry));
                 out.push_str(&format!(" {shown} |"));
@@ -252,7 +260,7 @@ impl Results {
                 cell.column,
                 or_dash(cell.verdict().map(|verdict| verdict.to_string())),
                 or_dash(ours.map(|ours| nanoseconds(ours.median))),
-                or_dash(peer.map(|peer| format!("{} {}", nanoseconds(peer.median), peer.contender))),
+                or_dash(peer.map(|peer| format!("{} {}", nanoseconds(peer.median), peer.label()))),
                 ratio(peer),
                 or_dash(limit.map(|limit| nanoseconds(limit.median))),
                 ratio(limit),
@@ -317,16 +325,22 @@ impl Results {
         rows.concat()
     }
 
-    /// Who was left out of `group`, and why.
+    /// Who was left out of `group`, of which cells and why.
     #[must_use]
     pub fn left_out(&self, group: &str) -> String {
-        let mut lines: Vec<String> = Vec::new();
+        let mut reasons: Vec<(&str, &str, Vec<&str>)> = Vec::new();
         for cell in self.group(group) {
             for (contender, reason) in &cell.left_out {
-                lines.push(format!("- {contender}, {}: {reason}\n", cell.column));
+                match reasons.iter_mut().find(|known| (known.0, known.1) == (contender, reason)) {
+                    Some((.., columns)) => columns.push(&cell.column),
+                    None => reasons.push((contender, reason, vec![&cell.column])),
+                }
             }
         }
-        lines.concat()
+        let line = |(contender, reason, columns): (&str, &str, Vec<&str>)| {
+            format!("- {contender} ({}): {reason}\n", columns.join("; "))
+        };
+        reasons.into_iter().map(line).collect()
     }
 }
 
