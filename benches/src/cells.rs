@@ -46,7 +46,8 @@ impl Decoders {
         wire: &Rc<[u8]>,
         longest_read: usize,
     ) {
-        let transport = Transport::new(wire.clone(), longest_read);
+        let longest_message = self.payloads.iter().map(Vec::len).max().unwrap_or(0);
+        let transport = Transport::new(wire.clone(), longest_read).with_longest_message(longest_message);
         self.cell.enter(name, || match self.connections {
             Connections::Kept => contender::decode::<D>(transport, &self.payloads, self.count),
             Connections::Fresh => contender::decode_fresh::<D>(transport, &self.payloads, self.count),

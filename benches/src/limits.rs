@@ -27,8 +27,6 @@ use crate::{
 
 /// What fits in the first-level cache together with what it is copied from.
 const WINDOW: usize = 16 << 10;
-const LONGEST_HEADER: usize = 14;
-const LONGEST_MESSAGE: usize = 4 << 20;
 
 /// What is done to payload.
 pub trait Work {
@@ -194,7 +192,7 @@ fn valid_len(text: &[u8]) -> usize {
 
 impl<W: Work> Decode for Reader<W> {
     fn new(transport: Transport) -> Self {
-        let buffer = vec![0; LONGEST_MESSAGE + WINDOW + LONGEST_HEADER];
+        let buffer = vec![0; transport.storage_len() + WINDOW];
         Self { transport, buffer, start: 0, end: 0, work: std::marker::PhantomData }
     }
 

@@ -40,10 +40,6 @@ mod wtx;
 #[cfg(feature = "yawc")]
 mod yawc;
 
-/// The longest message that any cell has, and some room.
-#[allow(dead_code)]
-const LONGEST: usize = 8 << 20;
-
 /// Lets every peer that is built in decode. Some leave UTF-8 to their user.
 pub fn enter_decoders(cell: &mut Decoders) {
     #[cfg(feature = "tungstenite")]

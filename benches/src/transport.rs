@@ -8,14 +8,20 @@ use std::{
     rc::Rc,
 };
 
+use ws_proto::frame::FrameHeader;
+
 /// The longest read of a workload that is not about reads: as much as a busy server's.
 pub const READ_LEN: usize = 64 << 10;
+
+/// The longest message of any workload, and some room.
+pub const LONGEST: usize = 8 << 20;
 
 /// One end of a connection whose other end is the harness. Clones are the same end.
 #[derive(Clone)]
 pub struct Transport {
     wire: Rc<Wire>,
     longest_read: usize,
+    longest_message: usize,
 }
 
 struct Wire {
@@ -50,13 +56,27 @@ impl Transport {
     pub fn new(input: impl Into<Rc<[u8]>>, longest_read: usize) -> Self {
         let output = RefCell::new(Vec::with_capacity(4 << 20));
         let wire = Wire { input: input.into(), read: Cell::new(0), output };
-        Self { wire: Rc::new(wire), longest_read }
+        Self { wire: Rc::new(wire), longest_read, longest_message: LONGEST }
     }
 
     /// Returns the most bytes that a read takes, which is the room that a contender's reads should have.
     #[must_use]
     pub const fn longest_read(&self) -> usize {
         self.longest_read
+    }
+
+    /// Returns the same transport, on which no message of more than `len` bytes arrives.
+    #[must_use]
+    pub const fn with_longest_message(mut self, len: usize) -> Self {
+        self.longest_message = len;
+        self
+    }
+
+    /// Returns the length of storage for a contender that has to be given some: room for the longest message's frame, and for
+    /// a read.
+    #[must_use]
+    pub const fn storage_len(&self) -> usize {
+        self.longest_message + FrameHeader::MAX_LEN + self.longest_read
     }
 
     /// Lets the same input arrive once more.

@@ -5,10 +5,9 @@ use actix_http::ws::{Codec, Frame, Message};
 use bytes::{Bytes, BytesMut};
 use ws_proto::role::Side;
 
-use super::LONGEST;
 use crate::{
     contender::{Decode, Encode},
-    transport::Transport,
+    transport::{LONGEST, Transport},
 };
 
 pub(super) struct Connection {

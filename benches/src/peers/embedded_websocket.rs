@@ -1,14 +1,10 @@
 use embedded_websocket::{WebSocketSendMessageType, WebSocketServer, WebSocketState};
-use ws_proto::role::Side;
+use ws_proto::{frame::FrameHeader, role::Side};
 
-use super::LONGEST;
 use crate::{
     contender::{Decode, Encode},
-    transport::Transport,
+    transport::{LONGEST, Transport},
 };
-
-/// A header that a read has cut stays in front of the next read.
-const LONGEST_HEADER: usize = 14;
 
 pub(super) struct Connection {
     transport: Transport,
@@ -21,17 +17,19 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    fn open(transport: Transport, payload: &'static [u8]) -> Self {
+    fn open(transport: Transport, payload: &'static [u8], message: Vec<u8>) -> Self {
         let mut socket = WebSocketServer::new_server();
         socket.state = WebSocketState::Open;
-        let (buffer, message) = (vec![0; transport.longest_read() + LONGEST_HEADER], vec![0; LONGEST]);
+        // A header that a read has cut stays in front of the next read.
+        let buffer = vec![0; transport.longest_read() + FrameHeader::MAX_LEN];
         Self { transport, socket, payload, buffer, filled: 0, message, message_len: 0 }
     }
 }
 
 impl Decode for Connection {
     fn new(transport: Transport) -> Self {
-        Self::open(transport, &[])
+        let message = vec![0; transport.storage_len()];
+        Self::open(transport, &[], message)
     }
 
     fn decode(&mut self, each: &mut impl FnMut(&[u8])) {
@@ -65,7 +63,7 @@ impl Decode for Connection {
 
 impl Encode for Connection {
     fn new(transport: Transport, _: Side, payload: &'static [u8]) -> Self {
-        Self::open(transport, payload)
+        Self::open(transport, payload, vec![0; LONGEST])
     }
 
     fn send(&mut self) {

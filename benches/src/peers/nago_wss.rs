@@ -8,11 +8,10 @@ use nago_wss::proto::{
 };
 use ws_proto::role::Side;
 
-use super::LONGEST;
 use crate::{
     contender::{Decode, Encode, HOST, Handshake, KEY, Masking, Open, TARGET},
     responder::{Responder, SansIo},
-    transport::Transport,
+    transport::{LONGEST, Transport},
 };
 
 pub(super) struct Reader {
@@ -23,7 +22,8 @@ pub(super) struct Reader {
 
 impl Decode for Reader {
     fn new(transport: Transport) -> Self {
-        Self { transport, buffer: vec![0; LONGEST], filled: 0 }
+        let buffer = vec![0; transport.storage_len()];
+        Self { transport, buffer, filled: 0 }
     }
 
     fn decode(&mut self, each: &mut impl FnMut(&[u8])) {

@@ -2,11 +2,10 @@ use bytes::BytesMut;
 use ratchet_rs::{Message, NoExt, PayloadType, Role, WebSocket, WebSocketConfig};
 use ws_proto::role::Side;
 
-use super::LONGEST;
 use crate::{
     contender::{Decode, Encode, Handshake, Open, URL},
     responder::Responder,
-    transport::{Transport, poll_now},
+    transport::{LONGEST, Transport, poll_now},
 };
 
 const CONFIG: WebSocketConfig = WebSocketConfig { max_message_size: LONGEST };

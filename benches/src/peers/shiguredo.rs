@@ -4,11 +4,10 @@ use shiguredo_websocket::{
 };
 use ws_proto::role::Side;
 
-use super::LONGEST;
 use crate::{
     contender::{Decode, Encode, HOST, Handshake, KEY, Open, REQUEST, TARGET},
     responder::{Responder, SansIo},
-    transport::Transport,
+    transport::{LONGEST, Transport},
 };
 
 pub(super) struct Connection {

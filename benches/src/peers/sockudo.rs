@@ -10,12 +10,11 @@ use sockudo_ws::{
 };
 use ws_proto::role::Side;
 
-use super::LONGEST;
 use crate::{
     contender::{Decode, Encode, HOST, Handshake, Masking, Open, TARGET, Validate},
     deflate::Echo,
     responder::Responder,
-    transport::{Transport, poll_now},
+    transport::{LONGEST, Transport, poll_now},
 };
 
 pub(super) struct Connection {

@@ -14,12 +14,11 @@ use websocketz::{
 };
 use ws_proto::role::Side;
 
-use super::LONGEST;
 use crate::{
     contender::{Decode, Encode, HOST, Handshake, Open, TARGET},
     ours::Keys,
     responder::Responder,
-    transport::{Transport, poll_now},
+    transport::{LONGEST, Transport, poll_now},
 };
 
 struct Stream(Transport);
@@ -76,7 +75,8 @@ pub(super) struct Reader {
 
 impl Decode for Reader {
     fn new(transport: Transport) -> Self {
-        Self { transport, read: vec![0; LONGEST], fragments: vec![0; LONGEST] }
+        let storage = vec![0; transport.storage_len()];
+        Self { transport, read: storage.clone(), fragments: storage }
     }
 
     fn decode(&mut self, each: &mut impl FnMut(&[u8])) {

@@ -1,10 +1,9 @@
 use ws_framer::{WsFrame, WsRxFramer, WsTxFramer};
 use ws_proto::role::Side;
 
-use super::LONGEST;
 use crate::{
     contender::{Decode, Encode},
-    transport::Transport,
+    transport::{LONGEST, Transport},
 };
 
 pub(super) struct Reader {
@@ -15,7 +14,8 @@ pub(super) struct Reader {
 
 impl Decode for Reader {
     fn new(transport: Transport) -> Self {
-        Self { transport, buffer: vec![0; LONGEST] }
+        let buffer = vec![0; transport.storage_len()];
+        Self { transport, buffer }
     }
 
     fn decode(&mut self, each: &mut impl FnMut(&[u8])) {

@@ -3,11 +3,10 @@ use futures::SinkExt;
 use ws_proto::role::Side;
 use yawc::{CompressionLevel, Options, Role, WebSocket, frame::Frame, mask};
 
-use super::LONGEST;
 use crate::{
     contender::{Decode, Encode, Masking},
     deflate::Echo,
-    transport::{Transport, poll_now},
+    transport::{LONGEST, Transport, poll_now},
 };
 
 pub(super) struct Connection {
