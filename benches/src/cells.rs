@@ -62,12 +62,6 @@ impl Decoders {
         }
     }
 
-    /// Lets `D` take part beside the others, which chooses its reads by itself.
-    pub fn enter_aside<D: Decode + 'static>(&mut self, name: &'static str) {
-        self.enter::<D>(name);
-        self.cell.mark_aside(name);
-    }
-
     /// Lets `D` take part, which does not validate text.
     pub fn enter_unvalidated<D: Decode + 'static>(&mut self, name: &'static str) {
         self.enter::<D>(name);

@@ -184,8 +184,6 @@ fn enter_decoders(decoders: &mut Decoders) {
     decoders.enter::<ours::Shared>("ours");
     decoders.enter_reading::<ours::Shared>("ours, 8 KiB reads", 8 << 10);
     decoders.enter::<ours::Own>("ours, own storage");
-    // Its first read has 4 KiB.
-    decoders.enter_aside::<ours::Growing>("ours, own storage that grows");
     peers::enter_decoders(decoders);
 }
 

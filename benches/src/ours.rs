@@ -72,25 +72,17 @@ impl Decode for Shared {
     }
 }
 
-/// As a connection with storage of its own, which has room for a read from the start.
+/// As a connection with storage of its own, which grows as its reads and messages need.
 pub struct Own {
     transport: Transport,
     endpoint: Endpoint<Server>,
     messages: MessageBuffer<Vec<u8>>,
 }
 
-impl Own {
-    /// A connection that begins with `storage`.
-    fn open(transport: Transport, storage: Vec<u8>) -> Self {
-        let endpoint = Endpoint::new(Server, &config(), Negotiated::default(), Instant::ZERO);
-        Self { transport, endpoint, messages: MessageBuffer::new(storage).keeping(KEPT) }
-    }
-}
-
 impl Decode for Own {
     fn new(transport: Transport) -> Self {
-        let storage = vec![0; transport.longest_read()];
-        Self::open(transport, storage)
+        let endpoint = Endpoint::new(Server, &config(), Negotiated::default(), Instant::ZERO);
+        Self { transport, endpoint, messages: MessageBuffer::new(Vec::new()).keeping(KEPT) }
     }
 
     fn decode(&mut self, each: &mut impl FnMut(&[u8])) {
@@ -106,19 +98,6 @@ impl Decode for Own {
                 }
             }
         }
-    }
-}
-
-/// As a connection with storage of its own, which grows as its messages need.
-pub struct Growing(Own);
-
-impl Decode for Growing {
-    fn new(transport: Transport) -> Self {
-        Self(Own::open(transport, Vec::new()))
-    }
-
-    fn decode(&mut self, each: &mut impl FnMut(&[u8])) {
-        self.0.decode(each);
     }
 }
 
