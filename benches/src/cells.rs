@@ -36,30 +36,32 @@ pub enum Connections {
 impl Decoders {
     /// Lets `D` take part.
     pub fn enter<D: Decode + 'static>(&mut self, name: &'static str) {
-        self.enter_wire::<D>(name, &self.wire.clone(), self.longest_read);
+        self.enter_on::<D>(name, self.transport(&self.wire));
     }
 
-    /// Lets `D` take part with other bytes than the rest.
-    pub(crate) fn enter_wire<D: Decode + 'static>(
-        &mut self,
-        name: &'static str,
-        wire: &Rc<[u8]>,
-        longest_read: usize,
-    ) {
+    /// Lets `D` take part beside the others, which reads at most `room` bytes at a time.
+    pub fn enter_reading<D: Decode + 'static>(&mut self, name: &'static str, room: usize) {
+        if room < self.longest_read {
+            self.enter_on::<D>(name, self.transport(&self.wire).with_room(room));
+            self.cell.mark_aside(name);
+        }
+    }
+
+    /// Lets `D` take part, which receives `wire` instead.
+    pub(crate) fn enter_receiving<D: Decode + 'static>(&mut self, name: &'static str, wire: Vec<u8>) {
+        self.enter_on::<D>(name, self.transport(&wire.into()));
+    }
+
+    fn transport(&self, wire: &Rc<[u8]>) -> Transport {
         let longest_message = self.payloads.iter().map(Vec::len).max().unwrap_or(0);
-        let transport = Transport::new(wire.clone(), longest_read).with_longest_message(longest_message);
+        Transport::new(wire.clone(), self.longest_read).with_longest_message(longest_message)
+    }
+
+    fn enter_on<D: Decode + 'static>(&mut self, name: &'static str, transport: Transport) {
         self.cell.enter(name, || match self.connections {
             Connections::Kept => contender::decode::<D>(transport, &self.payloads, self.count),
             Connections::Fresh => contender::decode_fresh::<D>(transport, &self.payloads, self.count),
         });
-    }
-
-    /// Lets `D` take part beside the others, in shorter reads than theirs.
-    pub fn enter_reading<D: Decode + 'static>(&mut self, name: &'static str, longest_read: usize) {
-        if longest_read < self.longest_read {
-            self.enter_wire::<D>(name, &self.wire.clone(), longest_read);
-            self.cell.mark_aside(name);
-        }
     }
 
     /// Lets `D` take part, which does not validate text.

@@ -134,11 +134,7 @@ fn decode_cell(
             fragmented: false,
             connections,
         };
-        decoders.enter_wire::<limits::Reader<limits::Copy>>(
-            "limit-copy",
-            &traffic.frames([0; 4]).into(),
-            longest_read,
-        );
+        decoders.enter_receiving::<limits::Reader<limits::Copy>>("limit-copy", traffic.frames([0; 4]));
         enter_limits(&mut decoders);
         enter_decoders(&mut decoders);
         decoders.cell

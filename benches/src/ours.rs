@@ -46,7 +46,7 @@ impl Shared {
 
 impl Decode for Shared {
     fn new(transport: Transport) -> Self {
-        let buffer = vec![0; transport.longest_read()];
+        let buffer = vec![0; transport.room()];
         Self::open(transport, buffer)
     }
 

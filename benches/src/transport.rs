@@ -21,6 +21,7 @@ pub const LONGEST: usize = 8 << 20;
 pub struct Transport {
     wire: Rc<Wire>,
     longest_read: usize,
+    room: usize,
     longest_message: usize,
 }
 
@@ -56,13 +57,20 @@ impl Transport {
     pub fn new(input: impl Into<Rc<[u8]>>, longest_read: usize) -> Self {
         let output = RefCell::new(Vec::with_capacity(4 << 20));
         let wire = Wire { input: input.into(), read: Cell::new(0), output };
-        Self { wire: Rc::new(wire), longest_read, longest_message: LONGEST }
+        let room = longest_read.max(READ_LEN);
+        Self { wire: Rc::new(wire), longest_read, room, longest_message: LONGEST }
     }
 
-    /// Returns the most bytes that a read takes, which is the room that a contender's reads should have.
+    /// Returns the same transport for a contender that reads at most `room` bytes at a time.
     #[must_use]
-    pub const fn longest_read(&self) -> usize {
-        self.longest_read
+    pub fn with_room(self, room: usize) -> Self {
+        Self { room, longest_read: self.longest_read.min(room), ..self }
+    }
+
+    /// Returns the room that a contender's reads should have: a read may bring less.
+    #[must_use]
+    pub const fn room(&self) -> usize {
+        self.room
     }
 
     /// Returns the same transport, on which no message of more than `len` bytes arrives.
@@ -76,7 +84,7 @@ impl Transport {
     /// a read.
     #[must_use]
     pub const fn storage_len(&self) -> usize {
-        self.longest_message + FrameHeader::MAX_LEN + self.longest_read
+        self.longest_message + FrameHeader::MAX_LEN + self.room
     }
 
     /// Lets the same input arrive once more.

@@ -21,7 +21,7 @@ impl Connection {
         let mut socket = WebSocketServer::new_server();
         socket.state = WebSocketState::Open;
         // A header that a read has cut stays in front of the next read.
-        let buffer = vec![0; transport.longest_read() + FrameHeader::MAX_LEN];
+        let buffer = vec![0; transport.room() + FrameHeader::MAX_LEN];
         Self { transport, socket, payload, buffer, filled: 0, message, message_len: 0 }
     }
 }

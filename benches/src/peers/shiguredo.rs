@@ -30,7 +30,7 @@ impl Connection {
 
 impl Decode for Connection {
     fn new(transport: Transport) -> Self {
-        let buffer = vec![0; transport.longest_read()];
+        let buffer = vec![0; transport.room()];
         Self::open(transport, buffer, &[])
     }
 

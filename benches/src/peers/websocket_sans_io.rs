@@ -22,7 +22,7 @@ impl Reader {
 
 impl Decode for Reader {
     fn new(transport: Transport) -> Self {
-        let buffer = vec![0; transport.longest_read()];
+        let buffer = vec![0; transport.room()];
         Self::open(transport, buffer)
     }
 
