@@ -98,8 +98,18 @@ impl Cell {
     /// The fastest contender that does all the work and is neither a limit nor ours.
     #[must_use]
     pub fn fastest_peer(&self) -> Option<&Entry> {
+        self.fastest_peer_that(|_| true)
+    }
+
+    /// The fastest of them whose masking keys cannot be predicted. `None` where keys are no part of the workload.
+    #[must_use]
+    pub fn fastest_unpredictable_peer(&self) -> Option<&Entry> {
+        self.fastest_peer_that(|entry| entry.keys.as_ref().is_some_and(|source| !source.predictable))
+    }
+
+    fn fastest_peer_that(&self, is_one: impl Fn(&Entry) -> bool) -> Option<&Entry> {
         let peers = self.entries.iter().filter(|entry| entry.comparable && is_peer(&entry.contender));
-        peers.min_by(|a, b| a.median.total_cmp(&b.median))
+        peers.filter(|entry| is_one(entry)).min_by(|a, b| a.median.total_cmp(&b.median))
     }
 
     /// The fastest of ours that reads and writes in the same pieces as the others.
@@ -195,6 +205,7 @@ impl Results {
                 self.table(group),
                 self.allocated(group),
                 self.keys(group),
+                self.unpredictable(group),
                 self.echoed(group),
                 self.left_out(group),
                 more(group),
@@ -323,6 +334,23 @@ impl Results {
             rows.insert(0, "| keys | generator | can be predicted |\n|---|---|---|\n".into());
         }
         rows.concat()
+    }
+
+    /// A Markdown table of ours beside the fastest peer whose keys cannot be predicted; empty if keys are no part of the
+    /// workloads.
+    #[must_use]
+    pub fn unpredictable(&self, group: &str) -> String {
+        let row = |cell: &Cell| -> Option<String> {
+            let (ours, peer) = (cell.ours()?, cell.fastest_unpredictable_peer()?);
+            let ratio = ours.median / peer.median;
+            let (time, peer_time) = (nanoseconds(ours.median), nanoseconds(peer.median));
+            Some(format!("| {} | {time} | {peer_time} {} | {ratio:.2} |\n", cell.column, peer.contender))
+        };
+        let rows: String = self.group(group).filter_map(row).collect();
+        if rows.is_empty() {
+            return rows;
+        }
+        format!("| unpredictable keys | ours | fastest peer | ours ÷ peer |\n|---|--:|---|--:|\n{rows}")
     }
 
     /// Who was left out of `group`, of which cells and why.
