@@ -29,7 +29,7 @@ const SOURCES: [(&str, &str, bool); 13] = [
     ("actix-http", CHACHA_0_10, false),
     ("fastwebsockets", CHACHA_0_8, false),
     ("limit-fused", "a constant", true),
-    ("ours", "the operating system's (getrandom), 16 keys a call", false),
+    ("ours", "ChaCha12 (chacha20), a new seed every 64 KiB", false),
     ("ratchet", "Xoshiro256++ (rand 0.8, SmallRng)", true),
     ("sockudo-ws", "Wyrand (fastrand)", true),
     ("soketto", CHACHA_0_8, false),

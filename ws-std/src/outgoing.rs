@@ -31,6 +31,8 @@ use crate::{
 /// The longest payload in bytes that is copied to the stack, behind its header, to be written alone. From here on a second
 /// slice in the write costs no more than the copy. A model checker's short messages are this long too.
 const SHORT_PAYLOAD: usize = if cfg!(shuttle) { 20 } else { 1024 };
+/// The longest payload of a frame with the shortest header: to make more of the stack valid would cost more than to write it.
+const TINY_PAYLOAD: usize = if cfg!(shuttle) { 1 } else { 125 };
 /// Length in bytes from which a message that is queued is written at once instead, from the caller's memory.
 const SHARED_PAYLOAD: usize = limit(16 * 1024);
 /// Length in bytes of the pieces in which a client masks and writes a longer payload. A piece is still in the processor's cache
@@ -158,8 +160,11 @@ fn make_room(link: &mut impl Link) -> Result<()> {
 /// Queues a whole message and writes it, with all output before it.
 #[inline]
 pub(crate) fn send<L: Link>(link: &mut L, message: Message<'_>) -> Result<()> {
-    let is_written = if message.as_bytes().len() <= SHORT_PAYLOAD {
-        write_short(link, message)?
+    let len = message.as_bytes().len();
+    let is_written = if len <= TINY_PAYLOAD {
+        write_short(link, message, [0; TINY_PAYLOAD + FrameHeader::MAX_LEN])?
+    } else if len <= SHORT_PAYLOAD {
+        write_short(link, message, [0; SHORT_PAYLOAD + FrameHeader::MAX_LEN])?
     } else {
         write_long(link, message)?
     };
@@ -193,10 +198,10 @@ fn begin<L: Link, F>(
     })
 }
 
-/// Writes a message of at most [`SHORT_PAYLOAD`] bytes from the stack. It is queued instead if other output waits, or it may be
-/// compressed. Returns whether all output is written.
-fn write_short<L: Link>(link: &mut L, message: Message<'_>) -> Result<bool> {
-    let mut frame = [0; SHORT_PAYLOAD + FrameHeader::MAX_LEN];
+/// Writes a message by way of `frame`, which has room for it, on the stack. It is queued instead if other output waits, or it may
+/// be compressed. Returns whether all output is written.
+#[inline]
+fn write_short<L: Link, const N: usize>(link: &mut L, message: Message<'_>, mut frame: [u8; N]) -> Result<bool> {
     let admit = |core: &mut Core<L::Role>| {
         if core.compression.is_on() || !core.output.is_empty() {
             return Ok(None);
@@ -264,6 +269,7 @@ where
     flush(link)
 }
 
+#[inline]
 fn total_len(slices: &[&[u8]]) -> usize {
     slices.iter().map(|slice| slice.len()).sum()
 }
@@ -275,13 +281,15 @@ fn write_masked<L: Link>(link: &mut L, mut output: Vec<u8>, mut frame: MaskedFra
         if frame.is_empty() {
             return write_out(link, output, [&[], &[]], None);
         }
-        let (written, result) = write_slices(link, [&*output, &[], &[]], None);
+        let slices = [&*output, &[], &[]];
+        let begun = write_at_once(link, slices);
+        let (written, result) = write_rest(link, slices, begun, None);
         output.drain(..written);
         if let Err(error) = &result {
             if error.kind() == io::ErrorKind::TimedOut {
                 frame.append_to(&mut output, usize::MAX);
             }
-            return finish(link, output, result);
+            return finish(link, output, 0, result);
         }
     }
 }
@@ -361,32 +369,37 @@ fn write_out<L: Link>(
     limit: Option<Instant>,
 ) -> Result<bool> {
     let slices = [&*output, frame[0], frame[1]];
-    let (written, result) = write_slices(link, slices, limit);
-    let rest = remaining(slices, written);
-    if rest.iter().all(|slice| slice.is_empty()) {
+    let total = total_len(&slices);
+    let (at_once, written, result) = match write_at_once(link, slices) {
+        Ok(len) if len == total => (total, total, Ok(())),
+        begun => {
+            let (written, result) = write_rest(link, slices, begun, limit);
+            (0, written, result)
+        }
+    };
+    if result.is_ok() {
         output.clear();
     } else if written > 0 || frame.iter().any(|slice| !slice.is_empty()) {
-        output = rest.concat();
+        output = remaining(slices, written).concat();
     }
-    finish(link, output, result)
+    finish(link, output, at_once, result)
 }
 
-/// Writes `slices` until `limit`. Returns how many bytes have been written, and the error that stopped it before the end.
-fn write_slices<L: Link>(link: &mut L, slices: [&[u8]; 3], limit: Option<Instant>) -> (usize, io::Result<()>) {
-    let total = total_len(&slices);
+/// Writes as much of `slices` as the transport takes without waiting, and returns how much that is.
+#[inline]
+fn write_at_once<L: Link>(link: &mut L, slices: [&[u8]; 3]) -> io::Result<usize> {
+    let past = link.shared().clock.epoch();
+    write_some(slices, |slices| link.write(slices, Some(past)))
+}
+
+/// Ends the writing of this thread, with the output that is left. The last write has taken `at_once` bytes, its whole, in one
+/// call; 0 if they are recorded. Returns what [`write_out`] does.
+fn finish<L: Link>(link: &mut L, output: Vec<u8>, at_once: usize, result: io::Result<()>) -> Result<bool> {
     let clock = link.shared().clock;
-    match write_some(slices, |slices| link.write(slices, Some(clock.epoch()))) {
-        Ok(len) if len == total => {
-            link.core().written_at_once(total, || clock.now());
-            (total, Ok(()))
-        }
-        begun => write_rest(link, slices, begun, limit),
-    }
-}
-
-/// Ends the writing of this thread, with the output that is left. Returns what [`write_out`] does.
-fn finish<L: Link>(link: &mut L, output: Vec<u8>, result: io::Result<()>) -> Result<bool> {
     let mut core = link.core();
+    if at_once > 0 {
+        core.written_at_once(at_once, || clock.now());
+    }
     core.put_back(output, &result);
     let is_open = core.endpoint.state() == State::Open;
     let is_written = core.output.is_empty() && !core.owes_shutdown();

@@ -311,7 +311,9 @@ impl<R: Role> Core<R> {
     pub(crate) fn put_back(&mut self, mut unwritten: Vec<u8>, result: &io::Result<()>) {
         self.writing = Writing::Neither;
         self.in_flight = 0;
-        if unwritten.is_empty() {
+        if unwritten.capacity() == 0 {
+            // All of it lay elsewhere.
+        } else if unwritten.is_empty() {
             let is_stream = self.retention.kept(self.taken_len, buffers::LARGEST_POOLED) > buffers::LARGEST_POOLED;
             if is_stream && self.output.is_empty() {
                 self.output = unwritten;

@@ -213,21 +213,28 @@ pub(crate) fn abort(transport: &impl Transport) {
 }
 
 /// Writes some bytes from the front of `slices` by `write` and returns how many; at least one slice must not be empty.
+#[inline]
 pub(crate) fn write_some(
     slices: [&[u8]; 3],
     write: impl FnOnce(&[IoSlice<'_>]) -> io::Result<usize>,
 ) -> io::Result<usize> {
-    let mut slices = slices.map(IoSlice::new);
-    // Empty slices move to the end and are left out: most often one slice remains.
-    slices.sort_by_key(|slice| slice.is_empty());
-    let count = slices.iter().take_while(|slice| !slice.is_empty()).count();
-    match write(slices.get(..count).unwrap_or_default())? {
+    // Empty slices are left out: most often one slice remains.
+    let mut full = [IoSlice::new(&[]); 3];
+    let mut places = full.iter_mut();
+    slices
+        .iter()
+        .filter(|slice| !slice.is_empty())
+        .zip(&mut places)
+        .for_each(|(slice, place)| *place = IoSlice::new(slice));
+    let count = slices.len() - places.len();
+    match write(full.get(..count).unwrap_or_default())? {
         0 => Err(io::ErrorKind::WriteZero.into()),
         len => Ok(len),
     }
 }
 
 /// Returns the parts of `slices` after the first `written` bytes.
+#[inline]
 pub(crate) fn remaining(slices: [&[u8]; 3], mut written: usize) -> [&[u8]; 3] {
     slices.map(|slice| {
         let gone = written.min(slice.len());
