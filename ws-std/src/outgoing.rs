@@ -180,18 +180,18 @@ pub(crate) fn queue<L: Link>(link: &mut L, message: Message<'_>) -> Result<()> {
     with_room(link, |core| core.append(message))
 }
 
-/// Begins to write, and has `admit` admit a frame of some length that goes after the output. Returns what `admit` has returned,
-/// and the output; `None` if another thread writes, or `admit` refers to `append`, which then queues the frame.
+/// Has `admit` admit a frame that this thread then writes, after the output, and returns what it has returned. `None` if another
+/// thread writes, or `admit` refers to `append`, which then queues the frame.
 fn begin<L: Link, F>(
     link: &mut L,
-    admit: impl FnOnce(&mut Core<L::Role>) -> core::result::Result<Option<(F, usize)>, SendError>,
+    admit: impl FnOnce(&mut Core<L::Role>) -> core::result::Result<Option<F>, SendError>,
     append: impl FnOnce(&mut Core<L::Role>) -> core::result::Result<(), SendError>,
-) -> Result<Option<(F, Vec<u8>)>> {
+) -> Result<Option<F>> {
     with_room(link, |core| {
         if core.writing == Writing::Neither {
             core.drain();
-            if let Some((frame, len)) = admit(core)? {
-                return Ok(Some((frame, core.take_output(Writing::Writer, len))));
+            if let Some(begun) = admit(core)? {
+                return Ok(Some(begun));
             }
         }
         append(core).map(|()| None)
@@ -206,10 +206,12 @@ fn write_short<L: Link, const N: usize>(link: &mut L, message: Message<'_>, mut 
         if core.compression.is_on() || !core.output.is_empty() {
             return Ok(None);
         }
-        core.endpoint.write(message, &mut frame).map(|len| Some((len, len)))
+        let len = core.endpoint.write(message, &mut frame)?;
+        core.begin_writing(Writing::Writer, len);
+        Ok(Some(len))
     };
     match begin(link, admit, |core| core.append(message))? {
-        Some((len, output)) => write_out(link, output, [frame.get(..len).unwrap_or_default(), &[]], None),
+        Some(len) => write_out(link, Vec::new(), [frame.get(..len).unwrap_or_default(), &[]], None),
         None => Ok(false),
     }
 }
@@ -225,8 +227,8 @@ fn write_long<L: Link>(link: &mut L, message: Message<'_>) -> Result<bool> {
     let admit = |core: &mut Core<L::Role>| {
         if let Some(frame) = core.compression.frame_shared(&mut core.endpoint, message) {
             return frame.map(|frame| {
-                let len = total_len(&frame.slices());
-                Some((Long::Shared(frame), len))
+                let output = core.take_output(Writing::Writer, total_len(&frame.slices()));
+                Some((Long::Shared(frame), output))
             });
         }
         let Some(frame) = core.compression.frame_masked(&mut core.endpoint, message, MASKED_PIECE) else {
@@ -234,8 +236,8 @@ fn write_long<L: Link>(link: &mut L, message: Message<'_>) -> Result<bool> {
         };
         core.take_buffer();
         frame.map(|frame| {
-            let len = frame.len();
-            Some((Long::Masked(frame), len))
+            let output = core.take_output(Writing::Writer, frame.len());
+            Some((Long::Masked(frame), output))
         })
     };
     let is_written = match begin(link, admit, |core| core.append(message))? {
@@ -261,8 +263,11 @@ where
     if len <= SHORT_PAYLOAD {
         queue_prepared(link, prepared)?;
     } else {
-        let admit = |core: &mut Core<Server>| core.endpoint.send_prepared(prepared).map(|()| Some(((), len)));
-        if let Some(((), output)) = begin(link, admit, |core| append_prepared(core, prepared))? {
+        let admit = |core: &mut Core<Server>| {
+            core.endpoint.send_prepared(prepared)?;
+            Ok(Some(core.take_output(Writing::Writer, len)))
+        };
+        if let Some(output) = begin(link, admit, |core| append_prepared(core, prepared))? {
             write_out(link, output, slices, None)?;
         }
     }

@@ -272,10 +272,15 @@ impl<R: Role> Core<R> {
 
     /// Takes the output, which `whom` then writes, followed by `more` bytes that lie elsewhere.
     pub(crate) fn take_output(&mut self, whom: Writing, more: usize) -> Vec<u8> {
-        self.writing = whom;
+        self.begin_writing(whom, self.output.len() + more);
         self.taken_len = self.output.len();
-        self.in_flight = self.output.len() + more;
         core::mem::take(&mut self.output)
+    }
+
+    /// Takes note that `whom` writes `len` bytes, which are no part of the output any more.
+    pub(crate) const fn begin_writing(&mut self, whom: Writing, len: usize) {
+        self.writing = whom;
+        self.in_flight = len;
     }
 
     /// Records that the transport has taken `len` bytes, the whole of a write, in one call. `now` reads the clock, and is
