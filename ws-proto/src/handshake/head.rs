@@ -115,6 +115,11 @@ impl HeadFinder {
                 Verdict::Foreign(looks_like) => return Err(HandshakeError::NotHttp(looks_like)),
             }
         }
+        if let Some(lines) = self.whole_head(received) {
+            self.lines = lines;
+            self.scanned = received.len();
+            self.state = ScanState::Complete;
+        }
         let most = self.start.saturating_add(self.limits.head_len);
         while !self.is_complete() {
             if self.scanned >= most {
@@ -144,6 +149,39 @@ impl HeadFinder {
             }
         }
         Ok(Some(self.scanned))
+    }
+
+    /// Returns the number of lines of `received`, without the empty one, if that is a whole head and nothing else, as most
+    /// often, and within every limit. `None` says nothing: the bytes have to be examined one by one.
+    fn whole_head(&self, received: &[u8]) -> Option<usize> {
+        let longest = self.limits.head_len.min(self.limits.line_len).min(MAX_REQUEST_LINE_LEN);
+        let is_first_look = self.scanned == 0 && self.state == ScanState::LineStart;
+        // Without an allocator it is a small processor, which compares byte by byte anyway.
+        if !cfg!(feature = "alloc")
+            || !is_first_look
+            || received.len() > longest
+            || !matches!(received.first(), Some(b'!'..))
+        {
+            return None;
+        }
+        // With the line end of the last line.
+        let head = received.strip_suffix(b"\r\n").filter(|head| head.ends_with(b"\r\n"))?;
+        let next = head.get(1..)?;
+        // Each CR has an LF behind it and each LF a CR before it, and no line is empty or begins with white space. Without
+        // branches, so that many bytes are compared at once.
+        let is = |fault: bool| u8::from(fault);
+        let fault = head.iter().zip(next).fold(0, |fault, (&byte, &next)| {
+            let is_cr = is(byte == b'\r');
+            let is_lf = is(byte == b'\n');
+            let is_control = (is(byte < 0x20) ^ is_cr ^ is_lf ^ is(byte == b'\t')) | is(byte == 0x7F);
+            let is_half = is_cr ^ is(next == b'\n');
+            let is_bad_start = is_lf & (is(next == b'\r') | is(next == b' ') | is(next == b'\t'));
+            fault | is_control | is_half | is_bad_start
+        });
+        // Counted in bytes, as many as do not overflow.
+        let lines_of = |some: &[u8]| some.iter().fold(0, |lines: u8, &byte| lines.wrapping_add(is(byte == b'\n')));
+        let lines = head.chunks(128).map(|some| usize::from(lines_of(some))).sum();
+        (fault == 0 && lines <= self.limits.fields + 1).then_some(lines)
     }
 
     /// Takes one byte outside a run of text.
@@ -412,6 +450,35 @@ mod tests {
 
     fn drip_to(mut finder: HeadFinder, bytes: &[u8]) -> Result<Option<usize>, HandshakeError> {
         (0..=bytes.len()).find_map(|len| finder.find(&bytes[..len]).transpose()).transpose()
+    }
+
+    #[test]
+    fn a_whole_head_is_judged_as_byte_by_byte() {
+        const WHOLE: &[u8] =
+            b"GET / HTTP/1.1\r\nHost: a\r\nX:\tb\xFF c\r\nA-long-name-of-more-than-32-bytes: 1\r\n\r\n";
+        let alike = |bytes: &[u8]| {
+            for kind in [HeadKind::Request, HeadKind::Response] {
+                assert_eq!(finder(kind).find(bytes), drip(kind, bytes), "{}", bytes.escape_ascii());
+            }
+        };
+        assert_eq!(finder(HeadKind::Request).whole_head(WHOLE), Some(4));
+        for at in 0..WHOLE.len() {
+            alike(&WHOLE[..at]);
+            for byte in *b"\r\n\t \0\x1F\x7F\x80:x" {
+                let mut changed = WHOLE.to_vec();
+                changed[at] = byte;
+                alike(&changed);
+                changed.insert(at, b'\r');
+                alike(&changed);
+                changed.insert(at + 1, b'\n');
+                alike(&changed);
+            }
+        }
+        let mut limited = finder(HeadKind::Request);
+        limited.limits.fields = 2;
+        assert_eq!(limited.find(WHOLE), Err(HandshakeError::TooManyFields));
+        (limited, limited.limits.line_len) = (finder(HeadKind::Request), 20);
+        assert_eq!(limited.find(WHOLE), Err(HandshakeError::LineTooLong));
     }
 
     #[test]
