@@ -18,13 +18,11 @@ pub struct Frame<'p> {
 
 impl<'p> Frame<'p> {
     /// Creates the frame. `payload` is as long as `header` says, and masked if `header` has a key.
-    #[inline]
     pub(crate) fn new(header: &FrameHeader, payload: &'p [u8]) -> Self {
         Self { header: EncodedHeader::new(header), payload }
     }
 
     /// Returns header and payload, to be written in this order.
-    #[inline]
     #[must_use]
     pub fn slices(&self) -> [&[u8]; 2] {
         self.remaining(0)
@@ -32,7 +30,6 @@ impl<'p> Frame<'p> {
 
     /// Returns the rest of [`slices`](Self::slices) after `written` bytes. Both slices are empty once all is
     /// written.
-    #[inline]
     #[must_use]
     pub fn remaining(&self, written: usize) -> [&[u8]; 2] {
         self.header.remaining(self.payload, written)
@@ -53,7 +50,6 @@ pub(crate) struct EncodedHeader {
 }
 
 impl EncodedHeader {
-    #[inline]
     pub(crate) fn new(header: &FrameHeader) -> Self {
         let mut bytes = [0; FrameHeader::MAX_LEN];
         // A header has at most 14 bytes.
@@ -61,13 +57,11 @@ impl EncodedHeader {
         Self { bytes, len }
     }
 
-    #[inline]
     pub(crate) fn as_bytes(&self) -> &[u8] {
         part(&self.bytes, ..usize::from(self.len))
     }
 
     /// Returns the rest of this header and of the `payload` that follows it after `written` bytes.
-    #[inline]
     pub(crate) fn remaining<'a>(&'a self, payload: &'a [u8], written: usize) -> [&'a [u8]; 2] {
         let header = self.as_bytes();
         let of_payload = written.saturating_sub(header.len());
