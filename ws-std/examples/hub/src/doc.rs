@@ -12,14 +12,13 @@
 use std::{
     collections::HashMap,
     io, mem,
-    sync::{Arc, Mutex, MutexGuard, Weak},
+    sync::{Arc, Mutex, MutexGuard},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
-use serde::{Deserialize, Serialize, de::IgnoredAny};
-use ws_std::{CloseCode, Exchange, HandlerResult, Message, Reader, Writer, role::Server};
+use serde::de::IgnoredAny;
+use ws_std::{CloseCode, Exchange, HandlerResult, Message, MessageKind, Writer, role::Server};
 use yrs::{
     ClientID,
     sync::{AwarenessUpdate, Message as YMessage, SyncMessage, awareness::AwarenessUpdateEntry},
@@ -27,14 +26,11 @@ use yrs::{
 };
 
 use crate::{
-    duplex, lock,
-    log::{Batch, Entry, LogError, MOST_ENTRIES, Place, now_millis},
-    pace::Pace,
+    client::{self, Fault, Pace},
+    lock,
+    log::{self, Batch, Entry, MOST_ENTRIES, Place, now_millis},
     replica::{Effect, LONGEST, Replica, is_plausible},
-    room::Next,
-    rooms::{MOST_READ, Member, PAUSE, Rooms},
-    text::is_key,
-    watched::Leave,
+    rooms::{MOST_READ, Member, Output, PAUSE, Rooms, Shelf},
 };
 
 /// Entries, bytes of them, and milliseconds after which a document becomes a snapshot. They are less than what a log keeps.
@@ -48,36 +44,12 @@ const MOST_AWARE: usize = 1_000;
 const MOST_CONTROLLED: usize = 8;
 const LONGEST_AWARENESS: usize = 1024;
 
-/// The payload of an entry, in Base64.
-#[derive(Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Payload {
-    /// A message for all clients.
-    Message(String),
-    /// An update that stands for all entries before it which the process that has made it had read.
-    Snapshot(String),
-}
-
 /// The documents that have clients.
-#[derive(Default)]
-pub(crate) struct Documents(Mutex<HashMap<String, Weak<Document>>>);
-
-impl Documents {
-    fn open(&self, room: &str) -> Arc<Document> {
-        let mut documents = lock(&self.0);
-        if let Some(document) = documents.get(room).and_then(Weak::upgrade) {
-            return document;
-        }
-        documents.retain(|_, document| document.strong_count() > 0);
-        let document = Arc::new(Document::default());
-        documents.insert(room.to_owned(), Arc::downgrade(&document));
-        document
-    }
-}
+pub(crate) type Documents = Shelf<Document>;
 
 /// A document as the log has it, and who looks at it.
 #[derive(Default)]
-struct Document(Mutex<State>);
+pub(crate) struct Document(Mutex<State>);
 
 #[derive(Default)]
 struct State {
@@ -98,7 +70,7 @@ struct State {
 
 impl Document {
     /// Locks the document, with what has come.
-    fn follow(&self, member: &Member) -> Result<MutexGuard<'_, State>, LogError> {
+    fn follow(&self, member: &Member) -> log::Result<MutexGuard<'_, State>> {
         let mut state = lock(&self.0);
         loop {
             // The first entries of all are all that the log has: a snapshot is among them.
@@ -119,24 +91,21 @@ impl Document {
 
 impl State {
     /// Takes entries. Those of another program are ignored.
-    fn take(&mut self, batch: Batch) -> Result<(), LogError> {
+    fn take(&mut self, batch: Batch) -> log::Result<()> {
         let mut updates = Vec::new();
         for entry in &batch.entries {
             let millis = entry.position.millis;
             self.entries += 1;
             self.bytes += entry.payload.len();
             self.since.get_or_insert(millis);
-            match payload_in(entry) {
-                Some((Kind::Message, bytes)) => match YMessage::decode_v1(&bytes) {
-                    Ok(YMessage::Sync(SyncMessage::Update(update))) => updates.push(update),
-                    Ok(YMessage::Awareness(update)) => self.notice(update, millis),
-                    _ => {}
-                },
-                Some((Kind::Snapshot, update)) => {
+            match YMessage::decode_v1(&entry.payload) {
+                Ok(YMessage::Sync(SyncMessage::Update(update))) => updates.push(update),
+                Ok(YMessage::Sync(SyncMessage::SyncStep2(snapshot))) => {
                     (self.entries, self.bytes, self.since) = (0, 0, Some(millis));
-                    updates.push(update);
+                    updates.push(snapshot);
                 }
-                None => {}
+                Ok(YMessage::Awareness(update)) => self.notice(update, millis),
+                _ => {}
             }
         }
         self.replica.take(&updates)?;
@@ -145,7 +114,7 @@ impl State {
     }
 
     /// Reads a log that does not have this process's place, and adds what this process has.
-    fn merge(&mut self, member: &Member) -> Result<(), LogError> {
+    fn merge(&mut self, member: &Member) -> log::Result<()> {
         let mut fresh = Self::default();
         fresh.take(member.read(&Place::default(), MOST_ENTRIES)?)?;
         let known = self.replica.whole()?;
@@ -186,17 +155,17 @@ impl State {
 
     /// Appends what the log has lost, or a snapshot if it is time for one. If the log can't be reached, the next client does
     /// it.
-    fn keep(&mut self, member: &Member) -> Result<(), LogError> {
+    fn keep(&mut self, member: &Member) -> log::Result<()> {
         if self.is_ahead {
             let update = YMessage::Sync(SyncMessage::Update(self.replica.whole()?));
-            append(member, &new_author(), 1, &payload_of(&update))?;
+            member.append(&new_author(), 1, &update.encode_v1())?;
             self.is_ahead = false;
         }
         let is_old = self.since.is_some_and(|since| now_millis().saturating_sub(since) > SNAPSHOT_MILLIS);
         if is_old || self.entries >= SNAPSHOT_ENTRIES || self.bytes >= SNAPSHOT_BYTES {
             // A process that follows the log does not take it: it stands for entries that the process has taken.
-            let payload = Payload::Snapshot(BASE64_STANDARD.encode(self.replica.whole()?));
-            append(member, &new_author(), 1, &payload)?;
+            let snapshot = YMessage::Sync(SyncMessage::SyncStep2(self.replica.whole()?));
+            member.append(&new_author(), 1, &snapshot.encode_v1())?;
             member.trim(self.place.position)?;
             (self.entries, self.bytes, self.since) = (0, 0, Some(now_millis()));
         }
@@ -208,108 +177,77 @@ fn is_gone(entry: &AwarenessUpdateEntry) -> bool {
     &*entry.json == "null"
 }
 
-enum Kind {
-    Message,
-    Snapshot,
-}
-
-/// Returns the payload of an entry. `None`: it is that of another program.
-fn payload_in(entry: &Entry) -> Option<(Kind, Vec<u8>)> {
-    let (kind, text) = match serde_json::from_str(&entry.payload).ok()? {
-        Payload::Message(text) => (Kind::Message, text),
-        Payload::Snapshot(text) => (Kind::Snapshot, text),
-    };
-    Some((kind, BASE64_STANDARD.decode(text).ok()?))
-}
-
 /// Returns a name under which one connection, or one snapshot, is an author of the log.
 fn new_author() -> String {
     format!("{:016x}", fastrand::u64(..))
 }
 
-fn append(member: &Member, author: &str, number: u64, payload: &Payload) -> Result<(), LogError> {
-    let payload = serde_json::to_string(payload).map_err(|error| LogError(error.into()))?;
-    member.append(author, number, &payload).map(drop)
-}
-
 /// Returns the message of an entry for clients. `None`: it is a snapshot, which they have.
-pub(crate) fn message_of(entry: &Entry) -> Option<Vec<u8>> {
-    match payload_in(entry)? {
-        (Kind::Message, message) => Some(message),
-        (Kind::Snapshot, _) => None,
-    }
+fn message_of(entry: &Entry) -> Option<(MessageKind, Vec<u8>)> {
+    let is_snapshot = matches!(YMessage::decode_v1(&entry.payload), Ok(YMessage::Sync(SyncMessage::SyncStep2(_))));
+    (!is_snapshot).then(|| (MessageKind::Binary, entry.payload.clone()))
 }
 
 /// Serves a client of a document until it leaves.
 pub(crate) fn serve(documents: &Documents, rooms: &Arc<Rooms>, room: &str, exchange: Exchange) -> HandlerResult {
-    if !is_key(room) {
-        return Ok(exchange.refuse(400)?);
-    }
-    let Some(member) = rooms.enter(&format!("doc/{room}")) else {
-        return Ok(exchange.refuse(503)?);
-    };
-    let document = documents.open(room);
-    duplex::serve(
+    let Some(member) = rooms.enter(&format!("doc/{room}"), message_of) else { return Ok(exchange.refuse(503)?) };
+    let document = &*documents.open(room, |_| Ok(()))?;
+    let mut editor =
+        Editor { document, member: &member, author: new_author(), number: 0, controlled: HashMap::new() };
+    let mut pace = Pace::new(100, Duration::from_millis(20));
+    let result = client::serve(
         exchange,
-        |writer, leave| write(&document, &member, writer, leave),
-        |reader, writer| {
-            let (author, number, controlled) = (new_author(), 0, HashMap::new());
-            let mut editor = Editor { document: &document, member: &member, writer, author, number, controlled };
-            let result = editor.read(reader);
-            editor.leave();
-            result
+        |writer, waiter| {
+            let mut updates = Updates { document, member: &member, is_new: true };
+            member.write(writer, waiter, Place::default(), &mut updates)
         },
-    )
+        |message, writer| match message {
+            Message::Binary(bytes) if is_plausible(bytes) => editor.take(bytes, &mut pace, writer),
+            _ => Err(MALFORMED),
+        },
+    );
+    editor.leave();
+    result
 }
 
-/// Writes to a client what all clients write. One that is slow, or new, gets the document as it is.
-fn write(document: &Document, member: &Member, writer: &mut Writer<Server>, leave: &Leave) -> ws_std::Result<()> {
-    let (mut place, mut is_new) = (Place::default(), true);
-    let mut next = Some(Next::Read);
-    while let Some(step) = next {
-        match step {
-            Next::Lines(lines) => {
-                for line in &lines {
-                    line.message.queue(writer)?;
-                }
-                place.position = lines.last().map_or(place.position, |line| line.entry.position);
-            }
-            Next::Read => {
-                let mut state = member.patiently(|| document.follow(member)).map_err(io::Error::other)?;
-                // If the log can't be reached, the next client does it.
-                let _ = state.keep(member);
-                if place == state.place {
-                    // The thread that follows the log will soon have read it as well.
-                    drop(state);
-                    thread::sleep(PAUSE);
-                } else {
-                    place = state.place.clone();
-                    // A new client asks for what it misses. All are asked for what the log may have lost.
-                    if !mem::take(&mut is_new) {
-                        let whole = state.replica.whole().map_err(io::Error::other)?;
-                        writer.queue(&*YMessage::Sync(SyncMessage::Update(whole)).encode_v1())?;
-                    }
-                    let asked = SyncMessage::SyncStep1(state.replica.state_vector());
-                    let awareness = state.awareness();
-                    drop(state);
-                    writer.queue(&*YMessage::Sync(asked).encode_v1())?;
-                    writer.queue(&*awareness.encode_v1())?;
-                }
-            }
-            Next::End => return writer.send_close(CloseCode::SERVICE_RESTART, "the server restarts"),
-            Next::AtEnd => {}
+/// What all clients write, for one of them. One that is slow, or new, gets the document as it is.
+struct Updates<'c> {
+    document: &'c Document,
+    member: &'c Member,
+    is_new: bool,
+}
+
+impl Output for Updates<'_> {
+    fn catch_up(&mut self, writer: &mut Writer<Server>, place: &mut Place) -> ws_std::Result<()> {
+        let mut state = self.member.patiently(|| self.document.follow(self.member))?;
+        // If the log can't be reached, the next client does it.
+        let _ = state.keep(self.member);
+        if *place == state.place {
+            // The thread that follows the log will soon have read it as well.
+            drop(state);
+            thread::sleep(PAUSE);
+            return Ok(());
         }
-        writer.flush()?;
-        next = member.room.next(&place, None, Some(leave));
+        *place = state.place.clone();
+        // A new client asks for what it misses. All are asked for what the log may have lost.
+        let whole = if self.is_new { None } else { Some(state.replica.whole().map_err(io::Error::other)?) };
+        let asked = SyncMessage::SyncStep1(state.replica.state_vector());
+        let awareness = state.awareness();
+        drop(state);
+        self.is_new = false;
+        for message in
+            whole.map(SyncMessage::Update).into_iter().chain([asked]).map(YMessage::Sync).chain([awareness])
+        {
+            writer.queue(&*message.encode_v1())?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// A client that edits.
 struct Editor<'c> {
     document: &'c Document,
     member: &'c Member,
-    writer: Writer<Server>,
     author: String,
     /// The number of its last entry.
     number: u64,
@@ -317,61 +255,28 @@ struct Editor<'c> {
     controlled: HashMap<ClientID, u32>,
 }
 
-/// Why a client is sent away.
-enum Fault {
-    Malformed,
-    TooLong,
-    Log(LogError),
-    Connection(ws_std::Error),
-}
+const MALFORMED: Fault = Fault::Client(CloseCode::POLICY_VIOLATION, "no message of y-protocols");
 
 impl Editor<'_> {
-    fn read(&mut self, mut reader: Reader<Server>) -> ws_std::Result<()> {
-        let mut pace = Pace::new(100, Duration::from_millis(20));
-        while let Some(message) = reader.read()? {
-            let done = match message {
-                Message::Binary(bytes) => self.take(bytes, &mut pace),
-                Message::Text(_) => Err(Fault::Malformed),
-            };
-            let (code, reason) = match done {
-                Ok(()) => continue,
-                Err(Fault::Malformed) => (CloseCode::POLICY_VIOLATION, "no message of y-protocols"),
-                Err(Fault::TooLong) => (CloseCode::MESSAGE_TOO_BIG, "the document is full"),
-                Err(Fault::Log(_)) => (CloseCode::TRY_AGAIN_LATER, "the log can't be reached"),
-                Err(Fault::Connection(error)) => return Err(error),
-            };
-            reader.close(code, reason)?;
-            return match done {
-                Err(Fault::Log(error)) => Err(io::Error::other(error).into()),
-                _ => Ok(()),
-            };
-        }
-        Ok(())
-    }
-
     /// Takes a message of `y-protocols`.
-    fn take(&mut self, bytes: &[u8], pace: &mut Pace) -> Result<(), Fault> {
-        if !is_plausible(bytes) {
-            return Err(Fault::Malformed);
+    fn take(&mut self, bytes: &[u8], pace: &mut Pace, writer: &mut Writer<Server>) -> Result<(), Fault> {
+        let message = YMessage::decode_v1(bytes).map_err(|_| MALFORMED)?;
+        // Awareness that is known already takes no time.
+        if !matches!(message, YMessage::Awareness(_)) {
+            pace.wait();
         }
-        match YMessage::decode_v1(bytes).map_err(|_| Fault::Malformed)? {
+        let answer = match message {
             YMessage::Sync(SyncMessage::SyncStep1(seen)) => {
-                thread::sleep(pace.line(Instant::now()));
-                let missed = self.with(|state| state.replica.missed_by(&seen))?;
-                self.send(&YMessage::Sync(SyncMessage::SyncStep2(missed)))
+                YMessage::Sync(SyncMessage::SyncStep2(self.with(|state| state.replica.missed_by(&seen))?))
             }
             YMessage::Sync(SyncMessage::SyncStep2(update) | SyncMessage::Update(update)) => {
-                thread::sleep(pace.line(Instant::now()));
-                self.update(update)
+                return self.update(update);
             }
-            YMessage::Awareness(update) => self.notice(update, pace),
-            YMessage::AwarenessQuery => {
-                thread::sleep(pace.line(Instant::now()));
-                let awareness = self.with(|state| Ok(state.awareness()))?;
-                self.send(&awareness)
-            }
-            YMessage::Auth(_) | YMessage::Custom(..) => Err(Fault::Malformed),
-        }
+            YMessage::Awareness(update) => return self.notice(update, pace),
+            YMessage::AwarenessQuery => self.with(|state| Ok(state.awareness()))?,
+            YMessage::Auth(_) | YMessage::Custom(..) => return Err(MALFORMED),
+        };
+        Ok(writer.send(&*answer.encode_v1())?)
     }
 
     /// Appends an update, unless it has no news: an answer to SyncStep1 has all that has ever been deleted.
@@ -386,76 +291,68 @@ impl Editor<'_> {
         match effect {
             Effect::Nothing => return Ok(()),
             Effect::News => {}
-            Effect::TooLong => return Err(Fault::TooLong),
-            Effect::Malformed => return Err(Fault::Malformed),
+            Effect::TooLong => return Err(Fault::Client(CloseCode::MESSAGE_TOO_BIG, "the document is full")),
+            Effect::Malformed => return Err(MALFORMED),
         }
-        self.number += 1;
-        let payload = payload_of(&YMessage::Sync(SyncMessage::Update(update.clone())));
-        let appended = self.member.patiently(|| append(self.member, &self.author, self.number, &payload));
+        let appended = self.append(&YMessage::Sync(SyncMessage::Update(update.clone())));
         let mut state = lock(&self.document.0);
         state.coming -= len;
-        appended.and_then(|()| state.replica.take(&[update])).map_err(Fault::Log)?;
+        appended?;
+        state.replica.take(&[update]).map_err(io::Error::other)?;
         drop(state);
         self.with(|state| state.keep(self.member))
     }
 
     /// Appends what clients say of themselves. What is known already goes no further.
     fn notice(&mut self, update: AwarenessUpdate, pace: &mut Pace) -> Result<(), Fault> {
-        let mut clients: HashMap<_, _> = self.with(|state| {
-            let news = update.clients.iter().filter(|(client, entry)| state.is_news(**client, entry));
+        let mut clients = update.clients;
+        clients = self.with(|state| {
+            let news = clients.iter().filter(|(client, entry)| state.is_news(**client, entry));
             Ok(news.map(|(client, entry)| (*client, entry.clone())).collect())
         })?;
         let is_valid = |entry: &AwarenessUpdateEntry| {
             entry.json.len() <= LONGEST_AWARENESS && serde_json::from_str::<IgnoredAny>(&entry.json).is_ok()
         };
         if !clients.values().all(is_valid) {
-            return Err(Fault::Malformed);
+            return Err(MALFORMED);
         }
-        for (client, entry) in &clients {
-            if self.controlled.len() < MOST_CONTROLLED || self.controlled.contains_key(client) {
+        clients.retain(|client, entry| {
+            let is_own = self.controlled.len() < MOST_CONTROLLED || self.controlled.contains_key(client);
+            if is_own {
                 self.controlled.insert(*client, entry.clock);
             }
-        }
-        clients.retain(|client, _| self.controlled.contains_key(client));
+            is_own
+        });
         if clients.is_empty() {
             return Ok(());
         }
-        thread::sleep(pace.line(Instant::now()));
-        self.number += 1;
-        let payload = payload_of(&YMessage::Awareness(AwarenessUpdate { clients }));
-        self.member.patiently(|| append(self.member, &self.author, self.number, &payload)).map_err(Fault::Log)?;
+        pace.wait();
+        self.append(&YMessage::Awareness(AwarenessUpdate { clients }))?;
         self.with(|state| state.keep(self.member))
     }
 
+    fn append(&mut self, message: &YMessage) -> io::Result<()> {
+        self.number += 1;
+        let payload = message.encode_v1();
+        self.member.patiently(|| self.member.append(&self.author, self.number, &payload)).map(drop)
+    }
+
     /// Tells the others that the clients of this connection have gone. If the log can't be reached, they find out.
-    fn leave(mut self) {
+    fn leave(self) {
         let gone = |(client, clock): (ClientID, u32)| {
             (client, AwarenessUpdateEntry { clock: clock.saturating_add(1), json: "null".into() })
         };
-        let clients: HashMap<_, _> = mem::take(&mut self.controlled).into_iter().map(gone).collect();
+        let clients: HashMap<_, _> = self.controlled.into_iter().map(gone).collect();
         if !clients.is_empty() {
-            let payload = payload_of(&YMessage::Awareness(AwarenessUpdate { clients }));
-            let _ = append(self.member, &self.author, self.number + 1, &payload);
+            let message = YMessage::Awareness(AwarenessUpdate { clients });
+            let _ = self.member.append(&self.author, self.number + 1, &message.encode_v1());
         }
     }
 
     /// Does something with the document as the log has it, again until the log is reached.
-    fn with<X>(&self, work: impl Fn(&mut State) -> Result<X, LogError>) -> Result<X, Fault> {
-        let work = || work(&mut *self.document.follow(self.member)?);
-        self.member.patiently(work).map_err(Fault::Log)
+    fn with<X>(&self, work: impl Fn(&mut State) -> log::Result<X>) -> Result<X, Fault> {
+        Ok(self.member.patiently(|| work(&mut *self.document.follow(self.member)?))?)
     }
-
-    fn send(&mut self, message: &YMessage) -> Result<(), Fault> {
-        match self.writer.send(&*message.encode_v1()) {
-            // The client asks again when it comes back.
-            Err(ws_std::Error::Send(ws_std::proto::SendError::Closing)) => Ok(()),
-            sent => sent.map_err(Fault::Connection),
-        }
-    }
-}
-
-fn payload_of(message: &YMessage) -> Payload {
-    Payload::Message(BASE64_STANDARD.encode(message.encode_v1()))
 }
 
 #[cfg(test)]
@@ -463,14 +360,14 @@ mod tests {
     use yrs::{Doc, ReadTxn, Text, TextRef, Transact, TransactionMut};
 
     use super::*;
-    use crate::{encoded, log::memory::MemoryLog};
+    use crate::log::memory::MemoryLog;
 
     /// Enters a room of a log of its own.
     fn member() -> Member {
-        let rooms = Arc::new(Rooms::new(Box::new(MemoryLog::default()), encoded));
+        let rooms = Rooms::new(Box::new(MemoryLog::default()));
         let followed = Arc::clone(&rooms);
         thread::spawn(move || followed.follow());
-        rooms.enter("doc/one").unwrap()
+        rooms.enter("doc/one", message_of).unwrap()
     }
 
     /// A client, which writes at the end of the text.
@@ -491,9 +388,9 @@ mod tests {
             let (text, before) = (self.doc.get_or_insert_text("text"), self.doc.transact().state_vector());
             edit(&text, &mut self.doc.transact_mut());
             let update = self.doc.transact().encode_state_as_update_v1(&before);
-            let payload = payload_of(&YMessage::Sync(SyncMessage::Update(update)));
+            let payload = YMessage::Sync(SyncMessage::Update(update)).encode_v1();
             self.number += 1;
-            let position = member.append("ada", self.number, &serde_json::to_string(&payload).unwrap()).unwrap();
+            let position = member.append("ada", self.number, &payload).unwrap();
             while document.follow(member).unwrap().place.position < position {
                 thread::sleep(Duration::from_millis(1));
             }

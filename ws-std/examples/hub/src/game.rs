@@ -10,25 +10,21 @@
 //! the time of the *lease*, another process begins the next term with the world that it has seen.
 
 use std::{
-    collections::HashMap,
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, Weak},
     thread,
     time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use ws_std::{CloseCode, Exchange, HandlerResult, Reader, Writer, role::Server};
+use ws_std::{Exchange, HandlerResult, Message, MessageKind, Writer, role::Server};
 
 use crate::{
-    duplex, lock,
-    log::{Entry, LogError, Place, now_millis},
-    pace::Pace,
-    room::Next,
-    rooms::{MOST_READ, Member, Rooms},
-    text::{is_key, name_in, shown, value_of},
-    watched::Leave,
+    client::{self, Pace},
+    log::{self, Entry, Place, now_millis},
+    rooms::{Line, MOST_READ, Member, Output, Rooms, Shelf},
+    text::{author_in, name_in, shown},
     world::{Change, World},
 };
 
@@ -66,61 +62,13 @@ struct Frame {
     all: Option<World>,
     #[serde(flatten)]
     change: Change,
-    /// The process that has moved the world ends.
+    /// The process that has moved the world does so no more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     over: bool,
 }
 
-/// The rooms whose world this process follows, with the numbers of their clients.
-#[derive(Default)]
-pub(crate) struct Games {
-    clients: Mutex<HashMap<String, usize>>,
-}
-
-/// A client of a room, until it is dropped.
-struct Client<'g> {
-    games: &'g Games,
-    room: &'g str,
-}
-
-impl Drop for Client<'_> {
-    fn drop(&mut self) {
-        if let Some(clients) = lock(&self.games.clients).get_mut(self.room) {
-            *clients -= 1;
-        }
-    }
-}
-
-impl Games {
-    /// Adds a client. If it is the first one of its room, starts to follow the room.
-    fn enter<'g>(self: &'g Arc<Self>, rooms: &Arc<Rooms>, room: &'g str) -> io::Result<Option<Client<'g>>> {
-        let mut clients = lock(&self.clients);
-        let count = clients.get(room).copied();
-        if count.is_none() {
-            let (Some(frames), Some(input)) =
-                (rooms.enter(&format!("game/{room}")), rooms.enter(&format!("input/{room}")))
-            else {
-                return Ok(None);
-            };
-            let (games, room) = (Arc::clone(self), room.to_owned());
-            thread::Builder::new()
-                .name("game".into())
-                .spawn(move || Host::new(frames, input).run(&games, &room))?;
-        }
-        clients.insert(room.to_owned(), count.unwrap_or_default() + 1);
-        Ok(Some(Client { games: self, room }))
-    }
-
-    /// Returns whether a room has no client any more, and forgets it then.
-    fn is_left(&self, room: &str) -> bool {
-        let mut clients = lock(&self.clients);
-        let is_left = clients.get(room).is_none_or(|clients| *clients == 0);
-        if is_left {
-            clients.remove(room);
-        }
-        is_left
-    }
-}
+/// The rooms whose world this process follows.
+pub(crate) type Games = Shelf<()>;
 
 /// Follows the world of a room, and moves it if no other process does.
 struct Host {
@@ -153,13 +101,15 @@ impl Host {
         Self { frames, input, frames_place, input_place, world, own, term: 0, duty: Duty::Follow, alive }
     }
 
-    fn run(mut self, games: &Games, room: &str) {
-        let mut due = Instant::now();
-        while !games.is_left(room) {
+    /// Follows or moves the world until it has no client here, or the process ends.
+    fn run(mut self, clients: &Weak<()>) {
+        let (mut due, mut is_over) = (Instant::now(), false);
+        while !is_over {
+            is_over = clients.strong_count() == 0 || self.frames.is_over();
             self.follow();
             match self.duty {
                 // It would be over before the next tick.
-                Duty::Follow | Duty::Claim if self.alive.elapsed() + TICK >= LEASE => {
+                Duty::Follow | Duty::Claim if !is_over && self.alive.elapsed() + TICK >= LEASE => {
                     self.term += 1;
                     self.duty = Duty::Claim;
                     self.alive = Instant::now();
@@ -169,12 +119,8 @@ impl Host {
                 Duty::Move(number) => {
                     let change = self.world.step();
                     let all = number.is_multiple_of(SNAPSHOT).then(|| self.world.clone());
-                    let over = self.frames.is_over();
                     self.duty = Duty::Move(number + 1);
-                    self.append(number, all, change, over);
-                    if over {
-                        return;
-                    }
+                    self.append(number, all, change, is_over);
                 }
             }
             let now = Instant::now();
@@ -190,7 +136,7 @@ impl Host {
     /// Takes what has come: frames, and what clients have sent.
     fn follow(&mut self) {
         for entry in entries_after(&self.frames, &mut self.frames_place) {
-            let (term, Ok(frame)) = (entry.number >> TERM_BITS, serde_json::from_str::<Frame>(&entry.payload))
+            let (term, Ok(frame)) = (entry.number >> TERM_BITS, serde_json::from_slice::<Frame>(&entry.payload))
             else {
                 continue;
             };
@@ -214,7 +160,7 @@ impl Host {
         let oldest = now_millis().saturating_sub(15_000);
         for entry in entries_after(&self.input, &mut self.input_place) {
             if let (true, Ok(steer)) =
-                (entry.position.millis > oldest, serde_json::from_str::<Steer>(&entry.payload))
+                (entry.position.millis > oldest, serde_json::from_slice::<Steer>(&entry.payload))
             {
                 self.world.steer(&entry.author, &steer.name, (!steer.gone).then_some([steer.x, steer.y]));
             }
@@ -224,16 +170,17 @@ impl Host {
     /// Appends a frame of this term. If the log can't be reached, the lease passes.
     fn append(&mut self, number: u64, all: Option<World>, change: Change, over: bool) {
         let frame = Frame { t: self.world.tick, own: self.own, all, change, over };
-        let Ok(payload) = serde_json::to_string(&frame) else { return };
-        if self.frames.append(AUTHOR, (self.term << TERM_BITS) + number, &payload).is_err() {
+        if self.frames.append_json(AUTHOR, (self.term << TERM_BITS) + number, &frame).is_err() {
             self.duty = Duty::Follow;
         }
     }
 }
 
-/// Returns whether the frame with this number has the whole world.
-fn is_snapshot(number: u64) -> bool {
-    (number % (1 << TERM_BITS)).is_multiple_of(SNAPSHOT)
+/// Returns the index of the newest entry with the whole world.
+fn newest_snapshot<'e>(
+    mut entries: impl DoubleEndedIterator<Item = &'e Entry> + ExactSizeIterator,
+) -> Option<usize> {
+    entries.rposition(|entry| (entry.number % (1 << TERM_BITS)).is_multiple_of(SNAPSHOT))
 }
 
 /// Returns the entries after a place, without waiting, and moves the place to the last one.
@@ -244,91 +191,74 @@ fn entries_after(member: &Member, place: &mut Place) -> Vec<Entry> {
 }
 
 /// Serves a client of a room until it leaves.
-pub(crate) fn serve(games: &Arc<Games>, rooms: &Arc<Rooms>, room: &str, exchange: Exchange) -> HandlerResult {
-    let (author, name) = (value_of(exchange.query(), "author").unwrap_or_default(), name_in(exchange.query()));
-    if !is_key(&author) || !is_key(room) {
-        return Ok(exchange.refuse(400)?);
-    }
-    let you = shown(&author);
-    let entered = (
-        games.enter(rooms, room)?,
-        rooms.enter(&format!("game/{room}")),
-        rooms.enter(&format!("input/{room}")),
-    );
-    let (Some(_client), Some(frames), Some(input)) = entered else {
-        return Ok(exchange.refuse(503)?);
-    };
-    duplex::serve(
+pub(crate) fn serve(games: &Games, rooms: &Arc<Rooms>, room: &str, exchange: Exchange) -> HandlerResult {
+    let name = name_in(exchange.query());
+    let Some(you) = author_in(exchange.query()).as_deref().map(shown) else { return Ok(exchange.refuse(400)?) };
+    let enter =
+        |log| rooms.enter(&format!("{log}/{room}"), |entry| Some((MessageKind::Text, entry.payload.clone())));
+    let (Some(frames), Some(input)) = (enter("game"), enter("input")) else { return Ok(exchange.refuse(503)?) };
+    let _client = games.open(room, |clients| {
+        let (host, clients) = (Host::new(frames.clone(), input.clone()), Arc::downgrade(clients));
+        thread::Builder::new().name("game".into()).spawn(move || host.run(&clients)).map(drop)
+    })?;
+    let hello = json!({ "you": you }).to_string();
+    let mut player = Player { input, you, name, number: 0 };
+    let mut pace = Pace::new(40, TICK);
+    let result = client::serve(
         exchange,
-        |writer, leave| {
-            writer.queue(&*json!({ "you": you }).to_string())?;
-            write(&frames, writer, leave)
+        |writer, waiter| {
+            writer.queue(&*hello)?;
+            frames.write(writer, waiter, Place::default(), &mut Frames(&frames))
         },
-        |reader, _| {
-            let mut player = Player { input: &input, you: &you, name: &name, number: 0 };
-            let result = player.read(reader);
-            // If the log can't be reached, the player is removed after some silence.
-            let _ = player.send([0.0; 2], true);
-            result
+        |message, _| {
+            let Steer { x, y, .. } = client::said(message, r#"a direction is {"x":X,"y":Y}"#)?;
+            pace.wait();
+            // A lost one is no loss: the client sends its direction again.
+            let _ = player.send([x, y], false);
+            Ok(())
         },
-    )
+    );
+    // If the log can't be reached, the player is removed after some silence.
+    let _ = player.send([0.0; 2], true);
+    result
 }
 
 /// A client that steers.
-struct Player<'c> {
-    input: &'c Member,
+struct Player {
+    input: Member,
     /// The name under which others see the player.
-    you: &'c str,
-    name: &'c str,
+    you: String,
+    name: String,
     /// The number of the last entry. Those of the next connection are greater.
     number: u64,
 }
 
-impl Player<'_> {
-    fn read(&mut self, mut reader: Reader<Server>) -> ws_std::Result<()> {
-        let mut pace = Pace::new(40, TICK);
-        while let Some(steer) = duplex::read::<Steer>(&mut reader, r#"a direction is {"x":X,"y":Y}"#)? {
-            thread::sleep(pace.line(Instant::now()));
-            // A lost one is no loss: the client sends its direction again.
-            let _ = self.send([steer.x, steer.y], false);
-        }
-        Ok(())
-    }
-
-    fn send(&mut self, [x, y]: [f32; 2], gone: bool) -> Result<(), LogError> {
+impl Player {
+    fn send(&mut self, [x, y]: [f32; 2], gone: bool) -> log::Result<()> {
         self.number = now_millis().max(self.number + 1);
-        let steer = Steer { x, y, name: self.name.into(), gone };
-        let payload = serde_json::to_string(&steer).map_err(|error| LogError(error.into()))?;
-        self.input.append(self.you, self.number, &payload).map(drop)
+        let steer = Steer { x, y, name: self.name.clone(), gone };
+        self.input.append_json(&self.you, self.number, &steer).map(drop)
     }
 }
 
-/// Writes the newest frames to a client.
-fn write(frames: &Member, writer: &mut Writer<Server>, leave: &Leave) -> ws_std::Result<()> {
-    let mut place = Place::default();
-    loop {
-        match frames.room.next(&place, None, Some(leave)) {
-            Some(Next::Lines(lines)) => {
-                // A slow client continues with the newest snapshot.
-                let newest = lines.iter().rposition(|line| is_snapshot(line.entry.number));
-                let skipped = if lines.len() > MOST_BEHIND { newest.unwrap_or_default() } else { 0 };
-                for line in &lines[skipped..] {
-                    line.message.queue(writer)?;
-                    place.position = line.entry.position;
-                }
-            }
-            Some(Next::Read) => {
-                let batch = frames.catch_up(&place, MOST_READ).map_err(io::Error::other)?;
-                let newest = batch.entries.iter().rposition(|entry| is_snapshot(entry.number));
-                for entry in newest.map_or(&[][..], |newest| &batch.entries[newest..]) {
-                    writer.queue(&*entry.payload)?;
-                }
-                place = Place { epoch: batch.epoch, position: batch.end };
-            }
-            Some(Next::End) => return writer.send_close(CloseCode::SERVICE_RESTART, "the server restarts"),
-            Some(Next::AtEnd) => {}
-            None => return Ok(()),
+/// The newest frames for a client.
+struct Frames<'m>(&'m Member);
+
+impl Output for Frames<'_> {
+    /// Sends the newest snapshot and the frames after it.
+    fn catch_up(&mut self, writer: &mut Writer<Server>, place: &mut Place) -> ws_std::Result<()> {
+        let batch = self.0.catch_up(place, MOST_READ)?;
+        let newest = newest_snapshot(batch.entries.iter()).unwrap_or(batch.entries.len());
+        for entry in &batch.entries[newest..] {
+            writer.queue(Message::new(MessageKind::Text, &entry.payload).map_err(io::Error::other)?)?;
         }
-        writer.flush()?;
+        *place = Place { epoch: batch.epoch, position: batch.end };
+        Ok(())
+    }
+
+    /// A slow client continues with the newest snapshot.
+    fn superfluous(&self, lines: &[Arc<Line>]) -> usize {
+        let newest = newest_snapshot(lines.iter().map(|line| &line.entry)).unwrap_or_default();
+        if lines.len() > MOST_BEHIND { newest } else { 0 }
     }
 }

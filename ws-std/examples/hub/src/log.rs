@@ -10,7 +10,6 @@ pub(crate) mod memory;
 pub(crate) mod redis;
 
 use std::{
-    error::Error,
     fmt,
     str::FromStr,
     time::{Duration, SystemTime},
@@ -31,7 +30,7 @@ pub(crate) trait Log: Send + Sync {
     ///
     /// An entry whose author has one with the same number, or with a higher one, is not appended: it was sent again. The
     /// position is that of the author's last entry then. Numbers are below 2^53.
-    fn append(&self, room: &str, author: &str, number: u64, payload: &str) -> Result<Position>;
+    fn append(&self, room: &str, author: &str, number: u64, payload: &[u8]) -> Result<Position>;
 
     /// Returns at most `most` entries after a place. If the log does not have that place, returns the newest `most`.
     fn read(&self, room: &str, after: &Place, most: usize) -> Result<Batch>;
@@ -40,26 +39,13 @@ pub(crate) trait Log: Send + Sync {
     fn trim(&self, room: &str, first: Position) -> Result<()>;
 
     /// Waits until rooms have entries after the place beside them, or are at another epoch, and returns their indices.
-    /// Returns after [`LONGEST_WAIT`] at the latest, or as soon as [`wake`](Self::wake) has been called.
+    /// Returns after [`LONGEST_WAIT`] at the latest.
     fn wait(&self, rooms: &[(String, Place)]) -> Result<Vec<usize>>;
-
-    /// Ends a [`wait`](Self::wait), which may have to be called with other rooms.
-    fn wake(&self);
 }
 
-pub(crate) type Result<T> = std::result::Result<T, LogError>;
-
-/// The log can't be reached. The call may be repeated: [`Log::append`] appends a number once.
-#[derive(Debug)]
-pub(crate) struct LogError(pub(crate) Box<dyn Error + Send + Sync>);
-
-impl fmt::Display for LogError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the log can't be reached: {}", self.0)
-    }
-}
-
-impl Error for LogError {}
+/// Why the log can't be reached. The call may be repeated: [`Log::append`] appends a number once.
+pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 /// A line, and where it is in its room.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +53,7 @@ pub(crate) struct Entry {
     pub(crate) position: Position,
     pub(crate) author: String,
     pub(crate) number: u64,
-    pub(crate) payload: String,
+    pub(crate) payload: Vec<u8>,
 }
 
 /// The place of an entry in a room's log, ordered as the entries are: the id of an entry in a Redis stream.
@@ -86,9 +72,9 @@ impl fmt::Display for Position {
 }
 
 impl FromStr for Position {
-    type Err = Box<dyn Error + Send + Sync>;
+    type Err = Error;
 
-    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
+    fn from_str(text: &str) -> Result<Self> {
         let (millis, sequence) = text.split_once('-').ok_or("a position is two numbers")?;
         Ok(Self { millis: millis.parse()?, sequence: sequence.parse()? })
     }
@@ -122,7 +108,7 @@ impl Batch {
 }
 
 /// Returns a name for the life of a log, which no other has.
-fn new_epoch() -> String {
+pub(crate) fn new_epoch() -> String {
     let mut bytes = [0; 8];
     // Time alone tells logs of one machine apart, if the system has no random numbers.
     if getrandom::fill(&mut bytes).is_err() {
@@ -153,24 +139,24 @@ mod tests {
     }
 
     fn payloads(batch: &Batch) -> Vec<&str> {
-        batch.entries.iter().map(|entry| &*entry.payload).collect()
+        batch.entries.iter().map(|entry| str::from_utf8(&entry.payload).unwrap()).collect()
     }
 
     /// Appends entries of one author, numbered from 1; returns the positions.
     fn append(log: &dyn Log, room: &str, payloads: &[&str]) -> Vec<Position> {
         let numbered = (1..).zip(payloads);
-        numbered.map(|(number, payload)| log.append(room, "ada", number, payload).unwrap()).collect()
+        numbered.map(|(number, payload)| log.append(room, "ada", number, payload.as_bytes()).unwrap()).collect()
     }
 
     fn numbers_are_appended_once(log: &dyn Log) {
         let positions = append(log, "numbers", &["one", "two"]);
         assert!(positions[0] < positions[1]);
         assert_eq!(append(log, "numbers", &["one", "two"]), [positions[1]; 2]);
-        assert!(log.append("numbers", "bob", 1, "bob's").unwrap() > positions[1]);
+        assert!(log.append("numbers", "bob", 1, b"bob's").unwrap() > positions[1]);
         // The greatest numbers that all clients can hold.
         let greatest = (1 << 53) - 2;
-        let before = log.append("greatest", "ada", greatest, "before").unwrap();
-        assert!(log.append("greatest", "ada", greatest + 1, "greatest").unwrap() > before);
+        let before = log.append("greatest", "ada", greatest, b"before").unwrap();
+        assert!(log.append("greatest", "ada", greatest + 1, b"greatest").unwrap() > before);
         let batch = log.read("numbers", &Place::default(), 9).unwrap();
         assert_eq!(payloads(&batch), ["one", "two", "bob's"]);
         assert_eq!((&*batch.entries[2].author, batch.entries[2].number), ("bob", 1));
@@ -229,12 +215,14 @@ mod tests {
         let begun = Instant::now();
         assert!(log.wait(&rooms[1..]).unwrap().is_empty());
         assert!(begun.elapsed() >= LONGEST_WAIT);
-        log.append("news", "ada", 2, "news").unwrap();
+        log.append("news", "ada", 2, b"news").unwrap();
         assert_eq!(log.wait(&rooms).unwrap(), [0, 1]);
+        let Batch { epoch, end, .. } = log.read("news", &Place::default(), 1).unwrap();
+        let rooms = [("news".to_owned(), Place { epoch, position: end })];
         let begun = Instant::now();
         thread::scope(|scope| {
-            scope.spawn(|| log.wake());
-            assert!(log.wait(&[]).unwrap().is_empty());
+            scope.spawn(|| log.append("news", "ada", 3, b"later").unwrap());
+            assert_eq!(log.wait(&rooms).unwrap(), [0]);
         });
         assert!(begun.elapsed() < LONGEST_WAIT);
     }

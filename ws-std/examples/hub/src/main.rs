@@ -8,18 +8,15 @@
 
 mod admission;
 mod chat;
+mod client;
 mod doc;
-mod duplex;
 mod game;
 mod log;
-mod pace;
 mod poll;
 #[path = "../../program/mod.rs"]
 mod program;
 mod replica;
-mod room;
 mod rooms;
-mod shared;
 mod text;
 mod ticks;
 mod watched;
@@ -36,14 +33,11 @@ use std::{
 use admission::Admission;
 use doc::Documents;
 use game::Games;
-use log::{Entry, Log, memory::MemoryLog, redis::RedisLog};
+use log::{Log, memory::MemoryLog, redis::RedisLog};
 use rooms::Rooms;
-use shared::Shared;
+use text::is_key;
 use ticks::Ticks;
-use ws_std::{
-    Acceptor, Config, Exchange, Handle, HandlerResult, Message, Page, deflate::Deflater,
-    proto::server::OriginPolicy,
-};
+use ws_std::{Acceptor, Config, Exchange, Handle, HandlerResult, Page, proto::server::OriginPolicy};
 
 const HELP: &str = "\
 usage: ws-hub [ADDR] [--redis URL] [--ticks RATE] [--origin URL]...
@@ -71,6 +65,19 @@ const STOP_TIME: Duration = Duration::from_secs(2);
 const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
                               base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// The files of the page: name, type and text.
+const FILES: [(&str, &str, &str); 9] = [
+    ("", "text/html; charset=utf-8", include_str!("page/page.html")),
+    ("page.css", "text/css", include_str!("page/page.css")),
+    ("page.js", "text/javascript", include_str!("page/page.js")),
+    ("link.js", "text/javascript", include_str!("page/link.js")),
+    ("chat.js", "text/javascript", include_str!("page/chat.js")),
+    ("game.js", "text/javascript", include_str!("page/game.js")),
+    ("doc.js", "text/javascript", include_str!("page/doc.js")),
+    ("yjs.js", "text/javascript", include_str!("page/vendor/yjs.js")),
+    ("ticks.js", "text/javascript", include_str!("page/ticks.js")),
+];
+
 struct Arguments {
     address: Option<String>,
     redis: Option<String>,
@@ -81,7 +88,7 @@ struct Arguments {
 /// Everything that clients share.
 struct Hub {
     rooms: Arc<Rooms>,
-    games: Arc<Games>,
+    games: Games,
     documents: Documents,
     ticks: Ticks,
 }
@@ -113,16 +120,16 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let log: Box<dyn Log> = match &arguments.redis {
-        Some(url) => Box::new(RedisLog::new(url)?),
+        Some(url) => Box::new(RedisLog::new(url).map_err(|error| format!("the log can't be reached: {error}"))?),
         None => Box::new(MemoryLog::default()),
     };
     let server = program::bind(arguments.address.as_deref().unwrap_or("127.0.0.1:8080"))?;
     let address = server.local_addr()?;
     let admission = Admission::new(address.ip(), &arguments.origins)?;
     let hub = Arc::new(Hub {
-        rooms: Arc::new(Rooms::new(log, encoded)),
+        rooms: Rooms::new(log),
         ticks: Ticks::new(arguments.rate),
-        games: Arc::default(),
+        games: Games::default(),
         documents: Documents::default(),
     });
     let (ending, handle) = (Arc::clone(&hub), server.handle());
@@ -135,7 +142,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let mut config = Config::default();
     config.max_message_len = LONGEST_MESSAGE;
     // `Admission` checks Host and Origin.
-    let acceptor = Acceptor::new().config(config).origin(OriginPolicy::AllowAny).deflate(shared::COMPRESSION);
+    let acceptor = Acceptor::new().config(config).origin(OriginPolicy::AllowAny).deflate(client::COMPRESSION);
     Ok(server.acceptor(acceptor).stop_timeout(STOP_TIME).run(move |exchange| {
         if let Err(reason) = admission.check(&exchange) {
             exchange.refuse(403)?;
@@ -164,39 +171,22 @@ fn serve(hub: &Hub, exchange: Exchange) -> HandlerResult {
     let mut segment = || from_end.next().unwrap_or_default();
     let (file, folder, parent) = (segment(), segment(), segment());
     let page = match (folder, file, exchange.is_upgrade()) {
+        ("chat" | "game" | "doc", room, true) if !is_key(room) => return Ok(exchange.refuse(400)?),
         ("chat", room, true) => return chat::serve(&hub.rooms, room, exchange),
-        ("chat", room, false) if parent == "poll" => return poll::chat(&hub.rooms, room, exchange),
         ("game", room, true) => return game::serve(&hub.games, &hub.rooms, room, exchange),
         ("doc", room, true) => return doc::serve(&hub.documents, &hub.rooms, room, exchange),
         (_, "ticks", true) => return ticks::serve(&hub.ticks, exchange),
+        ("chat", room, false) if parent == "poll" => return poll::chat(&hub.rooms, room, exchange),
         ("poll", "ticks", false) => return poll::ticks(&hub.ticks, exchange),
-        (_, "health", false) if hub.rooms.is_well() => Page::new("text/plain", b"well\n".as_slice()),
-        (_, "health", false) => return Ok(exchange.refuse(503)?),
-        (_, "", false) => Page::html(include_str!("page/page.html")),
-        (_, "page.js", false) => script(include_str!("page/page.js")),
-        (_, "link.js", false) => script(include_str!("page/link.js")),
-        (_, "doc.js", false) => script(include_str!("page/doc.js")),
-        (_, "yjs.js", false) => script(include_str!("page/vendor/yjs.js")),
-        (_, "game.js", false) => script(include_str!("page/game.js")),
-        (_, "ticks.js", false) => script(include_str!("page/ticks.js")),
-        (_, "chat.js", false) => script(include_str!("page/chat.js")),
-        (_, "page.css", false) => Page::new("text/css", include_bytes!("page/page.css").as_slice()),
-        _ => Page::not_found(),
+        (_, "health", false) if !hub.rooms.is_well() => return Ok(exchange.refuse(503)?),
+        (_, "health", false) => Page::new("text/plain", b"well\n".as_slice()),
+        (_, file, false) => FILES
+            .iter()
+            .find(|(name, ..)| *name == file)
+            .map_or_else(Page::not_found, |(_, kind, text)| Page::new(kind, text.as_bytes())),
+        (_, _, true) => Page::not_found(),
     };
     Ok(exchange.page(&page.header("Content-Security-Policy", CONTENT_POLICY))?)
-}
-
-/// Returns the message of a room's entry for clients, if it is for them.
-fn encoded(room: &str, entry: &Entry, encoder: &mut Deflater) -> Option<Shared> {
-    match room.split_once('/') {
-        Some(("chat", _)) => Shared::new(Message::Text(&chat::text_of(entry)), encoder),
-        Some(("doc", _)) => Shared::new(Message::Binary(&doc::message_of(entry)?), encoder),
-        _ => Shared::new(Message::Text(&entry.payload), encoder),
-    }
-}
-
-fn script(text: &'static str) -> Page {
-    Page::new("text/javascript", text.as_bytes())
 }
 
 /// Locks, also after a thread has panicked: no state here is left half changed.

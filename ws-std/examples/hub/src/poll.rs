@@ -5,6 +5,7 @@
 //!   `{"epoch":EPOCH,"reset":BOOL,"at":POSITION,"lines":[...]}`, where `epoch` and `at` are for the next request.
 
 use std::{
+    io,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,10 +14,10 @@ use serde_json::json;
 use ws_std::{Exchange, HandlerResult, Page};
 
 use crate::{
-    chat::text_of,
+    chat,
     log::{Batch, Place},
     rooms::{MOST_READ, Member, Rooms},
-    text::{is_key, value_of},
+    text::{is_key, place_in, value_of},
     ticks::{Ticks, chosen_in},
 };
 
@@ -31,31 +32,25 @@ pub(crate) fn ticks(ticks: &Ticks, exchange: Exchange) -> HandlerResult {
 }
 
 pub(crate) fn chat(rooms: &Arc<Rooms>, name: &str, exchange: Exchange) -> HandlerResult {
-    let query = exchange.query();
-    let place = place_in(query);
     if !is_key(name) {
         return Ok(exchange.refuse(400)?);
     }
-    let batch = rooms.enter(&format!("chat/{name}")).and_then(|member| read(&member, &place, until(query)).ok());
-    let Some(batch) = batch else { return Ok(exchange.refuse(503)?) };
-    let lines: Vec<_> = batch.entries.iter().map(text_of).collect();
+    let (place, until) = (place_in(exchange.query()), until(exchange.query()));
+    let Some(batch) = chat::enter(rooms, name).and_then(|member| read(&member, &place, until).ok()) else {
+        return Ok(exchange.refuse(503)?);
+    };
+    let lines: Vec<_> = batch.entries.iter().map(chat::text_of).collect();
     let head = json!({ "epoch": batch.epoch, "reset": batch.is_reset, "at": batch.end.to_string() }).to_string();
     answer(exchange, format!(r#"{},"lines":[{}]}}"#, head.trim_end_matches('}'), lines.join(",")))
 }
 
 /// Reads what the log has after a place, and waits for it if there is nothing.
-fn read(member: &Member, place: &Place, until: Instant) -> Result<Batch, crate::log::LogError> {
+fn read(member: &Member, place: &Place, until: Instant) -> io::Result<Batch> {
     let batch = member.patiently(|| member.read(place, MOST_READ))?;
-    if batch.is_reset || !batch.entries.is_empty() || member.room.next(place, Some(until), None).is_none() {
+    if batch.is_reset || !batch.entries.is_empty() || !member.wait(place, until) {
         return Ok(batch);
     }
     member.patiently(|| member.read(place, MOST_READ))
-}
-
-/// Returns the place of a client's last request, or of its last connection.
-pub(crate) fn place_in(query: Option<&str>) -> Place {
-    let at = value_of(query, "at").unwrap_or_default();
-    Place { epoch: value_of(query, "epoch").unwrap_or_default(), position: at.parse().unwrap_or_default() }
 }
 
 fn until(query: Option<&str>) -> Instant {

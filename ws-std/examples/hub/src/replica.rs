@@ -12,7 +12,7 @@ use yrs::{
     updates::decoder::Decode,
 };
 
-use crate::log::LogError;
+use crate::log;
 
 /// The longest document in bytes, as an update.
 pub(crate) const LONGEST: usize = 128 * 1024;
@@ -34,7 +34,7 @@ pub(crate) struct Replica(Doc);
 
 impl Replica {
     /// Takes updates that have been tried.
-    pub(crate) fn take(&mut self, updates: &[Vec<u8>]) -> Result<(), LogError> {
+    pub(crate) fn take(&mut self, updates: &[Vec<u8>]) -> log::Result<()> {
         if updates.is_empty() {
             return Ok(());
         }
@@ -43,7 +43,7 @@ impl Replica {
     }
 
     /// Returns what `update` would do, if the document may have at most `longest` bytes.
-    pub(crate) fn try_on_copy(&self, update: &[u8], longest: usize) -> Result<Effect, LogError> {
+    pub(crate) fn try_on_copy(&self, update: &[u8], longest: usize) -> log::Result<Effect> {
         roomy(|| {
             let copy = Doc::new();
             apply(&copy, &whole(&self.0));
@@ -61,12 +61,12 @@ impl Replica {
     }
 
     /// Returns the document as an update.
-    pub(crate) fn whole(&self) -> Result<Vec<u8>, LogError> {
+    pub(crate) fn whole(&self) -> log::Result<Vec<u8>> {
         self.missed_by(&StateVector::default())
     }
 
     /// Returns what a client misses that has seen `seen`, as an update.
-    pub(crate) fn missed_by(&self, seen: &StateVector) -> Result<Vec<u8>, LogError> {
+    pub(crate) fn missed_by(&self, seen: &StateVector) -> log::Result<Vec<u8>> {
         roomy(|| self.0.transact().encode_state_as_update_v1(seen))
     }
 
@@ -95,11 +95,10 @@ impl Drop for Replica {
 /// # Errors
 ///
 /// The system has no thread, or `yrs` has panicked.
-fn roomy<X: Send>(work: impl FnOnce() -> X + Send) -> Result<X, LogError> {
+fn roomy<X: Send>(work: impl FnOnce() -> X + Send) -> log::Result<X> {
     thread::scope(|scope| {
-        let thread = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
-        let thread = thread.map_err(|error| LogError(error.into()))?;
-        thread.join().map_err(|_| LogError("a document can't be read".into()))
+        let thread = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work)?;
+        thread.join().map_err(|_| "a document can't be read".into())
     })
 }
 

@@ -1,9 +1,9 @@
-//! Names and texts of users, cleaned.
+//! Names, texts and queries of users, cleaned.
 
 use sha1::{Digest, Sha1};
 use url::form_urlencoded;
 
-use crate::program::is_plain;
+use crate::{log::Place, program::is_plain};
 
 /// The longest name in characters.
 const LONGEST_NAME: usize = 32;
@@ -22,6 +22,17 @@ pub(crate) fn value_of(query: Option<&str>, key: &str) -> Option<String> {
 pub(crate) fn name_in(query: Option<&str>) -> String {
     let name: String = plain(&value_of(query, "name").unwrap_or_default()).chars().take(LONGEST_NAME).collect();
     if name.is_empty() { "guest".into() } else { name }
+}
+
+/// Returns the id of an author in a query, if it is one.
+pub(crate) fn author_in(query: Option<&str>) -> Option<String> {
+    value_of(query, "author").filter(|author| is_key(author))
+}
+
+/// Returns the place of a client's last request, or of its last connection.
+pub(crate) fn place_in(query: Option<&str>) -> Place {
+    let at = value_of(query, "at").unwrap_or_default();
+    Place { epoch: value_of(query, "epoch").unwrap_or_default(), position: at.parse().unwrap_or_default() }
 }
 
 /// Returns whether a text can name a room or an author: letters, digits, `-` and `_`.

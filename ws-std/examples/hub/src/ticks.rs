@@ -10,22 +10,21 @@
 
 use std::{
     collections::VecDeque,
-    fmt::Write as _,
     sync::Arc,
     thread,
     time::{Duration, Instant, SystemTime},
 };
 
-use ws_std::{CloseCode, Exchange, HandlerResult, Message, Reader, Writer, deflate::Deflater, role::Server};
+use serde::Serialize;
+use ws_std::{CloseCode, Exchange, HandlerResult, MessageKind, Writer, deflate::Deflater, role::Server};
 
 use crate::{
-    duplex,
-    shared::{COMPRESSION, Shared},
+    client::{self, COMPRESSION, Fault, Shared},
     text::value_of,
-    watched::{Leave, Watched},
+    watched::{Waiter, Watched},
 };
 
-pub(crate) const SYMBOLS: usize = 2_000;
+const SYMBOLS: usize = 2_000;
 /// The most changes in a second that each have a message of their own. With more, there are 20 messages in a second.
 const MOST_SINGLE: u32 = 100;
 const PER_SECOND: u32 = 20;
@@ -47,21 +46,28 @@ struct Board {
     at: f64,
     /// The newest messages, each with the numbers of the last change before it and in it.
     messages: VecDeque<(u64, u64, Arc<Shared>)>,
-    is_over: bool,
+}
+
+/// Prices that have changed.
+#[derive(Serialize)]
+struct Update {
+    /// The number of the last change.
+    seq: u64,
+    at: f64,
+    prices: Vec<(usize, u32)>,
 }
 
 /// The next message to a client.
 enum News {
+    /// A message for all, with the number of the last change in it.
     Shared(Arc<Shared>, u64),
-    /// A text of its own, with the number of the last change in it.
-    Own(String, u64),
-    End,
+    Own(Update),
 }
 
 impl Ticks {
     pub(crate) fn new(rate: u32) -> Self {
         let prices = (0..SYMBOLS).map(|_| (fastrand::u32(1_000..100_000), 1)).collect();
-        let board = Board { prices, seq: 1, at: now(), messages: VecDeque::new(), is_over: false };
+        let board = Board { prices, seq: 1, at: now(), messages: VecDeque::new() };
         Self { board: Watched::new(board), rate }
     }
 
@@ -70,7 +76,7 @@ impl Ticks {
         let mut encoder = Deflater::new(COMPRESSION);
         let messages = if self.rate <= MOST_SINGLE { self.rate } else { PER_SECOND };
         let mut due = Instant::now();
-        while !self.board.look(|board| board.is_over) {
+        while !self.board.is_over() {
             due = (due + Duration::from_secs(1) / messages).max(Instant::now());
             thread::sleep(due - Instant::now());
             self.change(self.rate / messages, &mut encoder);
@@ -79,15 +85,16 @@ impl Ticks {
 
     /// Changes some prices, and encodes the message for those that keep up.
     fn change(&self, changes: u32, encoder: &mut Deflater) {
-        let (before, seq, text) = self.board.change(|board| {
+        let (before, update) = self.board.change(|board| {
             let before = board.seq;
             (0..changes).for_each(|_| board.step());
             board.at = now();
-            (before, board.seq, board.text(before, None))
+            (before, board.since(before, None))
         });
-        let Some(message) = Shared::new(Message::Text(&text), encoder).map(Arc::new) else { return };
+        let payload = update.text().into_bytes();
+        let Some(message) = Shared::new(MessageKind::Text, payload, encoder).map(Arc::new) else { return };
         self.board.change(|board| {
-            board.messages.push_back((before, seq, message));
+            board.messages.push_back((before, update.seq, message));
             if board.messages.len() > KEPT {
                 board.messages.pop_front();
             }
@@ -96,7 +103,7 @@ impl Ticks {
 
     /// Tells all clients that the process ends.
     pub(crate) fn end(&self) {
-        self.board.change(|board| board.is_over = true);
+        self.board.end();
     }
 }
 
@@ -110,40 +117,20 @@ impl Board {
         *seq = self.seq;
     }
 
-    /// Returns the message with the prices that have changed after the change number `seen`.
-    fn text(&self, seen: u64, chosen: Option<&[usize]>) -> String {
-        let mut text = format!(r#"{{"seq":{},"at":{:.2},"prices":["#, self.seq, self.at);
-        let mut add = |symbol: usize| {
-            if let Some(&(price, seq)) = self.prices.get(symbol)
-                && seq > seen
-            {
-                // Writing to a text does not fail.
-                let _ = write!(text, "[{symbol},{price}],");
-            }
+    /// Returns the prices that have changed after the change number `seen`.
+    fn since(&self, seen: u64, chosen: Option<&[usize]>) -> Update {
+        let changed = |symbol: usize| {
+            let (price, seq) = self.prices[symbol];
+            (seq > seen).then_some((symbol, price))
         };
-        match chosen {
-            None => (0..self.prices.len()).for_each(add),
-            Some(symbols) => symbols.iter().for_each(|&symbol| add(symbol)),
-        }
-        if text.ends_with(',') {
-            text.pop();
-        }
-        text + "]}"
-    }
-
-    fn has_news(&self, seen: u64, chosen: Option<&[usize]>) -> bool {
-        match chosen {
-            None => self.seq > seen,
-            Some(symbols) => {
-                symbols.iter().any(|&symbol| self.prices.get(symbol).is_some_and(|&(_, seq)| seq > seen))
-            }
-        }
+        let prices = match chosen {
+            None => (0..SYMBOLS).filter_map(changed).collect(),
+            Some(symbols) => symbols.iter().copied().filter_map(changed).collect(),
+        };
+        Update { seq: self.seq, at: self.at, prices }
     }
 
     fn news(&self, seen: u64, chosen: Option<&[usize]>) -> Option<News> {
-        if self.is_over {
-            return Some(News::End);
-        }
         if chosen.is_none() {
             // The message of the newest changes may still be on its way.
             if self.messages.back().is_some_and(|(_, newest, _)| seen >= *newest) {
@@ -153,33 +140,41 @@ impl Board {
                 return Some(News::Shared(Arc::clone(message), *seq));
             }
         }
-        self.has_news(seen, chosen).then(|| News::Own(self.text(seen, chosen), self.seq))
+        self.since(seen, chosen).if_any().map(News::Own)
+    }
+}
+
+impl Update {
+    fn if_any(self) -> Option<Self> {
+        (!self.prices.is_empty()).then_some(self)
+    }
+
+    fn text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
     }
 }
 
 impl Ticks {
     /// Waits for changes after the change number `seen`, at most until `until`; returns the message.
     pub(crate) fn poll(&self, seen: u64, chosen: Option<&[usize]>, until: Instant) -> String {
-        let look =
-            |board: &Board| (board.is_over || board.has_news(seen, chosen)).then(|| board.text(seen, chosen));
-        let found = self.board.wait(Some(until), None, look);
-        found.unwrap_or_else(|| self.board.look(|board| board.text(seen, chosen)))
+        let since = |board: &Board| board.since(seen, chosen);
+        let found = self.board.wait(&Waiter::until(until), |board| since(board).if_any());
+        found.unwrap_or_else(|| self.board.look(since)).text()
     }
 
-    fn write(&self, writer: &mut Writer<Server>, chosen: Option<&[usize]>, leave: &Leave) -> ws_std::Result<()> {
+    fn write(&self, writer: &mut Writer<Server>, waiter: &Waiter, chosen: Option<&[usize]>) -> ws_std::Result<()> {
         let mut seen = 0;
-        while let Some(news) = self.board.wait(None, Some(leave), |board| board.news(seen, chosen)) {
-            seen = match news {
+        while let Some(news) = self.board.wait(waiter, |board| board.news(seen, chosen)) {
+            match news {
                 News::Shared(message, seq) => {
                     message.queue(writer)?;
-                    seq
+                    seen = seq;
                 }
-                News::Own(text, seq) => {
-                    writer.queue(&*text)?;
-                    seq
+                News::Own(update) => {
+                    writer.queue(&*update.text())?;
+                    seen = update.seq;
                 }
-                News::End => return writer.send_close(CloseCode::SERVICE_RESTART, "the server restarts"),
-            };
+            }
             writer.flush()?;
         }
         Ok(())
@@ -189,19 +184,11 @@ impl Ticks {
 /// Serves a client until it leaves.
 pub(crate) fn serve(ticks: &Ticks, exchange: Exchange) -> HandlerResult {
     let chosen = chosen_in(exchange.query());
-    duplex::serve(
+    client::serve(
         exchange,
-        |writer, leave| ticks.write(writer, chosen.as_deref(), leave),
-        |reader, _| read(reader),
+        |writer, waiter| ticks.write(writer, waiter, chosen.as_deref()),
+        |_, _| Err(Fault::Client(CloseCode::POLICY_VIOLATION, "a ticker takes no messages")),
     )
-}
-
-/// A client has nothing to say.
-fn read(mut reader: Reader<Server>) -> ws_std::Result<()> {
-    if reader.read()?.is_some() {
-        reader.close(CloseCode::POLICY_VIOLATION, "a ticker takes no messages")?;
-    }
-    Ok(())
 }
 
 /// Returns the symbols that a client has chosen in the query. `None`: all.
@@ -214,17 +201,19 @@ pub(crate) fn chosen_in(query: Option<&str>) -> Option<Vec<usize>> {
     Some(symbols)
 }
 
-/// Returns the time in milliseconds since 1970.
+/// Returns the time in milliseconds since 1970, with two decimal places.
 fn now() -> f64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1_000.0
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    (since.as_secs_f64() * 100_000.0).round() / 100.0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn prices(text: &str) -> Vec<(usize, u32)> {
-        let message: serde_json::Value = serde_json::from_str(text).unwrap();
+    fn prices(update: &Update) -> Vec<(usize, u32)> {
+        let message: serde_json::Value = serde_json::from_str(&update.text()).unwrap();
+        assert_eq!(message["seq"], update.seq);
         serde_json::from_value(message["prices"].clone()).unwrap()
     }
 
@@ -232,15 +221,15 @@ mod tests {
     fn a_message_has_the_newest_prices_of_what_has_changed() {
         let ticks = Ticks::new(1);
         let mut encoder = Deflater::new(COMPRESSION);
-        assert_eq!(ticks.board.look(|board| prices(&board.text(0, None)).len()), SYMBOLS, "all at first");
+        assert_eq!(ticks.board.look(|board| prices(&board.since(0, None)).len()), SYMBOLS, "all at first");
         ticks.change(9, &mut encoder);
         ticks.change(3_000, &mut encoder);
         ticks.board.look(|board| {
             let expected: Vec<_> = board.prices.iter().enumerate().filter(|(_, (_, seq))| *seq > 10).collect();
             let expected: Vec<_> = expected.into_iter().map(|(symbol, (price, _))| (symbol, *price)).collect();
-            assert_eq!(prices(&board.text(10, None)), expected);
-            assert_eq!(prices(&board.text(board.seq, None)), []);
-            let chosen = prices(&board.text(10, Some(&[expected[1].0, expected[0].0])));
+            assert_eq!(prices(&board.since(10, None)), expected);
+            assert_eq!(prices(&board.since(board.seq, None)), []);
+            let chosen = prices(&board.since(10, Some(&[expected[1].0, expected[0].0])));
             assert_eq!(chosen, [expected[1], expected[0]]);
         });
     }
@@ -249,14 +238,19 @@ mod tests {
     fn those_that_keep_up_share_a_message_and_slow_ones_skip_some() {
         let ticks = Ticks::new(1);
         let mut encoder = Deflater::new(COMPRESSION);
-        assert!(ticks.board.look(|board| matches!(board.news(0, None), Some(News::Own(_, 1)))));
+        assert!(
+            ticks.board.look(|board| matches!(board.news(0, None), Some(News::Own(update)) if update.seq == 1))
+        );
         (0..=KEPT).for_each(|_| ticks.change(2, &mut encoder));
         ticks.board.look(|board| {
             let last = board.seq;
             assert!(matches!(board.news(last - 2, None), Some(News::Shared(_, seq)) if seq == last));
             assert!(matches!(board.news(last - 4, None), Some(News::Shared(_, seq)) if seq == last - 2));
-            assert!(matches!(board.news(0, None), Some(News::Own(_, seq)) if seq == last), "too old");
-            assert!(matches!(board.news(last - 1, None), Some(News::Own(_, seq)) if seq == last), "between two");
+            assert!(matches!(board.news(0, None), Some(News::Own(update)) if update.seq == last), "too old");
+            assert!(
+                matches!(board.news(last - 1, None), Some(News::Own(update)) if update.seq == last),
+                "between two"
+            );
             assert!(board.news(last, None).is_none());
         });
     }

@@ -1,6 +1,7 @@
 //! A state that threads wait for.
 
 use std::{
+    mem,
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering},
@@ -13,48 +14,51 @@ use crate::lock;
 
 /// A state, and the threads that wait until it has changed. A change wakes them all; each looks for itself.
 #[derive(Default)]
-pub(crate) struct Watched<S> {
-    inner: Mutex<Inner<S>>,
-}
+pub(crate) struct Watched<S>(Mutex<Inner<S>>);
 
 #[derive(Default)]
 struct Inner<S> {
     state: S,
+    /// The process is about to end.
+    is_over: bool,
     waiting: Vec<Thread>,
 }
 
-/// A note for the thread that waits on behalf of a client: the client has left.
+/// A thread that waits on behalf of a client: until the client leaves, or a time has passed.
 #[derive(Default)]
-pub(crate) struct Leave(AtomicBool);
+pub(crate) struct Waiter {
+    until: Option<Instant>,
+    has_left: AtomicBool,
+}
 
-impl Leave {
+impl Waiter {
+    pub(crate) fn until(until: Instant) -> Self {
+        Self { until: Some(until), ..Self::default() }
+    }
+
     /// Ends the waiting of `thread`, now and later.
     pub(crate) fn leave(&self, thread: &Thread) {
-        self.0.store(true, Ordering::Release);
+        self.has_left.store(true, Ordering::Release);
         thread.unpark();
     }
 }
 
 impl<S> Watched<S> {
-    pub(crate) fn new(state: S) -> Self {
-        Self { inner: Mutex::new(Inner { state, waiting: Vec::new() }) }
+    pub(crate) const fn new(state: S) -> Self {
+        Self(Mutex::new(Inner { state, is_over: false, waiting: Vec::new() }))
     }
 
-    /// Waits until `look` finds something in the state. `None`: the client has left, or `until` has passed.
-    pub(crate) fn wait<X>(
-        &self,
-        until: Option<Instant>,
-        leave: Option<&Leave>,
-        mut look: impl FnMut(&S) -> Option<X>,
-    ) -> Option<X> {
+    /// Waits until `look` finds something in the state. `None`: the time of the waiter has passed, its client has left, or
+    /// the process is about to end.
+    pub(crate) fn wait<X>(&self, waiter: &Waiter, mut look: impl FnMut(&S) -> Option<X>) -> Option<X> {
         loop {
-            let mut inner = lock(&self.inner);
-            let has_left = leave.is_some_and(|leave| leave.0.load(Ordering::Acquire));
-            if let (false, found @ Some(_)) = (has_left, look(&inner.state)) {
+            let mut inner = lock(&self.0);
+            let is_over = inner.is_over || waiter.has_left.load(Ordering::Acquire);
+            if let (false, found @ Some(_)) = (is_over, look(&inner.state)) {
                 return found;
             }
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            if has_left || left.is_some_and(|left| left.is_zero()) {
+            let left = waiter.until.map(|until| until.saturating_duration_since(Instant::now()));
+            if is_over || left.is_some_and(|left| left.is_zero()) {
                 inner.waiting.retain(|thread| thread.id() != thread::current().id());
                 return None;
             }
@@ -66,16 +70,29 @@ impl<S> Watched<S> {
 
     /// Changes the state and wakes the threads that wait.
     pub(crate) fn change<X>(&self, change: impl FnOnce(&mut S) -> X) -> X {
-        let mut inner = lock(&self.inner);
-        let result = change(&mut inner.state);
-        let waiting = std::mem::take(&mut inner.waiting);
-        drop(inner);
-        waiting.iter().for_each(Thread::unpark);
-        result
+        self.wake_after(|inner| change(&mut inner.state))
+    }
+
+    /// Ends all waiting, because the process ends.
+    pub(crate) fn end(&self) {
+        self.wake_after(|inner| inner.is_over = true);
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        lock(&self.0).is_over
     }
 
     pub(crate) fn look<X>(&self, look: impl FnOnce(&S) -> X) -> X {
-        look(&lock(&self.inner).state)
+        look(&lock(&self.0).state)
+    }
+
+    fn wake_after<X>(&self, change: impl FnOnce(&mut Inner<S>) -> X) -> X {
+        let mut inner = lock(&self.0);
+        let result = change(&mut inner);
+        let waiting = mem::take(&mut inner.waiting);
+        drop(inner);
+        waiting.iter().for_each(Thread::unpark);
+        result
     }
 }
 
@@ -91,7 +108,9 @@ mod tests {
         let threads: Vec<_> = (1..=3)
             .map(|wanted| {
                 let watched = Arc::clone(&watched);
-                thread::spawn(move || watched.wait(None, None, |state| (*state >= wanted).then_some(*state)))
+                thread::spawn(move || {
+                    watched.wait(&Waiter::default(), |state| (*state >= wanted).then_some(*state))
+                })
             })
             .collect();
         for _ in 0..3 {
@@ -104,15 +123,20 @@ mod tests {
     }
 
     #[test]
-    fn waiting_ends_with_the_time_and_when_the_client_leaves() {
-        let watched = Watched::new(0);
-        let until = Instant::now() + Duration::from_millis(20);
-        assert_eq!(watched.wait(Some(until), None, |_| None::<()>), None);
+    fn waiting_ends_with_the_time_with_the_client_and_with_the_process() {
+        let (watched, until) = (Watched::new(0), Instant::now() + Duration::from_millis(20));
+        assert_eq!(watched.wait(&Waiter::until(until), |_| None::<()>), None);
         assert!(Instant::now() >= until);
-        let (leave, this) = (Leave::default(), thread::current());
+        let (waiter, this) = (Waiter::default(), thread::current());
         thread::scope(|scope| {
-            scope.spawn(|| leave.leave(&this));
-            assert_eq!(watched.wait(None, Some(&leave), |_| None::<()>), None);
+            scope.spawn(|| waiter.leave(&this));
+            assert_eq!(watched.wait(&waiter, |_| None::<()>), None);
         });
+        let waiter = Waiter::default();
+        thread::scope(|scope| {
+            scope.spawn(|| watched.end());
+            assert_eq!(watched.wait(&waiter, |_| None::<()>), None);
+        });
+        assert_eq!(watched.wait(&waiter, |state| Some(*state)), None, "it stays over");
     }
 }

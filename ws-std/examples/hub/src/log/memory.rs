@@ -2,12 +2,13 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Condvar, Mutex},
 };
 
 use super::{
     Batch, Entry, LONGEST_WAIT, Log, MOST_ENTRIES, NONE, Place, Position, RETENTION, Result, new_epoch, now_millis,
 };
+use crate::lock;
 
 /// The most bytes of a room that are kept.
 const MOST_BYTES: usize = 2 * 1024 * 1024;
@@ -21,11 +22,9 @@ pub(crate) struct MemoryLog {
 }
 
 #[derive(Default)]
-struct State {
-    rooms: HashMap<String, Room>,
-    woken: bool,
-}
+struct State(HashMap<String, Room>);
 
+#[derive(Default)]
 struct Room {
     epoch: String,
     entries: VecDeque<Entry>,
@@ -39,15 +38,9 @@ struct Room {
     bytes: usize,
 }
 
-impl MemoryLog {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Log for MemoryLog {
-    fn append(&self, room: &str, author: &str, number: u64, payload: &str) -> Result<Position> {
-        let mut state = self.lock();
+    fn append(&self, room: &str, author: &str, number: u64, payload: &[u8]) -> Result<Position> {
+        let mut state = lock(&self.state);
         let now = now_millis();
         let position = state.room(room, now).append(author, number, payload, now);
         self.changed.notify_all();
@@ -55,11 +48,11 @@ impl Log for MemoryLog {
     }
 
     fn read(&self, room: &str, after: &Place, most: usize) -> Result<Batch> {
-        Ok(self.lock().rooms.get(room).map_or_else(|| Batch::none(after), |room| room.read(after, most)))
+        Ok(lock(&self.state).0.get(room).map_or_else(|| Batch::none(after), |room| room.read(after, most)))
     }
 
     fn trim(&self, room: &str, first: Position) -> Result<()> {
-        if let Some(room) = self.lock().rooms.get_mut(room) {
+        if let Some(room) = lock(&self.state).0.get_mut(room) {
             room.trim_while(|_, entry| entry.position < first);
         }
         Ok(())
@@ -67,47 +60,36 @@ impl Log for MemoryLog {
 
     fn wait(&self, rooms: &[(String, Place)]) -> Result<Vec<usize>> {
         let mut changed = Vec::new();
-        let idle = |state: &mut State| {
+        let is_idle = |state: &mut State| {
             changed = (0..rooms.len()).filter(|&index| state.has_news(&rooms[index])).collect();
-            changed.is_empty() && !state.woken
+            changed.is_empty()
         };
-        let waited = self.changed.wait_timeout_while(self.lock(), LONGEST_WAIT, idle);
-        waited.unwrap_or_else(PoisonError::into_inner).0.woken = false;
+        drop(self.changed.wait_timeout_while(lock(&self.state), LONGEST_WAIT, is_idle));
         Ok(changed)
-    }
-
-    fn wake(&self) {
-        self.lock().woken = true;
-        self.changed.notify_all();
     }
 }
 
 impl State {
     /// Returns a room, which is created if it is not there. The oldest one makes room for it, if there are too many.
     fn room(&mut self, name: &str, now: u64) -> &mut Room {
-        if !self.rooms.contains_key(name) {
-            self.rooms.retain(|_, room| room.end.millis >= oldest(now));
-            let oldest = self.rooms.iter().min_by_key(|(_, room)| room.end).map(|(name, _)| name.clone());
-            if let (true, Some(oldest)) = (self.rooms.len() >= MOST_ROOMS, oldest) {
-                self.rooms.remove(&oldest);
+        if !self.0.contains_key(name) {
+            self.0.retain(|_, room| room.end.millis >= oldest(now));
+            let oldest = self.0.iter().min_by_key(|(_, room)| room.end).map(|(name, _)| name.clone());
+            if let (true, Some(oldest)) = (self.0.len() >= MOST_ROOMS, oldest) {
+                self.0.remove(&oldest);
             }
         }
-        self.rooms.entry(name.to_owned()).or_insert_with(Room::new)
+        self.0.entry(name.to_owned()).or_insert_with(|| Room { epoch: new_epoch(), ..Room::default() })
     }
 
     fn has_news(&self, (name, place): &(String, Place)) -> bool {
-        let room = self.rooms.get(name);
+        let room = self.0.get(name);
         room.map_or(place.epoch != NONE, |room| room.epoch != place.epoch || room.end > place.position)
     }
 }
 
 impl Room {
-    fn new() -> Self {
-        let (entries, trimmed, end, authors, bytes) = Default::default();
-        Self { epoch: new_epoch(), entries, trimmed, end, authors, bytes }
-    }
-
-    fn append(&mut self, author: &str, number: u64, payload: &str, now: u64) -> Position {
+    fn append(&mut self, author: &str, number: u64, payload: &[u8], now: u64) -> Position {
         if let Some(&(last, position)) = self.authors.get(author)
             && number <= last
         {
@@ -173,26 +155,26 @@ mod tests {
     #[test]
     fn a_position_before_the_kept_entries_is_a_reset() {
         let log = MemoryLog::default();
-        let first = log.append("a", "ada", 1, "one").unwrap();
+        let first = log.append("a", "ada", 1, b"one").unwrap();
         for number in 2..=MOST_ENTRIES as u64 + 2 {
-            log.append("a", "bob", number, "more").unwrap();
+            log.append("a", "bob", number, b"more").unwrap();
         }
         let epoch = log.read("a", &Place::default(), 0).unwrap().epoch;
         let read = |position| log.read("a", &Place { epoch: epoch.clone(), position }, 2).unwrap().is_reset;
-        let trimmed = log.lock().rooms["a"].trimmed;
+        let trimmed = lock(&log.state).0["a"].trimmed;
         assert!(read(first) && !read(trimmed));
-        assert_eq!(log.lock().rooms["a"].authors.len(), 1, "an author is forgotten with its last entry");
+        assert_eq!(lock(&log.state).0["a"].authors.len(), 1, "an author is forgotten with its last entry");
     }
 
     #[test]
     fn the_oldest_rooms_are_forgotten() {
         let (mut state, day) = (State::default(), u64::try_from(RETENTION.as_millis()).unwrap());
         for index in 0..MOST_ROOMS as u64 {
-            state.room(&index.to_string(), day).append("ada", 1, "line", day + index);
+            state.room(&index.to_string(), day).append("ada", 1, b"line", day + index);
         }
-        state.room("one more", 2 * day).append("ada", 1, "line", 2 * day);
-        assert_eq!((state.rooms.len(), state.rooms.contains_key("0")), (MOST_ROOMS, false), "the oldest has gone");
-        state.room("another", 3 * day).append("ada", 1, "line", 3 * day);
-        assert_eq!(state.rooms.len(), 2, "those of a day before have gone");
+        state.room("one more", 2 * day).append("ada", 1, b"line", 2 * day);
+        assert_eq!((state.0.len(), state.0.contains_key("0")), (MOST_ROOMS, false), "the oldest has gone");
+        state.room("another", 3 * day).append("ada", 1, b"line", 3 * day);
+        assert_eq!(state.0.len(), 2, "those of a day before have gone");
     }
 }

@@ -5,18 +5,19 @@
 //! entry is on its disk.
 
 use std::{
-    sync::{Condvar, Mutex, PoisonError},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use ::redis::{
-    Client, Connection, RedisError, RedisResult, Script, cmd, pipe,
+    Client, Connection, RedisResult, Script, cmd,
     streams::{StreamId, StreamRangeReply, StreamReadReply},
 };
 
-use super::{
-    Batch, Entry, LONGEST_WAIT, Log, LogError, MOST_ENTRIES, NONE, Place, Position, RETENTION, Result, new_epoch,
-};
+use super::{Batch, Entry, LONGEST_WAIT, Log, MOST_ENTRIES, NONE, Place, Position, RETENTION, Result, new_epoch};
 use crate::lock;
 
 /// The most connections that append or read at a time. Redis writes what they append at the same moment to its disk together.
@@ -71,79 +72,60 @@ pub(crate) struct RedisLog {
     client: Client,
     append: Script,
     read: Script,
-    pool: Mutex<Pool>,
-    returned: Condvar,
-    waiting: Mutex<Waiting>,
-    wake_key: String,
+    /// Connections that append and read, and the number of the last one that was used.
+    pool: [Slot; MOST_CONNECTIONS],
+    last: AtomicUsize,
+    /// The connection that waits.
+    waiting: Slot,
 }
 
-#[derive(Default)]
-struct Pool {
-    idle: Vec<Connection>,
-    in_use: usize,
-}
-
-/// The connection that waits, and the last entry of the stream by which a wait is ended.
-struct Waiting {
-    connection: Option<Connection>,
-    woken: String,
-}
+/// A connection that one thread uses at a time.
+type Slot = Mutex<Option<Connection>>;
 
 impl RedisLog {
     /// # Errors
     ///
     /// The URL is none of a Redis server, or the server does not answer.
-    pub(crate) fn new(url: &str) -> Result<Self> {
-        let log = Self {
-            client: Client::open(url)?,
-            append: Script::new(APPEND),
-            read: Script::new(READ),
-            pool: Mutex::default(),
-            returned: Condvar::new(),
-            waiting: Mutex::new(Waiting { connection: None, woken: "0-0".into() }),
-            wake_key: format!("hub:wake:{}", new_epoch()),
-        };
+    pub(crate) fn new(url: &str) -> RedisResult<Self> {
+        let (client, append, read) = (Client::open(url)?, Script::new(APPEND), Script::new(READ));
+        let (pool, last, waiting) = Default::default();
+        let log = Self { client, append, read, pool, last, waiting };
         log.with(|connection| cmd("PING").query::<String>(connection))?;
         Ok(log)
     }
 
-    fn connect(&self) -> RedisResult<Connection> {
-        let connection = self.client.get_connection_with_timeout(PATIENCE)?;
-        connection.set_read_timeout(Some(PATIENCE))?;
-        connection.set_write_timeout(Some(PATIENCE))?;
-        Ok(connection)
+    /// Calls `command` with the next connection of the pool.
+    fn with<X>(&self, command: impl Fn(&mut Connection) -> RedisResult<X>) -> RedisResult<X> {
+        let next = self.last.fetch_add(1, Ordering::Relaxed);
+        self.with_slot(&self.pool[next % MOST_CONNECTIONS], command)
     }
 
-    /// Calls `command` with a connection that no other thread uses.
-    fn with<X>(&self, command: impl FnOnce(&mut Connection) -> RedisResult<X>) -> Result<X> {
-        let is_full = |pool: &mut Pool| pool.in_use == MOST_CONNECTIONS;
-        let mut pool = self.returned.wait_while(lock(&self.pool), is_full).unwrap_or_else(PoisonError::into_inner);
-        pool.in_use += 1;
-        let idle = pool.idle.pop();
-        drop(pool);
-        let mut connection = idle.map_or_else(|| self.connect(), Ok);
-        let result = connection.as_mut().map_err(|error| error.clone()).and_then(command);
-        let mut pool = lock(&self.pool);
-        pool.in_use -= 1;
-        // After a failure the answer to one command could be taken for that to the next.
-        match (&result, connection) {
-            (Ok(_), Ok(connection)) => pool.idle.push(connection),
-            // The others are as old.
-            _ => pool.idle.clear(),
+    /// Calls `command` with the connection in `slot`, and again with a new one if it has failed or there is none: Redis may
+    /// have been away since it was used.
+    fn with_slot<X>(&self, slot: &Slot, command: impl Fn(&mut Connection) -> RedisResult<X>) -> RedisResult<X> {
+        let mut slot = lock(slot);
+        // After a failure the answer to one command could be taken for that to the next: the connection is not kept.
+        let result = slot.as_mut().map(&command);
+        if let Some(Ok(result)) = result {
+            return Ok(result);
         }
-        drop(pool);
-        self.returned.notify_one();
-        Ok(result?)
+        *slot = None;
+        let mut connection = self.client.get_connection_with_timeout(PATIENCE)?;
+        connection.set_read_timeout(Some(PATIENCE))?;
+        connection.set_write_timeout(Some(PATIENCE))?;
+        let result = command(&mut connection)?;
+        *slot = Some(connection);
+        Ok(result)
     }
 }
 
 impl Log for RedisLog {
-    fn append(&self, room: &str, author: &str, number: u64, payload: &str) -> Result<Position> {
+    fn append(&self, room: &str, author: &str, number: u64, payload: &[u8]) -> Result<Position> {
         let mut script = self.append.key(stream(room));
         script.key(format!("{}:epoch", stream(room))).key(format!("{}:by:{author}", stream(room)));
         script.arg(number).arg(payload).arg(author).arg(MOST_ENTRIES).arg(RETENTION.as_secs()).arg(new_epoch());
         let position: String = self.with(|connection| script.invoke(connection))?;
-        position.parse().map_err(LogError)
+        position.parse()
     }
 
     fn read(&self, room: &str, after: &Place, most: usize) -> Result<Batch> {
@@ -163,44 +145,27 @@ impl Log for RedisLog {
     fn trim(&self, room: &str, first: Position) -> Result<()> {
         let mut trim = cmd("XTRIM");
         trim.arg(stream(room)).arg("MINID").arg(first.to_string());
-        self.with(|connection| trim.query(connection))
+        Ok(self.with(|connection| trim.query(connection))?)
     }
 
     fn wait(&self, rooms: &[(String, Place)]) -> Result<Vec<usize>> {
-        let mut waiting = lock(&self.waiting);
-        let Waiting { connection, woken } = &mut *waiting;
-        let mut found = connection.take().map_or_else(|| self.connect(), Ok)?;
         let streams: Vec<_> = rooms.iter().map(|(room, _)| stream(room)).collect();
         let mut read = cmd("XREAD");
         read.arg("COUNT").arg(1).arg("BLOCK").arg(u64::try_from(LONGEST_WAIT.as_millis()).unwrap_or(u64::MAX));
-        read.arg("STREAMS").arg(&self.wake_key).arg(&streams).arg(&*woken);
+        read.arg("STREAMS").arg(&streams);
         rooms.iter().for_each(|(_, place)| _ = read.arg(place.position.to_string()));
-        let news: Option<StreamReadReply> = read.query(&mut found)?;
-        let news = news.map(|reply| reply.keys).unwrap_or_default();
-        if let Some(last) =
-            news.iter().find(|stream| stream.key == self.wake_key).and_then(|stream| stream.ids.last())
-        {
-            woken.clone_from(&last.id);
-        }
         let mut epochs = cmd("MGET");
-        epochs.arg(&self.wake_key).arg(streams.iter().map(|stream| format!("{stream}:epoch")).collect::<Vec<_>>());
-        let epochs: Vec<Option<String>> = epochs.query(&mut found)?;
-        *connection = Some(found);
+        epochs.arg(streams.iter().map(|stream| format!("{stream}:epoch")).collect::<Vec<_>>());
+        let (news, epochs) = self.with_slot(&self.waiting, |connection| {
+            let news: Option<StreamReadReply> = read.query(connection)?;
+            Ok((news, epochs.query::<Vec<Option<String>>>(connection)?))
+        })?;
+        let news = news.map(|reply| reply.keys).unwrap_or_default();
         let is_changed = |index: &usize| {
-            epochs.get(index + 1).and_then(Option::as_deref).unwrap_or(NONE) != rooms[*index].1.epoch
+            epochs[*index].as_deref().unwrap_or(NONE) != rooms[*index].1.epoch
                 || news.iter().any(|stream| stream.key == streams[*index])
         };
         Ok((0..rooms.len()).filter(is_changed).collect())
-    }
-
-    fn wake(&self) {
-        // Without an answer the wait ends by itself.
-        let _ = self.with(|connection| {
-            let mut add = pipe();
-            add.cmd("XADD").arg(&self.wake_key).arg("MAXLEN").arg(1).arg("*").arg("wake").arg(1).ignore();
-            add.cmd("EXPIRE").arg(&self.wake_key).arg(RETENTION.as_secs()).ignore();
-            add.query::<()>(connection)
-        });
     }
 }
 
@@ -210,20 +175,13 @@ fn stream(room: &str) -> String {
 }
 
 fn entry(found: &StreamId) -> Result<Entry> {
-    let field = |name| found.get(name).ok_or_else(|| LogError(format!("an entry has no field '{name}'").into()));
-    let number: String = field("number")?;
+    let missing = "an entry of the log lacks a field";
     Ok(Entry {
-        position: found.id.parse().map_err(LogError)?,
-        author: field("by")?,
-        number: number.parse().map_err(|error| LogError(Box::new(error)))?,
-        payload: field("payload")?,
+        position: found.id.parse()?,
+        author: found.get("by").ok_or(missing)?,
+        number: found.get("number").ok_or(missing)?,
+        payload: found.get("payload").ok_or(missing)?,
     })
-}
-
-impl From<RedisError> for LogError {
-    fn from(error: RedisError) -> Self {
-        Self(Box::new(error))
-    }
 }
 
 #[cfg(test)]
@@ -236,7 +194,7 @@ mod tests {
     fn keeps_the_contract() {
         let log = RedisLog::new(&std::env::var("HUB_REDIS").unwrap()).unwrap();
         contract(&log);
-        log.append("gone", "ada", 1, "gone").unwrap();
+        log.append("gone", "ada", 1, b"gone").unwrap();
         let place = Place { epoch: log.read("gone", &Place::default(), 1).unwrap().epoch, ..Place::default() };
         log.with(|connection| cmd("DEL").arg("hub:gone:epoch").query::<()>(connection)).unwrap();
         assert_eq!(log.wait(&[("gone".to_owned(), place.clone())]).unwrap(), [0]);
