@@ -12,7 +12,7 @@
 use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
-use serde_json::json;
+use serde_json::{Value, json};
 use ws_std::{Exchange, HandlerResult, MessageKind, Writer, role::Server};
 
 use crate::{
@@ -49,15 +49,17 @@ struct Said {
 }
 
 /// Returns the message of an entry for clients.
-pub(crate) fn text_of(entry: &Entry) -> String {
+pub(crate) fn message_of(entry: &Entry) -> Value {
     let Said { name, text } = serde_json::from_slice(&entry.payload).unwrap_or_default();
     let (at, by) = (entry.position.to_string(), shown(&entry.author));
-    json!({ "at": at, "by": by, "n": entry.number, "name": name, "text": text }).to_string()
+    json!({ "at": at, "by": by, "n": entry.number, "name": name, "text": text })
 }
 
 /// Enters the room of a chat.
 pub(crate) fn enter(rooms: &Arc<Rooms>, name: &str) -> Option<Member> {
-    rooms.enter(&format!("chat/{name}"), |entry| Some((MessageKind::Text, text_of(entry).into_bytes())))
+    rooms.enter(&format!("chat/{name}"), |entry| {
+        Some((MessageKind::Text, message_of(entry).to_string().into_bytes()))
+    })
 }
 
 /// Serves a member of a room until it leaves.
@@ -99,15 +101,15 @@ impl Output for Lines<'_> {
         while !is_whole {
             let most = if place.epoch.is_empty() { NEWEST } else { MOST_HELD };
             let batch = self.member.catch_up(place, most)?;
-            if batch.is_reset || self.told.as_ref() != Some(&batch.epoch) {
-                let told = json!({ "epoch": batch.epoch, "reset": batch.is_reset, "you": self.you });
+            if batch.is_reset || self.told.as_ref() != Some(&batch.end.epoch) {
+                let told = json!({ "epoch": batch.end.epoch, "reset": batch.is_reset, "you": self.you });
                 writer.queue(&*told.to_string())?;
-                self.told = Some(batch.epoch.clone());
+                self.told = Some(batch.end.epoch.clone());
                 self.is_live = false;
             }
             // One by one: a slow member holds one of them.
-            batch.entries.iter().try_for_each(|entry| writer.send(&*text_of(entry)))?;
-            *place = Place { epoch: batch.epoch, position: batch.end };
+            batch.entries.iter().try_for_each(|entry| writer.send(&*message_of(entry).to_string()))?;
+            *place = batch.end;
             is_whole = batch.entries.len() < most;
         }
         if !self.is_live {

@@ -37,6 +37,8 @@ use crate::{
 const SNAPSHOT_ENTRIES: usize = 500;
 const SNAPSHOT_BYTES: usize = 512 * 1024;
 const SNAPSHOT_MILLIS: u64 = 60 * 60 * 1_000;
+/// The first bytes of an entry that is a snapshot: those of a SyncStep2. What clients write is an Update or awareness.
+const SNAPSHOT: [u8; 2] = [0, 1];
 /// Milliseconds after which a client that has not renewed its awareness is taken for gone, as in `y-protocols`.
 const AWARE_MILLIS: u64 = 30_000;
 /// The most clients of a document whose awareness is kept, the most of one connection, and the longest awareness in bytes.
@@ -109,7 +111,7 @@ impl State {
             }
         }
         self.replica.take(&updates)?;
-        self.place = Place { epoch: batch.epoch, position: batch.end };
+        self.place = batch.end;
         Ok(())
     }
 
@@ -140,9 +142,9 @@ impl State {
 
     /// Returns whether a client's awareness is newer than what is known of it. Clients repeat what they are told.
     fn is_news(&self, client: ClientID, entry: &AwarenessUpdateEntry) -> bool {
-        self.aware.get(&client).is_none_or(|(_, known)| {
-            entry.clock > known.clock || entry.clock == known.clock && is_gone(entry) && !is_gone(known)
-        })
+        // A client that goes may say so with the clock that it had.
+        let age = |entry: &AwarenessUpdateEntry| (entry.clock, &*entry.json == "null");
+        self.aware.get(&client).is_none_or(|(_, known)| age(entry) > age(known))
     }
 
     /// Returns who looks at the document, and who has gone: one of these that has come back says so then.
@@ -156,25 +158,20 @@ impl State {
     /// Appends what the log has lost, or a snapshot if it is time for one. If the log can't be reached, the next client does
     /// it.
     fn keep(&mut self, member: &Member) -> log::Result<()> {
+        let append = |message| member.append(&new_author(), 1, &YMessage::Sync(message).encode_v1());
         if self.is_ahead {
-            let update = YMessage::Sync(SyncMessage::Update(self.replica.whole()?));
-            member.append(&new_author(), 1, &update.encode_v1())?;
+            append(SyncMessage::Update(self.replica.whole()?))?;
             self.is_ahead = false;
         }
         let is_old = self.since.is_some_and(|since| now_millis().saturating_sub(since) > SNAPSHOT_MILLIS);
         if is_old || self.entries >= SNAPSHOT_ENTRIES || self.bytes >= SNAPSHOT_BYTES {
             // A process that follows the log does not take it: it stands for entries that the process has taken.
-            let snapshot = YMessage::Sync(SyncMessage::SyncStep2(self.replica.whole()?));
-            member.append(&new_author(), 1, &snapshot.encode_v1())?;
+            append(SyncMessage::SyncStep2(self.replica.whole()?))?;
             member.trim(self.place.position)?;
             (self.entries, self.bytes, self.since) = (0, 0, Some(now_millis()));
         }
         Ok(())
     }
-}
-
-fn is_gone(entry: &AwarenessUpdateEntry) -> bool {
-    &*entry.json == "null"
 }
 
 /// Returns a name under which one connection, or one snapshot, is an author of the log.
@@ -184,8 +181,7 @@ fn new_author() -> String {
 
 /// Returns the message of an entry for clients. `None`: it is a snapshot, which they have.
 fn message_of(entry: &Entry) -> Option<(MessageKind, Vec<u8>)> {
-    let is_snapshot = matches!(YMessage::decode_v1(&entry.payload), Ok(YMessage::Sync(SyncMessage::SyncStep2(_))));
-    (!is_snapshot).then(|| (MessageKind::Binary, entry.payload.clone()))
+    (!entry.payload.starts_with(&SNAPSHOT)).then(|| (MessageKind::Binary, entry.payload.clone()))
 }
 
 /// Serves a client of a document until it leaves.

@@ -186,7 +186,7 @@ fn newest_snapshot<'e>(
 /// Returns the entries after a place, without waiting, and moves the place to the last one.
 fn entries_after(member: &Member, place: &mut Place) -> Vec<Entry> {
     let Ok(batch) = member.news(place, MOST_READ) else { return Vec::new() };
-    *place = Place { epoch: batch.epoch, position: batch.end };
+    *place = batch.end;
     batch.entries
 }
 
@@ -252,7 +252,7 @@ impl Output for Frames<'_> {
         for entry in &batch.entries[newest..] {
             writer.queue(Message::new(MessageKind::Text, &entry.payload).map_err(io::Error::other)?)?;
         }
-        *place = Place { epoch: batch.epoch, position: batch.end };
+        *place = batch.end;
         Ok(())
     }
 

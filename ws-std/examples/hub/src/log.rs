@@ -91,19 +91,24 @@ pub(crate) struct Place {
 /// Entries of a room.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    pub(crate) epoch: String,
     /// The log does not have the place that was asked for: these are its newest entries.
     pub(crate) is_reset: bool,
     pub(crate) entries: Vec<Entry>,
-    /// The position up to which a reader has seen the log with these entries.
-    pub(crate) end: Position,
+    /// The place of a reader that has seen these entries.
+    pub(crate) end: Place,
 }
 
 impl Batch {
     /// Creates the batch that a reader gets of a room whose log is empty.
     fn none(after: &Place) -> Self {
-        let (is_reset, end) = (after.epoch != NONE, Position::default());
-        Self { epoch: NONE.into(), is_reset, entries: Vec::new(), end }
+        let end = Place { epoch: NONE.into(), position: Position::default() };
+        Self { is_reset: after.epoch != NONE, entries: Vec::new(), end }
+    }
+
+    /// Creates the batch of the entries that follow a place.
+    pub(crate) fn after(place: &Place, entries: Vec<Entry>) -> Self {
+        let position = entries.last().map_or(place.position, |entry| entry.position);
+        Self { is_reset: false, entries, end: Place { epoch: place.epoch.clone(), position } }
     }
 }
 
@@ -160,43 +165,42 @@ mod tests {
         let batch = log.read("numbers", &Place::default(), 9).unwrap();
         assert_eq!(payloads(&batch), ["one", "two", "bob's"]);
         assert_eq!((&*batch.entries[2].author, batch.entries[2].number), ("bob", 1));
-        assert_eq!(batch.end, batch.entries[2].position);
+        assert_eq!(batch.end.position, batch.entries[2].position);
     }
 
     fn readers_continue_after_their_place(log: &dyn Log) {
         let empty = log.read("places", &Place::default(), 1).unwrap();
-        assert_eq!((&*empty.epoch, empty.is_reset, empty.end), (NONE, true, Position::default()));
-        let none = Place { epoch: empty.epoch, position: empty.end };
-        assert!(!log.read("places", &none, 1).unwrap().is_reset, "nothing is missing yet");
+        assert_eq!((&*empty.end.epoch, empty.is_reset, empty.end.position), (NONE, true, Position::default()));
+        assert!(!log.read("places", &empty.end, 1).unwrap().is_reset, "nothing is missing yet");
         let positions = append(log, "places", &["1", "2", "3", "4", "5"]);
-        let first = log.read("places", &none, 9).unwrap();
+        let first = log.read("places", &empty.end, 9).unwrap();
         assert_eq!((first.is_reset, payloads(&first).len()), (true, 5), "the log has begun");
-        let epoch = first.epoch;
+        let epoch = first.end.epoch;
         let at = |position| Place { epoch: epoch.clone(), position };
         let batch = log.read("places", &at(Position::default()), 2).unwrap();
         assert!(!batch.is_reset);
-        assert_eq!((payloads(&batch), batch.end), (vec!["1", "2"], positions[1]));
-        assert_eq!(payloads(&log.read("places", &at(batch.end), 9).unwrap()), ["3", "4", "5"]);
+        assert_eq!((payloads(&batch), batch.end.position), (vec!["1", "2"], positions[1]));
+        assert_eq!(payloads(&log.read("places", &batch.end, 9).unwrap()), ["3", "4", "5"]);
         let last = log.read("places", &at(positions[4]), 9).unwrap();
-        assert_eq!((last.is_reset, last.entries.len(), last.end), (false, 0, positions[4]));
+        assert_eq!((last.is_reset, last.entries.len(), last.end.position), (false, 0, positions[4]));
     }
 
     fn unknown_places_are_resets(log: &dyn Log) {
         let positions = append(log, "unknown", &["1", "2", "3", "4"]);
-        let epoch = log.read("unknown", &Place::default(), 1).unwrap().epoch;
+        let epoch = log.read("unknown", &Place::default(), 1).unwrap().end.epoch;
         let ahead = Position { millis: positions[3].millis + 1_000_000, sequence: 0 };
         let other = Place { epoch: "other".into(), position: positions[1] };
         for place in [Place::default(), other, Place { epoch, position: ahead }] {
             let batch = log.read("unknown", &place, 2).unwrap();
             assert!(batch.is_reset, "{place:?}");
-            assert_eq!((payloads(&batch), batch.end), (vec!["3", "4"], positions[3]));
+            assert_eq!((payloads(&batch), batch.end.position), (vec!["3", "4"], positions[3]));
         }
     }
 
     fn trimmed_entries_are_forgotten(log: &dyn Log) {
         log.trim("none", Position { millis: 1, sequence: 0 }).unwrap();
         let positions = append(log, "trimmed", &["1", "2", "3", "4"]);
-        let epoch = log.read("trimmed", &Place::default(), 9).unwrap().epoch;
+        let epoch = log.read("trimmed", &Place::default(), 9).unwrap().end.epoch;
         log.trim("trimmed", positions[2]).unwrap();
         for (position, is_reset, expected) in
             [(positions[0], true, &["3", "4"][..]), (positions[2], false, &["4"])]
@@ -208,17 +212,15 @@ mod tests {
 
     fn waits_end_with_news(log: &dyn Log) {
         append(log, "news", &["old"]);
-        let Batch { epoch, end, .. } = log.read("news", &Place::default(), 1).unwrap();
-        let rooms =
-            [("numbers".to_owned(), Place::default()), ("news".to_owned(), Place { epoch, position: end })];
+        let end = log.read("news", &Place::default(), 1).unwrap().end;
+        let rooms = [("numbers".to_owned(), Place::default()), ("news".to_owned(), end)];
         assert_eq!(log.wait(&rooms).unwrap(), [0], "a reader that has seen nothing");
         let begun = Instant::now();
         assert!(log.wait(&rooms[1..]).unwrap().is_empty());
         assert!(begun.elapsed() >= LONGEST_WAIT);
         log.append("news", "ada", 2, b"news").unwrap();
         assert_eq!(log.wait(&rooms).unwrap(), [0, 1]);
-        let Batch { epoch, end, .. } = log.read("news", &Place::default(), 1).unwrap();
-        let rooms = [("news".to_owned(), Place { epoch, position: end })];
+        let rooms = [("news".to_owned(), log.read("news", &Place::default(), 1).unwrap().end)];
         let begun = Instant::now();
         thread::scope(|scope| {
             scope.spawn(|| log.append("news", "ada", 3, b"later").unwrap());

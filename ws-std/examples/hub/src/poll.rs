@@ -17,7 +17,7 @@ use crate::{
     chat,
     log::{Batch, Place},
     rooms::{MOST_READ, Member, Rooms},
-    text::{is_key, place_in, value_of},
+    text::{is_key, parsed, place_in},
     ticks::{Ticks, chosen_in},
 };
 
@@ -26,8 +26,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(25);
 
 pub(crate) fn ticks(ticks: &Ticks, exchange: Exchange) -> HandlerResult {
     let query = exchange.query();
-    let seen = value_of(query, "seq").and_then(|seq| seq.parse().ok()).unwrap_or_default();
-    let text = ticks.poll(seen, chosen_in(query).as_deref(), until(query));
+    let text = ticks.poll(parsed(query, "seq"), chosen_in(query).as_deref(), until(query));
     answer(exchange, text)
 }
 
@@ -39,9 +38,10 @@ pub(crate) fn chat(rooms: &Arc<Rooms>, name: &str, exchange: Exchange) -> Handle
     let Some(batch) = chat::enter(rooms, name).and_then(|member| read(&member, &place, until).ok()) else {
         return Ok(exchange.refuse(503)?);
     };
-    let lines: Vec<_> = batch.entries.iter().map(chat::text_of).collect();
-    let head = json!({ "epoch": batch.epoch, "reset": batch.is_reset, "at": batch.end.to_string() }).to_string();
-    answer(exchange, format!(r#"{},"lines":[{}]}}"#, head.trim_end_matches('}'), lines.join(",")))
+    let lines: Vec<_> = batch.entries.iter().map(chat::message_of).collect();
+    let Place { epoch, position } = batch.end;
+    let found = json!({ "epoch": epoch, "reset": batch.is_reset, "at": position.to_string(), "lines": lines });
+    answer(exchange, found.to_string())
 }
 
 /// Reads what the log has after a place, and waits for it if there is nothing.
@@ -54,9 +54,7 @@ fn read(member: &Member, place: &Place, until: Instant) -> io::Result<Batch> {
 }
 
 fn until(query: Option<&str>) -> Instant {
-    let wait =
-        value_of(query, "wait").and_then(|wait| wait.parse().ok()).map_or(Duration::ZERO, Duration::from_secs);
-    Instant::now() + wait.min(LONGEST_WAIT)
+    Instant::now() + Duration::from_secs(parsed(query, "wait")).min(LONGEST_WAIT)
 }
 
 fn answer(exchange: Exchange, text: String) -> HandlerResult {

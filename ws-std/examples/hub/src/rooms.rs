@@ -139,16 +139,12 @@ impl Rooms {
         let mut encoder = Deflater::new(COMPRESSION);
         while !self.is_over() {
             let result = self.follow_once(&mut encoder);
-            let was_reached = self.is_reached.swap(result.is_ok(), Ordering::Relaxed);
-            match result {
-                Ok(()) if !was_reached => report("the log is reached again"),
-                Ok(()) => {}
-                Err(error) => {
-                    if was_reached {
-                        report(&unreached(&error));
-                    }
-                    thread::sleep(PAUSE);
-                }
+            let is_reached = result.is_ok();
+            if self.is_reached.swap(is_reached, Ordering::Relaxed) != is_reached {
+                report(&result.map_or_else(|error| unreached(&error), |()| "the log is reached again".into()));
+            }
+            if !is_reached {
+                thread::sleep(PAUSE);
             }
         }
     }
@@ -199,8 +195,7 @@ impl Room {
             Some(Arc::new(Line { message: Shared::new(kind, payload, encoder)?, entry }))
         };
         let lines: Vec<_> = batch.entries.into_iter().filter_map(&mut line).collect();
-        let end = Place { epoch: batch.epoch, position: batch.end };
-        self.tail.change(|tail| tail.extend(end, batch.is_reset, lines));
+        self.tail.change(|tail| tail.extend(batch.end, batch.is_reset, lines));
     }
 }
 
@@ -280,8 +275,7 @@ impl Member {
             None if !after.epoch.is_empty() => Vec::new(),
             _ => return self.read(after, most),
         };
-        let end = entries.last().map_or(after.position, |entry: &Entry| entry.position);
-        Ok(Batch { epoch: after.epoch.clone(), is_reset: false, entries, end })
+        Ok(Batch::after(after, entries))
     }
 
     /// Waits until there is something after a place. Returns whether there is.
@@ -391,7 +385,8 @@ mod tests {
         };
         let entries: Vec<_> = times.iter().map(entry).collect();
         let end = entries.last().map_or(at(0), |entry| entry.position);
-        room.extend(Batch { epoch: "one".into(), is_reset, entries, end }, &mut Deflater::new(COMPRESSION));
+        let end = Place { epoch: "one".into(), position: end };
+        room.extend(Batch { is_reset, entries, end }, &mut Deflater::new(COMPRESSION));
     }
 
     fn next(room: &Room, epoch: &str, millis: u64) -> Option<Next> {

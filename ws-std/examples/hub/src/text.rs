@@ -1,5 +1,7 @@
 //! Names, texts and queries of users, cleaned.
 
+use std::str::FromStr;
+
 use sha1::{Digest, Sha1};
 use url::form_urlencoded;
 
@@ -18,6 +20,11 @@ pub(crate) fn value_of(query: Option<&str>, key: &str) -> Option<String> {
     pairs.find(|(found, _)| found == key).map(|(_, value)| value.into_owned())
 }
 
+/// Returns the value of a key in a query, or the default if it has none.
+pub(crate) fn parsed<X: FromStr + Default>(query: Option<&str>, key: &str) -> X {
+    value_of(query, key).and_then(|value| value.parse().ok()).unwrap_or_default()
+}
+
 /// Returns the name that a user has chosen in a query, cut and cleaned; "guest" if none is left.
 pub(crate) fn name_in(query: Option<&str>) -> String {
     let name: String = plain(&value_of(query, "name").unwrap_or_default()).chars().take(LONGEST_NAME).collect();
@@ -31,8 +38,7 @@ pub(crate) fn author_in(query: Option<&str>) -> Option<String> {
 
 /// Returns the place of a client's last request, or of its last connection.
 pub(crate) fn place_in(query: Option<&str>) -> Place {
-    let at = value_of(query, "at").unwrap_or_default();
-    Place { epoch: value_of(query, "epoch").unwrap_or_default(), position: at.parse().unwrap_or_default() }
+    Place { epoch: value_of(query, "epoch").unwrap_or_default(), position: parsed(query, "at") }
 }
 
 /// Returns whether a text can name a room or an author: letters, digits, `-` and `_`.

@@ -30,7 +30,7 @@ pub(crate) struct World {
     drones: Vec<(Point, Point)>,
 }
 
-#[derive(Clone, Deserialize, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 struct Player {
     name: String,
     at: Point,
@@ -74,14 +74,7 @@ impl World {
             return;
         };
         if self.players.contains_key(id) || self.players.len() < PLAYERS {
-            let new = || Player {
-                name: name.into(),
-                at: anywhere(),
-                speed: [0.0; 2],
-                push: [0.0; 2],
-                score: 0,
-                seen: 0,
-            };
+            let new = || Player { name: name.into(), at: anywhere(), ..Player::default() };
             let player = self.players.entry(id.into()).or_insert_with(new);
             let length = x.hypot(y).max(1.0);
             player.push = [x / length, y / length].map(|part| if part.is_finite() { part } else { 0.0 });

@@ -95,11 +95,8 @@ impl Room {
         {
             return position;
         }
-        let position = if now > self.end.millis {
-            Position { millis: now, sequence: 0 }
-        } else {
-            Position { sequence: self.end.sequence + 1, ..self.end }
-        };
+        let next = Position { sequence: self.end.sequence + 1, ..self.end };
+        let position = next.max(Position { millis: now, sequence: 0 });
         self.end = position;
         self.authors.insert(author.to_owned(), (number, position));
         self.bytes += payload.len();
@@ -133,8 +130,8 @@ impl Room {
             self.entries.partition_point(|entry| entry.position <= after.position)
         };
         let entries: Vec<_> = self.entries.range(from..).take(most).cloned().collect();
-        let end = entries.last().map_or(if is_reset { self.end } else { after.position }, |entry| entry.position);
-        Batch { epoch: self.epoch.clone(), is_reset, entries, end }
+        let position = if is_reset { self.end } else { after.position };
+        Batch { is_reset, ..Batch::after(&Place { epoch: self.epoch.clone(), position }, entries) }
     }
 }
 
@@ -159,7 +156,7 @@ mod tests {
         for number in 2..=MOST_ENTRIES as u64 + 2 {
             log.append("a", "bob", number, b"more").unwrap();
         }
-        let epoch = log.read("a", &Place::default(), 0).unwrap().epoch;
+        let epoch = log.read("a", &Place::default(), 0).unwrap().end.epoch;
         let read = |position| log.read("a", &Place { epoch: epoch.clone(), position }, 2).unwrap().is_reset;
         let trimmed = lock(&log.state).0["a"].trimmed;
         assert!(read(first) && !read(trimmed));

@@ -138,8 +138,7 @@ impl Log for RedisLog {
         // The newest entries come in reverse.
         entries.sort_by_key(|entry| entry.position);
         let start = if known { after.position } else { Position::default() };
-        let end = entries.last().map_or(start, |entry| entry.position);
-        Ok(Batch { epoch, is_reset: !known, entries, end })
+        Ok(Batch { is_reset: !known, ..Batch::after(&Place { epoch, position: start }, entries) })
     }
 
     fn trim(&self, room: &str, first: Position) -> Result<()> {
@@ -195,10 +194,10 @@ mod tests {
         let log = RedisLog::new(&std::env::var("HUB_REDIS").unwrap()).unwrap();
         contract(&log);
         log.append("gone", "ada", 1, b"gone").unwrap();
-        let place = Place { epoch: log.read("gone", &Place::default(), 1).unwrap().epoch, ..Place::default() };
+        let place = Place { epoch: log.read("gone", &Place::default(), 1).unwrap().end.epoch, ..Place::default() };
         log.with(|connection| cmd("DEL").arg("hub:gone:epoch").query::<()>(connection)).unwrap();
         assert_eq!(log.wait(&[("gone".to_owned(), place.clone())]).unwrap(), [0]);
         let batch = log.read("gone", &place, 1).unwrap();
-        assert!(batch.is_reset && batch.epoch != place.epoch);
+        assert!(batch.is_reset && batch.end.epoch != place.epoch);
     }
 }
