@@ -66,10 +66,11 @@ const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src '
                               base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The files of the page: name, type and text.
-const FILES: [(&str, &str, &str); 9] = [
+const FILES: [(&str, &str, &str); 10] = [
     ("", "text/html; charset=utf-8", include_str!("page/page.html")),
     ("page.css", "text/css", include_str!("page/page.css")),
     ("page.js", "text/javascript", include_str!("page/page.js")),
+    ("dom.js", "text/javascript", include_str!("page/dom.js")),
     ("link.js", "text/javascript", include_str!("page/link.js")),
     ("chat.js", "text/javascript", include_str!("page/chat.js")),
     ("game.js", "text/javascript", include_str!("page/game.js")),

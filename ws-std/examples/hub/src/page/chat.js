@@ -1,16 +1,22 @@
 // Chat: lines are numbered and kept until they are acknowledged, and shown in the order of the log.
 
-import { Link, address, newAuthor } from "./link.js";
+import { at, element } from "./dom.js";
+import { Link, newAuthor, show } from "./link.js";
 
 // In milliseconds: how long an acknowledgement may take.
 const LONGEST_WAIT = 10_000;
+// The most lines that are shown.
+const MOST_LINES = 1_000;
 
-export class Chat {
+const list = at("lines");
+let isAtEnd = true;
+let frame;
+list.addEventListener("scroll", () => (isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40));
+
+export class Chat extends Link {
   #author = newAuthor();
   /** The name under which others see this author. */
   #own;
-  #name;
-  #room;
   #number = 0;
   /** Lines that have not been acknowledged: number, text, time of the last attempt. */
   #pending = [];
@@ -18,83 +24,91 @@ export class Chat {
   #epoch = "";
   #at = "";
   #opened = 0;
-  /** How long the last acknowledgement took, for the user. */
-  #trip = "";
-  #show;
 
-  /** `show` has `line(line)`, `pending(lines)`, `clear(news)`, `state(text)` and `entered(isEntered)`. */
-  constructor(name, room, show) {
-    [this.#name, this.#room, this.#show] = [name, room, show];
-    this.link = new Link(() => this.#address(), show, {
-      open: () => this.#open(),
-      message: (text) => this.#message(JSON.parse(text)),
-    });
+  constructor(entered, name, room) {
+    super(entered, name, room);
+    this.connect();
   }
 
-  get detail() {
-    return this.#trip;
+  address() {
+    return [`chat/${this.room}`, { author: this.#author, name: this.name, epoch: this.#epoch, at: this.#at }];
   }
 
-  stop() {
-    this.link.close();
+  /** Sends again what has not been acknowledged: the log appends a number once. */
+  open() {
+    this.#opened += 1;
+    this.#pending.forEach((line) => this.#send(line));
+  }
+
+  say(text) {
+    this.#number += 1;
+    const line = { n: this.#number, text: text.toWellFormed() };
+    this.#pending.push(line);
+    this.#showPending();
+    this.#send(line);
+  }
+
+  #send(line) {
+    line.at = performance.now();
+    this.send({ n: line.n, text: line.text });
   }
 
   /** Connects anew if nothing has been acknowledged for long: the network may have gone without a word. */
   check() {
     if (this.#pending.length > 0 && performance.now() - this.#pending[0].at > LONGEST_WAIT) {
       this.#pending.forEach((line) => (line.at = performance.now()));
-      this.link.connect();
+      this.connect();
     }
   }
 
-  say(text) {
-    this.#number += 1;
-    const line = { n: this.#number, text, at: performance.now() };
-    this.#pending.push(line);
-    this.#show.pending(this.#pending);
-    this.link.send(JSON.stringify({ n: line.n, text: text.toWellFormed() }));
-  }
-
-  #address() {
-    return address(`chat/${this.#room}`, { author: this.#author, name: this.#name, epoch: this.#epoch, at: this.#at });
-  }
-
-  /** Sends again what has not been acknowledged: the log appends a number once. */
-  #open() {
-    this.#opened += 1;
-    for (const line of this.#pending) {
-      line.at = performance.now();
-      this.link.send(JSON.stringify({ n: line.n, text: line.text.toWellFormed() }));
-    }
-  }
-
-  #message(message) {
+  message(message) {
     if ("epoch" in message) {
       this.#epoch = message.epoch;
       this.#own = message.you;
-      if (message.reset) {
-        // The first lines of all are those of others.
-        this.#show.clear(this.#at ? "The room starts anew: the hub no longer has the lines from before." : "");
-        this.#at = "";
-        this.#show.pending(this.#pending);
-      }
+      if (message.reset) this.#startAnew();
     } else if ("ack" in message) {
       const acknowledged = this.#pending.find((line) => line.n === message.ack);
-      if (acknowledged) this.#trip = ` · acknowledged in ${(performance.now() - acknowledged.at).toFixed(0)} ms`;
-      this.#forget(message.ack);
+      if (acknowledged) this.detail = ` · acknowledged in ${(performance.now() - acknowledged.at).toFixed(0)} ms`;
+      this.#pending = this.#pending.filter((line) => line.n > message.ack);
+      this.#showPending();
     } else if (message.live) {
       const again = this.#opened > 1 ? ` · ${ordinal(this.#opened)} connection` : "";
-      this.#show.state(`connected as ${this.#name}${again}`);
+      show(`connected as ${this.name}${again}`);
     } else {
       this.#at = message.at;
-      this.#show.line({ ...message, own: message.by === this.#own });
+      this.#showLine(message);
     }
   }
 
-  #forget(number) {
-    this.#pending = this.#pending.filter((line) => line.n > number);
-    this.#show.pending(this.#pending);
+  #startAnew() {
+    // The first lines of all are those of others.
+    const news = this.#at ? [element("li", "The room starts anew: the hub no longer has the lines from before.", { className: "news" })] : [];
+    list.replaceChildren(...news);
+    this.#at = "";
+    this.#showPending();
   }
+
+  #showLine({ by, name, text }) {
+    const item = element("li", "", { className: by === this.#own ? "own" : "" });
+    item.append(element("b", name), text);
+    // Before those that wait for an acknowledgement.
+    list.insertBefore(item, list.querySelector(".pending"));
+    if (list.childElementCount > MOST_LINES) list.firstElementChild.remove();
+    toEnd();
+  }
+
+  #showPending() {
+    list.querySelectorAll(".pending").forEach((item) => item.remove());
+    list.append(...this.#pending.map((line) => element("li", line.text, { className: "own pending" })));
+    toEnd();
+  }
+}
+
+/** Shows the last line, unless the user reads older ones. */
+function toEnd() {
+  if (!isAtEnd) return;
+  cancelAnimationFrame(frame);
+  frame = requestAnimationFrame(() => list.scrollTo(0, list.scrollHeight));
 }
 
 function ordinal(number) {

@@ -1,16 +1,20 @@
 // Game: sends a direction, and shows the world a moment late, so that it moves evenly from one frame to the next.
 
-import { Link, address, newAuthor } from "./link.js";
+import { at, easel, element } from "./dom.js";
+import { Link, newAuthor, show } from "./link.js";
 
 const [WIDTH, HEIGHT] = [1_600, 900];
-// In milliseconds: how late the world is shown, and how often a direction is sent that has not changed.
+// In milliseconds: how late the world is shown, how often a direction is sent that has not changed, and one that has.
 const LATE = 120;
 const AGAIN = 1_000;
+const SOON = 60;
 const KEYS = {
   ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1], a: [-1, 0], d: [1, 0], w: [0, -1], s: [0, 1],
 };
 
-export class Game {
+const canvas = at("world");
+
+export class Game extends Link {
   #author = newAuthor();
   #own;
   #keys = new Set();
@@ -18,62 +22,46 @@ export class Game {
   #pointer;
   #sent = "";
   #sentAt = 0;
-  #names = new Map();
+  /** The players that the last whole world had. */
+  #players = new Map();
   /** What is to be shown: for each thing its last two places, with their times. */
   #tracks = new Map();
-  #scores = new Map();
-  #frames = 0;
   #gap = 0;
-  #last = 0;
-  #canvas;
-  #scoreList;
-  #isOver = false;
+  #last;
 
-  constructor(name, room, show, { canvas, scores }) {
-    this.#canvas = canvas;
-    this.#scoreList = scores;
-    this.link = new Link(() => address(`game/${room}`, { author: this.#author, name }), show, {
-      open: () => {
-        show.state(`playing as ${name}`);
-        this.#sent = "";
-      },
-      message: (text) => this.#message(JSON.parse(text)),
-    });
+  constructor(entered, name, room) {
+    super(entered, name, room);
     this.#listen();
+    this.connect();
     requestAnimationFrame(() => this.#draw());
   }
 
-  stop() {
-    this.#isOver = true;
-    this.#listeners.abort();
-    this.link.close();
+  address() {
+    return [`game/${this.room}`, { author: this.#author, name: this.name }];
   }
 
-  get detail() {
-    return this.#frames ? ` · longest gap ${this.#gap.toFixed(0)} ms` : "";
+  open() {
+    show(`playing as ${this.name}`);
+    this.#sent = "";
   }
-
-  #listeners = new AbortController();
 
   #listen() {
-    const options = { signal: this.#listeners.signal };
+    const options = { signal: this.signal };
     addEventListener("keydown", (event) => this.#key(event, true), options);
     addEventListener("keyup", (event) => this.#key(event, false), options);
     addEventListener("blur", () => this.#keys.clear(), options);
     const point = (event) => {
       if (event.type !== "pointerdown" && !this.#pointer) return;
-      this.#canvas.setPointerCapture(event.pointerId);
-      const box = this.#canvas.getBoundingClientRect();
+      canvas.setPointerCapture(event.pointerId);
+      const box = canvas.getBoundingClientRect();
       const own = this.#place(`p${this.#own}`, performance.now()) ?? [WIDTH / 2, HEIGHT / 2];
-      const at = [((event.clientX - box.left) * WIDTH) / box.width, ((event.clientY - box.top) * HEIGHT) / box.height];
-      const [x, y] = [at[0] - own[0], at[1] - own[1]];
+      const x = ((event.clientX - box.left) * WIDTH) / box.width - own[0];
+      const y = ((event.clientY - box.top) * HEIGHT) / box.height - own[1];
       const length = Math.max(Math.hypot(x, y), 60);
       this.#pointer = [x / length, y / length];
     };
-    for (const type of ["pointerdown", "pointermove"]) this.#canvas.addEventListener(type, point, options);
-    for (const type of ["pointerup", "pointercancel"]) {
-      this.#canvas.addEventListener(type, () => (this.#pointer = undefined), options);
-    }
+    canvas.onpointerdown = canvas.onpointermove = point;
+    canvas.onpointerup = canvas.onpointercancel = () => (this.#pointer = undefined);
   }
 
   #key(event, isDown) {
@@ -87,47 +75,45 @@ export class Game {
   #steer(now) {
     const sum = [...this.#keys].reduce(([x, y], key) => [x + KEYS[key][0], y + KEYS[key][1]], [0, 0]);
     const [x, y] = (this.#pointer ?? sum).map((part) => Math.round(part * 10) / 10);
-    const text = JSON.stringify({ x, y });
-    const isDue = text === this.#sent ? now - this.#sentAt > AGAIN : now - this.#sentAt > 60;
-    if (!isDue) return;
-    [this.#sent, this.#sentAt] = [text, now];
-    this.link.send(text);
+    const direction = `${x} ${y}`;
+    if (now - this.#sentAt <= (direction === this.#sent ? AGAIN : SOON)) return;
+    [this.#sent, this.#sentAt] = [direction, now];
+    this.send({ x, y });
   }
 
-  #message(frame) {
+  message(frame) {
     if (frame.you) {
       this.#own = frame.you;
       return;
     }
     const now = performance.now();
-    if (this.#frames++) this.#gap = Math.max(this.#gap * 0.995, now - this.#last);
+    this.#gap = Math.max(this.#gap * 0.995, now - (this.#last ?? now));
     this.#last = now;
+    this.detail = ` · longest gap ${this.#gap.toFixed(0)} ms`;
     const { all } = frame;
     if (all) {
-      const ids = Object.keys(all.players);
-      this.#names = new Map(ids.map((id) => [id, all.players[id].name]));
-      this.#scores = new Map(ids.map((id) => [id, all.players[id].score]));
-      ids.forEach((id) => this.#move(`p${id}`, all.players[id].at, now));
-      all.gems.forEach((at, gem) => this.#move(`g${gem}`, at, now, true));
-      all.drones.forEach(([at], drone) => this.#move(`d${drone}`, at, now));
+      this.#players = new Map(Object.entries(all.players));
+      this.#players.forEach((player, id) => this.#move(`p${id}`, player.at, now));
+      all.gems.forEach((place, gem) => this.#move(`g${gem}`, place, now, true));
+      all.drones.forEach(([place], drone) => this.#move(`d${drone}`, place, now));
       for (const key of this.#tracks.keys()) {
-        if (key[0] === "p" && !this.#names.has(key.slice(1))) this.#tracks.delete(key);
+        if (key[0] === "p" && !this.#players.has(key.slice(1))) this.#tracks.delete(key);
       }
       this.#showScores();
     }
     for (const [id, [x, y, score]] of Object.entries(frame.p ?? {})) {
       this.#move(`p${id}`, [x, y], now);
-      this.#scores.set(id, score);
+      if (this.#players.has(id)) this.#players.get(id).score = score;
     }
     for (const [gem, x, y] of frame.g ?? []) this.#move(`g${gem}`, [x, y], now, true);
-    frame.d.forEach((at, drone) => this.#move(`d${drone}`, at, now));
+    frame.d.forEach((place, drone) => this.#move(`d${drone}`, place, now));
   }
 
   /** Notes where a thing is. One that jumps, such as a gem that was taken, does not glide. */
-  #move(key, at, now, jumps = false) {
-    const before = this.#tracks.get(key)?.to ?? at;
-    const isFar = jumps || Math.hypot(at[0] - before[0], at[1] - before[1]) > 120;
-    this.#tracks.set(key, { from: isFar ? at : this.#place(key, now) ?? before, since: now, to: at });
+  #move(key, to, now, jumps = false) {
+    const before = this.#tracks.get(key)?.to ?? to;
+    const isFar = jumps || Math.hypot(to[0] - before[0], to[1] - before[1]) > 120;
+    this.#tracks.set(key, { from: isFar ? to : this.#place(key, now) ?? before, since: now, to });
   }
 
   /** Returns where a thing is shown. */
@@ -139,45 +125,34 @@ export class Game {
   }
 
   #showScores() {
-    const best = [...this.#scores].filter(([id]) => this.#names.has(id)).sort((one, two) => two[1] - one[1]).slice(0, 8);
-    const items = best.map(([id, score]) => {
-      const item = document.createElement("li");
-      item.className = id === this.#own ? "me" : "";
-      item.textContent = `${this.#names.get(id)} ${score}`;
-      return item;
-    });
-    this.#scoreList.replaceChildren(...items);
+    const best = [...this.#players].sort(([, one], [, two]) => two.score - one.score).slice(0, 8);
+    const item = ([id, { name, score }]) => element("li", `${name} ${score}`, { className: id === this.#own ? "own" : "" });
+    at("scores").replaceChildren(...best.map(item));
   }
 
   #draw() {
-    if (this.#isOver) return;
+    if (this.signal.aborted) return;
     requestAnimationFrame(() => this.#draw());
     const now = performance.now();
     this.#steer(now);
-    const canvas = this.#canvas;
-    const width = Math.round(canvas.clientWidth * devicePixelRatio);
-    if (canvas.width !== width) [canvas.width, canvas.height] = [width, Math.round((width * HEIGHT) / WIDTH)];
-    const pen = canvas.getContext("2d");
-    const style = getComputedStyle(canvas);
-    pen.setTransform(width / WIDTH, 0, 0, width / WIDTH, 0, 0);
-    pen.clearRect(0, 0, WIDTH, HEIGHT);
+    const [pen, color] = easel(canvas, WIDTH, HEIGHT);
     pen.textAlign = "center";
     pen.font = "26px system-ui";
-    const disc = ([x, y], radius, color) => {
-      pen.fillStyle = color;
+    const disc = ([x, y], radius, fill) => {
+      pen.fillStyle = fill;
       pen.beginPath();
       pen.arc(x, y, radius, 0, 7);
       pen.fill();
     };
     for (const key of this.#tracks.keys()) {
-      const at = this.#place(key, now);
+      const place = this.#place(key, now);
       const id = key.slice(1);
-      if (key[0] === "g") disc(at, 10, "#eab308");
-      if (key[0] === "d") disc(at, 22, "#dc2626");
+      if (key[0] === "g") disc(place, 10, "#eab308");
+      if (key[0] === "d") disc(place, 22, "#dc2626");
       if (key[0] !== "p") continue;
-      disc(at, 20, id === this.#own ? style.getPropertyValue("--own") : `hsl(${parseInt(id.slice(0, 6), 16) % 360} 55% 50%)`);
-      pen.fillStyle = style.getPropertyValue("--text");
-      pen.fillText(this.#names.get(id) ?? "", at[0], at[1] - 30);
+      disc(place, 20, id === this.#own ? color("--own") : `hsl(${parseInt(id.slice(0, 6), 16) % 360} 55% 50%)`);
+      pen.fillStyle = color("--text");
+      pen.fillText(this.#players.get(id)?.name ?? "", place[0], place[1] - 30);
     }
   }
 }

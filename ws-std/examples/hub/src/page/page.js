@@ -1,95 +1,51 @@
-// The page: tabs, forms and lists. Other files have the connections.
+// The page: tabs and forms. Other files have the parts and their connections.
 
 import { Chat } from "./chat.js";
 import { Doc } from "./doc.js";
+import { at } from "./dom.js";
 import { Game } from "./game.js";
+import { show } from "./link.js";
 import { Ticks } from "./ticks.js";
 
-// The most lines that are shown.
-const MOST_LINES = 1_000;
-
-const at = (id) => document.getElementById(id);
-/** The part that is shown, and its connection if it has one. */
+const PARTS = { chat: Chat, game: Game, doc: Doc, ticks: Ticks };
+/** The name of the part that is shown, and its connection if it has one. */
 let part;
 let connection;
 
-const show = {
-  line(line) {
-    const item = element("li", line.own ? "own" : "");
-    item.append(element("b", "", line.name), line.text);
-    // Before those that wait for an acknowledgement.
-    at("lines").insertBefore(item, at("lines").querySelector(".pending"));
-    if (at("lines").childElementCount > MOST_LINES) at("lines").firstElementChild.remove();
-    toEnd();
-  },
-  pending(lines) {
-    at("lines").querySelectorAll(".pending").forEach((item) => item.remove());
-    at("lines").append(...lines.map((line) => element("li", "own pending", line.text)));
-    toEnd();
-  },
-  clear(news) {
-    at("lines").replaceChildren(...(news ? [element("li", "news", news)] : []));
-  },
-  state(text) {
-    at("state").textContent = text;
-  },
-  /** Shows the form for a name, or what comes after it. */
-  entered(entered) {
-    at("enter").hidden = entered || part === "ticks";
-    at("write").hidden = at("paper").hidden = !entered;
-    const field = entered ? { chat: "line", doc: "editor" }[part] : "name";
-    if (field) at(field).focus();
-    else document.activeElement.blur();
-  },
-};
-
-let isAtEnd = true;
-let frame;
-at("lines").addEventListener("scroll", () => {
-  const { scrollTop, scrollHeight, clientHeight } = at("lines");
-  isAtEnd = scrollHeight - scrollTop - clientHeight < 40;
-});
-
-/** Shows the last line, unless the user reads older ones. */
-function toEnd() {
-  if (!isAtEnd) return;
-  cancelAnimationFrame(frame);
-  frame = requestAnimationFrame(() => at("lines").scrollTo(0, at("lines").scrollHeight));
+/** Shows the form for a name, or what comes after it. */
+function entered(isEntered) {
+  at("enter").hidden = isEntered || part === "ticks";
+  at("write").hidden = at("paper").hidden = !isEntered;
+  const field = isEntered ? { chat: "line", doc: "editor" }[part] : "name";
+  if (field) at(field).focus();
+  else document.activeElement.blur();
 }
 
-function element(name, className, text = "") {
-  return Object.assign(document.createElement(name), { className, textContent: text });
+/** Connects to the part that is shown. */
+function connect(name, room) {
+  connection?.stop();
+  connection = new PARTS[part](entered, name, room);
 }
 
 /** Shows the part that the address names. The connection of the last one ends. */
 function turn() {
   const wanted = location.hash.slice(1).split("/")[0];
-  const next = ["chat", "game", "doc", "ticks"].includes(wanted) ? wanted : "chat";
+  const next = Object.hasOwn(PARTS, wanted) ? wanted : "chat";
   if (next === part) return;
   connection?.stop();
   connection = undefined;
   part = next;
   for (const section of document.querySelectorAll("section")) section.hidden = section.id !== part;
-  for (const link of document.querySelectorAll("nav a")) {
-    link.ariaCurrent = link.hash === `#${part}` ? "page" : null;
-  }
-  at("traffic").textContent = "";
-  show.clear();
-  at("people").replaceChildren();
-  show.state("not connected");
-  show.entered(false);
-  if (part === "ticks") connection = new Ticks(show, { title: at("chosen"), plot: at("plot"), tiles: at("tiles") });
+  for (const link of document.querySelectorAll("nav a")) link.ariaCurrent = link.hash === `#${part}` ? "page" : null;
+  for (const id of ["traffic", "lines", "people"]) at(id).replaceChildren();
+  show("not connected");
+  entered(false);
+  if (part === "ticks") connect();
 }
 
 at("enter").addEventListener("submit", (event) => {
   event.preventDefault();
-  connection?.stop();
-  const [name, room] = [at("name").value.trim() || "guest", at("room").value];
-  if (part === "chat") connection = new Chat(name, room, show);
-  if (part === "game") connection = new Game(name, room, show, { canvas: at("world"), scores: at("scores") });
-  if (part === "doc") {
-    connection = new Doc(name, room, show, { editor: at("editor"), carets: at("carets"), people: at("people") });
-  }
+  connect(at("name").value.trim() || "guest", at("room").value);
 });
 
 at("write").addEventListener("submit", (event) => {
@@ -105,9 +61,9 @@ turn();
 
 setInterval(() => {
   if (!connection) return;
-  connection.check?.();
-  const { received, sent } = connection.link;
-  at("traffic").textContent = `${amount(received)} in · ${amount(sent)} out${connection.detail}`;
+  connection.check();
+  const { received, sent, detail } = connection;
+  at("traffic").textContent = `${amount(received)} in · ${amount(sent)} out${detail}`;
 }, 500);
 
 function amount(bytes) {
