@@ -71,7 +71,7 @@ pub(crate) fn serve(rooms: &Arc<Rooms>, room: &str, exchange: Exchange) -> Handl
     client::serve(
         exchange,
         |writer, waiter| {
-            let mut lines = Lines { member: &member, you: shown(&author), told: None, is_live: false };
+            let mut lines = Lines { you: shown(&author), told: None, is_live: false };
             member.write(writer, waiter, place, &mut lines)
         },
         |message, writer| {
@@ -85,8 +85,7 @@ pub(crate) fn serve(rooms: &Arc<Rooms>, room: &str, exchange: Exchange) -> Handl
 }
 
 /// A room's lines as they are sent to a member.
-struct Lines<'m> {
-    member: &'m Member,
+struct Lines {
     /// The name under which others see the member.
     you: String,
     /// The epoch that the member has been told.
@@ -94,13 +93,13 @@ struct Lines<'m> {
     is_live: bool,
 }
 
-impl Output for Lines<'_> {
+impl Output for Lines {
     /// Sends the rest of the log, and before its entries the epoch if it is new to the member.
-    fn catch_up(&mut self, writer: &mut Writer<Server>, place: &mut Place) -> ws_std::Result<()> {
+    fn catch_up(&mut self, member: &Member, writer: &mut Writer<Server>, place: &mut Place) -> ws_std::Result<()> {
         let mut is_whole = false;
         while !is_whole {
             let most = if place.epoch.is_empty() { NEWEST } else { MOST_HELD };
-            let batch = self.member.catch_up(place, most)?;
+            let batch = member.catch_up(place, most)?;
             if batch.is_reset || self.told.as_ref() != Some(&batch.end.epoch) {
                 let told = json!({ "epoch": batch.end.epoch, "reset": batch.is_reset, "you": self.you });
                 writer.queue(&*told.to_string())?;

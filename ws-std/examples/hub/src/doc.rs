@@ -188,17 +188,16 @@ fn message_of(entry: &Entry) -> Option<(MessageKind, Vec<u8>)> {
 pub(crate) fn serve(documents: &Documents, rooms: &Arc<Rooms>, room: &str, exchange: Exchange) -> HandlerResult {
     let Some(member) = rooms.enter(&format!("doc/{room}"), message_of) else { return Ok(exchange.refuse(503)?) };
     let document = &*documents.open(room, |_| Ok(()))?;
-    let mut editor =
-        Editor { document, member: &member, author: new_author(), number: 0, controlled: HashMap::new() };
-    let mut pace = Pace::new(100, Duration::from_millis(20));
+    let (author, pace) = (new_author(), Pace::new(100, Duration::from_millis(20)));
+    let mut editor = Editor { document, member: &member, author, number: 0, controlled: HashMap::new(), pace };
     let result = client::serve(
         exchange,
         |writer, waiter| {
-            let mut updates = Updates { document, member: &member, is_new: true };
+            let mut updates = Updates { document, is_new: true };
             member.write(writer, waiter, Place::default(), &mut updates)
         },
         |message, writer| match message {
-            Message::Binary(bytes) if is_plausible(bytes) => editor.take(bytes, &mut pace, writer),
+            Message::Binary(bytes) if is_plausible(bytes) => editor.take(bytes, writer),
             _ => Err(MALFORMED),
         },
     );
@@ -209,15 +208,14 @@ pub(crate) fn serve(documents: &Documents, rooms: &Arc<Rooms>, room: &str, excha
 /// What all clients write, for one of them. One that is slow, or new, gets the document as it is.
 struct Updates<'c> {
     document: &'c Document,
-    member: &'c Member,
     is_new: bool,
 }
 
 impl Output for Updates<'_> {
-    fn catch_up(&mut self, writer: &mut Writer<Server>, place: &mut Place) -> ws_std::Result<()> {
-        let mut state = self.member.patiently(|| self.document.follow(self.member))?;
+    fn catch_up(&mut self, member: &Member, writer: &mut Writer<Server>, place: &mut Place) -> ws_std::Result<()> {
+        let mut state = member.patiently(|| self.document.follow(member))?;
         // If the log can't be reached, the next client does it.
-        let _ = state.keep(self.member);
+        let _ = state.keep(member);
         if *place == state.place {
             // The thread that follows the log will soon have read it as well.
             drop(state);
@@ -225,18 +223,14 @@ impl Output for Updates<'_> {
             return Ok(());
         }
         *place = state.place.clone();
-        // A new client asks for what it misses. All are asked for what the log may have lost.
-        let whole = if self.is_new { None } else { Some(state.replica.whole().map_err(io::Error::other)?) };
-        let asked = SyncMessage::SyncStep1(state.replica.state_vector());
-        let awareness = state.awareness();
-        drop(state);
-        self.is_new = false;
-        for message in
-            whole.map(SyncMessage::Update).into_iter().chain([asked]).map(YMessage::Sync).chain([awareness])
-        {
-            writer.queue(&*message.encode_v1())?;
+        // All are asked for what the log may have lost. A new client asks for what it misses.
+        let asked = YMessage::Sync(SyncMessage::SyncStep1(state.replica.state_vector()));
+        let mut messages = vec![asked, state.awareness()];
+        if !mem::take(&mut self.is_new) {
+            messages.push(YMessage::Sync(SyncMessage::Update(state.replica.whole()?)));
         }
-        Ok(())
+        drop(state);
+        messages.iter().try_for_each(|message| writer.queue(&*message.encode_v1()))
     }
 }
 
@@ -249,26 +243,28 @@ struct Editor<'c> {
     number: u64,
     /// The clients of Yjs whose awareness came by this connection, and their clocks.
     controlled: HashMap<ClientID, u32>,
+    pace: Pace,
 }
 
 const MALFORMED: Fault = Fault::Client(CloseCode::POLICY_VIOLATION, "no message of y-protocols");
 
 impl Editor<'_> {
     /// Takes a message of `y-protocols`.
-    fn take(&mut self, bytes: &[u8], pace: &mut Pace, writer: &mut Writer<Server>) -> Result<(), Fault> {
+    fn take(&mut self, bytes: &[u8], writer: &mut Writer<Server>) -> Result<(), Fault> {
         let message = YMessage::decode_v1(bytes).map_err(|_| MALFORMED)?;
         // Awareness that is known already takes no time.
         if !matches!(message, YMessage::Awareness(_)) {
-            pace.wait();
+            self.pace.wait();
         }
         let answer = match message {
             YMessage::Sync(SyncMessage::SyncStep1(seen)) => {
-                YMessage::Sync(SyncMessage::SyncStep2(self.with(|state| state.replica.missed_by(&seen))?))
+                let missed = self.with(|state| Ok(state.replica.missed_by(&seen)?))?;
+                YMessage::Sync(SyncMessage::SyncStep2(missed))
             }
             YMessage::Sync(SyncMessage::SyncStep2(update) | SyncMessage::Update(update)) => {
                 return self.update(update);
             }
-            YMessage::Awareness(update) => return self.notice(update, pace),
+            YMessage::Awareness(update) => return self.notice(update),
             YMessage::AwarenessQuery => self.with(|state| Ok(state.awareness()))?,
             YMessage::Auth(_) | YMessage::Custom(..) => return Err(MALFORMED),
         };
@@ -294,13 +290,13 @@ impl Editor<'_> {
         let mut state = lock(&self.document.0);
         state.coming -= len;
         appended?;
-        state.replica.take(&[update]).map_err(io::Error::other)?;
+        state.replica.take(&[update])?;
         drop(state);
         self.with(|state| state.keep(self.member))
     }
 
     /// Appends what clients say of themselves. What is known already goes no further.
-    fn notice(&mut self, update: AwarenessUpdate, pace: &mut Pace) -> Result<(), Fault> {
+    fn notice(&mut self, update: AwarenessUpdate) -> Result<(), Fault> {
         let mut clients = update.clients;
         clients = self.with(|state| {
             let news = clients.iter().filter(|(client, entry)| state.is_news(**client, entry));
@@ -322,7 +318,7 @@ impl Editor<'_> {
         if clients.is_empty() {
             return Ok(());
         }
-        pace.wait();
+        self.pace.wait();
         self.append(&YMessage::Awareness(AwarenessUpdate { clients }))?;
         self.with(|state| state.keep(self.member))
     }

@@ -208,7 +208,7 @@ pub(crate) fn serve(games: &Games, rooms: &Arc<Rooms>, room: &str, exchange: Exc
         exchange,
         |writer, waiter| {
             writer.queue(&*hello)?;
-            frames.write(writer, waiter, Place::default(), &mut Frames(&frames))
+            frames.write(writer, waiter, Place::default(), &mut Frames)
         },
         |message, _| {
             let Steer { x, y, .. } = client::said(message, r#"a direction is {"x":X,"y":Y}"#)?;
@@ -242,12 +242,12 @@ impl Player {
 }
 
 /// The newest frames for a client.
-struct Frames<'m>(&'m Member);
+struct Frames;
 
-impl Output for Frames<'_> {
+impl Output for Frames {
     /// Sends the newest snapshot and the frames after it.
-    fn catch_up(&mut self, writer: &mut Writer<Server>, place: &mut Place) -> ws_std::Result<()> {
-        let batch = self.0.catch_up(place, MOST_READ)?;
+    fn catch_up(&mut self, member: &Member, writer: &mut Writer<Server>, place: &mut Place) -> ws_std::Result<()> {
+        let batch = member.catch_up(place, MOST_READ)?;
         let newest = newest_snapshot(batch.entries.iter()).unwrap_or(batch.entries.len());
         for entry in &batch.entries[newest..] {
             writer.queue(Message::new(MessageKind::Text, &entry.payload).map_err(io::Error::other)?)?;

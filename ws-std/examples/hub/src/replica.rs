@@ -4,15 +4,13 @@
 //! `yrs` calls itself once for each level of nested values, of which an update may have as many as half its bytes, so
 //! all that depends on them is done on threads with a large stack, of which most systems keep in memory only what is used.
 
-use std::thread;
+use std::{io, thread};
 
 use yrs::{
     Doc, ReadTxn, StateVector, Transact, Update,
     encoding::read::{Cursor, Read},
     updates::decoder::Decode,
 };
-
-use crate::log;
 
 /// The longest document in bytes, as an update.
 pub(crate) const LONGEST: usize = 128 * 1024;
@@ -34,7 +32,7 @@ pub(crate) struct Replica(Doc);
 
 impl Replica {
     /// Takes updates that have been tried.
-    pub(crate) fn take(&mut self, updates: &[Vec<u8>]) -> log::Result<()> {
+    pub(crate) fn take(&mut self, updates: &[Vec<u8>]) -> io::Result<()> {
         if updates.is_empty() {
             return Ok(());
         }
@@ -43,7 +41,7 @@ impl Replica {
     }
 
     /// Returns what `update` would do, if the document may have at most `longest` bytes.
-    pub(crate) fn try_on_copy(&self, update: &[u8], longest: usize) -> log::Result<Effect> {
+    pub(crate) fn try_on_copy(&self, update: &[u8], longest: usize) -> io::Result<Effect> {
         roomy(|| {
             let copy = Doc::new();
             apply(&copy, &whole(&self.0));
@@ -61,12 +59,12 @@ impl Replica {
     }
 
     /// Returns the document as an update.
-    pub(crate) fn whole(&self) -> log::Result<Vec<u8>> {
+    pub(crate) fn whole(&self) -> io::Result<Vec<u8>> {
         self.missed_by(&StateVector::default())
     }
 
     /// Returns what a client misses that has seen `seen`, as an update.
-    pub(crate) fn missed_by(&self, seen: &StateVector) -> log::Result<Vec<u8>> {
+    pub(crate) fn missed_by(&self, seen: &StateVector) -> io::Result<Vec<u8>> {
         roomy(|| self.0.transact().encode_state_as_update_v1(seen))
     }
 
@@ -95,10 +93,10 @@ impl Drop for Replica {
 /// # Errors
 ///
 /// The system has no thread, or `yrs` has panicked.
-fn roomy<X: Send>(work: impl FnOnce() -> X + Send) -> log::Result<X> {
+fn roomy<X: Send>(work: impl FnOnce() -> X + Send) -> io::Result<X> {
     thread::scope(|scope| {
         let thread = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work)?;
-        thread.join().map_err(|_| "a document can't be read".into())
+        thread.join().map_err(|_| io::Error::other("a document can't be read"))
     })
 }
 

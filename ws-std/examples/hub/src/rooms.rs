@@ -95,7 +95,7 @@ pub(crate) struct Member {
 /// The part of a member's output that differs between chats, games and documents.
 pub(crate) trait Output {
     /// Queues what the log has after `place`, and moves the place on: it is the first one, or the room does not have it.
-    fn catch_up(&mut self, writer: &mut Writer<Server>, place: &mut Place) -> ws_std::Result<()>;
+    fn catch_up(&mut self, member: &Member, writer: &mut Writer<Server>, place: &mut Place) -> ws_std::Result<()>;
 
     /// Returns the number of lines that a member may skip, because later ones stand for them.
     fn superfluous(&self, _lines: &[Arc<Line>]) -> usize {
@@ -305,7 +305,7 @@ impl Member {
                         place.position = line.entry.position;
                     }
                 }
-                Next::Read => output.catch_up(writer, &mut place)?,
+                Next::Read => output.catch_up(self, writer, &mut place)?,
             }
             writer.flush()?;
             next = self.next(&place, waiter);
