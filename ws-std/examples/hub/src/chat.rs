@@ -11,12 +11,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use ws_std::{Exchange, HandlerResult, MessageKind, Writer, role::Server};
+use ws_std::{CloseCode, Exchange, HandlerResult, MessageKind, Writer, role::Server};
 
 use crate::{
-    client::{self, Pace},
+    client::{self, Fault, Pace},
     log::{Entry, Place},
     rooms::{Member, Output, Rooms},
     text::{author_in, name_in, place_in, plain, shown},
@@ -26,19 +26,15 @@ use crate::{
 const NEWEST: usize = 50;
 /// The most entries that are read from the log at once later. They are in memory until a slow member has taken them.
 const MOST_HELD: usize = 16;
+/// The greatest number of a line that all clients can hold: some have floating-point numbers only.
+const GREATEST: u64 = (1 << 53) - 1;
+const USAGE: &str = r#"a line is {"n":NUMBER,"text":TEXT}"#;
 
 /// A message of a client.
 #[derive(Deserialize)]
 struct Say {
-    #[serde(deserialize_with = "number")]
     n: u64,
     text: String,
-}
-
-/// Numbers are such as all clients can hold.
-fn number<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-    let number = u64::deserialize(from)?;
-    if number < 1 << 53 { Ok(number) } else { Err(D::Error::custom("a number is below 2^53")) }
 }
 
 /// The payload of an entry.
@@ -75,7 +71,10 @@ pub(crate) fn serve(rooms: &Arc<Rooms>, room: &str, exchange: Exchange) -> Handl
             member.write(writer, waiter, place, &mut lines)
         },
         |message, writer| {
-            let Say { n, text } = client::said(message, r#"a line is {"n":NUMBER,"text":TEXT}"#)?;
+            let Say { n, text } = client::said(message, USAGE)?;
+            if n > GREATEST {
+                return Err(Fault::Client(CloseCode::POLICY_VIOLATION, USAGE));
+            }
             pace.wait();
             let said = Said { name: name.clone(), text: plain(&text) };
             member.patiently(|| member.append_json(&author, n, &said))?;

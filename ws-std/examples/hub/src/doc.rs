@@ -28,7 +28,7 @@ use yrs::{
 use crate::{
     client::{self, Fault, Pace},
     lock,
-    log::{self, Batch, Entry, MOST_ENTRIES, Place, now_millis},
+    log::{self, Batch, Entry, MOST_ENTRIES, Place, new_name, now_millis},
     replica::{Effect, LONGEST, Replica, is_plausible},
     rooms::{MOST_READ, Member, Output, PAUSE, Rooms, Shelf},
 };
@@ -158,7 +158,7 @@ impl State {
     /// Appends what the log has lost, or a snapshot if it is time for one. If the log can't be reached, the next client does
     /// it.
     fn keep(&mut self, member: &Member) -> log::Result<()> {
-        let append = |message| member.append(&new_author(), 1, &YMessage::Sync(message).encode_v1());
+        let append = |message| member.append(&new_name(), 1, &YMessage::Sync(message).encode_v1());
         if self.is_ahead {
             append(SyncMessage::Update(self.replica.whole()?))?;
             self.is_ahead = false;
@@ -174,11 +174,6 @@ impl State {
     }
 }
 
-/// Returns a name under which one connection, or one snapshot, is an author of the log.
-fn new_author() -> String {
-    format!("{:016x}", fastrand::u64(..))
-}
-
 /// Returns the message of an entry for clients. `None`: it is a snapshot, which they have.
 fn message_of(entry: &Entry) -> Option<(MessageKind, Vec<u8>)> {
     (!entry.payload.starts_with(&SNAPSHOT)).then(|| (MessageKind::Binary, entry.payload.clone()))
@@ -188,7 +183,7 @@ fn message_of(entry: &Entry) -> Option<(MessageKind, Vec<u8>)> {
 pub(crate) fn serve(documents: &Documents, rooms: &Arc<Rooms>, room: &str, exchange: Exchange) -> HandlerResult {
     let Some(member) = rooms.enter(&format!("doc/{room}"), message_of) else { return Ok(exchange.refuse(503)?) };
     let document = &*documents.open(room, |_| Ok(()))?;
-    let (author, pace) = (new_author(), Pace::new(100, Duration::from_millis(20)));
+    let (author, pace) = (new_name(), Pace::new(100, Duration::from_millis(20)));
     let mut editor = Editor { document, member: &member, author, number: 0, controlled: HashMap::new(), pace };
     let result = client::serve(
         exchange,
@@ -238,6 +233,7 @@ impl Output for Updates<'_> {
 struct Editor<'c> {
     document: &'c Document,
     member: &'c Member,
+    /// The name under which the connection is an author of the log.
     author: String,
     /// The number of its last entry.
     number: u64,

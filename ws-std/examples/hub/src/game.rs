@@ -176,11 +176,9 @@ impl Host {
     }
 }
 
-/// Returns the index of the newest entry with the whole world.
-fn newest_snapshot<'e>(
-    mut entries: impl DoubleEndedIterator<Item = &'e Entry> + ExactSizeIterator,
-) -> Option<usize> {
-    entries.rposition(|entry| (entry.number % (1 << TERM_BITS)).is_multiple_of(SNAPSHOT))
+/// Returns whether an entry has the whole world.
+fn is_snapshot(entry: &Entry) -> bool {
+    (entry.number % (1 << TERM_BITS)).is_multiple_of(SNAPSHOT)
 }
 
 /// Returns the entries after a place, without waiting, and moves the place to the last one.
@@ -248,7 +246,7 @@ impl Output for Frames {
     /// Sends the newest snapshot and the frames after it.
     fn catch_up(&mut self, member: &Member, writer: &mut Writer<Server>, place: &mut Place) -> ws_std::Result<()> {
         let batch = member.catch_up(place, MOST_READ)?;
-        let newest = newest_snapshot(batch.entries.iter()).unwrap_or(batch.entries.len());
+        let newest = batch.entries.iter().rposition(is_snapshot).unwrap_or(batch.entries.len());
         for entry in &batch.entries[newest..] {
             writer.queue(Message::new(MessageKind::Text, &entry.payload).map_err(io::Error::other)?)?;
         }
@@ -258,7 +256,7 @@ impl Output for Frames {
 
     /// A slow client continues with the newest snapshot.
     fn superfluous(&self, lines: &[Arc<Line>]) -> usize {
-        let newest = newest_snapshot(lines.iter().map(|line| &line.entry)).unwrap_or_default();
+        let newest = lines.iter().rposition(|line| is_snapshot(&line.entry)).unwrap_or_default();
         if lines.len() > MOST_BEHIND { newest } else { 0 }
     }
 }

@@ -112,8 +112,8 @@ impl Batch {
     }
 }
 
-/// Returns a name for the life of a log, which no other has.
-pub(crate) fn new_epoch() -> String {
+/// Returns a name that nothing else has: an epoch, a process, or an author of a document.
+pub(crate) fn new_name() -> String {
     let mut bytes = [0; 8];
     // Time alone tells logs of one machine apart, if the system has no random numbers.
     if getrandom::fill(&mut bytes).is_err() {

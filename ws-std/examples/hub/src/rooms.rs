@@ -21,7 +21,7 @@ use ws_std::{MessageKind, Writer, deflate::Deflater, role::Server};
 use crate::{
     client::{COMPRESSION, Shared},
     lock,
-    log::{self, Batch, Entry, Log, Place, Position, new_epoch},
+    log::{self, Batch, Entry, Log, Place, Position, new_name},
     program::explained,
     watched::{Waiter, Watched},
 };
@@ -105,7 +105,7 @@ pub(crate) trait Output {
 
 impl Rooms {
     pub(crate) fn new(log: Box<dyn Log>) -> Arc<Self> {
-        let bell = Arc::new(Room::new(format!("bell/{}", new_epoch()), |_| None));
+        let bell = Arc::new(Room::new(format!("bell/{}", new_name()), |_| None));
         let live = Mutex::new(HashMap::from([(bell.name.clone(), Arc::downgrade(&bell))]));
         Arc::new(Self { log, live, bell, rings: AtomicU64::new(1), is_reached: AtomicBool::new(true) })
     }
@@ -141,7 +141,9 @@ impl Rooms {
             let result = self.follow_once(&mut encoder);
             let is_reached = result.is_ok();
             if self.is_reached.swap(is_reached, Ordering::Relaxed) != is_reached {
-                report(&result.map_or_else(|error| unreached(&error), |()| "the log is reached again".into()));
+                let news = result.map_or_else(|error| unreached(&error), |()| "the log is reached again".into());
+                // Standard error may be closed.
+                let _ = writeln!(io::stderr(), "{news}");
             }
             if !is_reached {
                 thread::sleep(PAUSE);
@@ -334,11 +336,6 @@ fn unreached(error: &log::Error) -> String {
     format!("the log can't be reached: {}", explained(&**error))
 }
 
-/// Writes a line to standard error, which may be closed.
-fn report(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
-}
-
 /// Values that belong to rooms, each for as long as a client has it.
 #[derive(Default)]
 pub(crate) struct Shelf<V>(Mutex<HashMap<String, Weak<V>>>);
@@ -457,6 +454,19 @@ mod tests {
             rooms.end();
         });
         assert!(rooms.enter("a", room().encode).is_none() && !rooms.is_well());
+    }
+
+    #[test]
+    fn a_value_is_kept_for_as_long_as_a_client_has_it() {
+        let (shelf, begun) = (Shelf::<u8>::default(), AtomicU64::new(0));
+        let open = || shelf.open("a", |_| Ok(_ = begun.fetch_add(1, Ordering::Relaxed))).unwrap();
+        let (one, two) = (open(), open());
+        assert!(Arc::ptr_eq(&one, &two) && begun.load(Ordering::Relaxed) == 1);
+        drop((one, two));
+        open();
+        assert_eq!(begun.load(Ordering::Relaxed), 2);
+        assert!(shelf.open("b", |_| Err(io::Error::other("no thread"))).is_err());
+        assert_eq!(lock(&shelf.0).len(), 1);
     }
 
     #[test]

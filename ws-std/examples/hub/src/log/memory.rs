@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Batch, Entry, LONGEST_WAIT, Log, MOST_ENTRIES, NONE, Place, Position, RETENTION, Result, new_epoch, now_millis,
+    Batch, Entry, LONGEST_WAIT, Log, MOST_ENTRIES, NONE, Place, Position, RETENTION, Result, new_name, now_millis,
 };
 use crate::lock;
 
@@ -79,7 +79,7 @@ impl State {
                 self.0.remove(&oldest);
             }
         }
-        self.0.entry(name.to_owned()).or_insert_with(|| Room { epoch: new_epoch(), ..Room::default() })
+        self.0.entry(name.to_owned()).or_insert_with(|| Room { epoch: new_name(), ..Room::default() })
     }
 
     fn has_news(&self, (name, place): &(String, Place)) -> bool {

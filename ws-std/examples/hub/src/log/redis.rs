@@ -17,7 +17,7 @@ use ::redis::{
     streams::{StreamId, StreamRangeReply, StreamReadReply},
 };
 
-use super::{Batch, Entry, LONGEST_WAIT, Log, MOST_ENTRIES, NONE, Place, Position, RETENTION, Result, new_epoch};
+use super::{Batch, Entry, LONGEST_WAIT, Log, MOST_ENTRIES, NONE, Place, Position, RETENTION, Result, new_name};
 use crate::lock;
 
 /// The most connections that append or read at a time. Redis writes what they append at the same moment to its disk together.
@@ -123,7 +123,7 @@ impl Log for RedisLog {
     fn append(&self, room: &str, author: &str, number: u64, payload: &[u8]) -> Result<Position> {
         let mut script = self.append.key(stream(room));
         script.key(format!("{}:epoch", stream(room))).key(format!("{}:by:{author}", stream(room)));
-        script.arg(number).arg(payload).arg(author).arg(MOST_ENTRIES).arg(RETENTION.as_secs()).arg(new_epoch());
+        script.arg(number).arg(payload).arg(author).arg(MOST_ENTRIES).arg(RETENTION.as_secs()).arg(new_name());
         let position: String = self.with(|connection| script.invoke(connection))?;
         position.parse()
     }
