@@ -200,7 +200,7 @@ pub(crate) fn serve(documents: &Documents, rooms: &Arc<Rooms>, room: &str, excha
     result
 }
 
-/// What all clients write, for one of them. One that is slow, or new, gets the document as it is.
+/// The messages of all clients, for one of them. One that is slow, or new, gets the document as it is.
 struct Updates<'c> {
     document: &'c Document,
     is_new: bool,

@@ -17,7 +17,7 @@ pub(crate) const LONGEST: usize = 128 * 1024;
 /// Stack of a thread that does the work of `yrs`, in bytes: 4 KiB for each level that fits the longest document.
 const STACK: usize = LONGEST / 2 * 4 * 1024;
 
-/// What an update would do to a document.
+/// The effect that an update would have on a document.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     Nothing,

@@ -157,21 +157,13 @@ export class Doc extends Link {
   /** Shows who is there, and their cursors. */
   #draw() {
     const others = [...this.#awareness.getStates()].filter(([client, { user }]) => client !== this.#doc.clientID && user);
-    const places = others.flatMap(([, { user, cursor }]) => {
-      const index = this.#indexOf(cursor);
-      return index === undefined ? [] : [{ user, index }];
-    });
+    const cursors = others.map(([, { user, cursor }]) => ({ user, index: this.#indexOf(cursor) }))
+      .filter(({ index }) => index !== undefined).sort((one, two) => one.index - two.index);
     const text = this.#text.toString();
-    let done = 0;
-    const parts = places.sort((one, two) => one.index - two.index).flatMap(({ user, index }) => {
-      const before = text.slice(done, index);
-      done = index;
-      const caret = named("i", user);
-      caret.replaceChildren(named("b", user));
-      return [before, caret];
-    });
+    const end = (number) => cursors[number]?.index ?? 0;
+    const parts = cursors.flatMap(({ user, index }, number) => [text.slice(end(number - 1), index), caret(user)]);
     // A text area has room for another line after the last one.
-    carets.replaceChildren(...parts, text.slice(done) + "\n");
+    carets.replaceChildren(...parts, text.slice(end(cursors.length - 1)) + "\n");
     carets.scrollTop = editor.scrollTop;
     const states = [this.#awareness.getLocalState(), ...others.map(([, state]) => state)].filter((state) => state);
     at("people").replaceChildren(...states.map(({ user }) => named("li", user)));
@@ -181,6 +173,12 @@ export class Doc extends Link {
 /** Returns whether a unit of UTF-16 is the first (0xd800) or second (0xdc00) one of a character. */
 function isUnit(kind, unit) {
   return (unit & 0xfc00) === kind;
+}
+
+function caret(user) {
+  const item = named("i", user);
+  item.replaceChildren(named("b", user));
+  return item;
 }
 
 function named(kind, { name, color }) {

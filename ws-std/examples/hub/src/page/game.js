@@ -24,7 +24,7 @@ export class Game extends Link {
   #sentAt = 0;
   /** The players that the last whole world had. */
   #players = new Map();
-  /** What is to be shown: for each thing its last two places, with their times. */
+  /** The things that are shown: for each its last two places, with their times. */
   #tracks = new Map();
   #gap = 0;
   #last;

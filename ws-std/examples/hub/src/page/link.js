@@ -13,13 +13,13 @@ const RESTART = 1012;
 const RESTART_PAUSE = 1_000;
 
 /**
- * What all parts of the hub have in common. A part has `address()`, the path and the query of the next attempt, `open()`, and
+ * The base of all parts of the hub. A part has `address()`, the path and the query of the next attempt, `open()`, and
  * `message(message)` for an object that came as JSON, or for bytes.
  */
 export class Link {
   received = 0;
   sent = 0;
-  /** What the user sees beside the traffic. */
+  /** A text for the user beside the traffic. */
   detail = "";
   #entered;
   #socket;
