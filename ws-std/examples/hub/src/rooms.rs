@@ -48,7 +48,7 @@ pub(crate) type Encode = fn(&Entry) -> Option<(MessageKind, Vec<u8>)>;
 pub(crate) struct Rooms {
     log: Box<dyn Log>,
     live: Mutex<HashMap<String, Weak<Room>>>,
-    /// The room by which the thread that follows the log is told of new rooms.
+    /// The room by which the thread that follows the log is told of new rooms: each is an entry of this one.
     bell: Arc<Room>,
     rings: AtomicU64,
     is_reached: AtomicBool,
