@@ -98,7 +98,7 @@ impl Output for Lines {
         let mut is_whole = false;
         while !is_whole {
             let most = if place.epoch.is_empty() { NEWEST } else { MOST_HELD };
-            let batch = member.catch_up(place, most)?;
+            let batch = member.patiently(|| member.read(place, most))?;
             if batch.is_reset || self.told.as_ref() != Some(&batch.end.epoch) {
                 let told = json!({ "epoch": batch.end.epoch, "reset": batch.is_reset, "you": self.you });
                 writer.queue(&*told.to_string())?;

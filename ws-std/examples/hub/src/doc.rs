@@ -13,7 +13,6 @@ use std::{
     collections::HashMap,
     io, mem,
     sync::{Arc, Mutex, MutexGuard},
-    thread,
     time::Duration,
 };
 
@@ -30,7 +29,7 @@ use crate::{
     lock,
     log::{self, Batch, Entry, MOST_ENTRIES, Place, new_name, now_millis},
     replica::{Effect, LONGEST, Replica, is_plausible},
-    rooms::{MOST_READ, Member, Output, PAUSE, Rooms, Shelf},
+    rooms::{MOST_READ, Member, Output, Rooms, Shelf},
 };
 
 /// Entries, bytes of them, and milliseconds after which a document becomes a snapshot. They are less than what a log keeps.
@@ -212,9 +211,6 @@ impl Output for Updates<'_> {
         // If the log can't be reached, the next client does it.
         let _ = state.keep(member);
         if *place == state.place {
-            // The thread that follows the log will soon have read it as well.
-            drop(state);
-            thread::sleep(PAUSE);
             return Ok(());
         }
         *place = state.place.clone();
@@ -345,6 +341,8 @@ impl Editor<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use yrs::{Doc, ReadTxn, Text, TextRef, Transact, TransactionMut};
 
     use super::*;

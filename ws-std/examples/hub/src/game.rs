@@ -245,7 +245,7 @@ struct Frames;
 impl Output for Frames {
     /// Sends the newest snapshot and the frames after it.
     fn catch_up(&mut self, member: &Member, writer: &mut Writer<Server>, place: &mut Place) -> ws_std::Result<()> {
-        let batch = member.catch_up(place, MOST_READ)?;
+        let batch = member.patiently(|| member.read(place, MOST_READ))?;
         let newest = batch.entries.iter().rposition(is_snapshot).unwrap_or(batch.entries.len());
         for entry in &batch.entries[newest..] {
             writer.queue(Message::new(MessageKind::Text, &entry.payload).map_err(io::Error::other)?)?;

@@ -38,7 +38,8 @@ pub(crate) trait Log: Send + Sync {
     /// Forgets the entries before the one at a position, which a later one stands for.
     fn trim(&self, room: &str, first: Position) -> Result<()>;
 
-    /// Waits until rooms have entries after the place beside them, or are at another epoch, and returns their indices.
+    /// Waits until rooms (at least one is asked for) have entries after the place beside them, or are at another epoch, and returns
+    /// their indices.
     /// Returns after [`LONGEST_WAIT`] at the latest.
     fn wait(&self, rooms: &[(String, Place)]) -> Result<Vec<usize>>;
 }

@@ -37,7 +37,7 @@ const MOST_LINES: usize = 16;
 /// The most entries that are read from the log at once.
 pub(crate) const MOST_READ: usize = 50;
 /// Pause before another attempt to reach the log, or to find news in it.
-pub(crate) const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(20);
 /// Time within which the log has to be reached for a member.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -258,16 +258,6 @@ impl Member {
         self.rooms.log.trim(&self.room.name, first)
     }
 
-    /// Reads what the log has after a place for a member whose room does not have it, as [`patiently`](Self::patiently).
-    pub(crate) fn catch_up(&self, after: &Place, most: usize) -> io::Result<Batch> {
-        let batch = self.patiently(|| self.read(after, most))?;
-        if batch.entries.is_empty() && !batch.is_reset {
-            // The thread that follows the log will soon have read it as well.
-            thread::sleep(PAUSE);
-        }
-        Ok(batch)
-    }
-
     /// Returns entries after a place without waiting: of the room, which has those that are for members, or at most `most`
     /// of the log if the room does not have them.
     pub(crate) fn news(&self, after: &Place, most: usize) -> log::Result<Batch> {
@@ -300,6 +290,7 @@ impl Member {
         // The log knows whether it has the place.
         let mut next = Some(Next::Read);
         while let Some(step) = next {
+            let before = place.position;
             match step {
                 Next::Lines(lines) => {
                     for line in &lines[output.superfluous(&lines)..] {
@@ -310,6 +301,10 @@ impl Member {
                 Next::Read => output.catch_up(self, writer, &mut place)?,
             }
             writer.flush()?;
+            if place.position == before {
+                // The thread that follows the log will soon have read it as well.
+                thread::sleep(PAUSE);
+            }
             next = self.next(&place, waiter);
         }
         Ok(())

@@ -157,9 +157,8 @@ impl Update {
 impl Ticks {
     /// Waits for changes after the change number `seen`, at most until `until`; returns the message.
     pub(crate) fn poll(&self, seen: u64, chosen: Option<&[usize]>, until: Instant) -> String {
-        let since = |board: &Board| board.since(seen, chosen);
-        let found = self.board.wait(&Waiter::until(until), |board| since(board).if_any());
-        found.unwrap_or_else(|| self.board.look(since)).text()
+        self.board.wait(&Waiter::until(until), |board| board.since(seen, chosen).if_any());
+        self.board.look(|board| board.since(seen, chosen)).text()
     }
 
     fn write(&self, writer: &mut Writer<Server>, waiter: &Waiter, chosen: Option<&[usize]>) -> ws_std::Result<()> {
