@@ -94,7 +94,7 @@ pub(crate) struct Member {
 
 /// The part of a member's output that differs between chats, games and documents.
 pub(crate) trait Output {
-    /// Queues what the log has after `place`, and moves the place on: it is the first one, or the room does not have it.
+    /// Writes what the log has after `place`, and moves the place on: it is the first one, or the room does not have it.
     fn catch_up(&mut self, member: &Member, writer: &mut Writer<Server>, place: &mut Place) -> ws_std::Result<()>;
 
     /// Returns the number of lines that a member may skip, because later ones stand for them.
