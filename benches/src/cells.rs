@@ -149,21 +149,21 @@ impl Masks {
 /// A cell for the validation of text.
 pub struct Texts {
     pub(crate) cell: Cell,
-    pub(crate) content: Content,
-    pub(crate) len: usize,
+    /// The same memory for all contenders: where it lies decides how soon the processor has it.
+    pub(crate) text: Rc<[u8]>,
     pub(crate) piece_len: usize,
 }
 
 impl Texts {
     /// Lets `V` take part.
     pub fn enter<V: Validate>(&mut self, name: &'static str) {
-        let (text, piece_len) = (self.content.payload(self.len), self.piece_len);
+        let (text, piece_len) = (Rc::clone(&self.text), self.piece_len);
         self.cell.enter(name, || contender::validate::<V>(text, piece_len));
     }
 
     /// Lets `V` take part, which has to have all of a text at once.
     pub fn enter_whole<V: Validate>(&mut self, name: &'static str) {
-        if self.piece_len == self.len {
+        if self.piece_len == self.text.len() {
             self.enter::<V>(name);
         }
     }

@@ -1,6 +1,6 @@
 //! What a contender does in each group, and how it is checked before it is timed.
 
-use std::hint::black_box;
+use std::{hint::black_box, rc::Rc};
 
 use ws_proto::{
     frame::{FrameHeader, Opcode},
@@ -269,12 +269,12 @@ pub fn mask<M: Masking>(len: usize, offset: usize) -> Result<Run, String> {
 /// # Errors
 ///
 /// It refuses that, or takes what is no text.
-pub fn validate<V: Validate>(text: Vec<u8>, piece_len: usize) -> Result<Run, String> {
+pub fn validate<V: Validate>(text: Rc<[u8]>, piece_len: usize) -> Result<Run, String> {
     if !V::is_valid(&text, piece_len) {
         return Err("refuses the text".into());
     }
     for (at, byte) in [(0, 0xFF), (text.len() / 2, 0xC0), (text.len() - 1, 0xE2)] {
-        let mut wrong = text.clone();
+        let mut wrong = text.to_vec();
         wrong[at] = byte;
         if V::is_valid(&wrong, piece_len) {
             return Err(format!("takes {byte:02x} at {at} of {}", text.len()));

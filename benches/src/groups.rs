@@ -302,7 +302,8 @@ fn utf8() -> Cells {
                 if piece_len < len {
                     column += &format!(" in pieces of {piece_len}");
                 }
-                let mut texts = Texts { cell: Cell::new("utf8", column, 1), content, len, piece_len };
+                let text = content.payload(len).into();
+                let mut texts = Texts { cell: Cell::new("utf8", column, 1), text, piece_len };
                 texts.enter_whole::<limits::Std>("std");
                 texts.enter_whole::<limits::Simdutf8>("simdutf8");
                 texts.enter::<ours::Resumable>("ours");
