@@ -27,7 +27,7 @@ use crate::{
     client,
     close::CloseCode,
     config::Config,
-    endpoint::Endpoint,
+    endpoint::{Endpoint, Prepared},
     error::SendError,
     handshake::{HandshakeError, WriteError},
     message::{Data, Message, MessageKind, Part},
@@ -165,6 +165,54 @@ impl<'a, S: Allocation> Connection<'a, Server, S> {
     #[must_use]
     pub fn accept_in(memory: S::Held, config: &Config, origin: OriginPolicy<'a>, now: Instant) -> Self {
         Self { phase: Phase::Opening(hold(Accepting::new(config, origin, now))), memory }
+    }
+
+    /// Sends a message that was encoded once for many connections, at `now`, without a copy if that can be.
+    ///
+    /// If no output is pending, `write` is called once. It offers header and payload to the transport, in one vectored
+    /// write, and returns how many of their bytes the transport has taken: 0 if it takes none for now, or has failed. A
+    /// copy of the rest is queued; [`written`](Self::written) is included. If output is pending, a copy of the whole
+    /// message is queued after it and `write` is not called.
+    ///
+    /// So a host that keeps the messages itself copies none for a slow peer: it offers a message only while
+    /// [`pending`](Self::pending) returns `None`, and the next one when the transport has taken the rest.
+    ///
+    /// ```
+    /// use std::io::{IoSlice, Write};
+    /// use ws_proto::{Connection, Instant, SendError, Server};
+    /// use ws_proto::endpoint::Prepared;
+    ///
+    /// /// Sends a message of a room to one of its members.
+    /// fn deliver(
+    ///     said: &Prepared<Vec<u8>>,
+    ///     member: &mut Connection<'_, Server>,
+    ///     socket: &mut impl Write,
+    ///     now: Instant,
+    /// ) -> Result<(), SendError> {
+    ///     // An error is found again by the next read or write.
+    ///     member.send_prepared(now, said, |slices| socket.write_vectored(&slices.map(IoSlice::new)).unwrap_or(0))
+    /// }
+    /// # use ws_proto::{Config, Endpoint, MessageKind, endpoint::Negotiated};
+    /// # let endpoint = Endpoint::new(Server, &Config::default(), Negotiated::default(), Instant::ZERO);
+    /// # let mut member = Connection::open(endpoint, Vec::new(), &Config::default());
+    /// # let mut room = [0; 5];
+    /// # let said = Prepared::new(MessageKind::Text, b"hello".to_vec())?;
+    /// # deliver(&said, &mut member, &mut &mut room[..], Instant::ZERO)?;
+    /// # assert_eq!((&room, member.pending_len()), (b"\x81\x05hel", 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`sender`](Self::sender), [`Endpoint::send_prepared`], and [`SendError::BufferTooSmall`] if output of fixed
+    /// length has no room for the whole message. `write` has not been called then, and no byte is queued.
+    pub fn send_prepared<B: AsRef<[u8]>>(
+        &mut self,
+        now: Instant,
+        prepared: &Prepared<B>,
+        write: impl FnOnce([&[u8]; 2]) -> usize,
+    ) -> Result<(), SendError> {
+        self.sender()?.send_prepared(now, prepared, write)
     }
 }
 

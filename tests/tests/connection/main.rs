@@ -9,6 +9,7 @@ mod opening;
 mod outgoing;
 mod pair;
 mod pool;
+mod prepared;
 mod reading;
 mod stream;
 mod turns;

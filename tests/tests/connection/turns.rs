@@ -10,7 +10,7 @@ use ws_proto::{
     handshake::HandshakeError,
     host::{Deadlines, Pool, ReadUntil, Turns},
 };
-use ws_tests::{BINARY, CLOSE, FIN, REQUEST, TEXT, frame, masked, opened};
+use ws_tests::{BINARY, CLOSE, FIN, PING, REQUEST, TEXT, frame, masked, opened};
 
 use super::{stream::Script, *};
 
@@ -135,6 +135,30 @@ fn a_stream_that_fails_ends_its_turns() {
     assert!(turn.is_continue() && turns.wait(at(0)).is_some());
     stream.reads.push_back(Err(ErrorKind::ConnectionReset.into()));
     let (turn, _) = echo_turn(&mut turns, (&mut stream, &mut connection), at(0), ReadUntil::WouldBlock);
+    assert!(matches!(turn, ControlFlow::Break(Err(error)) if error.kind() == ErrorKind::ConnectionReset));
+    assert_eq!(turns.due(at(100_000)), None);
+}
+
+#[test]
+fn what_is_sent_outside_of_a_turn_is_written_and_has_its_deadline() {
+    let mut turns = turns();
+    let mut connection = opened(&Config::default());
+    assert!(connection.detach().is_some());
+    let mut stream = Script { takes: Some(0), ..Script::default() };
+    let send = |_: &mut Script, connection: &mut Connection<'_, Server>| connection.send("late").unwrap();
+    assert!(turns.turn(ID, at(1)).send(&mut stream, &mut connection, send).is_continue());
+    assert_eq!(
+        (connection.poll_timeout(), turns.wait(at(1))),
+        (Some(at(20_000)), Some(Duration::from_millis(19_999)))
+    );
+    connection.handle_timeout(at(20_000));
+    assert_eq!(connection.poll_timeout(), Some(at(30_001)), "the write timeout");
+    stream.takes = None;
+    assert!(turns.turn(ID, at(20_001)).send(&mut stream, &mut connection, send).is_continue());
+    assert!(!connection.has_memory() && stream.read_count == 0);
+    assert_eq!(stream.sent, [frame(FIN | TEXT, b"late"), frame(PING, b""), frame(FIN | TEXT, b"late")].concat());
+    stream.write_errors.push_back(ErrorKind::ConnectionReset);
+    let turn = turns.turn(ID, at(20_002)).send(&mut stream, &mut connection, send);
     assert!(matches!(turn, ControlFlow::Break(Err(error)) if error.kind() == ErrorKind::ConnectionReset));
     assert_eq!(turns.due(at(100_000)), None);
 }

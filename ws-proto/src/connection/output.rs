@@ -11,13 +11,13 @@ use super::{queue::Queue, retention::Retention, write_deadline::WriteDeadline};
 use crate::{
     close::CloseCode,
     config::Config,
-    endpoint::{ControlFrame, Endpoint, OpenFrame, Trace, Transmit},
+    endpoint::{ControlFrame, Endpoint, OpenFrame, Prepared, Trace, Transmit},
     error::SendError,
     frame::FrameHeader,
     handshake::WriteError,
     message::{Message, MessageKind, Part},
     part::part,
-    role::Role,
+    role::{Role, Server},
     time::Instant,
 };
 
@@ -247,6 +247,37 @@ impl<Q: Queue> Output<Q> {
             Some(queue) => endpoint.write_deflated_to(message, deflater, queue),
             None => self.send(endpoint, message),
         }
+    }
+
+    /// Sends a message that was encoded once, after the output that `endpoint` owes; see
+    /// [`Connection::send_prepared`](super::Connection::send_prepared). [`written`](Self::written) is included.
+    ///
+    /// # Errors
+    ///
+    /// As [`Endpoint::send_prepared`], and [`SendError::BufferTooSmall`] if a queue of fixed length has no room for the
+    /// whole message.
+    pub fn send_prepared<T: Trace, B: AsRef<[u8]>>(
+        &mut self,
+        endpoint: &mut Endpoint<Server, T>,
+        now: Instant,
+        prepared: &Prepared<B>,
+        write: impl FnOnce([&[u8]; 2]) -> usize,
+    ) -> Result<(), SendError> {
+        self.drain(endpoint);
+        let slices = prepared.slices();
+        let len = slices.iter().map(|slice| slice.len()).sum();
+        // The transport may take any part of it, also none.
+        self.check_room(len)?;
+        endpoint.send_prepared(prepared)?;
+        if !self.is_written() {
+            slices.iter().for_each(|slice| self.queue.append(slice));
+            return Ok(());
+        }
+        let taken = write(slices).min(len);
+        prepared.remaining(taken).iter().for_each(|slice| self.queue.append(slice));
+        // The endpoint need not know: no Ping or Close of ours waits here.
+        self.count(now, taken);
+        Ok(())
     }
 
     /// Queues part of a message as a frame of its own, after the output that `endpoint` owes.

@@ -152,13 +152,40 @@ impl<T: Read + Write> Turn<'_, T> {
     /// if the stream has failed. `on_read` is not called for such an error, so the connection's
     /// [`Next::Closed`](crate::Next::Closed) may not have been returned.
     pub fn run<R: Opens>(
-        mut self,
+        self,
         stream: &mut T,
         connection: &mut Connection<'_, R>,
         on_read: impl FnMut(&mut Reading<'_, '_, R>),
     ) -> ControlFlow<io::Result<()>> {
+        self.lend(connection, |turn, connection| turn.work(stream, connection, on_read))
+    }
+
+    /// Sends at any time, also while the stream is not ready: `send` sends, such as by
+    /// [`Connection::send_prepared`], and output that is pending after it is written as far as the stream takes it. Nothing is
+    /// read.
+    ///
+    /// Returns `Break` as [`run`](Self::run) does.
+    pub fn send<R: Opens>(
+        self,
+        stream: &mut T,
+        connection: &mut Connection<'_, R>,
+        send: impl FnOnce(&mut T, &mut Connection<'_, R>),
+    ) -> ControlFlow<io::Result<()>> {
+        self.lend(connection, |turn, connection| {
+            send(stream, connection);
+            turn.write(stream, connection)?;
+            Ok(if connection.is_over() { Rest::Over } else { Rest::Waits })
+        })
+    }
+
+    /// Lends memory for `work`, and arms the deadline after it.
+    fn lend<R: Opens>(
+        mut self,
+        connection: &mut Connection<'_, R>,
+        work: impl FnOnce(&mut Self, &mut Connection<'_, R>) -> io::Result<Rest>,
+    ) -> ControlFlow<io::Result<()>> {
         self.turns.pool.lend(connection);
-        let rest = self.work(stream, connection, on_read);
+        let rest = work(&mut self, connection);
         let deadline = match rest {
             Ok(Rest::Waits) => connection.poll_timeout(),
             Ok(Rest::Ready) => Some(self.now.saturating_add(Duration::from_nanos(1))),
@@ -186,8 +213,13 @@ impl<T: Read + Write> Turn<'_, T> {
             // The end may have become certain.
             on_read(&mut connection.reading(&mut []));
         }
-        connection.write_to(stream, || self.now, self.turns.half_close)?;
+        self.write(stream, connection)?;
         Ok(if connection.is_over() { Rest::Over } else { rest })
+    }
+
+    /// Writes all that is pending; returns whether the stream has taken all of it.
+    fn write<R: Opens>(&self, stream: &mut T, connection: &mut Connection<'_, R>) -> io::Result<bool> {
+        connection.write_to(stream, || self.now, self.turns.half_close)
     }
 
     /// Reads as often as may be, and writes before each read.
@@ -198,7 +230,7 @@ impl<T: Read + Write> Turn<'_, T> {
         on_read: &mut impl FnMut(&mut Reading<'_, '_, R>),
     ) -> io::Result<Rest> {
         for _ in 0..READS {
-            if !connection.write_to(stream, || self.now, self.turns.half_close)? {
+            if !self.write(stream, connection)? {
                 return Ok(Rest::Waits);
             }
             let mut reading = connection.reading(&mut self.turns.input);
