@@ -155,9 +155,10 @@ fn a_peer_that_has_agreed_to_it_gets_compressed_messages() {
         Deflater::new(Settings::small()).prepare(payload.as_str().into(), WindowBits::new(9).unwrap());
     let mut transport = Transport::that_takes(9);
     host.connection.send_prepared(at(1), &compressed, |slices| transport.write(slices)).unwrap();
+    host.connection.send_prepared(at(1), &compressed.joined(), never).unwrap();
     let sent = [std::mem::take(&mut host.log.sent), transport.taken, pending(&host.connection)].concat();
     peer.receive(&sent, Way::Own);
-    assert_eq!(peer.log.told, [Told::Text(payload)]);
+    assert_eq!(peer.log.told, [Told::Text(payload.clone()), Told::Text(payload)]);
 }
 
 #[test]

@@ -93,6 +93,11 @@ fn prepared_and_shared_messages_have_the_same_bytes_as_written_ones() {
             assert_eq!(prepared.remaining(written).concat(), expected[written..]);
         }
         assert_eq!(prepared.remaining(expected.len() + 1), [&[][..]; 2]);
+        let joined = prepared.joined();
+        endpoint.send_prepared(&joined).unwrap();
+        assert_eq!(joined.slices(), [&[][..], &expected]);
+        assert_eq!(joined.remaining(2), [&[][..], &expected[2..]]);
+        assert_eq!(format!("{joined:?}"), format!("{prepared:?}"));
         let frame = endpoint.send_shared(message).unwrap();
         assert_eq!(frame.slices().concat(), expected);
         assert_eq!(frame.remaining(expected.len() - 1).concat(), expected[expected.len() - 1..]);

@@ -18,8 +18,11 @@ use crate::{
 /// `Deflater::prepare` (feature `deflate`) makes compressed ones.
 #[derive(Clone)]
 pub struct Prepared<B> {
-    header: EncodedHeader,
+    header: FrameHeader,
+    /// Without bytes if they are in `payload`.
+    encoded: EncodedHeader,
     kind: MessageKind,
+    /// The payload, or the whole frame.
     payload: B,
     /// The window that it was compressed with.
     #[cfg(feature = "deflate")]
@@ -39,8 +42,10 @@ impl<B: AsRef<[u8]>> Prepared<B> {
 
     /// Creates a message whose payload is known to be valid for its kind.
     pub(crate) fn of_message(kind: MessageKind, payload: B) -> Self {
+        let header = header(kind.opcode(), None, payload.as_ref().len());
         Self {
-            header: EncodedHeader::new(&header(kind.opcode(), None, payload.as_ref().len())),
+            header,
+            encoded: EncodedHeader::new(&header),
             kind,
             payload,
             #[cfg(feature = "deflate")]
@@ -53,7 +58,8 @@ impl<B: AsRef<[u8]>> Prepared<B> {
     pub(crate) fn deflated(kind: MessageKind, payload: B, window_bits: WindowBits) -> Self {
         let mut prepared = Self::of_message(kind, payload);
         prepared.window_bits = Some(window_bits);
-        prepared.header = EncodedHeader::new(&prepared.header());
+        prepared.header = crate::frame::compressed(prepared.header);
+        prepared.encoded = EncodedHeader::new(&prepared.header);
         prepared
     }
 
@@ -64,7 +70,8 @@ impl<B: AsRef<[u8]>> Prepared<B> {
         self.window_bits
     }
 
-    /// Returns header and payload, to be written in this order.
+    /// Returns header and payload, to be written in this order. A message that is joined (feature `alloc`) has both in the
+    /// second slice.
     #[must_use]
     pub fn slices(&self) -> [&[u8]; 2] {
         self.remaining(0)
@@ -73,16 +80,34 @@ impl<B: AsRef<[u8]>> Prepared<B> {
     /// Returns the rest of [`slices`](Self::slices) after `written` bytes; both slices are empty when all is written.
     #[must_use]
     pub fn remaining(&self, written: usize) -> [&[u8]; 2] {
-        self.header.remaining(self.payload.as_ref(), written)
+        self.encoded.remaining(self.payload.as_ref(), written)
     }
 
-    pub(crate) fn header(&self) -> FrameHeader {
-        let plain = header(self.kind.opcode(), None, self.payload.as_ref().len());
-        #[cfg(feature = "deflate")]
-        if self.window_bits.is_some() {
-            return crate::frame::compressed(plain);
+    pub(crate) const fn header(&self) -> FrameHeader {
+        self.header
+    }
+
+    /// Returns this message with a copy of header and payload in one piece, the second of its [`slices`](Self::slices): a
+    /// plain write of it costs less than a vectored one of both.
+    ///
+    /// ```
+    /// use ws_proto::{MessageKind, endpoint::Prepared};
+    ///
+    /// let prepared = Prepared::new(MessageKind::Text, "Hi")?.joined();
+    /// assert_eq!(prepared.slices(), [&b""[..], b"\x81\x02Hi"]);
+    /// # Ok::<(), ws_proto::utf8::InvalidUtf8>(())
+    /// ```
+    #[cfg(feature = "alloc")]
+    #[must_use]
+    pub fn joined(&self) -> Prepared<alloc::vec::Vec<u8>> {
+        Prepared {
+            header: self.header,
+            encoded: EncodedHeader::EMPTY,
+            kind: self.kind,
+            payload: self.slices().concat(),
+            #[cfg(feature = "deflate")]
+            window_bits: self.window_bits,
         }
-        plain
     }
 }
 
@@ -111,6 +136,6 @@ impl Deflater {
 
 impl<B: AsRef<[u8]>> fmt::Debug for Prepared<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Prepared").field("kind", &self.kind).field("len", &self.payload.as_ref().len()).finish()
+        f.debug_struct("Prepared").field("kind", &self.kind).field("len", &self.header.payload_len).finish()
     }
 }

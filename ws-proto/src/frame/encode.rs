@@ -50,6 +50,10 @@ pub(crate) struct EncodedHeader {
 }
 
 impl EncodedHeader {
+    /// No bytes.
+    #[cfg(feature = "alloc")]
+    pub(crate) const EMPTY: Self = Self { bytes: [0; FrameHeader::MAX_LEN], len: 0 };
+
     pub(crate) fn new(header: &FrameHeader) -> Self {
         let mut bytes = [0; FrameHeader::MAX_LEN];
         // A header has at most 14 bytes.
