@@ -28,7 +28,7 @@ const INPUT_LEN: usize = 128 * 1024;
 ///   otherwise.
 /// - After `Break`, drop the connection and its stream. Its deadline is disarmed, and its id is free for another connection.
 ///
-/// The example `mio_echo` of the repository, in `tests/hosts/examples`, is a whole event loop.
+/// The examples `mio_echo` and `mio_room` of the repository, in `tests/hosts/examples`, are whole event loops.
 ///
 /// ```no_run
 /// use std::{io, net::{Shutdown, TcpStream}};
