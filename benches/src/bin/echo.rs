@@ -1,5 +1,6 @@
 //! Server CPU time per echoed message over loopback: `echo [--rounds N] [--cell TEXT] [--out FILE.json] NAME=COMMAND…`; or
-//! per delivered message, if each server is a room of N members in which one speaks: `echo --members N …`.
+//! per delivered message, if each server is a room of N members in which one speaks: `echo --members N …`. For rooms it also
+//! prints the time from the message to the last delivery that the load has to wait for.
 //!
 //! Each command is a server that prints `listening on ws://ADDRESS/`, or `raw://ADDRESS/` if it echoes bytes without a
 //! handshake. All servers run at once; in each cell, or only in those whose names contain TEXT, they are measured round
@@ -8,7 +9,7 @@
 use std::{
     error::Error,
     fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::TcpStream,
     process::{Child, Command, ExitCode, Stdio},
     time::{Duration, Instant},
@@ -124,27 +125,51 @@ impl<'s> Load<'s> {
         if right { Ok(load) } else { Err("the echo is wrong".into()) }
     }
 
-    fn round(&mut self) -> Result<()> {
+    /// Sends to the server and reads all that it sends. Returns the time to the last read that had to wait.
+    fn round(&mut self) -> Result<Duration> {
+        let start = Instant::now();
         for stream in &mut self.streams[..self.senders] {
             stream.write_all(&self.batch)?;
         }
-        for stream in &mut self.streams {
-            stream.read_exact(&mut self.answer)?;
+        if self.senders == self.streams.len() {
+            for stream in &mut self.streams {
+                stream.read_exact(&mut self.answer)?;
+            }
+            return Ok(start.elapsed());
         }
-        Ok(())
+        let mut last = start;
+        // From the last member on: most rooms begin with the first, and a load that waits for each would have to be woken
+        // for each, which the server pays for.
+        for stream in self.streams.iter_mut().rev() {
+            if read_late(stream, &mut self.answer)? {
+                last = Instant::now();
+            }
+        }
+        Ok(last - start)
     }
 
-    /// Nanoseconds of the server's per message.
-    fn sample(&mut self) -> Result<f64> {
-        let (start, before) = (Instant::now(), self.server.cpu_time()?);
-        let mut rounds = 0_usize;
+    /// Returns nanoseconds of the server's per message, and adds the time that each round takes to `times`.
+    fn sample(&mut self, times: &mut Vec<f64>) -> Result<f64> {
+        let before = self.server.cpu_time()?;
+        let (start, begun) = (Instant::now(), times.len());
         while start.elapsed() < SAMPLE {
-            self.round()?;
-            rounds += 1;
+            times.push(self.round()?.as_secs_f64() * 1e9);
         }
-        let messages = (rounds * self.streams.len() * self.depth) as f64;
+        let messages = ((times.len() - begun) * self.streams.len() * self.depth) as f64;
         Ok((self.server.cpu_time()? - before).as_secs_f64() * 1e9 / messages)
     }
+}
+
+/// Fills `answer`; returns whether it had to wait for that.
+fn read_late(stream: &mut TcpStream, answer: &mut [u8]) -> Result<bool> {
+    stream.set_nonblocking(true)?;
+    let len = match stream.read(answer) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+        result => result?,
+    };
+    stream.set_nonblocking(false)?;
+    stream.read_exact(&mut answer[len..])?;
+    Ok(len < answer.len())
 }
 
 /// Returns the load of each cell in which servers echo.
@@ -162,34 +187,46 @@ fn speeches(members: usize) -> impl Iterator<Item = Shape> {
 }
 
 impl Shape {
+    const fn is_room(self) -> bool {
+        self.senders < self.connections
+    }
+
     fn column(self) -> String {
-        let Self { connections, senders, depth, len } = self;
-        if senders < connections {
+        let Self { connections, depth, len, .. } = self;
+        if self.is_room() {
             return format!("to {connections} members, {len} B");
         }
         format!("{connections} connections, depth {depth}, {len} B")
     }
 }
 
-fn measure(servers: &[Server], shape: Shape, rounds: usize) -> Cell {
-    let mut cell =
-        Cell { group: "echo".into(), column: shape.column(), entries: Vec::new(), left_out: Vec::new() };
+/// Returns a cell of the server's time for `shape`, and for rooms two of the time to the last member.
+fn measure(servers: &[Server], shape: Shape, rounds: usize) -> Vec<Cell> {
+    let cell = |column| Cell { group: "echo".into(), column, entries: Vec::new(), left_out: Vec::new() };
+    let mut cells = vec![cell(shape.column())];
+    if shape.is_room() {
+        cells.extend(["median", "p99"].map(|of| cell(format!("to the last, {of}"))));
+    }
     let mut loads = Vec::new();
     for server in servers {
         match Load::new(server, shape) {
-            Ok(load) => loads.push((load, Vec::new())),
-            Err(error) => cell.left_out.push((server.name.clone(), error.to_string())),
+            Ok(load) => loads.push((load, Vec::new(), Vec::new())),
+            Err(error) => cells[0].left_out.push((server.name.clone(), error.to_string())),
         }
     }
     for _ in 0..rounds {
-        for (load, samples) in &mut loads {
-            samples.extend(load.sample());
+        for (load, samples, times) in &mut loads {
+            samples.extend(load.sample(times));
         }
     }
-    for (load, samples) in loads.into_iter().filter(|(_, samples)| !samples.is_empty()) {
-        cell.entries.push(results::entry(&load.server.name, true, samples));
+    for (load, samples, mut times) in loads.into_iter().filter(|(_, samples, _)| !samples.is_empty()) {
+        times.sort_by(f64::total_cmp);
+        let last = [times[(times.len() - 1) / 2], times[(times.len() - 1) * 99 / 100]].map(|time| vec![time]);
+        for (cell, samples) in cells.iter_mut().zip([samples].into_iter().chain(last)) {
+            cell.entries.push(results::entry(&load.server.name, true, samples));
+        }
     }
-    cell
+    cells
 }
 
 fn run() -> Result<()> {
@@ -210,9 +247,8 @@ fn run() -> Result<()> {
     }
     let mut results = Results { environment: "loopback".into(), rounds, cells: Vec::new() };
     for shape in shapes.into_iter().filter(|shape| shape.column().contains(&cells)) {
-        let cell = measure(&servers, shape, rounds);
-        eprintln!("{}", cell.column);
-        results.cells.push(cell);
+        results.cells.extend(measure(&servers, shape, rounds));
+        eprintln!("{}", shape.column());
         if let Some(out) = &out {
             fs::write(out, serde_json::to_string_pretty(&results)?)?;
         }
