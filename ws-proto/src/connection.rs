@@ -212,7 +212,8 @@ impl<'a, S: Allocation> Connection<'a, Server, S> {
         prepared: &Prepared<B>,
         write: impl FnOnce([&[u8]; 2]) -> usize,
     ) -> Result<(), SendError> {
-        self.sender()?.send_prepared(now, prepared, write)
+        let Reply { endpoint, sending } = self.sender()?;
+        sending.output.send_prepared(endpoint, now, prepared, write)
     }
 }
 

@@ -184,21 +184,3 @@ fn output_of_fixed_length_has_room_for_a_message_that_the_transport_may_not_take
     let result = connection.send_prepared(at(1), &prepared(Binary, &short), never);
     assert_eq!(result, Err(SendError::BufferTooSmall { needed: 62 }));
 }
-
-#[test]
-fn a_reply_and_a_half_send_them_too() {
-    let news = prepared(Text, b"news");
-    let mut transport = Transport::that_takes(usize::MAX);
-    let mut connection = opened(&Config::default());
-    let mut received = masked(FIN | TEXT, b"?");
-    let mut reading = connection.received_in(at(1), &mut received);
-    let Some(Next::Data(_, mut reply)) = reading.next() else { panic!("the message is whole") };
-    reply.send_prepared(at(1), &news, |slices| transport.write(slices)).unwrap();
-    drop(reading);
-    let (_, mut outgoing) = connection.split().unwrap();
-    outgoing.send_prepared(at(1), &news, |slices| transport.write(slices)).unwrap();
-    outgoing.send_prepared(at(1), &news, |_| 0).unwrap();
-    outgoing.send_prepared(at(1), &news, never).unwrap();
-    assert_eq!(transport.taken, frame(FIN | TEXT, b"news").repeat(2));
-    assert_eq!(outgoing.pending(), Some(Pending::Bytes(&frame(FIN | TEXT, b"news").repeat(2))));
-}

@@ -8,11 +8,10 @@ use super::{
 };
 use crate::{
     close::CloseCode,
-    endpoint::{Closed, Endpoint, OpenFrame, Prepared},
+    endpoint::{Closed, Endpoint, OpenFrame},
     error::{ReceiveError, SendError},
     event::{Control, Event},
     message::{Message, MessageKind, Part},
-    role::Server,
     time::Instant,
 };
 
@@ -124,22 +123,6 @@ impl<R: Opens, S: Allocation> Reply<'_, R, S> {
 impl<R: Opens, S: Allocation> fmt::Debug for Reply<'_, R, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reply").field("output", &self.sending.output).finish_non_exhaustive()
-    }
-}
-
-impl<S: Allocation> Reply<'_, Server, S> {
-    /// Sends a message that was encoded once; see [`Connection::send_prepared`](super::Connection::send_prepared).
-    ///
-    /// # Errors
-    ///
-    /// As [`Output::send_prepared`](super::Output::send_prepared).
-    pub fn send_prepared<B: AsRef<[u8]>>(
-        &mut self,
-        now: Instant,
-        prepared: &Prepared<B>,
-        write: impl FnOnce([&[u8]; 2]) -> usize,
-    ) -> Result<(), SendError> {
-        self.sending.output.send_prepared(self.endpoint, now, prepared, write)
     }
 }
 

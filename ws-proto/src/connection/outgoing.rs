@@ -10,11 +10,11 @@ use super::{
 };
 use crate::{
     close::CloseCode,
-    endpoint::{Closed, Endpoint, Prepared, State},
+    endpoint::{Closed, Endpoint, State},
     error::{ReceiveError, SendError},
     event::Event,
     message::Message,
-    role::{Role, Server},
+    role::Role,
     time::{Instant, earliest},
 };
 
@@ -147,22 +147,6 @@ impl<R: Role, Q: Queue> Outgoing<R, Q> {
     #[must_use]
     pub const fn endpoint(&self) -> &Endpoint<R> {
         &self.endpoint
-    }
-}
-
-impl<Q: Queue> Outgoing<Server, Q> {
-    /// Sends a message that was encoded once; see [`Connection::send_prepared`](super::Connection::send_prepared).
-    ///
-    /// # Errors
-    ///
-    /// As [`Output::send_prepared`].
-    pub fn send_prepared<B: AsRef<[u8]>>(
-        &mut self,
-        now: Instant,
-        prepared: &Prepared<B>,
-        write: impl FnOnce([&[u8]; 2]) -> usize,
-    ) -> Result<(), SendError> {
-        self.output.send_prepared(&mut self.endpoint, now, prepared, write)
     }
 }
 
