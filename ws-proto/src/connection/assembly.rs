@@ -32,6 +32,10 @@
 //! Room: a frame that does not fit the limit of the storage fails as soon as its header has been read. Otherwise the storage
 //! grows with what arrives, never with what is announced. When all is taken, the policy ([`Room`]) says what is kept.
 //!
+//! Reads: a read may bring many small frames, and the beginning of one more. What follows a long frame would have to be moved
+//! later, so the last read of one ends where it does. And while long frames of one length follow one another, each read is as
+//! long as one of them ([`Room::longest_read`]).
+//!
 //! A complete message can be taken out of storage that is a `BytesMut`: the storage is split at the end of the message, and goes on
 //! with the unread bytes, so that nothing is copied and nothing of the message can be written to again.
 //!
