@@ -7,7 +7,7 @@ use core::fmt;
 pub enum Verdict {
     /// Ours takes less time.
     Won,
-    /// Ours takes as long, or up to [`EVEN`] times as long.
+    /// Ours takes as long, or up to 1.05 times as long.
     Even,
     /// Ours takes longer, or could not take part.
     Lost,
