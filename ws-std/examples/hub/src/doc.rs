@@ -19,7 +19,7 @@ use std::{
 use serde::de::IgnoredAny;
 use ws_std::{CloseCode, Exchange, HandlerResult, Message, MessageKind, Writer, role::Server};
 use yrs::{
-    ClientID,
+    ClientID, StateVector,
     sync::{AwarenessUpdate, Message as YMessage, SyncMessage, awareness::AwarenessUpdateEntry},
     updates::{decoder::Decode, encoder::Encode},
 };
@@ -182,12 +182,14 @@ fn message_of(entry: &Entry) -> Option<(MessageKind, Vec<u8>)> {
 pub(crate) fn serve(documents: &Documents, rooms: &Arc<Rooms>, room: &str, exchange: Exchange) -> HandlerResult {
     let Some(member) = rooms.enter(&format!("doc/{room}"), message_of) else { return Ok(exchange.refuse(503)?) };
     let document = &*documents.open(room, |_| Ok(()))?;
+    // Whatever comes after this look and before the client's place is among the first that it is told.
+    let seen = lock(&document.0).replica.state_vector();
     let (author, pace) = (new_name(), Pace::new(100, Duration::from_millis(20)));
     let mut editor = Editor { document, member: &member, author, number: 0, controlled: HashMap::new(), pace };
     let result = client::serve(
         exchange,
         |writer, waiter| {
-            let mut updates = Updates { document, is_new: true };
+            let mut updates = Updates { document, seen };
             member.write(writer, waiter, Place::default(), &mut updates)
         },
         |message, writer| match message {
@@ -199,10 +201,11 @@ pub(crate) fn serve(documents: &Documents, rooms: &Arc<Rooms>, room: &str, excha
     result
 }
 
-/// The messages of all clients, for one of them. One that is slow, or new, gets the document as it is.
+/// The messages of all clients, for one of them. One that is slow gets what it misses at once.
 struct Updates<'c> {
     document: &'c Document,
-    is_new: bool,
+    /// What the client had when it was told of the document last, or gets when it asks for what it misses.
+    seen: StateVector,
 }
 
 impl Output for Updates<'_> {
@@ -214,14 +217,15 @@ impl Output for Updates<'_> {
             return Ok(());
         }
         *place = state.place.clone();
-        // All are asked for what the log may have lost. A new client asks for what it misses.
-        let asked = YMessage::Sync(SyncMessage::SyncStep1(state.replica.state_vector()));
-        let mut messages = vec![asked, state.awareness()];
-        if !mem::take(&mut self.is_new) {
-            messages.push(YMessage::Sync(SyncMessage::Update(state.replica.whole()?)));
-        }
+        // All are asked for what the log may have lost. A new client asks for what it misses itself.
+        let asked = SyncMessage::SyncStep1(state.replica.state_vector());
+        let missed = SyncMessage::Update(state.replica.missed_by(&self.seen)?);
+        self.seen = state.replica.state_vector();
+        // Only these bytes are held while a slow client takes them.
+        let messages =
+            [YMessage::Sync(asked), state.awareness(), YMessage::Sync(missed)].map(|message| message.encode_v1());
         drop(state);
-        messages.iter().try_for_each(|message| writer.queue(&*message.encode_v1()))
+        messages.iter().try_for_each(|message| writer.queue(message))
     }
 }
 
