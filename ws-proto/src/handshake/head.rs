@@ -461,7 +461,8 @@ mod tests {
                 assert_eq!(finder(kind).find(bytes), drip(kind, bytes), "{}", bytes.escape_ascii());
             }
         };
-        assert_eq!(finder(HeadKind::Request).whole_head(WHOLE), Some(4));
+        let lines = cfg!(feature = "alloc").then_some(4);
+        assert_eq!(finder(HeadKind::Request).whole_head(WHOLE), lines);
         for at in 0..WHOLE.len() {
             alike(&WHOLE[..at]);
             for byte in *b"\r\n\t \0\x1F\x7F\x80:x" {
