@@ -337,3 +337,11 @@ fn a_text_is_lent_as_a_string_only_when_it_is_whole() {
     assert_eq!((data.as_str(), data.part()), (None, Part::Last));
     assert_eq!(client.payload_remaining(), 0);
 }
+
+#[test]
+fn a_fault_of_a_frame_names_its_section() {
+    let fragmented = FrameHeader::decode(&[0x09, 0x00]).unwrap_err();
+    assert_eq!(fragmented.to_string(), "control frame is fragmented (RFC 6455 section 5.5)");
+    let reserved = FrameHeader::decode(&[0x83, 0x00]).unwrap_err();
+    assert_eq!(reserved.to_string(), "opcode is reserved (RFC 6455 section 5.2)");
+}

@@ -450,3 +450,10 @@ fn an_owned_message_is_made_of_any_payload_that_owns_itself() {
         assert_eq!(message.into_bytes(), expected.as_bytes());
     }
 }
+
+#[test]
+fn a_text_and_bytes_become_messages_of_their_kind() {
+    let text = Utf8Bytes::from("caf\u{E9}");
+    assert_eq!(Message::from(AsRef::<str>::as_ref(&text)), Message::Text("caf\u{E9}"));
+    assert_eq!(Message::from(&Vec::from([1, 2])), Message::Binary(&[1, 2]));
+}
