@@ -46,7 +46,7 @@ impl Content {
         }
     }
 
-    /// What the workloads call it.
+    /// The name that the workloads have for it.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

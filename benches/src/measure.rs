@@ -128,7 +128,7 @@ impl Cell {
 /// The passes in which allocations are counted.
 const COUNTED_PASSES: u64 = 8;
 
-/// What [`COUNTED_PASSES`] passes ask the allocator for.
+/// The memory that [`COUNTED_PASSES`] passes ask the allocator for.
 fn allocated(run: &mut Run) -> Allocated {
     let before = Allocated::so_far();
     run(COUNTED_PASSES);

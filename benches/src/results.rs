@@ -353,7 +353,7 @@ impl Results {
         format!("| unpredictable keys | ours | fastest peer | ours ÷ peer |\n|---|--:|---|--:|\n{rows}")
     }
 
-    /// Who was left out of `group`, of which cells and why.
+    /// The contenders that were left out of `group`, with their cells and the reason.
     #[must_use]
     pub fn left_out(&self, group: &str) -> String {
         let mut reasons: Vec<(&str, &str, Vec<&str>)> = Vec::new();

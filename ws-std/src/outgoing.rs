@@ -28,8 +28,8 @@ use crate::{
     transport::{Transport, remaining, write_some},
 };
 
-/// The longest payload in bytes that is copied to the stack, behind its header, to be written alone. From here on a second
-/// slice in the write costs no more than the copy. A model checker's short messages are this long too.
+/// The longest payload in bytes that is copied to the stack, behind its header, to be written alone. A longer one is written
+/// as a second slice: up to 8 KiB that costs some 50 ns more in the kernel, and saves the buffer and the copy. A model checker's short messages are this long too.
 const SHORT_PAYLOAD: usize = if cfg!(shuttle) { 20 } else { 1024 };
 /// The longest payload of a frame with the shortest header: to make more of the stack valid would cost more than to write it.
 const TINY_PAYLOAD: usize = if cfg!(shuttle) { 1 } else { 125 };

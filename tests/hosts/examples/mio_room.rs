@@ -43,7 +43,7 @@ type Place = Option<u64>;
 #[derive(Default)]
 struct Room {
     ring: Ring,
-    /// What one member has said in its turn.
+    /// The messages that one member has said in its turn.
     said: Vec<Prepared<Vec<u8>>>,
 }
 

@@ -182,7 +182,7 @@ fn message_of(entry: &Entry) -> Option<(MessageKind, Vec<u8>)> {
 pub(crate) fn serve(documents: &Documents, rooms: &Arc<Rooms>, room: &str, exchange: Exchange) -> HandlerResult {
     let Some(member) = rooms.enter(&format!("doc/{room}"), message_of) else { return Ok(exchange.refuse(503)?) };
     let document = &*documents.open(room, |_| Ok(()))?;
-    // Whatever comes after this look and before the client's place is among the first that it is told.
+    // An update that comes after this look and before the client's place is among the first that the client is told.
     let seen = lock(&document.0).replica.state_vector();
     let (author, pace) = (new_name(), Pace::new(100, Duration::from_millis(20)));
     let mut editor = Editor { document, member: &member, author, number: 0, controlled: HashMap::new(), pace };
@@ -204,7 +204,7 @@ pub(crate) fn serve(documents: &Documents, rooms: &Arc<Rooms>, room: &str, excha
 /// The messages of all clients, for one of them. One that is slow gets what it misses at once.
 struct Updates<'c> {
     document: &'c Document,
-    /// What the client had when it was told of the document last, or gets when it asks for what it misses.
+    /// The state that the client had when it was told of the document last, or has after its first question.
     seen: StateVector,
 }
 
