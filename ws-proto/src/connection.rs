@@ -612,11 +612,13 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
         Ok(())
     }
 
-    /// Returns when to call [`handle_timeout`](Self::handle_timeout) at the latest; `None` if no call is needed.
+    /// Returns when to call [`handle_timeout`](Self::handle_timeout) at the latest; `None` if no call is needed. It has
+    /// passed already if the connection has ended and [`next`](Self::next) has not returned that yet.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let own = match &self.phase {
             Phase::Opening(state) => R::poll_timeout(state),
+            Phase::Open(endpoint) if endpoint.owes_end() => Some(Instant::ZERO),
             Phase::Open(endpoint) => endpoint.poll_timeout(),
             Phase::Over => None,
         };
@@ -639,7 +641,9 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
             memory.sending.output.abandon();
             // An end that has been returned stays the end.
             let is_told = matches!(&self.phase, Phase::Open(endpoint) if endpoint.is_end_taken());
-            memory.ending.result = (!is_told).then_some(Err(Failure::WriteTimeout));
+            if !is_told {
+                memory.ending.result = Some(Err(Failure::WriteTimeout));
+            }
             self.phase = Phase::Over;
         }
         match &mut self.phase {
@@ -652,17 +656,19 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
                 memory.sending.output.handle_timeout(endpoint, now);
                 // A deadline that is due shows that the connection has been idle.
                 memory.release();
+                memory.ending.result = memory.ending.take(endpoint);
             }
             Phase::Over => {}
         }
     }
 
-    /// Returns whether all is done: drop the transport.
+    /// Returns whether all is done: drop the transport. A host that asks [`next`](Self::next) after each read and each
+    /// [`handle_timeout`](Self::handle_timeout) has got the end by then.
     #[must_use]
     pub fn is_over(&self) -> bool {
         let is_over = match &self.phase {
             Phase::Opening(_) => false,
-            Phase::Open(endpoint) => matches!(endpoint.state(), State::Closed(_)),
+            Phase::Open(endpoint) => matches!(endpoint.state(), State::Closed(_)) && !endpoint.owes_end(),
             Phase::Over => true,
         };
         is_over && self.memory.peek().is_none_or(|memory| memory.sending.output.is_written())

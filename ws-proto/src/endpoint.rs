@@ -877,6 +877,11 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         Some(self.failure().map_or(Ok(closed), Err))
     }
 
+    /// Returns whether the connection is closed and [`take_end`](Self::take_end) has not returned that.
+    pub(crate) fn owes_end(&self) -> bool {
+        self.closing.is_closed() && !self.end_taken
+    }
+
     /// Returns whether [`take_end`](Self::take_end) has returned the end.
     pub(crate) const fn is_end_taken(&self) -> bool {
         self.end_taken

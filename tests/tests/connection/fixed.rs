@@ -182,6 +182,33 @@ fn what_waits_for_room_goes_out_with_the_writes_alone() {
 }
 
 #[test]
+fn an_end_that_a_write_makes_certain_is_returned_before_the_connection_is_over() {
+    let way = Way::Own;
+    for last in [masked(CLOSE, b"\x03\xE8"), masked(FIN | TEXT, b"\xFF")] {
+        for input_ends in [true, false] {
+            let mut host = open(512, 512);
+            host.connection.send(Message::Binary(&noise(450))).unwrap();
+            host.receive(&last, way);
+            match input_ends {
+                true => host.receive_eof(),
+                // More than what is discarded.
+                false => host.receive(&[0; 70_000], way),
+            }
+            assert!(host.log.ends.is_empty(), "the Close has no room");
+            host.flush();
+            let is_due = host.connection.poll_timeout().is_some_and(|due| due <= host.now);
+            assert!(is_due && host.log.half_closed && !host.connection.is_over());
+            host.connection.handle_timeout(host.now);
+            assert!(host.connection.is_over() && host.connection.poll_timeout().is_none());
+            host.take_all();
+            assert_eq!(host.end().is_ok_and(|closed| closed.clean), last[0] == CLOSE);
+            host.take_all();
+            assert_eq!(host.log.ends.len(), 1);
+        }
+    }
+}
+
+#[test]
 fn every_length_of_a_partial_write_sends_the_same_bytes() {
     let mut expected = None;
     for len in 1..=200 {

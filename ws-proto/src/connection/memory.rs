@@ -11,7 +11,12 @@ use super::{
 };
 #[cfg(feature = "deflate")]
 use crate::deflate::{Deflater, Settings};
-use crate::{config::Config, endpoint::Closed, time::Instant};
+use crate::{
+    config::Config,
+    endpoint::{Closed, Endpoint},
+    role::Role,
+    time::Instant,
+};
 
 /// The memory of a [`Connection`](super::Connection) that has something to do: bytes that have been received and not been
 /// taken, and bytes that are to be written.
@@ -37,6 +42,15 @@ pub(super) struct Ending {
     pub(super) eof: bool,
     /// The end that the next call for an event returns.
     pub(super) result: Option<Result<Closed, Failure>>,
+}
+
+impl Ending {
+    /// Takes the end of a connection with this `endpoint` once, when it is certain.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn take<R: Role>(&mut self, endpoint: &mut Endpoint<R>) -> Option<Result<Closed, Failure>> {
+        self.result.take().or_else(|| endpoint.take_end().map(|end| end.map_err(Failure::Receive)))
+    }
 }
 
 /// Where a connection keeps what it receives if it does not say otherwise.

@@ -166,5 +166,5 @@ fn end<R: Opens, Q: Queue>(
         endpoint.receive_eof();
     }
     sending.output.drain(endpoint);
-    ending.result.take().or_else(|| endpoint.take_end().map(|end| end.map_err(Failure::Receive)))
+    ending.take(endpoint)
 }
