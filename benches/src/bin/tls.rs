@@ -4,14 +4,16 @@
 //! The raw contenders are rustls and tokio-rustls as their documentation shows them: a message is written by `write_all`, and
 //! read by `read_exact` to a buffer of its length. The framed rows add the work that RFC 6455 section 5 wants: a header, which
 //! makes two records of a message of 16 KiB, and from a client the mask, applied to 16 KiB at a time. Contenders take turns round
-//! by round; all connections are open from the start, and all contenders use the same two threads. With --messages a round has
-//! that many messages, for counting instructions.
+//! by round. In each cell each has a process of its own with one connection, so that none finds the heap as another has left it.
+//! With --messages a round has that many messages, for counting instructions. `tls round NAME CELL LEN MESSAGES` is such a
+//! process: it does a round for each line of its input, and prints the time.
 
 use std::{
     error::Error,
-    io::{Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     ops::DerefMut,
+    process::{Child, ChildStdout, Command, Stdio},
     sync::{Arc, mpsc},
     thread,
     time::Duration,
@@ -54,13 +56,28 @@ trait Side: Send {
     fn receive(&mut self, len: usize);
 }
 
+/// Both sides of a connection, the client's first.
+type Sides = (Box<dyn Side>, Box<dyn Side>);
+
 struct Contender {
     name: &'static str,
     /// The name of the one that it is compared with.
     base: &'static str,
-    client: Box<dyn Side>,
-    server: Box<dyn Side>,
+    connect: fn(&Settings) -> Result<Sides>,
 }
+
+const CONTENDERS: [Contender; 6] = [
+    Contender { name: "rustls", base: "rustls", connect: |settings| raw(settings, false) },
+    Contender { name: "rustls, framed", base: "rustls", connect: |settings| raw(settings, true) },
+    Contender { name: "ws-std", base: "rustls", connect: ours },
+    Contender { name: "tokio-rustls", base: "tokio-rustls", connect: |settings| raw_tokio(settings, false) },
+    Contender {
+        name: "tokio-rustls, framed",
+        base: "tokio-rustls",
+        connect: |settings| raw_tokio(settings, true),
+    },
+    Contender { name: "ws-tokio", base: "tokio-rustls", connect: ours_on_tokio },
+];
 
 /// rustls over a blocking socket.
 struct Raw<C> {
@@ -221,7 +238,7 @@ fn registered(socket: TcpStream) -> Result<tokio::net::TcpStream> {
     Ok(tokio::net::TcpStream::from_std(socket)?)
 }
 
-fn raw(settings: &Settings, is_framed: bool) -> Result<(Box<dyn Side>, Box<dyn Side>)> {
+fn raw(settings: &Settings, is_framed: bool) -> Result<Sides> {
     fn shaken<C, S>(connection: C, mut socket: TcpStream, framed: Option<PeerSide>) -> Result<Raw<C>>
     where
         C: DerefMut<Target = ConnectionCommon<S>>,
@@ -252,7 +269,7 @@ fn raw(settings: &Settings, is_framed: bool) -> Result<(Box<dyn Side>, Box<dyn S
     Ok((Box::new(client), Box::new(server)))
 }
 
-fn raw_tokio(settings: &Settings, is_framed: bool) -> Result<(Box<dyn Side>, Box<dyn Side>)> {
+fn raw_tokio(settings: &Settings, is_framed: bool) -> Result<Sides> {
     let connector = TlsConnector::from(Arc::clone(&settings.client));
     let acceptor = TlsAcceptor::from(Arc::clone(&settings.server));
     let (client, server) = both(
@@ -273,7 +290,7 @@ fn raw_tokio(settings: &Settings, is_framed: bool) -> Result<(Box<dyn Side>, Box
     Ok((Box::new(client), Box::new(server)))
 }
 
-fn ours(settings: &Settings) -> Result<(Box<dyn Side>, Box<dyn Side>)> {
+fn ours(settings: &Settings) -> Result<Sides> {
     use ws_std::{Acceptor, Connector, NetStream, TlsStream};
     let (client_tls, server_tls) = (Arc::clone(&settings.client).into(), Arc::clone(&settings.server).into());
     let (client, server) = both(
@@ -289,7 +306,7 @@ fn ours(settings: &Settings) -> Result<(Box<dyn Side>, Box<dyn Side>)> {
     Ok((Box::new(client), Box::new(server)))
 }
 
-fn ours_on_tokio(settings: &Settings) -> Result<(Box<dyn Side>, Box<dyn Side>)> {
+fn ours_on_tokio(settings: &Settings) -> Result<Sides> {
     use ws_tokio::{Acceptor, Connector, NetStream};
     let (client_tls, server_tls) = (Arc::clone(&settings.client).into(), Arc::clone(&settings.server).into());
     let (client, server) = both(
@@ -313,18 +330,6 @@ fn ours_on_tokio(settings: &Settings) -> Result<(Box<dyn Side>, Box<dyn Side>)> 
     Ok((Box::new(client), Box::new(server)))
 }
 
-fn contenders(settings: &Settings) -> Result<Vec<Contender>> {
-    let contender = |name, base, (client, server)| Contender { name, base, client, server };
-    Ok(vec![
-        contender("rustls", "rustls", raw(settings, false)?),
-        contender("rustls, framed", "rustls", raw(settings, true)?),
-        contender("ws-std", "rustls", ours(settings)?),
-        contender("tokio-rustls", "tokio-rustls", raw_tokio(settings, false)?),
-        contender("tokio-rustls, framed", "tokio-rustls", raw_tokio(settings, true)?),
-        contender("ws-tokio", "tokio-rustls", ours_on_tokio(settings)?),
-    ])
-}
-
 /// Returns the time of this thread that `work` takes, done `times` times.
 fn timed(times: usize, mut work: impl FnMut()) -> Duration {
     let before = thread_time();
@@ -332,36 +337,62 @@ fn timed(times: usize, mut work: impl FnMut()) -> Duration {
     thread_time() - before
 }
 
-/// Has the contenders send `messages` by turns in each round. One thread sends for all of them, another one receives. Returns, for
-/// each contender, the nanoseconds of both threads for each KiB.
-fn samples(
-    senders: &mut [&mut dyn Side],
-    receivers: Vec<&mut dyn Side>,
-    payload: &[u8],
-    (rounds, messages): (usize, usize),
-) -> Vec<Vec<f64>> {
-    let mut samples = vec![Vec::new(); senders.len()];
-    let (start, turns) = mpsc::channel::<usize>();
+/// Does a round for each line of the input: one thread sends `messages` of `len` bytes, another one receives them. Prints the
+/// nanoseconds of both for each KiB.
+fn do_rounds(name: &str, cell: &str, len: usize, messages: usize) -> Result<()> {
+    let contender = CONTENDERS.iter().find(|contender| contender.name == name).ok_or("no such contender")?;
+    let (client, server) = (contender.connect)(&Settings::new()?)?;
+    let (mut sender, mut receiver) = if cell.starts_with("client") { (client, server) } else { (server, client) };
+    let payload: Vec<u8> = (0..len).map(|at| u8::try_from(at * 31 % 251).unwrap_or(0)).collect();
+    let (start, turns) = mpsc::channel::<()>();
     let (report, received) = mpsc::channel();
-    thread::scope(|scope| {
-        let mut receivers = receivers;
-        scope.spawn(move || {
-            for at in turns {
-                report.send(timed(messages, || receivers[at].receive(payload.len()))).unwrap();
-            }
-        });
-        for round in 0..rounds {
-            for turn in 0..senders.len() {
-                // Each is the first one of a round in turn.
-                let at = (round + turn) % senders.len();
-                start.send(at).unwrap();
-                let time = timed(messages, || senders[at].send(payload)) + received.recv().unwrap();
-                samples[at].push(time.as_secs_f64() * 1e9 / (messages * payload.len()) as f64 * 1024.0);
-            }
+    let receiving = thread::spawn(move || {
+        for () in turns {
+            report.send(timed(messages, || receiver.receive(len))).unwrap();
         }
-        drop(start);
     });
-    samples
+    for line in io::stdin().lines() {
+        line?;
+        start.send(())?;
+        let time = timed(messages, || sender.send(&payload)) + received.recv()?;
+        println!("{}", time.as_secs_f64() * 1e9 / (messages * len) as f64 * 1024.0);
+    }
+    drop(start);
+    receiving.join().map_err(|_| "the receiver has panicked".into())
+}
+
+/// The process of a contender in a cell.
+struct Entrant {
+    contender: &'static Contender,
+    child: Child,
+    answers: io::Lines<BufReader<ChildStdout>>,
+    samples: Vec<f64>,
+}
+
+impl Entrant {
+    fn new(contender: &'static Contender, cell: &str, len: usize, messages: usize) -> Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["round", contender.name, cell, &len.to_string(), &messages.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let answers = BufReader::new(child.stdout.take().ok_or("no output")?).lines();
+        Ok(Self { contender, child, answers, samples: Vec::new() })
+    }
+
+    fn do_round(&mut self) -> Result<()> {
+        self.child.stdin.as_mut().ok_or("no input")?.write_all(b"\n")?;
+        let answer = self.answers.next().ok_or("the process has ended")??;
+        self.samples.push(answer.parse()?);
+        Ok(())
+    }
+
+    /// Ends the process, and returns the median of its samples.
+    fn finish(mut self) -> Result<f64> {
+        drop(self.child.stdin.take());
+        self.child.wait()?;
+        Ok(entry(self.contender.name, true, self.samples).median)
+    }
 }
 
 struct Arguments {
@@ -388,41 +419,45 @@ fn arguments() -> Result<Arguments> {
 }
 
 /// Measures a cell and prints its rows.
-fn measure(name: &str, (len, most): (usize, f64), arguments: &Arguments, contenders: &mut [Contender]) {
-    let from_client = name.starts_with("client");
-    let payload: Vec<u8> = (0..len).map(|at| u8::try_from(at * 31 % 251).unwrap_or(0)).collect();
-    let mut entrants = Vec::new();
-    let (mut senders, mut receivers): (Vec<&mut dyn Side>, Vec<&mut dyn Side>) = (Vec::new(), Vec::new());
-    for contender in &mut *contenders {
-        let (client, server) = (&mut *contender.client, &mut *contender.server);
-        let (from, to) = if from_client { (client, server) } else { (server, client) };
-        senders.push(from);
-        receivers.push(to);
-        entrants.push((contender.name, contender.base));
+fn measure(cell: &str, (len, most): (usize, f64), arguments: &Arguments) -> Result<()> {
+    let messages = arguments.messages.unwrap_or(ROUND / len);
+    let mut entrants = CONTENDERS
+        .iter()
+        .filter(|contender| arguments.only.is_empty() || contender.name == arguments.only)
+        .map(|contender| Entrant::new(contender, cell, len, messages))
+        .collect::<Result<Vec<_>>>()?;
+    for round in 0..arguments.rounds {
+        // Each is the first one of a round in turn.
+        let count = entrants.len();
+        (0..count).try_for_each(|turn| entrants[(round + turn) % count].do_round())?;
     }
-    let count = (arguments.rounds, arguments.messages.unwrap_or(ROUND / len));
-    let samples = samples(&mut senders, receivers, &payload, count);
-    let medians: Vec<_> = entrants
-        .into_iter()
-        .zip(samples)
-        .map(|((contender, base), samples)| (contender, base, entry(contender, true, samples).median))
-        .collect();
-    for (contender, base, time) in &medians {
-        let ratio = medians.iter().find(|(name, ..)| name == base).map_or(f64::NAN, |(.., base)| time / base);
-        println!("| {name} | {contender} | {time:.0} ns | {ratio:.2} | {most} |");
+    let mut medians = Vec::new();
+    for entrant in entrants {
+        medians.push((entrant.contender, entrant.finish()?));
     }
+    for (contender, time) in &medians {
+        let base = medians.iter().find(|(other, _)| other.name == contender.base);
+        let ratio = base.map_or(f64::NAN, |(_, base)| time / base);
+        println!("| {cell} | {} | {time:.0} ns | {ratio:.2} | {most} |", contender.name);
+    }
+    Ok(())
 }
 
 fn main() -> Result<()> {
+    let command_line: Vec<String> = std::env::args().collect();
+    match &command_line[..] {
+        [_, round, name, cell, len, messages] if round == "round" => {
+            return do_rounds(name, cell, len.parse()?, messages.parse()?);
+        }
+        _ => {}
+    }
     let arguments = arguments()?;
-    let mut contenders = contenders(&Settings::new()?)?;
-    contenders.retain(|contender| arguments.only.is_empty() || contender.name == arguments.only);
     println!("| cell | contender | CPU time per KiB | raw = 1 | at most |\n|---|---|--:|--:|--:|");
     for direction in ["server to client", "client to server"] {
         for size in SIZES {
-            let name = format!("{direction}, {} KiB", size.0 >> 10);
-            if name.contains(&arguments.cell) {
-                measure(&name, size, &arguments, &mut contenders);
+            let cell = format!("{direction}, {} KiB", size.0 >> 10);
+            if cell.contains(&arguments.cell) {
+                measure(&cell, size, &arguments)?;
             }
         }
     }
