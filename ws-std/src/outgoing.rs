@@ -28,11 +28,14 @@ use crate::{
     transport::{Transport, remaining, write_some},
 };
 
-/// The longest payload in bytes that is copied to the stack, behind its header, to be written alone. A longer one is written
-/// as a second slice: up to 8 KiB that costs some 50 ns more in the kernel, and saves the buffer and the copy. A model checker's short messages are this long too.
+/// The longest payload in bytes that is copied to the stack, behind its header, to be written alone. A model checker's short
+/// messages are this long too.
 const SHORT_PAYLOAD: usize = if cfg!(shuttle) { 20 } else { 1024 };
 /// The longest payload of a frame with the shortest header: to make more of the stack valid would cost more than to write it.
 const TINY_PAYLOAD: usize = if cfg!(shuttle) { 1 } else { 125 };
+/// Length in bytes from which a message is written from the caller's memory, as a second slice. The kernel takes longer for two
+/// slices than for one: up to 8 KiB a copy to a buffer of the pool costs no more.
+const LONG_PAYLOAD: usize = SHORT_PAYLOAD + limit(7 * 1024);
 /// Length in bytes from which a message that is queued is written at once instead, from the caller's memory.
 const SHARED_PAYLOAD: usize = limit(16 * 1024);
 /// Length in bytes of the pieces in which a client masks and writes a longer payload. A piece is still in the processor's cache
@@ -165,6 +168,9 @@ pub(crate) fn send<L: Link>(link: &mut L, message: Message<'_>) -> Result<()> {
         write_short(link, message, [0; TINY_PAYLOAD + FrameHeader::MAX_LEN])?
     } else if len <= SHORT_PAYLOAD {
         write_short(link, message, [0; SHORT_PAYLOAD + FrameHeader::MAX_LEN])?
+    } else if len < LONG_PAYLOAD {
+        queue(link, message)?;
+        false
     } else {
         write_long(link, message)?
     };
