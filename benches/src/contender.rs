@@ -167,6 +167,8 @@ pub enum Sending {
     OneByOne,
     /// All of a pass are handed to the transport together.
     Batch,
+    /// Each goes to another connection, as to the members of a room.
+    Broadcast,
 }
 
 /// Lets `E` send `payload` `count` times a pass.
@@ -181,7 +183,10 @@ pub fn encode<E: Encode + 'static>(
     count: usize,
 ) -> Result<Run, String> {
     let transport = Transport::new([], READ_LEN);
-    let mut contender = E::new(transport.clone(), side, payload);
+    let connect = || E::new(transport.clone(), side, payload);
+    let mut contender = connect();
+    let mut others: Vec<_> =
+        (1..if sending == Sending::Broadcast { count } else { 1 }).map(|_| connect()).collect();
     let mut pass = move |transport: &Transport| {
         transport.clear_output();
         match sending {
@@ -190,6 +195,10 @@ pub fn encode<E: Encode + 'static>(
             Sending::Batch => {
                 (0..count).for_each(|_| black_box(&mut contender).send());
                 contender.flush();
+            }
+            Sending::Broadcast => {
+                contender.send_one();
+                others.iter_mut().for_each(|member| black_box(member).send_one());
             }
         }
     };

@@ -18,12 +18,13 @@ use crate::{
 };
 
 /// All groups, in the order in which they are measured.
-pub const GROUPS: [&str; 11] = [
+pub const GROUPS: [&str; 12] = [
     "decode",
     "decode_split",
     "decode_fresh",
     "encode",
     "encode_keys",
+    "broadcast",
     "calls",
     "mask",
     "utf8",
@@ -42,6 +43,9 @@ const CONTENTS: [Content; 3] = [Content::Binary, Content::Ascii, Content::Multil
 /// Mixed traffic: so many messages of the first size for one of the other.
 const MIXED: (usize, usize, usize) = (16, 125, 16 << 10);
 
+/// The members of a room.
+const MEMBERS: usize = 64;
+
 /// The bytes that are sent in one pass: a busy server's write, or one big message.
 const PASS_LEN: usize = 64 << 10;
 
@@ -58,6 +62,7 @@ pub fn cells(group: &str) -> Vec<Box<dyn FnOnce() -> Cell>> {
         "decode" => decode(),
         "encode" => encode(),
         "encode_keys" => encode_cells("encode_keys", Side::Client, Keys::Own),
+        "broadcast" => broadcast(),
         "calls" => calls(),
         "mask" => mask(),
         "utf8" => utf8(),
@@ -217,8 +222,12 @@ fn sending_cells(
 
 /// A cell that sends messages of `len` bytes, without contenders.
 fn encoders(group: &'static str, side: Side, sending: Sending, len: usize) -> Encoders {
-    let how = if sending == Sending::Batch { ", batch" } else { "" };
-    let count = (PASS_LEN / len).max(1);
+    let how = match sending {
+        Sending::OneByOne => "",
+        Sending::Batch => ", batch",
+        Sending::Broadcast => ", to a member",
+    };
+    let count = if sending == Sending::Broadcast { MEMBERS } else { (PASS_LEN / len).max(1) };
     Encoders {
         cell: Cell::new(group, format!("{} {side:?}{how}", bytes(len)), u32::try_from(count).unwrap_or(1)),
         side,
@@ -242,6 +251,20 @@ fn enter_encoders(encoders: &mut Encoders) {
 fn enter_client<E: Entropy + Default + 'static>(encoders: &mut Encoders) {
     encoders.enter::<ours::ClientSender<{ usize::MAX }, E>>("ours");
     encoders.enter_aside::<ours::ClientSender<{ 8 << 10 }, E>>("ours, 8 KiB writes");
+}
+
+/// A message to each member of a room, for one of them.
+fn broadcast() -> Cells {
+    let cell = |len| -> Box<dyn FnOnce() -> Cell> {
+        Box::new(move || {
+            let mut encoders = encoders("broadcast", Side::Server, Sending::Broadcast, len);
+            encoders.enter::<limits::Writer>("limit-fused");
+            encoders.enter::<ours::Member>("ours");
+            peers::enter_encoders(&mut encoders);
+            encoders.cell
+        })
+    };
+    [16, 125, 1 << 10, 16 << 10].map(cell).into()
 }
 
 fn calls() -> Cells {

@@ -3,9 +3,9 @@
 use std::hint::black_box;
 
 use ws_proto::{
-    Client, Config, Connection, Endpoint, Entropy, EntropyError, Event, Instant, Message, MessageBuffer, Next,
-    Pending, Server, client,
-    endpoint::Negotiated,
+    Client, Config, Connection, Endpoint, Entropy, EntropyError, Event, Instant, Message, MessageBuffer,
+    MessageKind, Next, Pending, Server, client,
+    endpoint::{Negotiated, Prepared},
     frame::Frame,
     mask::{Mask, MaskingKey},
     role::Side,
@@ -176,6 +176,35 @@ impl Encode for ServerSender {
             self.transport.send_vectored(frame.slices());
         }
     }
+}
+
+/// A member of a room, to whom messages are sent that were encoded once for all.
+pub struct Member {
+    transport: Transport,
+    connection: Connection<'static, Server>,
+    message: Prepared<&'static [u8]>,
+}
+
+impl Encode for Member {
+    fn new(transport: Transport, _: Side, payload: &'static [u8]) -> Self {
+        let endpoint = Endpoint::new(Server, &config(), Negotiated::default(), Instant::ZERO);
+        let connection = Connection::open(endpoint, Vec::new(), &config());
+        Self {
+            transport,
+            connection,
+            message: Prepared::new(MessageKind::Binary, payload).expect("it is no text"),
+        }
+    }
+
+    fn send(&mut self) {
+        let write = |slices: [&[u8]; 2]| {
+            self.transport.send_vectored(slices);
+            slices.iter().map(|slice| slice.len()).sum()
+        };
+        assert!(self.connection.send_prepared(Instant::ZERO, &self.message, write).is_ok());
+    }
+
+    fn flush(&mut self) {}
 }
 
 /// A client that sends from a buffer which it uses again and again, and writes it once it holds `FULL` bytes. Its keys come

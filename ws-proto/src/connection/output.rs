@@ -274,9 +274,11 @@ impl<Q: Queue> Output<Q> {
             return Ok(());
         }
         let taken = write(slices).min(len);
-        prepared.remaining(taken).iter().for_each(|slice| self.queue.append(slice));
-        // The endpoint need not know: no Ping or Close of ours waits here.
-        self.count(now, taken);
+        if taken < len {
+            prepared.remaining(taken).iter().for_each(|slice| self.queue.append(slice));
+            // The endpoint need not know: no Ping or Close of ours waits here.
+            self.count(now, taken);
+        }
         Ok(())
     }
 
