@@ -138,9 +138,16 @@ impl Validator {
     ///
     /// The text cannot become UTF-8, whatever follows. Do not use the validator for this text any more.
     pub fn update(&mut self, bytes: &[u8]) -> Result<(), InvalidUtf8> {
-        if (16..=SHORT).contains(&bytes.len()) && self.is_complete() && bytes.is_ascii() {
+        // Most pieces are whole texts, or end with a whole code point in ASCII. A small processor has no faster way for them.
+        if SHORT > 0 && self.is_complete() && bytes.last().is_none_or(u8::is_ascii) && is_valid(bytes) {
             return Ok(());
         }
+        self.update_any(bytes)
+    }
+
+    /// [`update`](Self::update), whatever has come and comes.
+    #[cfg_attr(target_pointer_width = "64", inline(never))]
+    fn update_any(&mut self, bytes: &[u8]) -> Result<(), InvalidUtf8> {
         let done = if bytes.len() > SHORT { self.take_whole(bytes) } else { 0 };
         let rest = part(bytes, done..);
         if rest.is_empty() {
