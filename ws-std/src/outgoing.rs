@@ -11,7 +11,11 @@
 //! no bytes.
 
 use core::time::Duration;
-use std::{io, net::Shutdown, time::Instant};
+use std::{
+    io::{self, IoSlice},
+    net::Shutdown,
+    time::Instant,
+};
 
 use ws_proto::{
     CloseCode, Message, MessageKind, Part, SendError, Server, State,
@@ -25,7 +29,7 @@ use crate::{
     output::{Core, OUTPUT_MARK, Writing},
     shared::Link,
     sync::limit,
-    transport::{Transport, remaining, write_some},
+    transport::{Transport, remaining, taken, write_some},
 };
 
 /// The longest payload in bytes that is copied to the stack, behind its header, to be written alone. A model checker's short
@@ -165,9 +169,9 @@ fn make_room(link: &mut impl Link) -> Result<()> {
 pub(crate) fn send<L: Link>(link: &mut L, message: Message<'_>) -> Result<()> {
     let len = message.as_bytes().len();
     let is_written = if len <= TINY_PAYLOAD {
-        write_short(link, message, [0; TINY_PAYLOAD + FrameHeader::MAX_LEN])?
+        write_short::<L, { TINY_PAYLOAD + FrameHeader::MAX_LEN }>(link, message)?
     } else if len <= SHORT_PAYLOAD {
-        write_short(link, message, [0; SHORT_PAYLOAD + FrameHeader::MAX_LEN])?
+        write_short::<L, { SHORT_PAYLOAD + FrameHeader::MAX_LEN }>(link, message)?
     } else if len < LONG_PAYLOAD {
         queue(link, message)?;
         false
@@ -204,10 +208,11 @@ fn begin<L: Link, F>(
     })
 }
 
-/// Writes a message by way of `frame`, which has room for it, on the stack. It is queued instead if other output waits, or it may
+/// Writes a message whose frame has at most `N` bytes, by way of the stack. It is queued instead if other output waits, or it may
 /// be compressed. Returns whether all output is written.
 #[inline]
-fn write_short<L: Link, const N: usize>(link: &mut L, message: Message<'_>, mut frame: [u8; N]) -> Result<bool> {
+fn write_short<L: Link, const N: usize>(link: &mut L, message: Message<'_>) -> Result<bool> {
+    let mut frame = [0; N];
     let admit = |core: &mut Core<L::Role>| {
         if core.compression.is_on() || !core.output.is_empty() {
             return Ok(None);
@@ -217,7 +222,14 @@ fn write_short<L: Link, const N: usize>(link: &mut L, message: Message<'_>, mut 
         Ok(Some(len))
     };
     match begin(link, admit, |core| core.append(message))? {
-        Some(len) => write_out(link, Vec::new(), [frame.get(..len).unwrap_or_default(), &[]], None),
+        Some(len) => {
+            let frame = frame.get(..len).unwrap_or_default();
+            let past = link.shared().clock.epoch();
+            match taken(link.write(&[IoSlice::new(frame)], Some(past))) {
+                Ok(taken) if taken == len => finish(link, Vec::new(), len, Ok(())),
+                begun => write_on(link, Vec::new(), [frame, &[]], begun, None),
+            }
+        }
         None => Ok(false),
     }
 }
@@ -373,15 +385,22 @@ pub(crate) fn queue_close(link: &mut impl Link, code: CloseCode, reason: &str) -
 
 /// Writes `output` and then `frame`. Bytes that can't be written before `limit` wait for the next flush. Returns whether all
 /// output is written, also that which other threads have queued meanwhile.
-fn write_out<L: Link>(
+fn write_out<L: Link>(link: &mut L, output: Vec<u8>, frame: [&[u8]; 2], limit: Option<Instant>) -> Result<bool> {
+    let begun = write_at_once(link, [&*output, frame[0], frame[1]]);
+    write_on(link, output, frame, begun, limit)
+}
+
+/// [`write_out`] after its first attempt, `begun`.
+fn write_on<L: Link>(
     link: &mut L,
     mut output: Vec<u8>,
     frame: [&[u8]; 2],
+    begun: io::Result<usize>,
     limit: Option<Instant>,
 ) -> Result<bool> {
     let slices = [&*output, frame[0], frame[1]];
     let total = total_len(&slices);
-    let (at_once, written, result) = match write_at_once(link, slices) {
+    let (at_once, written, result) = match begun {
         Ok(len) if len == total => (total, total, Ok(())),
         begun => {
             let (written, result) = write_rest(link, slices, begun, limit);

@@ -227,7 +227,13 @@ pub(crate) fn write_some(
         .zip(&mut places)
         .for_each(|(slice, place)| *place = IoSlice::new(slice));
     let count = slices.len() - places.len();
-    match write(full.get(..count).unwrap_or_default())? {
+    taken(write(full.get(..count).unwrap_or_default()))
+}
+
+/// Returns how much a write of some bytes has taken; an error if it was nothing.
+#[inline]
+pub(crate) fn taken(written: io::Result<usize>) -> io::Result<usize> {
+    match written? {
         0 => Err(io::ErrorKind::WriteZero.into()),
         len => Ok(len),
     }
