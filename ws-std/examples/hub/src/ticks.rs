@@ -1,8 +1,8 @@
 //! Ticker: the newest price wins.
 //!
 //! A client opens `/ticks`, or `/ticks?symbols=3,7` for some of them. It gets
-//! `{"seq":NUMBER,"at":MILLISECONDS,"prices":[[SYMBOL,CENTS], ...]}`, at first with all prices, then with those that have changed
-//! since the last message. SYMBOL is a number, for which the page has a name.
+//! `{"seq":NUMBER,"at":MILLISECONDS,"prices":[[SYMBOL,CENTS], ...]}`, at first with all prices in some messages, then with those that have
+//! changed since the last message. SYMBOL is a number, for which the page has a name.
 //!
 //! Each change has a number, and a price has that of its last change. What a client has to be told are the prices with higher
 //! numbers than the last one it was told. So a client that takes messages slowly gets fewer of them, each with the newest
@@ -28,6 +28,8 @@ const SYMBOLS: usize = 2_000;
 /// The most changes in a second that each have a message of their own. With more, there are 20 messages in a second.
 const MOST_SINGLE: u32 = 100;
 const PER_SECOND: u32 = 20;
+/// The most prices in a message for one client, which holds it until the client takes it.
+const MOST_OWN: usize = 500;
 /// The number of messages that are kept for those that keep up.
 const KEPT: usize = 8;
 
@@ -66,8 +68,8 @@ enum News {
 
 impl Ticks {
     pub(crate) fn new(rate: u32) -> Self {
-        let prices = (0..SYMBOLS).map(|_| (fastrand::u32(1_000..100_000), 1)).collect();
-        let board = Board { prices, seq: 1, at: now(), messages: VecDeque::new() };
+        let prices = (1..=SYMBOLS as u64).map(|seq| (fastrand::u32(1_000..100_000), seq)).collect();
+        let board = Board { prices, seq: SYMBOLS as u64, at: now(), messages: VecDeque::new() };
         Self { board: Watched::new(board), rate }
     }
 
@@ -130,6 +132,17 @@ impl Board {
         Update { seq: self.seq, at: self.at, prices }
     }
 
+    /// The same, but at most some, with the oldest changes: `seq` is the number of the last one of these.
+    fn oldest_since(&self, seen: u64, chosen: Option<&[usize]>) -> Update {
+        let mut update = self.since(seen, chosen);
+        if update.prices.len() > MOST_OWN {
+            update.prices.select_nth_unstable_by_key(MOST_OWN, |(symbol, _)| self.prices[*symbol].1);
+            update.prices.truncate(MOST_OWN);
+            update.seq = update.prices.iter().map(|(symbol, _)| self.prices[*symbol].1).max().unwrap_or(seen);
+        }
+        update
+    }
+
     fn news(&self, seen: u64, chosen: Option<&[usize]>) -> Option<News> {
         if chosen.is_none() {
             // The message of the newest changes may still be on its way.
@@ -140,7 +153,7 @@ impl Board {
                 return Some(News::Shared(Arc::clone(message), *seq));
             }
         }
-        self.since(seen, chosen).if_any().map(News::Own)
+        self.oldest_since(seen, chosen).if_any().map(News::Own)
     }
 }
 
@@ -170,8 +183,8 @@ impl Ticks {
                     seen = seq;
                 }
                 News::Own(update) => {
-                    writer.queue(&*update.text())?;
                     seen = update.seq;
+                    writer.queue(&*update.text())?;
                 }
             }
             writer.flush()?;
@@ -224,11 +237,12 @@ mod tests {
         ticks.change(9, &mut encoder);
         ticks.change(3_000, &mut encoder);
         ticks.board.look(|board| {
-            let expected: Vec<_> = board.prices.iter().enumerate().filter(|(_, (_, seq))| *seq > 10).collect();
+            let seen = SYMBOLS as u64 + 9;
+            let expected: Vec<_> = board.prices.iter().enumerate().filter(|(_, (_, seq))| *seq > seen).collect();
             let expected: Vec<_> = expected.into_iter().map(|(symbol, (price, _))| (symbol, *price)).collect();
-            assert_eq!(prices(&board.since(10, None)), expected);
+            assert_eq!(prices(&board.since(seen, None)), expected);
             assert_eq!(prices(&board.since(board.seq, None)), []);
-            let chosen = prices(&board.since(10, Some(&[expected[1].0, expected[0].0])));
+            let chosen = prices(&board.since(seen, Some(&[expected[1].0, expected[0].0])));
             assert_eq!(chosen, [expected[1], expected[0]]);
         });
     }
@@ -237,20 +251,36 @@ mod tests {
     fn those_that_keep_up_share_a_message_and_slow_ones_skip_some() {
         let ticks = Ticks::new(1);
         let mut encoder = Deflater::new(COMPRESSION);
-        assert!(
-            ticks.board.look(|board| matches!(board.news(0, None), Some(News::Own(update)) if update.seq == 1))
-        );
         (0..=KEPT).for_each(|_| ticks.change(2, &mut encoder));
         ticks.board.look(|board| {
             let last = board.seq;
             assert!(matches!(board.news(last - 2, None), Some(News::Shared(_, seq)) if seq == last));
             assert!(matches!(board.news(last - 4, None), Some(News::Shared(_, seq)) if seq == last - 2));
-            assert!(matches!(board.news(0, None), Some(News::Own(update)) if update.seq == last), "too old");
+            let old = SYMBOLS as u64;
+            assert!(matches!(board.news(old, None), Some(News::Own(update)) if update.seq == last), "too old");
             assert!(
                 matches!(board.news(last - 1, None), Some(News::Own(update)) if update.seq == last),
                 "between two"
             );
             assert!(board.news(last, None).is_none());
+        });
+    }
+
+    #[test]
+    fn a_client_is_told_much_in_some_messages_the_oldest_changes_first() {
+        let ticks = Ticks::new(1);
+        ticks.change(3_000, &mut Deflater::new(COMPRESSION));
+        ticks.board.look(|board| {
+            let (mut seen, mut told) = (0, Vec::new());
+            while let Some(News::Own(update)) = board.news(seen, None) {
+                assert!(update.prices.len() <= MOST_OWN && update.seq > seen);
+                let seqs = update.prices.iter().map(|(symbol, _)| board.prices[*symbol].1);
+                assert!({ seqs }.all(|seq| (seen + 1..=update.seq).contains(&seq)));
+                seen = update.seq;
+                told.extend(prices(&update));
+            }
+            told.sort_unstable();
+            assert_eq!((told, seen), (prices(&board.since(0, None)), board.seq));
         });
     }
 
