@@ -24,8 +24,8 @@ use crate::{
 
 /// The most entries that a member without a place is sent at first, the newest.
 const NEWEST: usize = 50;
-/// The most entries that are read from the log at once later. They are in memory until a slow member has taken them.
-const MOST_HELD: usize = 16;
+/// The most entries that are in memory until a slow member has taken them.
+const MOST_HELD: usize = 8;
 /// The greatest number of a line that all clients can hold: some have floating-point numbers only.
 const GREATEST: u64 = (1 << 53) - 1;
 const USAGE: &str = r#"a line is {"n":NUMBER,"text":TEXT}"#;
@@ -98,7 +98,12 @@ impl Output for Lines {
         let mut is_whole = false;
         while !is_whole {
             let most = if place.epoch.is_empty() { NEWEST } else { MOST_HELD };
-            let batch = member.patiently(|| member.read(place, most))?;
+            let mut batch = member.patiently(|| member.read(place, most))?;
+            batch.entries.truncate(MOST_HELD);
+            is_whole = batch.entries.len() < MOST_HELD;
+            if let (false, Some(last)) = (is_whole, batch.entries.last()) {
+                batch.end.position = last.position;
+            }
             if batch.is_reset || self.told.as_ref() != Some(&batch.end.epoch) {
                 let told = json!({ "epoch": batch.end.epoch, "reset": batch.is_reset, "you": self.you });
                 writer.queue(&*told.to_string())?;
@@ -108,7 +113,6 @@ impl Output for Lines {
             // One by one: a slow member holds one of them.
             batch.entries.iter().try_for_each(|entry| writer.send(&*message_of(entry).to_string()))?;
             *place = batch.end;
-            is_whole = batch.entries.len() < most;
         }
         if !self.is_live {
             self.is_live = true;

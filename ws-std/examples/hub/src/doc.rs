@@ -225,7 +225,7 @@ impl Output for Updates<'_> {
         let messages =
             [YMessage::Sync(asked), state.awareness(), YMessage::Sync(missed)].map(|message| message.encode_v1());
         drop(state);
-        messages.iter().try_for_each(|message| writer.queue(message))
+        messages.into_iter().try_for_each(|message| writer.queue(&message))
     }
 }
 

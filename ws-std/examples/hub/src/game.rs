@@ -22,7 +22,7 @@ use ws_std::{Exchange, HandlerResult, Message, MessageKind, Writer, role::Server
 
 use crate::{
     client::{self, Pace},
-    log::{self, Entry, Place, now_millis},
+    log::{self, Entry, Place, Position, now_millis},
     rooms::{Line, MOST_READ, Member, Output, Rooms, Shelf},
     text::{author_in, name_in, shown},
     world::{Change, World},
@@ -33,8 +33,8 @@ const TICK: Duration = Duration::from_millis(50);
 const SNAPSHOT: u64 = 20;
 /// Time without a frame after which another process moves the world.
 const LEASE: Duration = Duration::from_millis(400);
-/// The number of frames after which a slow client continues with the newest snapshot.
-const MOST_BEHIND: usize = 10;
+/// Milliseconds by which a client may be behind. A slower one skips the frames up to the next snapshot.
+const MOST_BEHIND: u64 = 500;
 /// Frames in a term, as a power of two: nine days.
 const TERM_BITS: u32 = 24;
 /// The author of all frames.
@@ -254,9 +254,13 @@ impl Output for Frames {
         Ok(())
     }
 
-    /// A slow client continues with the newest snapshot.
-    fn superfluous(&self, lines: &[Arc<Line>]) -> usize {
-        let newest = lines.iter().rposition(|line| is_snapshot(&line.entry)).unwrap_or_default();
-        if lines.len() > MOST_BEHIND { newest } else { 0 }
+    /// A slow client continues with a snapshot that is new enough, or the next one.
+    fn superfluous(&self, lines: &[Arc<Line>], end: Position) -> usize {
+        let oldest = end.millis.saturating_sub(MOST_BEHIND);
+        if lines[0].entry.position.millis >= oldest {
+            return 0;
+        }
+        let is_new = |line: &Arc<Line>| line.entry.position.millis >= oldest && is_snapshot(&line.entry);
+        lines.iter().position(is_new).unwrap_or(lines.len())
     }
 }

@@ -32,8 +32,10 @@ const MOST_ROOMS: usize = 1_000;
 const MOST_MEMBERS: usize = 10_000;
 /// The most bytes of lines that a room keeps encoded.
 const MOST_BYTES: usize = 256 * 1024;
-/// The most lines that a member takes at once.
-const MOST_LINES: usize = 16;
+/// Bytes of lines after which a member takes no more at once. A slow member holds them, until its client takes them.
+const MOST_TAKEN: usize = 4 * 1024;
+/// The same for a process.
+const MOST_NEWS: usize = 64 * 1024;
 /// The most entries that are read from the log at once.
 pub(crate) const MOST_READ: usize = 50;
 /// Pause before another attempt to reach the log, or to find news in it.
@@ -79,8 +81,8 @@ pub(crate) struct Line {
 
 /// The next step of a member.
 enum Next {
-    /// Takes these lines. The last one is its new place.
-    Lines(Vec<Arc<Line>>),
+    /// Takes these lines. The last one is its new place. The room's last line has the position.
+    Lines(Vec<Arc<Line>>, Position),
     /// Reads the log, because the room no longer has the line after its place, or is at another epoch.
     Read,
 }
@@ -97,8 +99,8 @@ pub(crate) trait Output {
     /// Writes what the log has after `place`, and moves the place on: it is the first one, or the room does not have it.
     fn catch_up(&mut self, member: &Member, writer: &mut Writer<Server>, place: &mut Place) -> ws_std::Result<()>;
 
-    /// Returns the number of lines that a member may skip, because later ones stand for them.
-    fn superfluous(&self, _lines: &[Arc<Line>]) -> usize {
+    /// Returns the number of lines that a member may skip, because others up to the position `end` stand for them.
+    fn superfluous(&self, _lines: &[Arc<Line>], _end: Position) -> usize {
         0
     }
 }
@@ -202,7 +204,7 @@ impl Room {
 }
 
 impl Tail {
-    fn next(&self, place: &Place) -> Option<Next> {
+    fn next(&self, place: &Place, most: usize) -> Option<Next> {
         if self.end.epoch.is_empty() {
             return None;
         }
@@ -210,8 +212,14 @@ impl Tail {
             return Some(Next::Read);
         }
         let from = self.lines.partition_point(|line| line.entry.position <= place.position);
-        let lines: Vec<_> = self.lines.range(from..).take(MOST_LINES).cloned().collect();
-        (!lines.is_empty()).then_some(Next::Lines(lines))
+        let mut bytes = 0;
+        let fits = |line: &&Arc<Line>| {
+            let is_room = bytes < most;
+            bytes += line.entry.payload.len();
+            is_room
+        };
+        let lines: Vec<_> = self.lines.range(from..).take_while(fits).cloned().collect();
+        (!lines.is_empty()).then_some(Next::Lines(lines, self.end.position))
     }
 
     fn extend(&mut self, end: Place, is_reset: bool, lines: Vec<Arc<Line>>) {
@@ -261,8 +269,8 @@ impl Member {
     /// Returns entries after a place without waiting: of the room, which has those that are for members, or at most `most`
     /// of the log if the room does not have them.
     pub(crate) fn news(&self, after: &Place, most: usize) -> log::Result<Batch> {
-        let entries = match self.room.tail.look(|tail| tail.next(after)) {
-            Some(Next::Lines(lines)) => lines.iter().map(|line| line.entry.clone()).collect(),
+        let entries = match self.room.tail.look(|tail| tail.next(after, MOST_NEWS)) {
+            Some(Next::Lines(lines, _)) => lines.iter().map(|line| line.entry.clone()).collect(),
             // The room may not have been read yet.
             None if !after.epoch.is_empty() => Vec::new(),
             _ => return self.read(after, most),
@@ -276,7 +284,7 @@ impl Member {
     }
 
     fn next(&self, place: &Place, waiter: &Waiter) -> Option<Next> {
-        self.room.tail.wait(waiter, |tail| tail.next(place))
+        self.room.tail.wait(waiter, |tail| tail.next(place, MOST_TAKEN))
     }
 
     /// Writes what the room gets after a place, until the member leaves or the process ends.
@@ -292,11 +300,11 @@ impl Member {
         while let Some(step) = next {
             let before = place.position;
             match step {
-                Next::Lines(lines) => {
-                    for line in &lines[output.superfluous(&lines)..] {
+                Next::Lines(lines, end) => {
+                    for line in &lines[output.superfluous(&lines, end)..] {
                         line.message.queue(writer)?;
-                        place.position = line.entry.position;
                     }
+                    place.position = lines.last().map_or(end, |line| line.entry.position);
                 }
                 Next::Read => output.catch_up(self, writer, &mut place)?,
             }
@@ -383,7 +391,7 @@ mod tests {
 
     fn next(room: &Room, epoch: &str, millis: u64) -> Option<Next> {
         let place = Place { epoch: epoch.into(), position: at(millis) };
-        room.tail.wait(&Waiter::until(Instant::now()), |tail| tail.next(&place))
+        room.tail.wait(&Waiter::until(Instant::now()), |tail| tail.next(&place, MOST_TAKEN))
     }
 
     #[test]
@@ -393,8 +401,8 @@ mod tests {
         extend(&room, true, &[1, 2]);
         extend(&room, false, &[3, 4]);
         assert!(next(&room, "one", 4).is_none());
-        assert!(matches!(next(&room, "one", 3), Some(Next::Lines(lines)) if lines[0].entry.position == at(4)));
-        assert!(matches!(next(&room, "one", 2), Some(Next::Lines(lines)) if lines.len() == 2));
+        assert!(matches!(next(&room, "one", 3), Some(Next::Lines(lines, _)) if lines[0].entry.position == at(4)));
+        assert!(matches!(next(&room, "one", 2), Some(Next::Lines(lines, _)) if lines.len() == 2));
         assert!(matches!(next(&room, "one", 1), Some(Next::Read)), "older than the room");
         assert!(matches!(next(&room, "two", 4), Some(Next::Read)));
         room.tail.end();
@@ -417,11 +425,11 @@ mod tests {
         let (room, waiter) = (room(), Waiter::default());
         let place = Place { epoch: "one".into(), position: at(0) };
         thread::scope(|scope| {
-            let waiting = scope.spawn(|| room.tail.wait(&waiter, |tail| tail.next(&place)));
+            let waiting = scope.spawn(|| room.tail.wait(&waiter, |tail| tail.next(&place, MOST_TAKEN)));
             thread::sleep(PAUSE);
             extend(&room, true, &[]);
             extend(&room, false, &[1]);
-            assert!(matches!(waiting.join().unwrap(), Some(Next::Lines(lines)) if lines.len() == 1));
+            assert!(matches!(waiting.join().unwrap(), Some(Next::Lines(lines, _)) if lines.len() == 1));
         });
     }
 
@@ -432,7 +440,9 @@ mod tests {
         extend(&room, false, &(2..1_000).collect::<Vec<_>>());
         assert!(room.tail.look(|tail| tail.bytes <= MOST_BYTES && tail.lines.len() == tail.bytes / 1_000));
         assert!(matches!(next(&room, "one", 1), Some(Next::Read)));
-        assert!(matches!(next(&room, "one", 900), Some(Next::Lines(lines)) if lines.len() == MOST_LINES));
+        assert!(
+            matches!(next(&room, "one", 900), Some(Next::Lines(lines, _)) if lines.len() == MOST_TAKEN / 1_000 + 1)
+        );
     }
 
     #[test]
