@@ -3,8 +3,8 @@
 //!
 //! usage: load ws|poll|long|chat|game|doc ADDRESS CLIENTS SECONDS RATE PID
 //!
-//! In a chat and in a document further clients say RATE lines a second, or move their cursors as often. What a game sends has no time:
-//! its times are those from one frame to the next.
+//! Further clients say RATE lines a second in a chat, and move their cursors in a document or steer in a game as often. What a game
+//! sends has no time: its times are those from one frame to the next.
 //!
 //! Prints, as JSON, the updates that came, the bytes on the wire for each (without those of TCP and IP), the times in
 //! milliseconds from a change to its arrival, and the time of the processor that the process PID has spent for each.
@@ -29,12 +29,14 @@ use yrs::{
 
 type Failure = Box<dyn Error>;
 
-/// The clients that say something. The hub takes at most 10 lines a second of each.
-const TALKERS: u32 = 8;
 /// The length of what they say, in characters.
 const LINE: usize = 900;
+/// The prices of the hub.
+const SYMBOLS: usize = 2_000;
 /// Between two requests of a client that polls.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// Time in which all clients of a room connect.
+const SETTLE: Duration = Duration::from_secs(2);
 /// Length of the processor's clock tick: `getconf CLK_TCK` is 100 on Linux.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -69,8 +71,7 @@ fn main() -> Result<(), Failure> {
         _ => return Err("the way is ws, poll, long, chat, game or doc".into()),
     };
     thread::scope(|scope| {
-        let talkers = if matches!(&way[..], "chat" | "doc") { TALKERS } else { 0 };
-        for _ in 0..talkers {
+        for _ in 0..load.talkers() {
             scope.spawn(|| load.talk().expect("the hub serves each client to the end"));
         }
         for _ in 0..clients.parse()? {
@@ -98,6 +99,16 @@ fn main() -> Result<(), Failure> {
 }
 
 impl Load {
+    /// Returns the number of clients that say something. The hub takes at most 10 lines a second of each in a chat. Each that steers is a
+    /// part of all that a game sends.
+    fn talkers(&self) -> u32 {
+        match &self.way[..] {
+            "chat" | "doc" => 8,
+            "game" => 20,
+            _ => 0,
+        }
+    }
+
     fn connect(&self, path: &str) -> Result<WebSocket<Client>, Failure> {
         let mut config = Config::default();
         config.max_message_len = 1 << 20;
@@ -110,7 +121,7 @@ impl Load {
         self.connect(&format!("{}/slow?author={author}&name={name}", self.way))
     }
 
-    /// Says the time, as often as all talkers together shall say something in a second.
+    /// Says the time, or steers, as often as all talkers together shall do so in a second.
     fn talk(&self) -> Result<(), Failure> {
         let client = ClientID::new(fastrand::u64(..1 << 53));
         let (mut reader, mut writer) = self.enter("talker")?.split();
@@ -123,6 +134,7 @@ impl Load {
             let text = format!("{} {:.>LINE$}", now(), "");
             match &self.way[..] {
                 "chat" => writer.send(&*json!({ "n": number, "text": text }).to_string())?,
+                "game" => writer.send(&*json!({ "x": fastrand::f32(), "y": fastrand::f32() }).to_string())?,
                 _ => {
                     let entry =
                         AwarenessUpdateEntry { clock: number, json: json!({ "text": text }).to_string().into() };
@@ -130,16 +142,16 @@ impl Load {
                     writer.send(&*YMessage::Awareness(AwarenessUpdate { clients }).encode_v1())?;
                 }
             }
-            thread::sleep(Duration::from_secs_f64(f64::from(TALKERS) / self.rate));
+            thread::sleep(Duration::from_secs_f64(f64::from(self.talkers()) / self.rate));
         }
         writer.abort();
         hearing.join().expect("reading does not panic");
         Ok(())
     }
 
-    /// Notes how old what is said is when it comes. What has been said before is no news.
+    /// Notes how old what is said is when it comes. What is said while all clients connect does not count.
     fn join(&self, seen: &mut Seen) -> Result<(), Failure> {
-        let (begun, mut last) = (now(), None);
+        let (begun, mut last) = (now() + SETTLE.as_secs_f64() * 1_000.0, None);
         let mut ws = self.enter("watcher")?;
         while Instant::now() < self.until {
             let message = ws.read()?.ok_or("the server has left")?.message;
@@ -147,7 +159,7 @@ impl Load {
             match message {
                 Message::Text(text) => {
                     let message: Value = serde_json::from_str(text)?;
-                    if message["t"].is_u64() {
+                    if message["t"].is_u64() && now() >= begun {
                         seen.delays.extend(last.replace(now()).map(|last| now() - last));
                     }
                     seen.delays.extend(age(&message, begun));
@@ -166,8 +178,13 @@ impl Load {
 
     fn watch(&self, seen: &mut Seen) -> Result<(), Failure> {
         let mut ws = self.connect("ticks")?;
-        // The first message has the prices that are there: no updates.
-        ws.read()?.ok_or("the server has left")?;
+        // The first messages have the prices that are there: no updates.
+        let mut known = 0;
+        while known < SYMBOLS {
+            let message: Value =
+                serde_json::from_slice(ws.read()?.ok_or("the server has left")?.message.as_bytes())?;
+            known += message["prices"].as_array().ok_or("no prices")?.len();
+        }
         while Instant::now() < self.until {
             if let Message::Text(text) = ws.read()?.ok_or("the server has left")?.message {
                 // A server's frame has a header of 2 bytes, or of 4 before 126 to 65,535 bytes (RFC 6455 section 5.2).
