@@ -175,7 +175,7 @@ impl State {
 
 /// Returns the message of an entry for clients. `None`: it is a snapshot, which they have.
 fn message_of(entry: &Entry) -> Option<(MessageKind, Vec<u8>)> {
-    (!entry.payload.starts_with(&SNAPSHOT)).then(|| (MessageKind::Binary, entry.payload.clone()))
+    (!entry.payload.starts_with(&SNAPSHOT)).then(|| (MessageKind::Binary, entry.payload.to_vec()))
 }
 
 /// Serves a client of a document until it leaves.

@@ -193,7 +193,7 @@ pub(crate) fn serve(games: &Games, rooms: &Arc<Rooms>, room: &str, exchange: Exc
     let name = name_in(exchange.query());
     let Some(you) = author_in(exchange.query()).as_deref().map(shown) else { return Ok(exchange.refuse(400)?) };
     let enter =
-        |log| rooms.enter(&format!("{log}/{room}"), |entry| Some((MessageKind::Text, entry.payload.clone())));
+        |log| rooms.enter(&format!("{log}/{room}"), |entry| Some((MessageKind::Text, entry.payload.to_vec())));
     let (Some(frames), Some(input)) = (enter("game"), enter("input")) else { return Ok(exchange.refuse(503)?) };
     let _client = games.open(room, |clients| {
         let (host, clients) = (Host::new(frames.clone(), input.clone()), Arc::downgrade(clients));

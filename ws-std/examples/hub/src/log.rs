@@ -12,6 +12,7 @@ pub(crate) mod redis;
 use std::{
     fmt,
     str::FromStr,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -54,7 +55,8 @@ pub(crate) struct Entry {
     pub(crate) position: Position,
     pub(crate) author: String,
     pub(crate) number: u64,
-    pub(crate) payload: Vec<u8>,
+    /// The log, rooms and readers share it.
+    pub(crate) payload: Arc<[u8]>,
 }
 
 /// The place of an entry in a room's log, ordered as the entries are: the id of an entry in a Redis stream.

@@ -368,7 +368,7 @@ mod tests {
     use crate::log::{LONGEST_WAIT, memory::MemoryLog};
 
     fn room() -> Room {
-        Room::new("a".into(), |entry| Some((MessageKind::Text, entry.payload.clone())))
+        Room::new("a".into(), |entry| Some((MessageKind::Text, entry.payload.to_vec())))
     }
 
     fn at(millis: u64) -> Position {
@@ -381,7 +381,7 @@ mod tests {
             position: at(millis),
             author: "a".into(),
             number: millis,
-            payload: b"x".repeat(1_000),
+            payload: b"x".repeat(1_000).into(),
         };
         let entries: Vec<_> = times.iter().map(entry).collect();
         let end = entries.last().map_or(at(0), |entry| entry.position);

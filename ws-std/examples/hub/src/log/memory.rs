@@ -100,7 +100,7 @@ impl Room {
         self.end = position;
         self.authors.insert(author.to_owned(), (number, position));
         self.bytes += payload.len();
-        self.entries.push_back(Entry { position, author: author.to_owned(), number, payload: payload.to_owned() });
+        self.entries.push_back(Entry { position, author: author.to_owned(), number, payload: payload.into() });
         let oldest = oldest(now);
         self.trim_while(|room, entry| {
             room.entries.len() > MOST_ENTRIES || room.bytes > MOST_BYTES || entry.position.millis < oldest

@@ -179,7 +179,7 @@ fn entry(found: &StreamId) -> Result<Entry> {
         position: found.id.parse()?,
         author: found.get("by").ok_or(missing)?,
         number: found.get("number").ok_or(missing)?,
-        payload: found.get("payload").ok_or(missing)?,
+        payload: found.get::<Vec<u8>>("payload").ok_or(missing)?.into(),
     })
 }
 
