@@ -154,7 +154,7 @@ impl Compression {
     ) -> Result<(), SendError> {
         #[cfg(feature = "deflate")]
         if self.pool.is_some() {
-            return self.write_deflated(endpoint, message, out);
+            return self.write_deflated(endpoint, &message, out);
         }
         endpoint.write_to(message, out)
     }
@@ -188,15 +188,16 @@ impl Compression {
         }))
     }
 
+    /// [`write`](Self::write) with compression. It borrows the message, so that the other way need not have a copy of it.
     #[cfg(feature = "deflate")]
     #[inline(never)]
     fn write_deflated<R: Role, T: Trace>(
         &mut self,
         endpoint: &mut Endpoint<R, T>,
-        message: Message<'_>,
+        message: &Message<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), SendError> {
-        self.deflating(|deflater| endpoint.write_deflated_to(message, deflater, out))
+        self.deflating(|deflater| endpoint.write_deflated_to(*message, deflater, out))
     }
 
     /// Appends part of a message to `out`, compressed if that has been negotiated.
