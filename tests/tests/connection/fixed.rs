@@ -181,6 +181,7 @@ fn what_waits_for_room_goes_out_with_the_writes_alone() {
     assert!(host.log.half_closed);
 }
 
+// K-late-end
 #[test]
 fn an_end_that_a_write_makes_certain_is_returned_before_the_connection_is_over() {
     let way = Way::Own;
