@@ -33,7 +33,7 @@ const MOST_MEMBERS: usize = 10_000;
 /// The most bytes of lines that a room keeps encoded.
 const MOST_BYTES: usize = 256 * 1024;
 /// Bytes of lines after which a member takes no more at once. A slow member holds them, until its client takes them.
-const MOST_TAKEN: usize = 4 * 1024;
+const MOST_TAKEN: usize = 2 * 1024;
 /// The same for a process.
 const MOST_NEWS: usize = 64 * 1024;
 /// The most entries that are read from the log at once.
