@@ -59,6 +59,7 @@ pub(crate) fn enter(rooms: &Arc<Rooms>, name: &str) -> Option<Member> {
 }
 
 /// Serves a member of a room until it leaves.
+#[inline(never)]
 pub(crate) fn serve(rooms: &Arc<Rooms>, room: &str, exchange: Exchange) -> HandlerResult {
     let (name, place) = (name_in(exchange.query()), place_in(exchange.query()));
     let Some(author) = author_in(exchange.query()) else { return Ok(exchange.refuse(400)?) };

@@ -179,6 +179,7 @@ fn message_of(entry: &Entry) -> Option<(MessageKind, Vec<u8>)> {
 }
 
 /// Serves a client of a document until it leaves.
+#[inline(never)]
 pub(crate) fn serve(documents: &Documents, rooms: &Arc<Rooms>, room: &str, exchange: Exchange) -> HandlerResult {
     let Some(member) = rooms.enter(&format!("doc/{room}"), message_of) else { return Ok(exchange.refuse(503)?) };
     let document = &*documents.open(room, |_| Ok(()))?;

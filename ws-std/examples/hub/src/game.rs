@@ -189,6 +189,7 @@ fn entries_after(member: &Member, place: &mut Place) -> Vec<Entry> {
 }
 
 /// Serves a client of a room until it leaves.
+#[inline(never)]
 pub(crate) fn serve(games: &Games, rooms: &Arc<Rooms>, room: &str, exchange: Exchange) -> HandlerResult {
     let name = name_in(exchange.query());
     let Some(you) = author_in(exchange.query()).as_deref().map(shown) else { return Ok(exchange.refuse(400)?) };

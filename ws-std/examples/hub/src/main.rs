@@ -166,6 +166,9 @@ fn end(hub: &Hub, handle: &Handle) {
 
 /// Serves a file of the page, or a client until it leaves. A proxy may serve the hub under a prefix and leave the prefix
 /// in the path.
+///
+/// Functions that take the exchange are not inlined. A thread keeps all the stack that it has used, and a client of one part would
+/// cost the frames of all parts.
 fn serve(hub: &Hub, exchange: Exchange) -> HandlerResult {
     let path = exchange.path().to_owned();
     let mut from_end = path.rsplit('/');
@@ -187,6 +190,11 @@ fn serve(hub: &Hub, exchange: Exchange) -> HandlerResult {
             .map_or_else(Page::not_found, |(_, kind, text)| Page::new(kind, text.as_bytes())),
         (_, _, true) => Page::not_found(),
     };
+    answer(exchange, page)
+}
+
+#[inline(never)]
+fn answer(exchange: Exchange, page: Page) -> HandlerResult {
     Ok(exchange.page(&page.header("Content-Security-Policy", CONTENT_POLICY))?)
 }
 

@@ -24,12 +24,14 @@ use crate::{
 /// The longest wait of a request. Proxies give up a request after 30 to 60 s.
 const LONGEST_WAIT: Duration = Duration::from_secs(25);
 
+#[inline(never)]
 pub(crate) fn ticks(ticks: &Ticks, exchange: Exchange) -> HandlerResult {
     let query = exchange.query();
     let text = ticks.poll(parsed(query, "seq"), chosen_in(query).as_deref(), until(query));
     answer(exchange, text)
 }
 
+#[inline(never)]
 pub(crate) fn chat(rooms: &Arc<Rooms>, name: &str, exchange: Exchange) -> HandlerResult {
     if !is_key(name) {
         return Ok(exchange.refuse(400)?);

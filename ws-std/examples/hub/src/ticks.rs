@@ -194,6 +194,7 @@ impl Ticks {
 }
 
 /// Serves a client until it leaves.
+#[inline(never)]
 pub(crate) fn serve(ticks: &Ticks, exchange: Exchange) -> HandlerResult {
     let chosen = chosen_in(exchange.query());
     client::serve(
