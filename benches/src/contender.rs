@@ -100,16 +100,15 @@ pub fn decode<D: Decode + 'static>(
     for _ in 0..2 {
         check_decoded(&mut contender, &transport, payloads, count)?;
     }
-    Ok(Box::new(move |passes| (0..passes).for_each(|_| take_pass(&mut contender, &transport))))
-}
-
-/// Lets `contender` decode what arrives once more on `transport`.
-#[inline(always)]
-fn take_pass(contender: &mut impl Decode, transport: &Transport) {
-    transport.rewind();
-    contender.decode(&mut |message| {
-        black_box(message);
-    });
+    Ok(Box::new(move |passes| {
+        for _ in 0..passes {
+            transport.rewind();
+            // Written out in both groups: in one function for both, the compiler does not inline all of it.
+            contender.decode(&mut |message| {
+                black_box(message);
+            });
+        }
+    }))
 }
 
 /// Lets a connection of `D`'s that takes no other pass decode each of them; as [`decode`].
@@ -130,8 +129,12 @@ pub fn decode_fresh<D: Decode + 'static>(
     let mut last = Some(contender);
     Ok(Box::new(move |passes| {
         for _ in 0..passes {
+            transport.rewind();
             let fresh = last.take().map(|last| last.renew(transport.clone()));
-            take_pass(last.insert(fresh.unwrap_or_else(|| D::new(transport.clone()))), &transport);
+            let contender = last.insert(fresh.unwrap_or_else(|| D::new(transport.clone())));
+            contender.decode(&mut |message| {
+                black_box(message);
+            });
         }
     }))
 }
