@@ -86,7 +86,8 @@ impl Decoders {
 pub struct Encoders {
     pub(crate) cell: Cell,
     pub(crate) side: Side,
-    pub(crate) sending: Sending,
+    /// `None` if each message goes to another connection, as to the members of a room.
+    pub(crate) sending: Option<Sending>,
     pub(crate) keys: Keys,
     pub(crate) payload: &'static [u8],
     pub(crate) count: usize,
@@ -101,7 +102,10 @@ impl Encoders {
             (Keys::Own, Some(source)) => self.cell.mark_keys(name, source),
             (Keys::Cheapest, _) => {}
         }
-        self.cell.enter(name, || contender::encode::<E>(side, sending, payload, count));
+        self.cell.enter(name, || match sending {
+            Some(sending) => contender::encode::<E>(side, sending, payload, count),
+            None => contender::broadcast::<E>(side, payload, count),
+        });
     }
 
     /// Lets `E` take part, which has no source of keys of its own.

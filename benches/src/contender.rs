@@ -170,8 +170,6 @@ pub enum Sending {
     OneByOne,
     /// All of a pass are handed to the transport together.
     Batch,
-    /// Each goes to another connection, as to the members of a room.
-    Broadcast,
 }
 
 /// Lets `E` send `payload` `count` times a pass.
@@ -186,10 +184,7 @@ pub fn encode<E: Encode + 'static>(
     count: usize,
 ) -> Result<Run, String> {
     let transport = Transport::new([], READ_LEN);
-    let connect = || E::new(transport.clone(), side, payload);
-    let mut contender = connect();
-    let mut others: Vec<_> =
-        (1..if sending == Sending::Broadcast { count } else { 1 }).map(|_| connect()).collect();
+    let mut contender = E::new(transport.clone(), side, payload);
     let mut pass = move |transport: &Transport| {
         transport.clear_output();
         match sending {
@@ -199,11 +194,30 @@ pub fn encode<E: Encode + 'static>(
                 (0..count).for_each(|_| black_box(&mut contender).send());
                 contender.flush();
             }
-            Sending::Broadcast => {
-                contender.send_one();
-                others.iter_mut().for_each(|member| black_box(member).send_one());
-            }
         }
+    };
+    for _ in 0..2 {
+        pass(&transport);
+        check_frames(&transport.output(), side, payload, count)?;
+    }
+    Ok(Box::new(move |passes| {
+        for _ in 0..passes {
+            pass(&transport);
+        }
+    }))
+}
+
+/// Lets `count` connections of `E`'s send `payload` once each in a pass, as to the members of a room.
+///
+/// # Errors
+///
+/// As [`encode`].
+pub fn broadcast<E: Encode + 'static>(side: Side, payload: &'static [u8], count: usize) -> Result<Run, String> {
+    let transport = Transport::new([], READ_LEN);
+    let mut members: Vec<_> = (0..count).map(|_| E::new(transport.clone(), side, payload)).collect();
+    let mut pass = move |transport: &Transport| {
+        transport.clear_output();
+        members.iter_mut().for_each(E::send_one);
     };
     for _ in 0..2 {
         pass(&transport);

@@ -211,7 +211,7 @@ fn sending_cells(
     for sending in [Sending::OneByOne, Sending::Batch] {
         for &len in lens {
             cells.push(Box::new(move || {
-                let mut encoders = encoders(group, side, sending, len);
+                let mut encoders = encoders(group, side, Some(sending), len);
                 enter(&mut encoders);
                 encoders.cell
             }));
@@ -221,13 +221,13 @@ fn sending_cells(
 }
 
 /// A cell that sends messages of `len` bytes, without contenders.
-fn encoders(group: &'static str, side: Side, sending: Sending, len: usize) -> Encoders {
+fn encoders(group: &'static str, side: Side, sending: Option<Sending>, len: usize) -> Encoders {
     let how = match sending {
-        Sending::OneByOne => "",
-        Sending::Batch => ", batch",
-        Sending::Broadcast => ", to a member",
+        Some(Sending::OneByOne) => "",
+        Some(Sending::Batch) => ", batch",
+        None => ", to a member",
     };
-    let count = if sending == Sending::Broadcast { MEMBERS } else { (PASS_LEN / len).max(1) };
+    let count = if sending.is_some() { (PASS_LEN / len).max(1) } else { MEMBERS };
     Encoders {
         cell: Cell::new(group, format!("{} {side:?}{how}", bytes(len)), u32::try_from(count).unwrap_or(1)),
         side,
@@ -257,7 +257,7 @@ fn enter_client<E: Entropy + Default + 'static>(encoders: &mut Encoders) {
 fn broadcast() -> Cells {
     let cell = |len| -> Box<dyn FnOnce() -> Cell> {
         Box::new(move || {
-            let mut encoders = encoders("broadcast", Side::Server, Sending::Broadcast, len);
+            let mut encoders = encoders("broadcast", Side::Server, None, len);
             encoders.enter::<limits::Writer>("limit-fused");
             encoders.enter::<ours::Member>("ours");
             peers::enter_encoders(&mut encoders);
@@ -285,7 +285,7 @@ fn enter_calls(encoders: &mut Encoders) {
 
 /// The same message again and again, as to the members of a room.
 fn prepared_calls() -> Cell {
-    let one_by_one = encoders("calls", Side::Server, Sending::OneByOne, 16 << 10);
+    let one_by_one = encoders("calls", Side::Server, Some(Sending::OneByOne), 16 << 10);
     let messages = u32::try_from(one_by_one.count).unwrap_or(1);
     let cell = Cell::new("calls", "16 KiB Server, prepared".into(), messages);
     let mut encoders = Encoders { cell, ..one_by_one };
