@@ -1,7 +1,7 @@
 //! Ticker: the newest price wins.
 //!
 //! A client opens `/ticks`, or `/ticks?symbols=3,7` for some of them. It gets
-//! `{"seq":NUMBER,"at":MILLISECONDS,"prices":[[SYMBOL,CENTS], ...]}`, at first with all prices in some messages, then with those that have
+//! `{"seq":NUMBER,"at":MILLISECONDS,"prices":[[SYMBOL,CENTS], ...]}`, at first with all prices in several messages, then with those that have
 //! changed since the last message. SYMBOL is a number, for which the page has a name.
 //!
 //! Each change has a number, and a price has that of its last change. What a client has to be told are the prices with higher
