@@ -185,7 +185,7 @@ pub fn encode<E: Encode + 'static>(
 ) -> Result<Run, String> {
     let transport = Transport::new([], READ_LEN);
     let mut contender = E::new(transport.clone(), side, payload);
-    let mut pass = move |transport: &Transport| {
+    let pass = move |transport: &Transport| {
         transport.clear_output();
         match sending {
             // Each time the contender may be another one: nothing of it is known from the last message.
@@ -196,15 +196,7 @@ pub fn encode<E: Encode + 'static>(
             }
         }
     };
-    for _ in 0..2 {
-        pass(&transport);
-        check_frames(&transport.output(), side, payload, count)?;
-    }
-    Ok(Box::new(move |passes| {
-        for _ in 0..passes {
-            pass(&transport);
-        }
-    }))
+    checked(transport, pass, side, payload, count)
 }
 
 /// Lets `count` connections of `E`'s send `payload` once each in a pass, as to the members of a room.
@@ -215,10 +207,25 @@ pub fn encode<E: Encode + 'static>(
 pub fn broadcast<E: Encode + 'static>(side: Side, payload: &'static [u8], count: usize) -> Result<Run, String> {
     let transport = Transport::new([], READ_LEN);
     let mut members: Vec<_> = (0..count).map(|_| E::new(transport.clone(), side, payload)).collect();
-    let mut pass = move |transport: &Transport| {
+    let pass = move |transport: &Transport| {
         transport.clear_output();
         members.iter_mut().for_each(E::send_one);
     };
+    checked(transport, pass, side, payload, count)
+}
+
+/// Returns the run of `pass`, which sends `payload` `count` times to a transport that it has cleared.
+///
+/// # Errors
+///
+/// As [`encode`].
+fn checked(
+    transport: Transport,
+    mut pass: impl FnMut(&Transport) + 'static,
+    side: Side,
+    payload: &[u8],
+    count: usize,
+) -> Result<Run, String> {
     for _ in 0..2 {
         pass(&transport);
         check_frames(&transport.output(), side, payload, count)?;
