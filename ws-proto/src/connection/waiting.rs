@@ -24,6 +24,8 @@ impl<R: Opens, S: Allocation> Connection<'_, R, S> {
     /// is written first. So a peer that does not take its replies is not read from. Output that is queued while other output is
     /// lent (`lend_output`) has to wait for that. An operation that is passed as `Pin<&mut _>` can be waited for again.
     ///
+    /// Call [`next`](Self::next) after `None`: the end may have become certain.
+    ///
     /// The future can be dropped at any time. Its progress is that of `operation`.
     ///
     /// ```
