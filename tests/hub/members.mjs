@@ -7,10 +7,9 @@ import { createRequire } from "node:module";
 const WebSocket = createRequire(new URL("../interop/node/", import.meta.url))("ws");
 
 // In milliseconds, as in members.py.
-const PATIENCE = 30_000, INTERVAL = 250, QUIET = 2_000, CALM = 5_000;
+const PATIENCE = 30_000, INTERVAL = 250, CALM = 5_000;
 
 const [url, prefix, count, seconds, cuts] = process.argv.slice(2);
-const begin = Date.now() + QUIET;
 const until = Date.now() + Number(seconds) * 1_000;
 
 /** Says numbered lines for a time, sends those again that were not acknowledged, and keeps what it is told. */
@@ -21,7 +20,8 @@ class Member {
   /** When each pending line was said, and the times of those that were acknowledged, in seconds. */
   saidAt = new Map();
   trips = [];
-  epoch = "";
+  /** It gets the lines of those that come before it too. */
+  epoch = "none";
   at = "";
   log = [];
   resets = 0;
@@ -52,7 +52,7 @@ class Member {
     const speak = () => {
       if (this.isDone()) {
         ws.close();
-      } else if (begin < Date.now() && Date.now() < until) {
+      } else if (Date.now() < until) {
         this.said += 1;
         this.pending.push(this.said);
         this.saidAt.set(this.said, Date.now() / 1_000);

@@ -15,8 +15,6 @@ import websockets
 PATIENCE = 30
 # Between the lines of a member, in seconds.
 INTERVAL = 0.25
-# After the start of the process: time in which all members come, since a new one gets the newest lines only.
-QUIET = 2
 # After the last line is acknowledged: time in which those of the others come.
 CALM = 5
 
@@ -26,12 +24,12 @@ class Member:
 
     def __init__(self, url, identity, until, cuts, chance):
         self.url, self.identity, self.until, self.cuts, self.chance = url, identity, until, cuts, chance
-        self.begin = time.time() + QUIET
         self.said = 0
         self.pending, self.acknowledged = [], []
         # When each pending line was said, and the times of those that were acknowledged.
         self.said_at, self.trips = {}, []
-        self.epoch = self.at = ""
+        # It gets the lines of those that come before it too.
+        self.epoch, self.at = "none", ""
         self.log, self.resets, self.gaps = [], 0, []
         self.closed_at = None
         self.last_news = time.time()
@@ -67,7 +65,6 @@ class Member:
             speaking.cancel()
 
     async def speak(self, ws):
-        await asyncio.sleep(max(0, self.begin - time.time()))
         while time.time() < self.until:
             await asyncio.sleep(self.chance.uniform(0.5, 1.5) * INTERVAL)
             self.said += 1

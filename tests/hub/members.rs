@@ -16,8 +16,6 @@ use ws_std::{Message, Reader, Writer, connect, role::Client};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Between the lines of a member.
 const INTERVAL: Duration = Duration::from_millis(250);
-/// After the start of the process: time in which all members come, since a new one gets the newest lines only.
-const QUIET: Duration = Duration::from_secs(2);
 /// After the last line is acknowledged: time in which those of the others come.
 const CALM: Duration = Duration::from_secs(5);
 
@@ -25,8 +23,7 @@ const CALM: Duration = Duration::from_secs(5);
 struct Member {
     url: String,
     identity: String,
-    /// The time in which it speaks.
-    from: Instant,
+    /// It speaks until then.
     until: Instant,
     /// Cuts of a connection in a second.
     cuts: f64,
@@ -72,8 +69,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 impl Member {
     fn new(url: &str, identity: String, until: Instant, cuts: f64) -> Self {
         let (said, pending, acknowledged, said_at, trips) = Default::default();
-        let (epoch, at, log, resets, gaps, closed_at) = Default::default();
-        let last_news = Instant::now();
+        let (at, log, resets, gaps, closed_at) = Default::default();
+        // It gets the lines of those that come before it too.
+        let (epoch, last_news) = ("none".to_owned(), Instant::now());
         let notes = Notes {
             said,
             pending,
@@ -88,8 +86,7 @@ impl Member {
             closed_at,
             last_news,
         };
-        let from = Instant::now() + QUIET;
-        Self { url: url.into(), identity, from, until, cuts, notes: Mutex::new(notes) }
+        Self { url: url.into(), identity, until, cuts, notes: Mutex::new(notes) }
     }
 
     fn notes(&self) -> MutexGuard<'_, Notes> {
@@ -131,7 +128,7 @@ impl Member {
     }
 
     fn speak(&self, writer: &mut Writer<Client>) -> ws_std::Result<()> {
-        if !(self.from..self.until).contains(&Instant::now()) {
+        if Instant::now() > self.until {
             return Ok(());
         }
         let mut notes = self.notes();

@@ -8,6 +8,7 @@
 //! `{"at":POSITION,"by":AUTHOR,"n":NUMBER,"name":NAME,"text":TEXT}`. The ID is a secret, which AUTHOR does not tell. A client that comes back with `&epoch=EPOCH&at=POSITION`
 //! gets the lines after that position. If the log does not have it any more, or not yet again, `reset` is true, the client
 //! drops the lines it shows, and the newest ones follow. `{"live":true}` says that the client has all lines there are.
+//! EPOCH is "none" as long as the room has no lines. A client that begins with `epoch=none` gets all lines, if none has been trimmed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,7 +23,7 @@ use crate::{
     text::{author_in, name_in, place_in, plain, shown},
 };
 
-/// The most entries that a member without a place is sent at first, the newest.
+/// The most entries that a member is sent at first if the log does not have its place, the newest.
 const NEWEST: usize = 50;
 /// The most entries that are in memory until a slow member has taken them.
 const MOST_HELD: usize = 8;
@@ -98,8 +99,10 @@ impl Output for Lines {
     fn catch_up(&mut self, member: &Member, writer: &mut Writer<Server>, place: &mut Place) -> ws_std::Result<()> {
         let mut is_whole = false;
         while !is_whole {
-            let most = if place.epoch.is_empty() { NEWEST } else { MOST_HELD };
-            let mut batch = member.patiently(|| member.read(place, most))?;
+            let mut batch = member.patiently(|| member.read(place, MOST_HELD))?;
+            if batch.is_reset {
+                batch = member.patiently(|| member.read(&Place::default(), NEWEST))?;
+            }
             batch.entries.truncate(MOST_HELD);
             is_whole = batch.entries.len() < MOST_HELD;
             if let (false, Some(last)) = (is_whole, batch.entries.last()) {
@@ -120,5 +123,80 @@ impl Output for Lines {
             writer.queue(r#"{"live":true}"#)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use ws_std::{Message, Reader, Server as Listener, connect, role::Client};
+
+    use super::*;
+    use crate::log::memory::MemoryLog;
+
+    /// Serves the room "one" of a log with one reader and `before` lines; returns the URL, and a member that writes.
+    fn room(rooms: &Arc<Rooms>, before: u64) -> (String, Member) {
+        let server = Listener::bind("127.0.0.1:0").unwrap();
+        let url = format!("ws://{}/?author=ada", server.local_addr().unwrap());
+        let (served, member) = (Arc::clone(rooms), enter(rooms, "one").unwrap());
+        append(&member, 1..=before);
+        thread::spawn(move || server.run(move |exchange| serve(&served, "one", exchange)));
+        (url, member)
+    }
+
+    fn append(member: &Member, numbers: impl Iterator<Item = u64>) {
+        for number in numbers {
+            member.append_json("bob", number, &Said::default()).unwrap();
+        }
+    }
+
+    fn read(reader: &mut Reader<Client>) -> Value {
+        let Some(Message::Text(text)) = reader.read().unwrap() else { panic!("no text") };
+        serde_json::from_str(text).unwrap()
+    }
+
+    /// Reads what a member is told until it is live; returns the epoch's message and the numbers of the lines.
+    fn told(reader: &mut Reader<Client>) -> (Value, Vec<u64>) {
+        let (first, mut numbers) = (read(reader), Vec::new());
+        loop {
+            let message = read(reader);
+            if message["live"] == true {
+                return (first, numbers);
+            }
+            numbers.push(message["n"].as_u64().unwrap());
+        }
+    }
+
+    #[test]
+    fn a_member_that_came_before_the_first_line_gets_all() {
+        let rooms = Rooms::new(Box::new(MemoryLog::default()));
+        let (url, member) = room(&rooms, 0);
+        let (mut reader, _writer) = connect(&url).unwrap().split();
+        let (first, numbers) = told(&mut reader);
+        assert_eq!((&first["epoch"], &first["reset"], numbers.len()), (&json!(crate::log::NONE), &json!(true), 0));
+        // More lines come than are read at once, before the room is followed.
+        append(&member, 1..=200);
+        let followed = Arc::clone(&rooms);
+        thread::spawn(move || followed.follow());
+        let (first, numbers) = told(&mut reader);
+        assert_eq!((&first["reset"], numbers), (&json!(false), (1..=200).collect()));
+        rooms.end();
+    }
+
+    #[test]
+    fn a_member_whose_place_is_unknown_gets_the_newest_lines() {
+        let rooms = Rooms::new(Box::new(MemoryLog::default()));
+        let (url, _member) = room(&rooms, 200);
+        for place in ["", "&epoch=other&at=1-1"] {
+            let (mut reader, _writer) = connect(&format!("{url}{place}")).unwrap().split();
+            let (first, numbers) = told(&mut reader);
+            assert_eq!(
+                (&first["reset"], numbers),
+                (&json!(true), (201 - NEWEST as u64..=200).collect()),
+                "{place}"
+            );
+        }
+        rooms.end();
     }
 }

@@ -77,8 +77,9 @@ impl Document {
             // The first entries of all are all that the log has: a snapshot is among them.
             let most = if state.place.epoch.is_empty() { MOST_ENTRIES } else { MOST_READ };
             let batch = member.news(&state.place, most)?;
-            let is_last = batch.entries.is_empty() || batch.is_reset;
-            if batch.is_reset && !state.place.epoch.is_empty() {
+            let is_other = batch.is_reset || batch.end.epoch != state.place.epoch;
+            let is_last = batch.entries.is_empty() || is_other;
+            if is_other && !state.place.epoch.is_empty() {
                 state.merge(member)?;
             } else {
                 state.take(batch)?;

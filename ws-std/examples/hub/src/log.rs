@@ -4,7 +4,8 @@
 //! back with the position of the last entry it has seen gets the entries after that one, from any process.
 //!
 //! An *epoch* names the life of a room's log. It is chosen when the log is created. A client that comes back with another
-//! epoch, or with a position that the log does not have, has to start again with the newest entries.
+//! epoch, or with a position that the log does not have, has to start again with the newest entries. Who has seen the log
+//! empty has missed nothing when it begins.
 
 pub(crate) mod memory;
 pub(crate) mod redis;
@@ -20,7 +21,7 @@ use std::{
 pub(crate) const MOST_ENTRIES: usize = 10_000;
 /// Time after which an entry is trimmed, and after its last entry a room is forgotten.
 pub(crate) const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
-/// The epoch of a room whose log is empty.
+/// The epoch of a room whose log is empty. Its reader continues with the first entry of the log, if that is not trimmed.
 pub(crate) const NONE: &str = "none";
 /// The longest time that [`Log::wait`] waits.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_millis(500);
@@ -176,8 +177,9 @@ mod tests {
         assert_eq!((&*empty.end.epoch, empty.is_reset, empty.end.position), (NONE, true, Position::default()));
         assert!(!log.read("places", &empty.end, 1).unwrap().is_reset, "nothing is missing yet");
         let positions = append(log, "places", &["1", "2", "3", "4", "5"]);
-        let first = log.read("places", &empty.end, 9).unwrap();
-        assert_eq!((first.is_reset, payloads(&first).len()), (true, 5), "the log has begun");
+        let first = log.read("places", &empty.end, 2).unwrap();
+        assert_eq!((first.is_reset, payloads(&first)), (false, vec!["1", "2"]), "the log has begun");
+        assert_ne!(first.end.epoch, NONE);
         let epoch = first.end.epoch;
         let at = |position| Place { epoch: epoch.clone(), position };
         let batch = log.read("places", &at(Position::default()), 2).unwrap();
@@ -205,10 +207,12 @@ mod tests {
         let positions = append(log, "trimmed", &["1", "2", "3", "4"]);
         let epoch = log.read("trimmed", &Place::default(), 9).unwrap().end.epoch;
         log.trim("trimmed", positions[2]).unwrap();
-        for (position, is_reset, expected) in
-            [(positions[0], true, &["3", "4"][..]), (positions[2], false, &["4"])]
-        {
-            let batch = log.read("trimmed", &Place { epoch: epoch.clone(), position }, 9).unwrap();
+        for (epoch, position, is_reset, expected) in [
+            (&*epoch, positions[0], true, &["3", "4"][..]),
+            (&epoch, positions[2], false, &["4"]),
+            (NONE, Position::default(), true, &["3", "4"]),
+        ] {
+            let batch = log.read("trimmed", &Place { epoch: epoch.into(), position }, 9).unwrap();
             assert_eq!((batch.is_reset, &payloads(&batch)[..]), (is_reset, expected));
         }
     }

@@ -123,7 +123,8 @@ impl Room {
     }
 
     fn read(&self, after: &Place, most: usize) -> Batch {
-        let is_reset = after.epoch != self.epoch || after.position < self.trimmed || after.position > self.end;
+        let is_reset =
+            ![&self.epoch, NONE].contains(&&*after.epoch) || !(self.trimmed..=self.end).contains(&after.position);
         let from = if is_reset {
             self.entries.len().saturating_sub(most)
         } else {

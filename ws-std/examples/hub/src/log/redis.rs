@@ -43,7 +43,7 @@ const APPEND: &str = r"
     return position
 ";
 
-/// Keys: stream, epoch. Arguments: the reader's epoch and position, most entries.
+/// Keys: stream, epoch. Arguments: the reader's epoch and position, most entries, the epoch of an empty log.
 ///
 /// The log has the reader's position if it has that entry, or if the reader has seen none and none has been trimmed.
 const READ: &str = r"
@@ -52,7 +52,7 @@ const READ: &str = r"
         return false
     end
     local known = false
-    if epoch == ARGV[1] then
+    if ARGV[1] == epoch or ARGV[1] == ARGV[4] then
         local stream = {}
         local found = redis.call('XINFO', 'STREAM', KEYS[1])
         for i = 1, #found, 2 do stream[found[i]] = found[i + 1] end
@@ -131,7 +131,7 @@ impl Log for RedisLog {
     fn read(&self, room: &str, after: &Place, most: usize) -> Result<Batch> {
         let mut script = self.read.key(stream(room));
         script.key(format!("{}:epoch", stream(room)));
-        script.arg(&after.epoch).arg(after.position.to_string()).arg(most);
+        script.arg(&after.epoch).arg(after.position.to_string()).arg(most).arg(NONE);
         let found: Option<(String, bool, StreamRangeReply)> = self.with(|connection| script.invoke(connection))?;
         let Some((epoch, known, found)) = found else { return Ok(Batch::none(after)) };
         let mut entries = found.ids.iter().map(entry).collect::<Result<Vec<_>>>()?;
