@@ -42,9 +42,9 @@ const TINY_PAYLOAD: usize = if cfg!(shuttle) { 1 } else { 125 };
 const LONG_PAYLOAD: usize = SHORT_PAYLOAD + limit(7 * 1024);
 /// Length in bytes from which a message that is queued is written at once instead, from the caller's memory.
 const SHARED_PAYLOAD: usize = limit(16 * 1024);
-/// Length in bytes of the pieces in which a client masks and writes a longer payload. A piece is still in the processor's cache
-/// when the transport takes it, or encrypts it.
-const MASKED_PIECE: usize = limit(32 * 1024);
+/// Length in bytes of the pieces in which a client masks and writes a longer frame: those of three records of TLS. A piece is still
+/// in the processor's cache when the transport takes it, or encrypts it.
+const MASKED_PIECE: usize = limit(48 * 1024);
 /// The longest time that the reading half spends writing before it reads again.
 const READER_WRITE_TIME: Duration = Duration::from_millis(5);
 /// The longest wait for room before a write is tried again. Linux reports room only when a third of the socket's buffer
@@ -300,7 +300,7 @@ fn total_len(slices: &[&[u8]]) -> usize {
 /// [`write_out`] of a frame that is masked a piece at a time. After a failure the rest waits for the next flush.
 fn write_masked<L: Link>(link: &mut L, mut output: Vec<u8>, mut frame: MaskedFrame<'_>) -> Result<bool> {
     loop {
-        frame.append_to(&mut output, MASKED_PIECE);
+        frame.fill(&mut output, MASKED_PIECE);
         if frame.is_empty() {
             return write_out(link, output, [&[], &[]], None);
         }
@@ -310,7 +310,7 @@ fn write_masked<L: Link>(link: &mut L, mut output: Vec<u8>, mut frame: MaskedFra
         output.drain(..written);
         if let Err(error) = &result {
             if error.kind() == io::ErrorKind::TimedOut {
-                frame.append_to(&mut output, usize::MAX);
+                frame.fill(&mut output, usize::MAX);
             }
             return finish(link, output, 0, result);
         }

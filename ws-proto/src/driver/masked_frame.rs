@@ -7,6 +7,9 @@ use crate::{
     mask::Mask,
 };
 
+/// The most bytes that are copied before they are masked: they are in the nearest cache then.
+const MASKED_CHUNK: usize = 4 * 1024;
+
 /// A long frame of a client: its header, and its payload in the caller's memory, which is masked a piece at a time. So each
 /// piece is still in the processor's cache when it is written, and the whole frame never lies in memory a second time.
 ///
@@ -36,16 +39,20 @@ impl<'p> MaskedFrame<'p> {
         self.header.is_none() && self.payload.is_empty()
     }
 
-    /// Appends the header, if it has not been appended, and at most `most` bytes of the payload, masked.
-    pub fn append_to(&mut self, out: &mut Vec<u8>, most: usize) {
+    /// Appends the header, if it has not been appended, and as much of the payload, masked, as fits in the first `len` bytes of
+    /// `out`.
+    pub fn fill(&mut self, out: &mut Vec<u8>, len: usize) {
         if let Some(header) = self.header.take() {
             out.extend_from_slice(header.as_bytes());
         }
-        let (piece, rest) = self.payload.split_at_checked(most).unwrap_or((self.payload, &[]));
+        let room = len.saturating_sub(out.len());
+        let (piece, rest) = self.payload.split_at_checked(room).unwrap_or((self.payload, &[]));
         self.payload = rest;
-        out.extend_from_slice(piece);
-        let start = out.len() - piece.len();
-        self.mask.apply(out.get_mut(start..).unwrap_or_default());
+        for chunk in piece.chunks(MASKED_CHUNK) {
+            let start = out.len();
+            out.extend_from_slice(chunk);
+            self.mask.apply(out.get_mut(start..).unwrap_or_default());
+        }
     }
 }
 
@@ -65,16 +72,19 @@ mod tests {
         let header = header(Opcode::Binary, Some(MaskingKey::new([1, 2, 3, 4])), payload.len());
         let mut whole = Vec::new();
         append_frame(&header, &payload, &mut whole);
-        for most in [1_001, 65_536, usize::MAX] {
+        for len in [1_001, 65_536, usize::MAX] {
             let (mut frame, mut out) = (MaskedFrame::new(&header, &payload), vec![]);
             while !frame.is_empty() {
+                let mut piece = vec![];
                 assert_eq!(out.len() + frame.len(), whole.len());
-                frame.append_to(&mut out, most);
+                frame.fill(&mut piece, len);
+                assert!(piece.len() == len || frame.is_empty());
+                out.append(&mut piece);
             }
-            assert!(out == whole, "in pieces of {most} bytes");
+            assert!(out == whole, "in pieces of {len} bytes");
         }
         let (mut frame, mut out) = (MaskedFrame::new(&header, &[]), vec![]);
-        frame.append_to(&mut out, 1);
+        frame.fill(&mut out, 1);
         assert!(frame.is_empty() && out.len() == whole.len() - payload.len());
     }
 }
