@@ -15,7 +15,7 @@ use ws_tests::{Authority, Counting, Days, growth};
 static ALLOCATOR: Counting = Counting;
 
 /// The most bytes of the heap that an idle connection holds; the documentation of `TlsStream` names it.
-const MOST_HELD: usize = 8 * 1024;
+const MOST_HELD: usize = 4 * 1024;
 
 fn soon() -> Option<Instant> {
     Instant::now().checked_add(Duration::from_millis(50))

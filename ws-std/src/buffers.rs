@@ -1,8 +1,8 @@
 //! Pools of buffers, which all connections of the process share.
 //!
 //! A connection needs a buffer for output from the first byte that it queues until the last one is written, and one for
-//! ciphertext during a read. That is a moment in which few other connections need one. So a few buffers serve all connections
-//! and stay in the processor's cache, and an idle connection has none.
+//! ciphertext during a read and a write. That is a moment in which few other connections need one. So a few buffers serve all
+//! connections and stay in the processor's cache, and an idle connection has none.
 
 use std::sync::Mutex;
 
@@ -16,9 +16,12 @@ pub(crate) const LARGEST_POOLED: usize = 80 * 1024;
 
 /// Empty buffers with some capacity, for output.
 static OUTPUT: Pool = Pool::new();
-/// Buffers that keep their bytes, so that the next read does not have to make them valid again.
+/// Buffers of [`CIPHERTEXT_LEN`] bytes. They keep these, so that the next use does not have to make them valid again.
 #[cfg(feature = "rustls")]
-static INPUT: Pool = Pool::new();
+static CIPHERTEXT: Pool = Pool::new();
+/// Length of a buffer for ciphertext in bytes: four of the longest records that are usual.
+#[cfg(feature = "rustls")]
+pub(crate) const CIPHERTEXT_LEN: usize = 68 * 1024;
 
 /// Returns an empty buffer with some capacity. Never blocks: allocates when the pool is empty or locked.
 pub(crate) fn take() -> Vec<u8> {
@@ -35,14 +38,18 @@ pub(crate) fn give_back(mut buffer: Vec<u8>) {
     OUTPUT.push(buffer);
 }
 
-/// Calls `read` with a buffer of `len` bytes of any value. All calls need the same `len`.
+/// Returns a buffer of [`CIPHERTEXT_LEN`] bytes of any value.
 #[cfg(feature = "rustls")]
-pub(crate) fn with_input<X>(len: usize, read: impl FnOnce(&mut [u8]) -> X) -> X {
-    let mut buffer = INPUT.pop().unwrap_or_default();
-    buffer.resize(len, 0);
-    let done = read(&mut buffer);
-    INPUT.push(buffer);
-    done
+pub(crate) fn take_ciphertext() -> Vec<u8> {
+    CIPHERTEXT.pop().unwrap_or_else(|| vec![0; CIPHERTEXT_LEN])
+}
+
+/// Returns a buffer to the pool, if it is one of the pool's.
+#[cfg(feature = "rustls")]
+pub(crate) fn give_ciphertext(buffer: Vec<u8>) {
+    if buffer.len() == CIPHERTEXT_LEN {
+        CIPHERTEXT.push(buffer);
+    }
 }
 
 struct Pool {

@@ -2,8 +2,9 @@
 //!
 //! # Theory of operation
 //!
-//! rustls has no I/O: its connection takes ciphertext and gives plaintext, and the other way round. Three locks bring it
-//! together with a transport on which one thread reads while another one writes:
+//! rustls has no I/O, and its interface without buffers decrypts records where they lie and encrypts to where it is told:
+//! [`Session`] holds it, and the few bytes that no caller's memory can keep. Three locks bring it together with a transport on
+//! which one thread reads while another one writes:
 //!
 //! | lock | protects | is held |
 //! |---|---|---|
@@ -13,15 +14,16 @@
 //!
 //! They are taken in this order. [`Shutdown::Both`] takes none of them, so it wakes every thread that waits.
 //!
-//! **Reading.** A read first takes plaintext that rustls has. If there is none, it reads ciphertext from the transport into
-//! the caller's buffer, where the plaintext goes afterwards: the plaintext of some records is shorter than they are, so it
-//! follows the ciphertext that rustls has taken, never overtakes it, and needs no buffer of its own. Only a caller's buffer
-//! that is too small for a read of its own is replaced by a small array on the stack. While ciphertext comes faster than it is
-//! read, it goes through a pooled buffer instead, which stays in the processor's cache: a copy from the kernel to a big message's
+//! **Reading.** A read first takes plaintext that a smaller buffer has left. If there is none, it reads ciphertext from the
+//! transport into the caller's buffer, where the plaintext goes afterwards: the plaintext of some records is shorter than they are,
+//! so it follows the ciphertext that rustls has taken, never overtakes it, and needs no buffer of its own. Only a caller's buffer
+//! that is too small for a read of its own is replaced by a small array on the stack. The front of a record whose rest has not come
+//! is held in memory of the record's length. While ciphertext comes faster than it is read, it goes through a pooled buffer
+//! instead ([`Inflow`]), in which most records come whole and wait until they are read: a copy from the kernel to a big message's
 //! fresh memory takes several times as long. A read that has to wait holds no such buffer.
 //!
 //! **Writing.** Plaintext is encrypted by a few records at a time. Their ciphertext lies in a pooled buffer until the transport
-//! has taken it, and only when it has taken all of a record is the record's plaintext counted as written. A deadline that
+//! has taken it (what it does not take at once, in memory of its own length), and only when it has taken all of a record is the record's plaintext counted as written. A deadline that
 //! passes before that leaves the rest there, with the number of plaintext bytes that each record stands for. The caller has
 //! been told that these are not written, so its next call begins with them: that call sends the rest and counts them, without
 //! encrypting them again. So nothing is lost and nothing is sent twice. A record has at most 16 KiB: even a peer as slow as
@@ -39,11 +41,13 @@
 //! its output. A transport that ends without one may have been cut by an attacker, so that is an error (RFC 8446 section
 //! 6.1), unless this side has ended it.
 
+mod asked;
 mod handshake;
 mod inflow;
 mod outbox;
 mod reading;
 mod sending;
+mod session;
 
 use core::{
     fmt,
@@ -52,21 +56,23 @@ use core::{
 use std::{
     io::{self, IoSlice},
     net::Shutdown,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
+use rustls::{CommonState, server::UnbufferedServerConnection};
 #[cfg(feature = "client")]
-use rustls::{ClientConnection, pki_types::ServerName};
-use rustls::{CommonState, Connection, ServerConnection};
+use rustls::{client::UnbufferedClientConnection, pki_types::ServerName};
 use ws_proto::driver::{AcceptError, ServerTls, TlsError};
 #[cfg(feature = "client")]
 use ws_proto::driver::{ClientTls, ConnectError};
 
 pub(crate) use self::handshake::Failure;
 use self::{
+    asked::AskedName,
     inflow::Inflow,
     outbox::{End, Sending},
+    session::Session,
 };
 use crate::{
     clock,
@@ -83,12 +89,17 @@ use crate::{
 /// The peer's close_notify is an end of its output. An end of the transport without it is
 /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof): somebody may have cut the connection (RFC 8446 section 6.1).
 ///
-/// An idle connection holds at most 8 KiB of the heap, half of it a buffer of rustls for ciphertext, and 1.3 KiB in itself.
+/// An idle connection holds at most 4 KiB of the heap, and 1.4 KiB in itself. One whose peer has sent more than is read holds
+/// up to 68 KiB of ciphertext besides.
 pub struct TlsStream<T: Transport + Duplex> {
     transport: T,
     reading: Mutex<Inflow>,
     sending: Mutex<Sending>,
-    connection: Mutex<Connection>,
+    connection: Mutex<Session>,
+    /// The name by which a client has asked for this server.
+    asked: Option<Arc<AskedName>>,
+    /// An instant in the past, as a deadline for calls that must not wait.
+    past: Instant,
     /// There is output that no call of `write` will come for.
     owes: AtomicBool,
     /// This side has ended the transport in both directions.
@@ -129,21 +140,25 @@ impl<T: Transport + Duplex> TlsStream<T> {
     /// Creates a client's connection, whose handshake is still to be done.
     #[cfg(feature = "client")]
     pub(crate) fn client(transport: T, tls: &ClientTls, name: ServerName<'static>) -> Result<Self, TlsError> {
-        let connection = ClientConnection::new(tls.config()?, name)?;
-        Ok(Self::new(transport, connection.into()))
+        let connection = UnbufferedClientConnection::new(tls.config()?, name)?;
+        Ok(Self::new(transport, Session::client(connection), None))
     }
 
     /// Creates a server's connection, whose handshake is still to be done.
     pub(crate) fn server(transport: T, tls: &ServerTls) -> Result<Self, TlsError> {
-        Ok(Self::new(transport, ServerConnection::new(tls.config())?.into()))
+        let (config, asked) = AskedName::of(&tls.config());
+        let connection = UnbufferedServerConnection::new(Arc::new(config))?;
+        Ok(Self::new(transport, Session::server(connection), Some(asked)))
     }
 
-    fn new(transport: T, connection: Connection) -> Self {
+    fn new(transport: T, connection: Session, asked: Option<Arc<AskedName>>) -> Self {
         Self {
             transport,
             reading: Mutex::default(),
             sending: Mutex::default(),
             connection: Mutex::new(connection),
+            asked,
+            past: clock::now(),
             owes: AtomicBool::new(false),
             aborted: AtomicBool::new(false),
         }
@@ -158,15 +173,12 @@ impl<T: Transport + Duplex> TlsStream<T> {
     ///
     /// Threads that read or write wait meanwhile, so `look` must not use the stream.
     pub fn state<X>(&self, look: impl FnOnce(&CommonState) -> X) -> X {
-        look(&lock(&self.connection))
+        look(lock(&self.connection).state())
     }
 
     /// Returns the name by which a client has asked for this server (SNI, RFC 6066 section 3); `None` for a client.
     pub fn server_name(&self) -> Option<String> {
-        match &*lock(&self.connection) {
-            Connection::Client(_) => None,
-            Connection::Server(connection) => connection.server_name().map(str::to_owned),
-        }
+        self.asked.as_ref()?.name().map(str::to_owned)
     }
 
     /// Changes the keys of both directions, by a KeyUpdate of TLS 1.3 (RFC 8446 section 4.6.3).
@@ -178,7 +190,7 @@ impl<T: Transport + Duplex> TlsStream<T> {
     /// The version is TLS 1.2.
     pub fn refresh_traffic_keys(&self) -> Result<(), rustls::Error> {
         let mut connection = lock(&self.connection);
-        connection.refresh_traffic_keys()?;
+        connection.refresh_keys()?;
         self.note_output(&connection);
         drop(connection);
         self.send_owed();
@@ -186,8 +198,8 @@ impl<T: Transport + Duplex> TlsStream<T> {
     }
 
     /// Notes that rustls has output that no writer has made.
-    fn note_output(&self, connection: &Connection) {
-        if connection.wants_write() {
+    fn note_output(&self, connection: &Session) {
+        if connection.has_output() {
             self.owes.store(true, Ordering::SeqCst);
         }
     }
@@ -195,12 +207,12 @@ impl<T: Transport + Duplex> TlsStream<T> {
     /// Sends close_notify, and then ends our direction of the transport.
     fn end(&self) -> io::Result<()> {
         let mut sending = lock(&self.sending);
-        if sending.end == End::Open {
-            sending.end = End::Due;
-            lock(&self.connection).send_close_notify();
+        if sending.our_end == End::Open {
+            sending.our_end = End::Due;
+            lock(&self.connection).close_notify();
         }
         self.owes.store(true, Ordering::SeqCst);
-        let sent = self.send(&mut sending, Some(clock::now()));
+        let sent = self.send(&mut sending, Some(self.past));
         sending.release();
         match sent {
             // A thread that reads sends the rest.
@@ -242,7 +254,7 @@ impl<T: Transport + Duplex> Duplex for TlsStream<T> {}
 /// Sends close_notify, if it has not been sent and the transport takes it without waiting.
 impl<T: Transport + Duplex> Drop for TlsStream<T> {
     fn drop(&mut self) {
-        if !self.aborted.load(Ordering::Relaxed) && !lock(&self.connection).is_handshaking() {
+        if !self.aborted.load(Ordering::Relaxed) && !lock(&self.connection).state().is_handshaking() {
             // An error means that the peer has gone.
             let _ = self.end();
         }

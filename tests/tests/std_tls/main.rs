@@ -4,6 +4,7 @@ mod certificates;
 mod connections;
 mod ends;
 mod faults;
+mod odd;
 mod pipe;
 mod proxies;
 mod records;

@@ -28,6 +28,8 @@ pub(crate) struct End {
     input: Arc<Queue>,
     output: Arc<Queue>,
     script: Mutex<Script>,
+    /// The byte of the output that is changed on its way, counted from here.
+    changed: Mutex<Option<usize>>,
 }
 
 impl Queue {
@@ -45,7 +47,8 @@ impl Queue {
 impl End {
     fn new(input: &Arc<Queue>, output: &Arc<Queue>) -> Self {
         let script: Script = Box::new(|| usize::MAX);
-        Self { input: Arc::clone(input), output: Arc::clone(output), script: Mutex::new(script) }
+        let (input, output) = (Arc::clone(input), Arc::clone(output));
+        Self { input, output, script: Mutex::new(script), changed: Mutex::default() }
     }
 
     pub(crate) fn takes(&self, script: impl FnMut() -> usize + Send + 'static) {
@@ -65,6 +68,11 @@ impl End {
     /// Returns whether our direction has been ended.
     pub(crate) fn has_ended(&self) -> bool {
         self.output.bytes.lock().unwrap().1
+    }
+
+    /// Changes the byte of the output that comes after `at` others.
+    pub(crate) fn change(&self, at: usize) {
+        *self.changed.lock().unwrap() = Some(at);
     }
 
     /// Changes the last byte that has been written.
@@ -93,7 +101,12 @@ impl Transport for End {
         if most == 0 {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).take(most).collect();
+        let mut bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).take(most).collect();
+        let mut changed = self.changed.lock().unwrap();
+        if let Some(byte) = changed.and_then(|at| bytes.get_mut(at)) {
+            *byte ^= 1;
+        }
+        *changed = changed.and_then(|at| at.checked_sub(bytes.len()));
         self.output.push(&bytes);
         Ok(bytes.len())
     }
@@ -109,11 +122,22 @@ impl Transport for End {
 
 impl Duplex for End {}
 
+impl Drop for End {
+    fn drop(&mut self) {
+        self.output.end();
+    }
+}
+
+/// Both ends of a transport.
+pub(crate) fn ends() -> (End, End) {
+    let queues = [Arc::default(), Arc::default()];
+    (End::new(&queues[0], &queues[1]), End::new(&queues[1], &queues[0]))
+}
+
 /// Both ends of a TLS connection in memory.
 pub(crate) fn streams((client, server): &(ClientTls, ServerTls)) -> (TlsStream<End>, TlsStream<End>) {
     ws_tests::watch();
-    let queues = [Arc::default(), Arc::default()];
-    let ends = (End::new(&queues[0], &queues[1]), End::new(&queues[1], &queues[0]));
+    let ends = ends();
     let streams = thread::scope(|scope| {
         let accepting = scope.spawn(|| TlsStream::accept(ends.1, server, patient()).unwrap());
         let client = TlsStream::connect(ends.0, client, name(), patient()).unwrap();

@@ -8,10 +8,7 @@ use ws_proto::{
 };
 
 use super::{TlsStream, lock, reading::SHORTEST_BUFFER};
-use crate::{
-    clock,
-    transport::{Duplex, Transport},
-};
+use crate::transport::{Duplex, Transport};
 
 /// The most bytes that are discarded after a fault.
 const DRAIN_LEN: usize = 64 * 1024;
@@ -30,7 +27,7 @@ impl<T: Transport + Duplex> TlsStream<T> {
     pub(crate) fn handshake(&self, deadline: Option<Instant>) -> Result<(), Failure> {
         let mut heard = false;
         self.shake_hands(deadline, &mut heard).map_err(|error| Failure::of(error, heard))?;
-        TlsError::check_protocol(lock(&self.connection).alpn_protocol()).map_err(Failure::Tls)
+        TlsError::check_protocol(lock(&self.connection).state().alpn_protocol()).map_err(Failure::Tls)
     }
 
     /// Does the handshake, and sets `heard` once the peer has sent a byte.
@@ -39,7 +36,7 @@ impl<T: Transport + Duplex> TlsStream<T> {
         let mut buffer = [0; SHORTEST_BUFFER];
         loop {
             let sent = self.send_all(deadline);
-            if !lock(&self.connection).is_handshaking() {
+            if !lock(&self.connection).state().is_handshaking() {
                 return sent;
             }
             // The peer's last words may say why it does not take our output any more.
@@ -49,7 +46,7 @@ impl<T: Transport + Duplex> TlsStream<T> {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             *heard = true;
-            let taken = self.feed(buffer.get(..len).unwrap_or_default());
+            let taken = self.feed(buffer.get_mut(..len).unwrap_or_default());
             taken.inspect_err(|_| self.tell_fault())?;
         }
     }
@@ -60,7 +57,7 @@ impl<T: Transport + Duplex> TlsStream<T> {
         self.send_owed();
         let mut bin = [0; SHORTEST_BUFFER];
         for _ in 0..DRAIN_LEN / SHORTEST_BUFFER {
-            if !matches!(self.transport.read(&mut bin, Some(clock::now())), Ok(1..)) {
+            if !matches!(self.transport.read(&mut bin, Some(self.past)), Ok(1..)) {
                 return;
             }
         }

@@ -1,28 +1,19 @@
 //! Reading: ciphertext from the transport becomes plaintext.
 
-use core::{sync::atomic::Ordering, time::Duration};
-use std::{
-    io::{self, Read, Write},
-    time::Instant,
-};
+use core::{ops::Range, sync::atomic::Ordering, time::Duration};
+use std::{io, time::Instant};
 
-use rustls::Connection;
-
-use super::{TlsStream, inflow::Inflow, lock};
+use super::{TlsStream, inflow::Inflow, lock, session::Session};
 use crate::{
-    buffers, clock,
+    clock,
     transport::{Duplex, Transport},
 };
 
 /// The shortest buffer, in bytes, that ciphertext is read into.
-///
-/// rustls takes as much at once even after the longest valid record but one byte, so no ciphertext is left in an array of
-/// this length when the array goes.
 pub(super) const SHORTEST_BUFFER: usize = 1024;
-/// The most ciphertext, in bytes, that is read at once: it is still in the processor's cache when it is decrypted.
+/// The most ciphertext, in bytes, that is read to a caller's buffer at once: it is still in the processor's cache when it is
+/// decrypted.
 const LONGEST_READ: usize = 32 * 1024;
-/// The shortest buffer, in bytes, for the plaintext of such a read, and of a record that it completes.
-const ROOMY: usize = LONGEST_READ + (1 << 14);
 /// The first pause after which a read tries to send the output of TLS again; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// The longest pause.
@@ -41,7 +32,9 @@ impl<T: Transport + Duplex> TlsStream<T> {
             let found = self.take_plaintext(buffer);
             self.send_owed();
             if let Some(len) = found? {
-                return Ok(len);
+                // The rest of a record that did not fit an earlier buffer. The next read finds a fault again.
+                let rest = if len > 0 { buffer.get_mut(len..).unwrap_or_default() } else { &mut [] };
+                return Ok(len + self.decrypt_read(inflow, rest).unwrap_or(0));
             }
             let again = self.owes.load(Ordering::SeqCst).then(|| clock::now().checked_add(pause)).flatten();
             let until = [again, deadline].into_iter().flatten().min();
@@ -61,13 +54,9 @@ impl<T: Transport + Duplex> TlsStream<T> {
 
     /// Returns the length of the plaintext that has been moved to `buffer`; 0 is the end of the peer's output.
     fn take_plaintext(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        let mut connection = lock(&self.connection);
-        match connection.reader().read(buffer) {
-            Ok(len) => Ok(Some(len)),
-            // Reports an earlier fault.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => connection.writer().flush().map(|()| None),
+        match lock(&self.connection).read(buffer) {
             Err(_) if self.aborted.load(Ordering::Relaxed) => Ok(Some(0)),
-            Err(error) => Err(error),
+            found => found,
         }
     }
 
@@ -78,7 +67,7 @@ impl<T: Transport + Duplex> TlsStream<T> {
         buffer: &mut [u8],
         deadline: Option<Instant>,
     ) -> io::Result<usize> {
-        if matches!(inflow, Inflow::Ample) && buffer.len() >= ROOMY {
+        if inflow.has_more() {
             match self.read_through_pool(inflow, buffer) {
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
                 result => return result,
@@ -87,67 +76,112 @@ impl<T: Transport + Duplex> TlsStream<T> {
         if buffer.len() < SHORTEST_BUFFER {
             let mut ciphertext = [0; SHORTEST_BUFFER];
             let len = self.transport.read(&mut ciphertext, deadline)?;
-            let fed = self.feed(ciphertext.get(..len).unwrap_or_default());
+            let fed = self.feed(ciphertext.get_mut(..len).unwrap_or_default());
             // Plaintext that lies before a fault comes first.
             return match self.take_plaintext(buffer) {
                 Ok(Some(len @ 1..)) => Ok(len),
                 _ => fed.map(|()| 0),
             };
         }
-        let len = buffer.len().min(LONGEST_READ);
-        match self.transport.read(buffer.get_mut(..len).unwrap_or_default(), deadline) {
-            Ok(0) => self.feed(&[]).map(|()| 0),
+        // Behind room for the plaintext of a record that has begun to come.
+        let held = lock(&self.connection).tail_len();
+        let start = if held + SHORTEST_BUFFER <= buffer.len() { held } else { 0 };
+        let end = buffer.len().min(start + LONGEST_READ);
+        let taken = self.transport.read(buffer.get_mut(start..end).unwrap_or_default(), deadline)?;
+        if taken == 0 {
+            return self.feed(&mut []).map(|()| 0);
+        }
+        inflow.judge(taken, end - start);
+        self.decrypt_in_place(buffer, start..start + taken)
+    }
+
+    /// Decrypts ciphertext that has been read, or has come already and is read to a buffer of the pool.
+    fn read_through_pool(&self, inflow: &mut Inflow, buffer: &mut [u8]) -> io::Result<usize> {
+        let plain = self.decrypt_read(inflow, buffer)?;
+        if plain > 0 {
+            return Ok(plain);
+        }
+        let room = inflow.room();
+        let most = room.len();
+        match self.transport.read(room, Some(self.past)) {
+            Ok(0) => {
+                inflow.release();
+                self.feed(&mut []).map(|()| 0)
+            }
             Ok(taken) => {
-                *inflow = Inflow::after(taken, len);
-                self.decrypt(None, buffer, taken)
+                inflow.judge(taken, most);
+                inflow.filled(taken);
+                self.decrypt_read(inflow, buffer)
             }
             Err(error) => {
-                self.shrink();
-                Err(error)
+                // A read that has to wait holds no more than is needed.
+                inflow.judge(0, most);
+                let held = self.feed_part(inflow.bytes());
+                inflow.release();
+                held.and(Err(error))
             }
         }
     }
 
-    /// Reads ciphertext that has come already through a buffer of the pool.
-    fn read_through_pool(&self, inflow: &mut Inflow, buffer: &mut [u8]) -> io::Result<usize> {
-        buffers::with_input(LONGEST_READ, |ciphertext| {
-            let taken = self.transport.read(ciphertext, Some(clock::now()));
-            *inflow = Inflow::after(*taken.as_ref().unwrap_or(&0), LONGEST_READ);
-            match taken {
-                Ok(0) => self.feed(&[]).map(|()| 0),
-                Ok(taken) => self.decrypt(Some(ciphertext), buffer, taken),
-                Err(error) => Err(error),
+    /// Decrypts ciphertext that has been read to `buffer`, as far as there is room and its records are whole. Returns the length
+    /// of the plaintext.
+    fn decrypt_read(&self, inflow: &mut Inflow, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut connection = lock(&self.connection);
+        let mut plain = 0;
+        while plain < buffer.len() && connection.can_absorb(inflow.bytes()) {
+            let absorbed = self.absorb(&mut connection, inflow.bytes());
+            // An error, or none, means that there is no plaintext.
+            plain += connection.read(buffer.get_mut(plain..).unwrap_or_default()).ok().flatten().unwrap_or(0);
+            match absorbed {
+                Ok(len @ 1..) => inflow.consume(len),
+                // Bytes after close_notify are ignored.
+                Ok(0) => inflow.release(),
+                Err(error) => {
+                    inflow.release();
+                    // The next read finds the fault again.
+                    return if plain == 0 { Err(error) } else { Ok(plain) };
+                }
             }
-        })
+        }
+        Ok(plain)
     }
 
-    /// Passes ciphertext to rustls; none is the end of the transport.
-    pub(super) fn feed(&self, ciphertext: &[u8]) -> io::Result<()> {
+    /// Passes ciphertext on and holds the plaintext; none is the end of the transport.
+    pub(super) fn feed(&self, ciphertext: &mut [u8]) -> io::Result<()> {
+        if ciphertext.is_empty() {
+            lock(&self.connection).cut();
+        }
+        self.feed_part(ciphertext)
+    }
+
+    /// Passes ciphertext on and holds the plaintext.
+    fn feed_part(&self, ciphertext: &mut [u8]) -> io::Result<()> {
         let mut connection = lock(&self.connection);
-        let mut fed = self.absorb(&mut connection, ciphertext)?;
-        while let (1.., Some(rest @ [_, ..])) = (fed, ciphertext.get(fed..)) {
-            match self.absorb(&mut connection, rest)? {
-                0 => break,
-                len => fed += len,
+        let mut fed = 0;
+        while let Some(rest @ [_, ..]) = ciphertext.get_mut(fed..) {
+            let len = self.absorb(&mut connection, rest)?;
+            if len == 0 {
+                break;
             }
+            fed += len;
+            // There is no room.
+            let _ = connection.read(&mut []);
         }
         Ok(())
     }
 
-    /// Decrypts the first `len` bytes of `ciphertext` to `buffer`, as far as they complete records; in place if there is no
-    /// `ciphertext`. Returns the length of the plaintext.
-    fn decrypt(&self, ciphertext: Option<&[u8]>, buffer: &mut [u8], len: usize) -> io::Result<usize> {
+    /// Decrypts the ciphertext `within` `buffer` to its front, as far as it completes records. Returns the length of the plaintext.
+    fn decrypt_in_place(&self, buffer: &mut [u8], within: Range<usize>) -> io::Result<usize> {
         let mut connection = lock(&self.connection);
-        // plain <= fed <= len
-        let (mut fed, mut plain) = (0, 0);
-        while let Some(rest @ [_, ..]) = ciphertext.unwrap_or(buffer).get(fed..len) {
-            let absorbed = self.absorb(&mut connection, rest);
+        // plain <= fed <= within.end
+        let (mut fed, mut plain) = (within.start, 0);
+        while fed < within.end {
+            let absorbed = self.absorb(&mut connection, buffer.get_mut(fed..within.end).unwrap_or_default());
             fed += absorbed.as_ref().map_or(0, |absorbed| *absorbed);
-            let is_shared = ciphertext.is_none() && absorbed.is_ok() && fed < len;
+            let is_shared = absorbed.is_ok() && fed < within.end;
             let end = if is_shared { fed } else { buffer.len() };
-            let room = buffer.get_mut(plain..end).unwrap_or_default();
-            // An error means that there is no plaintext.
-            plain += connection.reader().read(room).unwrap_or_default();
+            // An error, or none, means that there is no plaintext.
+            plain += connection.read(buffer.get_mut(plain..end).unwrap_or_default()).ok().flatten().unwrap_or(0);
             match absorbed {
                 Ok(1..) => {}
                 // Bytes after close_notify are ignored.
@@ -161,25 +195,9 @@ impl<T: Transport + Duplex> TlsStream<T> {
     }
 
     /// Passes the front of `ciphertext` to rustls and returns its length; 0 after close_notify.
-    fn absorb(&self, connection: &mut Connection, mut ciphertext: &[u8]) -> io::Result<usize> {
-        let len = connection.read_tls(&mut ciphertext)?;
-        let processed = connection.process_new_packets();
+    fn absorb(&self, connection: &mut Session, ciphertext: &mut [u8]) -> io::Result<usize> {
+        let absorbed = connection.absorb(ciphertext);
         self.note_output(connection);
-        processed.map(|_| len).map_err(|fault| io::Error::new(io::ErrorKind::InvalidData, fault))
-    }
-
-    /// Frees memory that rustls keeps after a long record.
-    fn shrink(&self) {
-        // It does that before each read. An error means that no byte has come.
-        let _ = lock(&self.connection).read_tls(&mut NoRead);
-    }
-}
-
-/// Has no byte to read now.
-struct NoRead;
-
-impl Read for NoRead {
-    fn read(&mut self, _buffer: &mut [u8]) -> io::Result<usize> {
-        Err(io::ErrorKind::WouldBlock.into())
+        absorbed
     }
 }

@@ -12,10 +12,7 @@ use super::{
     TlsStream, lock,
     outbox::{End, Sending},
 };
-use crate::{
-    clock,
-    transport::{Duplex, Transport},
-};
+use crate::transport::{Duplex, Transport};
 
 impl<T: Transport + Duplex> TlsStream<T> {
     /// Writes plaintext, as much as the transport takes without waiting again.
@@ -25,7 +22,7 @@ impl<T: Transport + Duplex> TlsStream<T> {
         slices: &[IoSlice<'_>],
         mut deadline: Option<Instant>,
     ) -> io::Result<usize> {
-        if sending.end != End::Open {
+        if sending.our_end != End::Open {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let total = slices.iter().map(|slice| slice.len()).sum();
@@ -39,7 +36,7 @@ impl<T: Transport + Duplex> TlsStream<T> {
                 _ => return Ok(written),
             }
             if written > 0 {
-                deadline = Some(clock::now());
+                deadline = Some(self.past);
             }
         }
     }
@@ -54,8 +51,8 @@ impl<T: Transport + Duplex> TlsStream<T> {
                 break;
             }
         }
-        if sending.end == End::Due {
-            sending.end = End::Done;
+        if sending.our_end == End::Due {
+            sending.our_end = End::Done;
             self.transport.shutdown(Shutdown::Write)?;
         }
         Ok(())
@@ -78,7 +75,7 @@ impl<T: Transport + Duplex> TlsStream<T> {
                 // The thread that has the lock looks at `owes` after it has released it.
                 Err(TryLockError::WouldBlock) => return,
             };
-            let sent = self.send(&mut sending, Some(clock::now()));
+            let sent = self.send(&mut sending, Some(self.past));
             sending.release();
             match sent {
                 Ok(()) => {}
