@@ -4,7 +4,8 @@
 //! The raw contenders are rustls and tokio-rustls as their documentation shows them: a message is written by `write_all`, and
 //! read by `read_exact` to a buffer of its length. The framed rows add the work that RFC 6455 section 5 wants: a header, which
 //! makes two records of a message of 16 KiB, and from a client the mask, applied to 16 KiB at a time. Contenders take turns round
-//! by round. In each cell each has a process of its own with one connection, so that none finds the heap as another has left it.
+//! by round. Each has a process of its own with one connection, so that none finds the heap as another has left it, and a new one
+//! after some rounds; the first round of a process is not counted.
 //! With --messages a round has that many messages, for counting instructions. `tls round NAME CELL LEN MESSAGES` is such a
 //! process: it does a round for each line of its input, and prints the time.
 
@@ -41,6 +42,8 @@ const SIZES: [(usize, f64); 2] = [(16 << 10, 1.2), (1 << 20, 1.1)];
 const ROUND: usize = 4 << 20;
 /// The size of each buffer of a socket.
 const SOCKET_BUFFER: usize = 128 << 10;
+/// The rounds of a process. Where its memory lies decides how long all its rounds take, so a contender has several.
+const PROCESS_ROUNDS: usize = 5;
 /// The length of the pieces in which framed payloads are masked and written.
 const PIECE: usize = 16 << 10;
 /// As long as the header of a client's message of 16 KiB.
@@ -361,37 +364,35 @@ fn do_rounds(name: &str, cell: &str, len: usize, messages: usize) -> Result<()> 
     receiving.join().map_err(|_| "the receiver has panicked".into())
 }
 
-/// The process of a contender in a cell.
+/// A process of a contender in a cell.
 struct Entrant {
-    contender: &'static Contender,
     child: Child,
     answers: io::Lines<BufReader<ChildStdout>>,
-    samples: Vec<f64>,
 }
 
 impl Entrant {
-    fn new(contender: &'static Contender, cell: &str, len: usize, messages: usize) -> Result<Self> {
+    fn new(contender: &Contender, cell: &str, len: usize, messages: usize) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .args(["round", contender.name, cell, &len.to_string(), &messages.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
         let answers = BufReader::new(child.stdout.take().ok_or("no output")?).lines();
-        Ok(Self { contender, child, answers, samples: Vec::new() })
+        let mut entrant = Self { child, answers };
+        entrant.do_round()?;
+        Ok(entrant)
     }
 
-    fn do_round(&mut self) -> Result<()> {
+    /// Returns the time of a round.
+    fn do_round(&mut self) -> Result<f64> {
         self.child.stdin.as_mut().ok_or("no input")?.write_all(b"\n")?;
-        let answer = self.answers.next().ok_or("the process has ended")??;
-        self.samples.push(answer.parse()?);
-        Ok(())
+        Ok(self.answers.next().ok_or("the process has ended")??.parse()?)
     }
 
-    /// Ends the process, and returns the median of its samples.
-    fn finish(mut self) -> Result<f64> {
+    fn finish(mut self) -> Result<()> {
         drop(self.child.stdin.take());
         self.child.wait()?;
-        Ok(entry(self.contender.name, true, self.samples).median)
+        Ok(())
     }
 }
 
@@ -421,20 +422,23 @@ fn arguments() -> Result<Arguments> {
 /// Measures a cell and prints its rows.
 fn measure(cell: &str, (len, most): (usize, f64), arguments: &Arguments) -> Result<()> {
     let messages = arguments.messages.unwrap_or(ROUND / len);
-    let mut entrants = CONTENDERS
-        .iter()
-        .filter(|contender| arguments.only.is_empty() || contender.name == arguments.only)
-        .map(|contender| Entrant::new(contender, cell, len, messages))
-        .collect::<Result<Vec<_>>>()?;
-    for round in 0..arguments.rounds {
-        // Each is the first one of a round in turn.
-        let count = entrants.len();
-        (0..count).try_for_each(|turn| entrants[(round + turn) % count].do_round())?;
+    let is_wanted = |contender: &&Contender| arguments.only.is_empty() || contender.name == arguments.only;
+    let contenders: Vec<_> = CONTENDERS.iter().filter(is_wanted).collect();
+    let mut samples = vec![Vec::new(); contenders.len()];
+    for begun in (0..arguments.rounds).step_by(PROCESS_ROUNDS) {
+        let entrants = contenders.iter().map(|contender| Entrant::new(contender, cell, len, messages));
+        let mut entrants = entrants.collect::<Result<Vec<_>>>()?;
+        for round in begun..arguments.rounds.min(begun + PROCESS_ROUNDS) {
+            // Each is the first one of a round in turn.
+            for turn in 0..entrants.len() {
+                let index = (round + turn) % entrants.len();
+                samples[index].push(entrants[index].do_round()?);
+            }
+        }
+        entrants.into_iter().try_for_each(Entrant::finish)?;
     }
-    let mut medians = Vec::new();
-    for entrant in entrants {
-        medians.push((entrant.contender, entrant.finish()?));
-    }
+    let median = |(contender, samples): (_, Vec<f64>)| (contender, entry("", true, samples).median);
+    let medians: Vec<(&Contender, f64)> = contenders.into_iter().zip(samples).map(median).collect();
     for (contender, time) in &medians {
         let base = medians.iter().find(|(other, _)| other.name == contender.base);
         let ratio = base.map_or(f64::NAN, |(_, base)| time / base);
