@@ -1,6 +1,7 @@
 //! The reading side of a connection: one function reads, writes what waits and runs timers.
 //!
-//! All progress is in [`Incoming`] and [`Core`], none in a future, so any future of a caller can be dropped at any time.
+//! All progress of reading is in [`Incoming`] and [`Core`], none in a future, so any future of a caller can be dropped at any
+//! time.
 
 use core::{
     fmt,

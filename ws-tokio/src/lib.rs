@@ -114,6 +114,7 @@ mod exchange;
 pub mod guide;
 mod incoming;
 mod linger;
+mod long_frame;
 mod memory;
 mod message_writer;
 mod net_stream;

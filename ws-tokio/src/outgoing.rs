@@ -2,6 +2,8 @@
 
 use core::{
     future::{Future, poll_fn},
+    mem,
+    pin::Pin,
     task::{Context, Poll, ready},
 };
 
@@ -13,8 +15,9 @@ use ws_proto::{
 
 use crate::{
     incoming::{Incoming, poll_write_deadline},
+    long_frame::LongFrame,
     message_writer::Parts,
-    output::Core,
+    output::{Core, SHARED_PAYLOAD},
     shared::{Half, Link},
     timer::Timer,
 };
@@ -133,6 +136,12 @@ where
         })
     }
 
+    /// Sends a message and all output before it. One that is long is written from where it lies. No other task may write
+    /// meanwhile.
+    pub(crate) const fn send<'m>(self, message: Message<'m>) -> Sending<'a, 'm, L> {
+        Sending { outgoing: self, message, step: Step::Begin }
+    }
+
     /// Queues by `queue` if there is room. A task that waits to read writes it.
     pub(crate) fn try_queue_by(
         self,
@@ -171,6 +180,72 @@ where
             // The connection was closing already, and its stream has failed since.
             Err(Error::Send(SendError::Closing)) => Poll::Ready(Ok(())),
             result => Poll::Ready(result),
+        }
+    }
+}
+
+/// The future of a call that sends a message.
+///
+/// A long frame that it has begun is lent to it: if it is dropped, the rest is queued. Only the connection's one task may have
+/// such a future. A task that reads beside it could not send a Pong as long as the future is not polled.
+pub(crate) struct Sending<'a, 'm, L: Link<Stream: AsyncRead + AsyncWrite + Unpin>> {
+    outgoing: Outgoing<'a, L>,
+    message: Message<'m>,
+    step: Step<'m>,
+}
+
+enum Step<'m> {
+    Begin,
+    Write(Box<LongFrame<'m>>),
+    Flush,
+}
+
+impl<L: Link<Stream: AsyncRead + AsyncWrite + Unpin>> Sending<'_, '_, L> {
+    /// Queues the message, or begins to write it.
+    fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let Self { outgoing, message, step } = self;
+        *step = Step::Flush;
+        if message.as_bytes().len() >= SHARED_PAYLOAD {
+            let begun = outgoing.poll_while_writing(cx, |core, cx| {
+                ready!(core.poll_flush(cx))?;
+                Poll::Ready(core.begin_long(*message))
+            });
+            if begun.is_pending() {
+                *step = Step::Begin;
+            }
+            if let Some(frame) = ready!(begun)? {
+                *step = Step::Write(frame);
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let queued = outgoing.poll_with_room(cx, |core, _| core.queue(*message));
+        if queued.is_pending() {
+            *step = Step::Begin;
+        }
+        queued
+    }
+}
+
+impl<L: Link<Stream: AsyncRead + AsyncWrite + Unpin>> Future for Sending<'_, '_, L> {
+    type Output = Result<()>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let this = self.get_mut();
+        if let Step::Begin = this.step {
+            ready!(this.poll_begin(cx))?;
+        }
+        if let Step::Write(frame) = &mut this.step {
+            ready!(this.outgoing.poll_while_writing(cx, |core, cx| core.poll_write_long(frame, cx)))?;
+            this.step = Step::Flush;
+        }
+        this.outgoing.poll_flush(cx)
+    }
+}
+
+impl<L: Link<Stream: AsyncRead + AsyncWrite + Unpin>> Drop for Sending<'_, '_, L> {
+    fn drop(&mut self) {
+        if let Step::Write(frame) = mem::replace(&mut self.step, Step::Flush) {
+            self.outgoing.act(|core| core.put_back_long(*frame));
         }
     }
 }

@@ -19,13 +19,17 @@ use ws_proto::{
     role::Role,
 };
 
-use crate::{clock::Clock, memory};
+use crate::{
+    clock::Clock,
+    long_frame::{LongFrame, MASKED_PIECE},
+    memory,
+};
 
 /// The length of waiting output, in bytes, from which calls that queue more wait first. Beyond it come only the message that
 /// crosses the mark, and frames of a closing connection.
 pub(crate) const OUTPUT_MARK: usize = 64 * 1024;
 /// Length in bytes from which a server writes a payload from the caller's memory instead of copying it to the output.
-const SHARED_PAYLOAD: usize = 16 * 1024;
+pub(crate) const SHARED_PAYLOAD: usize = 16 * 1024;
 
 /// A connection without its buffer for input.
 pub(crate) struct Core<R: Role, S> {
@@ -107,7 +111,7 @@ impl<R: Role, S> Core<R, S> {
 
     /// Returns whether all output has been written, or can never be.
     pub(crate) fn is_written(&self) -> bool {
-        self.output.is_empty() || self.broken.is_some()
+        (self.output.is_empty() && !self.output.is_lent()) || self.broken.is_some()
     }
 
     /// Queues a whole message, compressed if that has been negotiated. See [`write_message`](Self::write_message).
@@ -420,6 +424,53 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Core<R, S> {
         Ok(written)
     }
 
+    /// Begins to write a long message from the caller's memory, after all other output is written; see
+    /// [`poll_write_long`](Self::poll_write_long). `None`: it has to be queued.
+    pub(crate) fn begin_long<'p>(&mut self, message: Message<'p>) -> Result<Option<Box<LongFrame<'p>>>> {
+        let is_vectored = self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored);
+        if !is_vectored || message.as_bytes().len() < SHARED_PAYLOAD {
+            return Ok(None);
+        }
+        let frame = if let Some(frame) = self.compression.frame_shared(&mut self.endpoint, message) {
+            LongFrame::shared(frame?)
+        } else if let Some(frame) = self.compression.frame_masked(&mut self.endpoint, message, MASKED_PIECE) {
+            LongFrame::masked(frame?)
+        } else {
+            return Ok(None);
+        };
+        self.output.lend_elsewhere(frame.len());
+        Ok(Some(Box::new(frame)))
+    }
+
+    /// Writes a long frame. All other output waits for it.
+    pub(crate) fn poll_write_long(&mut self, frame: &mut LongFrame<'_>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.check()?;
+        loop {
+            let slices = frame.slices();
+            if slices.iter().all(|slice| slice.is_empty()) {
+                return Poll::Ready(Ok(()));
+            }
+            let Some(stream) = &mut self.stream else {
+                return Poll::Ready(Err(io::Error::from(io::ErrorKind::NotConnected).into()));
+            };
+            let polled = Pin::new(stream).poll_write_vectored(cx, &slices.map(IoSlice::new));
+            let taken = if let Poll::Ready(Ok(len)) = polled { len } else { 0 };
+            frame.advance(taken);
+            // The peer's time begins to count with an attempt that takes no byte.
+            self.output.written_elsewhere(&mut self.endpoint, self.clock.now(), taken);
+            match ready!(polled) {
+                Ok(0) => return Poll::Ready(Err(self.fail_writing(io::ErrorKind::WriteZero.into()))),
+                Ok(_) => (self.unflushed, self.flush_by, self.progress) = (true, None, true),
+                Err(error) => return Poll::Ready(Err(self.fail_writing(error))),
+            }
+        }
+    }
+
+    /// Queues the rest of a long frame, which nobody writes any more, before all other output.
+    pub(crate) fn put_back_long(&mut self, frame: LongFrame<'_>) {
+        self.output.put_back(&mut self.endpoint, self.clock.now(), frame.into_rest(), 0);
+    }
+
     /// Writes all output, and then ends our direction of the stream if that is due.
     ///
     /// # Errors
@@ -428,6 +479,10 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Core<R, S> {
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.check()?;
         self.drain();
+        if self.output.is_lent() {
+            // The task that writes the frame is woken by the stream.
+            return Poll::Pending;
+        }
         if self.output.is_empty() && !self.unflushed {
             return Poll::Ready(Ok(()));
         }

@@ -9,7 +9,8 @@
 //!
 //! The lock is held while a task polls the stream, parses or encodes, and never while a task waits. So frames reach the
 //! stream in the order in which they were encoded, and whichever task is polled next continues where the last one stopped:
-//! a future that is dropped leaves nothing undone but its own wait.
+//! a future that is dropped leaves nothing undone but its own wait. A long frame that the one task of an unsplit connection
+//! writes from its own memory is lent to a future ([`Sending`](crate::outgoing::Sending)), which queues the rest when it is dropped.
 //!
 //! A connection that no other task can reach is not locked ([`Owned::Alone`]). The trait [`Link`] hides the difference, so
 //! that the code for reading (`incoming`) and for writing (`outgoing`) exists once.

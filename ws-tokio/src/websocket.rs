@@ -47,7 +47,7 @@ use crate::{
 ///
 /// # Cancel safety
 ///
-/// All progress is in the connection and none in a future. A future of any method can be dropped at any time: no byte is
+/// A future of any method can be dropped at any time: all progress is in the connection, or is put there. No byte is
 /// lost and no frame is cut. A message whose [`send`](Self::send) is dropped has been queued whole or not at all. The one
 /// exception is [`MessageWriter::finish`], which owns its writer.
 ///
@@ -343,6 +343,10 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> WebSocket<R, S> {
     /// Takes a [`Message`] or `&OwnedMessage`, `&str` or `&String` for a text, and `&[u8]`, `&[u8; N]` or `&Vec<u8>` for bytes. All of
     /// them borrow: pass `&*text` for an `Arc<str>` or a [`Utf8Bytes`](crate::Utf8Bytes).
     ///
+    /// A message of 16 KiB and more that is not compressed is written from where it lies, by a client masked in pieces, so that no
+    /// copy of it is in memory. If the future is dropped before the end, the rest is queued. Do not leak the future of such a message
+    /// (`mem::forget`): the connection could not send any more.
+    ///
     /// While the peer takes no output, a message that it sends meanwhile is read, and held for the next [`read`](Self::read): one,
     /// so a program whose peer sends several before it takes any reads in a task of its own ([`split`](Self::split)). So does
     /// one that [reads in parts](Self::read_part), for which nothing is read meanwhile.
@@ -361,8 +365,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> WebSocket<R, S> {
     /// peer has sent. Read on until `None` or an error: if the peer has refused a message, [`close_frame`](Self::close_frame) then
     /// returns the reason, such as 1009 for one that is too long.
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> impl Future<Output = Result<()>> {
-        let message = message.into();
-        self.outgoing().send_by(move |core, cx| core.write_message(message, cx))
+        self.outgoing().send(message.into())
     }
 
     /// Queues a message; waits only while 64 KiB or more of output are waiting. It is written by the next [`flush`](Self::flush),
@@ -493,8 +496,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Reply<'_, R, S> {
     ///
     /// As [`WebSocket::send`].
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> impl Future<Output = Result<()>> {
-        let message = message.into();
-        self.outgoing().send_by(move |core, cx| core.write_message(message, cx))
+        self.outgoing().send(message.into())
     }
 
     /// Queues a message, which is written together with others: see [`Reply`].

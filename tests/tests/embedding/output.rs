@@ -82,6 +82,33 @@ fn lent_output_goes_on_where_the_transport_stopped() {
 }
 
 #[test]
+fn a_frame_that_lies_elsewhere_goes_before_what_is_queued_meanwhile() {
+    let mut endpoint = Endpoint::new(Server, &Config::default(), Negotiated::default(), Instant::ZERO);
+    let mut config = Config::default();
+    config.min_write_rate = 0;
+    let mut output = Output::with_config(&config);
+    let at = |seconds: u64| Instant::from_millis(1000 * seconds);
+    output.lend_elsewhere(6);
+    output.written_elsewhere(&mut endpoint, at(1), 0);
+    assert_eq!((output.is_lent(), output.poll_timeout()), (true, Some(at(31))));
+    output.ping(&mut endpoint, b"").unwrap();
+    output.written_elsewhere(&mut endpoint, at(2), 4);
+    assert_eq!((output.is_lent(), output.poll_timeout()), (true, Some(at(32))));
+    output.put_back(&mut endpoint, at(3), b"ef".to_vec(), 0);
+    assert_eq!((output.is_lent(), output.pending()), (false, Some(Pending::Bytes(b"ef\x89\x00"))));
+    output.written(&mut endpoint, at(4), 4);
+    // To its end.
+    output.lend_elsewhere(6);
+    output.written_elsewhere(&mut endpoint, at(5), 6);
+    assert_eq!((output.is_lent(), output.is_empty(), output.poll_timeout()), (false, true, None));
+    // A transport that has failed takes nothing back.
+    output.lend_elsewhere(6);
+    output.abandon();
+    output.put_back(&mut endpoint, at(6), b"abcdef".to_vec(), 0);
+    assert!(!output.is_lent() && output.is_empty());
+}
+
+#[test]
 fn an_output_without_bytes_gives_its_memory_away_and_one_with_bytes_keeps_it() {
     let mut endpoint = Endpoint::new(Server, &Config::new(), Negotiated::default(), Instant::ZERO);
     let mut output = Output::new();

@@ -4,11 +4,12 @@ use core::time::Duration;
 use std::io;
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
     time::{Instant, sleep, timeout},
 };
-use ws_tests::{CLOSE, FIN, PING, PONG, TEXT, frame, masked, noise};
-use ws_tokio::{Cause, CloseCode, Config, Error, Message};
+use ws_proto::role::{Role, Side};
+use ws_tests::{CLOSE, FIN, PING, PONG, RawFrame, TEXT, frame, masked, noise, parse};
+use ws_tokio::{Cause, CloseCode, Config, Error, Message, WebSocket};
 
 use crate::peer::{Peer, code};
 
@@ -249,7 +250,7 @@ async fn a_write_that_takes_longer_than_a_pong_may_keeps_the_connection() {
     peer.bytes(10).await;
     writing.await.unwrap().unwrap();
     // The Ping that has waited comes, and its answer keeps the connection.
-    assert_eq!(peer.frame().await, ws_tests::parse(&frame(PING, &[]))[0]);
+    assert_eq!(peer.frame().await, parse(&frame(PING, &[]))[0]);
     peer.send(&[masked(PONG, &[]), masked(CLOSE, &1_000_u16.to_be_bytes())].concat()).await;
     while peer.frame().await.first != CLOSE {}
     assert!(reading.await.unwrap().unwrap());
@@ -280,4 +281,43 @@ async fn a_send_that_waits_learns_at_once_that_the_connection_has_failed() {
     assert!(matches!(ws.send(&[7; 100_000]).await, Err(Error::Receive(_))));
     assert_eq!(begun.elapsed(), Duration::ZERO);
     assert!(matches!(ws.read().await, Err(Error::Receive(_))), "a call that reads returns it too");
+}
+
+/// Sends a long message and drops the future when the peer has taken `taken` bytes and sent a Ping; then sends a short one.
+/// Returns what the peer gets.
+async fn dropped_send<R: Role>(
+    (mut peer, mut ws): (Peer<DuplexStream>, WebSocket<R, DuplexStream>),
+    message: &[u8],
+    taken: usize,
+) -> Vec<RawFrame> {
+    let ping = masked(PING, b"there?");
+    let mut bytes = tokio::select! {
+        biased;
+        sent = ws.send(message) => panic!("{sent:?}"),
+        bytes = async {
+            peer.send(if R::SIDE == Side::Server { &ping } else { b"\x89\x06there?" }).await;
+            peer.bytes(taken).await
+        } => bytes,
+    };
+    let rest = async {
+        ws.send("after").await.unwrap();
+        drop(ws);
+    };
+    bytes.extend(tokio::join!(peer.rest(), rest).0);
+    parse(&bytes)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_message_whose_send_is_dropped_anywhere_comes_whole() {
+    let message = noise(200_000);
+    for taken in [1, 9, 13, 14, 15, 8_191, 8_192, 49_151, 49_152, 49_153, 100_000, 190_000] {
+        let (client, peer) = Peer::server(8 * 1_024, &big());
+        let of_client = dropped_send((peer, client), &message, taken).await;
+        let of_server = dropped_send(Peer::client(8 * 1_024, &big()), &message, taken).await;
+        for frames in [of_client, of_server] {
+            assert!(frames[0].payload == message, "{taken}");
+            let rest: Vec<_> = frames[1..3].iter().map(|frame| (frame.first, &*frame.payload)).collect();
+            assert_eq!(rest, [(PONG, &b"there?"[..]), (FIN | TEXT, b"after")], "{taken}");
+        }
+    }
 }

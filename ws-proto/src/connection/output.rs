@@ -156,6 +156,27 @@ impl Output<Vec<u8>> {
         }
     }
 
+    /// Takes note that the host writes a frame of `len` bytes that lie elsewhere, when all that was pending is written: a
+    /// loan, as that of [`lend_bytes`](Self::lend_bytes). What is queued meanwhile has to wait for its end.
+    pub fn lend_elsewhere(&mut self, len: usize) {
+        debug_assert!(self.is_written(), "a frame follows the output before it");
+        self.lent = len;
+    }
+
+    /// Takes note of an attempt to write [lent](Self::lend_elsewhere) bytes: at `now` the transport took the first `len`.
+    /// With the last one the loan ends; [`put_back`](Self::put_back), with 0, ends it earlier, with the bytes that are left.
+    pub fn written_elsewhere<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        len: usize,
+    ) {
+        self.lent = self.lent.saturating_sub(len);
+        if self.count(now, len) {
+            endpoint.written(now);
+        }
+    }
+
     /// Does the work of [`put_back`](Self::put_back) without the endpoint; returns whether to call
     /// [`Endpoint::written`].
     pub(crate) fn restore(&mut self, now: Instant, mut bytes: Vec<u8>, len: usize) -> bool {
@@ -517,7 +538,8 @@ impl<Q: Queue> Output<Q> {
     }
 
     /// Returns whether bytes are [lent](Self::lend_bytes).
-    pub(crate) const fn is_lent(&self) -> bool {
+    #[must_use]
+    pub const fn is_lent(&self) -> bool {
         self.lent > 0
     }
 

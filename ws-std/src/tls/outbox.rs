@@ -104,6 +104,11 @@ impl Sending {
         Ok(())
     }
 
+    /// Returns whether no ciphertext waits.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.end == 0
+    }
+
     /// Counts up to `most` bytes of plaintext as written.
     pub(super) fn count(&mut self, most: usize) -> usize {
         let counted = self.plaintext.min(most);

@@ -29,12 +29,10 @@ impl<T: Transport + Duplex> TlsStream<T> {
     ) -> io::Result<usize> {
         let mut pause = FIRST_PAUSE;
         loop {
-            let found = self.take_plaintext(buffer);
+            let found = self.take_plaintext(inflow, buffer);
             self.send_owed();
             if let Some(len) = found? {
-                // The rest of a record that did not fit an earlier buffer. The next read finds a fault again.
-                let rest = if len > 0 { buffer.get_mut(len..).unwrap_or_default() } else { &mut [] };
-                return Ok(len + self.decrypt_read(inflow, rest).unwrap_or(0));
+                return Ok(len);
             }
             let again = self.owes.load(Ordering::SeqCst).then(|| clock::now().checked_add(pause)).flatten();
             let until = [again, deadline].into_iter().flatten().min();
@@ -47,14 +45,28 @@ impl<T: Transport + Duplex> TlsStream<T> {
             }
             // A peer could go on sending records without plaintext.
             if deadline.is_some_and(|deadline| deadline <= clock::now()) {
-                return self.take_plaintext(buffer)?.ok_or_else(|| io::ErrorKind::TimedOut.into());
+                return self.take_plaintext(inflow, buffer)?.ok_or_else(|| io::ErrorKind::TimedOut.into());
             }
         }
     }
 
-    /// Returns the length of the plaintext that has been moved to `buffer`; 0 is the end of the peer's output.
-    fn take_plaintext(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        match lock(&self.connection).read(buffer) {
+    /// Moves plaintext to `buffer`: what a smaller one has left, then that of ciphertext that has been read, as far as there is room
+    /// and its records are whole. Returns its length; 0 is the end of the peer's output.
+    fn take_plaintext(&self, inflow: &mut Inflow, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let mut connection = lock(&self.connection);
+        let mut found = connection.read(buffer);
+        let mut plain = found.as_ref().map_or(0, |len| len.unwrap_or(0));
+        while plain < buffer.len() && connection.can_absorb(inflow.bytes()) {
+            match self.absorb(&mut connection, inflow.bytes()) {
+                Ok(len @ 1..) => inflow.consume(len),
+                // Bytes after close_notify, or a fault, are ignored.
+                Ok(0) | Err(_) => inflow.release(),
+            }
+            found = connection.read(buffer.get_mut(plain..).unwrap_or_default());
+            plain += found.as_ref().map_or(0, |len| len.unwrap_or(0));
+        }
+        match found {
+            _ if plain > 0 => Ok(Some(plain)),
             Err(_) if self.aborted.load(Ordering::Relaxed) => Ok(Some(0)),
             found => found,
         }
@@ -78,7 +90,7 @@ impl<T: Transport + Duplex> TlsStream<T> {
             let len = self.transport.read(&mut ciphertext, deadline)?;
             let fed = self.feed(ciphertext.get_mut(..len).unwrap_or_default());
             // Plaintext that lies before a fault comes first.
-            return match self.take_plaintext(buffer) {
+            return match self.take_plaintext(inflow, buffer) {
                 Ok(Some(len @ 1..)) => Ok(len),
                 _ => fed.map(|()| 0),
             };
@@ -95,12 +107,8 @@ impl<T: Transport + Duplex> TlsStream<T> {
         self.decrypt_in_place(buffer, start..start + taken)
     }
 
-    /// Decrypts ciphertext that has been read, or has come already and is read to a buffer of the pool.
+    /// Reads ciphertext that has come already to a buffer of the pool.
     fn read_through_pool(&self, inflow: &mut Inflow, buffer: &mut [u8]) -> io::Result<usize> {
-        let plain = self.decrypt_read(inflow, buffer)?;
-        if plain > 0 {
-            return Ok(plain);
-        }
         let room = inflow.room();
         let most = room.len();
         match self.transport.read(room, Some(self.past)) {
@@ -111,7 +119,7 @@ impl<T: Transport + Duplex> TlsStream<T> {
             Ok(taken) => {
                 inflow.judge(taken, most);
                 inflow.filled(taken);
-                self.decrypt_read(inflow, buffer)
+                Ok(self.take_plaintext(inflow, buffer)?.unwrap_or(0))
             }
             Err(error) => {
                 // A read that has to wait holds no more than is needed.
@@ -121,29 +129,6 @@ impl<T: Transport + Duplex> TlsStream<T> {
                 held.and(Err(error))
             }
         }
-    }
-
-    /// Decrypts ciphertext that has been read to `buffer`, as far as there is room and its records are whole. Returns the length
-    /// of the plaintext.
-    fn decrypt_read(&self, inflow: &mut Inflow, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut connection = lock(&self.connection);
-        let mut plain = 0;
-        while plain < buffer.len() && connection.can_absorb(inflow.bytes()) {
-            let absorbed = self.absorb(&mut connection, inflow.bytes());
-            // An error, or none, means that there is no plaintext.
-            plain += connection.read(buffer.get_mut(plain..).unwrap_or_default()).ok().flatten().unwrap_or(0);
-            match absorbed {
-                Ok(len @ 1..) => inflow.consume(len),
-                // Bytes after close_notify are ignored.
-                Ok(0) => inflow.release(),
-                Err(error) => {
-                    inflow.release();
-                    // The next read finds the fault again.
-                    return if plain == 0 { Err(error) } else { Ok(plain) };
-                }
-            }
-        }
-        Ok(plain)
     }
 
     /// Passes ciphertext on and holds the plaintext; none is the end of the transport.

@@ -28,12 +28,16 @@ impl<T: Transport + Duplex> TlsStream<T> {
         let total = slices.iter().map(|slice| slice.len()).sum();
         let mut written = 0;
         loop {
-            let sent = self.send(sending, deadline);
+            // What waits goes first, and is counted.
+            let sent = if sending.is_empty() { Ok(()) } else { self.send(sending, deadline) };
             written += sending.count(total - written);
+            if written == total {
+                return Ok(written);
+            }
             match sent.and_then(|()| sending.encrypt(&mut lock(&self.connection), slices, written)) {
-                Ok(()) if written < total => {}
+                Ok(()) => {}
                 Err(error) if written == 0 => return Err(error),
-                _ => return Ok(written),
+                Err(_) => return Ok(written),
             }
             if written > 0 {
                 deadline = Some(self.past);
