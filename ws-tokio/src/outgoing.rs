@@ -206,10 +206,7 @@ impl<L: Link<Stream: AsyncRead + AsyncWrite + Unpin>> Sending<'_, '_, L> {
         let Self { outgoing, message, step } = self;
         *step = Step::Flush;
         if message.as_bytes().len() >= SHARED_PAYLOAD {
-            let begun = outgoing.poll_while_writing(cx, |core, cx| {
-                ready!(core.poll_flush(cx))?;
-                Poll::Ready(core.begin_long(*message))
-            });
+            let begun = outgoing.poll_while_writing(cx, |core, cx| core.poll_begin_long(*message, cx));
             if begun.is_pending() {
                 *step = Step::Begin;
             }

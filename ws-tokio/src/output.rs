@@ -16,7 +16,7 @@ use ws_proto::{
     endpoint::Prepared,
     error::Fault,
     frame::FrameHeader,
-    role::Role,
+    role::{Role, Side},
 };
 
 use crate::{
@@ -425,21 +425,31 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Core<R, S> {
     }
 
     /// Begins to write a long message from the caller's memory, after all other output is written; see
-    /// [`poll_write_long`](Self::poll_write_long). `None`: it has to be queued.
-    pub(crate) fn begin_long<'p>(&mut self, message: Message<'p>) -> Result<Option<Box<LongFrame<'p>>>> {
+    /// [`poll_write_long`](Self::poll_write_long). `None`: it has to be queued, or is refused then.
+    pub(crate) fn poll_begin_long<'p>(
+        &mut self,
+        message: Message<'p>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Box<LongFrame<'p>>>>> {
+        let longest_queued = if R::SIDE == Side::Client { MASKED_PIECE } else { SHARED_PAYLOAD - 1 };
         let is_vectored = self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored);
-        if !is_vectored || message.as_bytes().len() < SHARED_PAYLOAD {
-            return Ok(None);
+        if message.as_bytes().len() <= longest_queued
+            || !is_vectored
+            || self.is_compressed()
+            || self.endpoint.state() != State::Open
+        {
+            return Poll::Ready(Ok(None));
         }
+        ready!(self.poll_flush(cx))?;
         let frame = if let Some(frame) = self.compression.frame_shared(&mut self.endpoint, message) {
             LongFrame::shared(frame?)
         } else if let Some(frame) = self.compression.frame_masked(&mut self.endpoint, message, MASKED_PIECE) {
             LongFrame::masked(frame?)
         } else {
-            return Ok(None);
+            return Poll::Ready(Ok(None));
         };
         self.output.lend_elsewhere(frame.len());
-        Ok(Some(Box::new(frame)))
+        Poll::Ready(Ok(Some(Box::new(frame))))
     }
 
     /// Writes a long frame. All other output waits for it.
