@@ -89,8 +89,8 @@ use crate::{
 /// The peer's close_notify is an end of its output. An end of the transport without it is
 /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof): somebody may have cut the connection (RFC 8446 section 6.1).
 ///
-/// An idle connection holds at most 4 KiB of the heap, and 1.4 KiB in itself. One whose peer has sent more than is read holds
-/// up to 68 KiB of ciphertext besides.
+/// An idle connection holds at most 4 KiB of the heap, and 1.4 KiB in itself. One whose peer has sent part of a record holds a
+/// record besides, one whose peer has sent more than is read up to 68 KiB of ciphertext and a record.
 pub struct TlsStream<T: Transport + Duplex> {
     transport: T,
     reading: Mutex<Inflow>,
@@ -187,14 +187,14 @@ impl<T: Transport + Duplex> TlsStream<T> {
     ///
     /// # Errors
     ///
-    /// The version is TLS 1.2.
+    /// The version is TLS 1.2, or the connection has failed or ended.
     pub fn refresh_traffic_keys(&self) -> Result<(), rustls::Error> {
         let mut connection = lock(&self.connection);
-        connection.refresh_keys()?;
+        let refreshed = connection.refresh_keys();
         self.note_output(&connection);
         drop(connection);
         self.send_owed();
-        Ok(())
+        refreshed
     }
 
     /// Notes that rustls has output that no writer has made.
@@ -254,7 +254,9 @@ impl<T: Transport + Duplex> Duplex for TlsStream<T> {}
 /// Sends close_notify, if it has not been sent and the transport takes it without waiting.
 impl<T: Transport + Duplex> Drop for TlsStream<T> {
     fn drop(&mut self) {
-        if !self.aborted.load(Ordering::Relaxed) && !lock(&self.connection).state().is_handshaking() {
+        // A callback of rustls may have panicked.
+        let is_usable = !self.aborted.load(Ordering::Relaxed) && !self.connection.is_poisoned();
+        if is_usable && !lock(&self.connection).state().is_handshaking() {
             // An error means that the peer has gone.
             let _ = self.end();
         }
@@ -267,7 +269,7 @@ impl<T: Transport + Duplex + fmt::Debug> fmt::Debug for TlsStream<T> {
     }
 }
 
-/// Locks `mutex`. A thread that has panicked with it was only looking at its value.
+/// Locks `mutex`. A thread that has panicked with it was looking at its value, or a callback of rustls has panicked.
 fn lock<X>(mutex: &Mutex<X>) -> MutexGuard<'_, X> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -403,7 +403,8 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Core<R, S> {
     ) -> Result<usize> {
         // A stream that cannot write two slices at once would get the header by itself.
         let is_vectored = self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored);
-        if !is_vectored || (!self.output.is_empty() && self.poll_flush(cx)?.is_pending()) {
+        let is_free = self.output.is_empty() && !self.output.is_lent();
+        if !is_vectored || (!is_free && self.poll_flush(cx)?.is_pending()) {
             return Ok(0);
         }
         let mut written = 0;

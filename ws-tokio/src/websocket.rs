@@ -344,7 +344,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> WebSocket<R, S> {
     /// them borrow: pass `&*text` for an `Arc<str>` or a [`Utf8Bytes`](crate::Utf8Bytes).
     ///
     /// A message of more than 48 KiB, of a server of 16 KiB and more, that is not compressed is written from where it lies, by a
-    /// client masked in pieces, so that no copy of it is in memory. If the future is dropped before the end, the rest is queued. Do not leak the future of such a message
+    /// client masked in pieces, so that no copy of it is in memory, if the stream takes vectored writes. If the future is dropped before the end, the rest is queued. Do not leak the future of such a message
     /// (`mem::forget`): the connection could not send any more.
     ///
     /// While the peer takes no output, a message that it sends meanwhile is read, and held for the next [`read`](Self::read): one,

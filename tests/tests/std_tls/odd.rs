@@ -11,7 +11,7 @@ use std::{
 use ws_std::{
     ClientTls, ServerTls, Socket, TlsStream, Transport,
     rustls::{
-        ClientConnection, HandshakeKind, ServerConfig, StreamOwned,
+        self, AlertDescription, ClientConnection, HandshakeKind, ServerConfig, StreamOwned,
         pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     },
 };
@@ -64,7 +64,7 @@ fn a_resumed_connection_tells_the_name_too() {
 
 // Early data can be sent again by whoever has seen it (RFC 8446 section 8).
 #[test]
-fn early_data_is_dropped() {
+fn early_data_is_not_admitted_whatever_the_settings_say() {
     let authority = Authority::new();
     let mut config = ServerConfig::clone(&certificates::server(&authority).config());
     config.max_early_data_size = 1_000;
@@ -72,29 +72,67 @@ fn early_data_is_dropped() {
     let mut config = (*certificates::client(&authority).config().unwrap()).clone();
     config.enable_early_data = true;
     let config = Arc::new(config);
-    for has_ticket in [false, true] {
+    for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let other = Socket::new(listener.accept().unwrap().0).unwrap();
         let mut connection = ClientConnection::new(Arc::clone(&config), name()).unwrap();
-        assert_eq!(connection.early_data().is_some(), has_ticket);
-        if let Some(mut early) = connection.early_data() {
-            early.write_all(b"early").unwrap();
-        }
+        assert!(connection.early_data().is_none());
         thread::scope(|scope| {
             scope.spawn(|| {
                 let server = TlsStream::accept(other, &server_tls, patient()).unwrap();
                 let mut buffer = [0; 2_048];
                 assert_eq!(server.read(&mut buffer, patient()).unwrap(), 5);
-                assert_eq!(&buffer[..5], b"later");
                 server.write(&[IoSlice::new(b"answer")], patient()).unwrap();
             });
             let mut client = StreamOwned::new(connection, one);
-            client.write_all(b"later").unwrap();
+            client.write_all(b"hello").unwrap();
             let mut answer = [0; 6];
             client.read_exact(&mut answer).unwrap();
-            assert_eq!((&answer, client.conn.is_early_data_accepted()), (b"answer", has_ticket));
+            assert_eq!((&answer, client.conn.handshake_kind()), (b"answer", Some(kind)));
         });
+    }
+}
+
+/// The bytes of a record of the handshake that is not encrypted.
+fn plain_record(payload: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(payload.len()).unwrap();
+    [&[22, 3, 1], &len.to_be_bytes()[..], payload].concat()
+}
+
+#[test]
+fn a_message_in_too_many_records_is_a_fault_before_it_is_whole() {
+    let (one, other) = ends();
+    // A ClientHello of 65,000 bytes, one in each record.
+    let mut bytes = plain_record(&[1, 0, 0xFD, 0xE8]);
+    bytes.extend(plain_record(&[0]).repeat(65_000));
+    one.write(&[IoSlice::new(&bytes)], None).unwrap();
+    let error = TlsStream::accept(other, &settings().1, patient()).map(drop).unwrap_err();
+    assert!(format!("{error:?}").contains("TooManyEmptyFragments"), "{error:?}");
+    // 128 KiB have been held, and 64 KiB are discarded after a fault.
+    assert!((180_000..200_000).contains(&one.under_way()), "{}", one.under_way());
+}
+
+#[test]
+fn the_alert_of_a_fault_goes_out_although_a_write_finds_it() {
+    for len in [2, 2_048] {
+        let (client, server) = streams(&settings());
+        client.write(&[IoSlice::new(b"good")], patient()).unwrap();
+        client.write(&[IoSlice::new(b"damaged")], patient()).unwrap();
+        client.transport().damage();
+        assert!(server.read(&mut vec![0; len], patient()).is_ok());
+        assert!(server.write(&[IoSlice::new(b"answer")], patient()).is_err() || len == 2);
+        drop(server);
+        let mut buffer = [0; 2_048];
+        let error = loop {
+            match client.read(&mut buffer, patient()) {
+                Ok(0) => panic!("no alert"),
+                Ok(_) => {}
+                Err(error) => break error,
+            }
+        };
+        let alert = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+        assert_eq!(alert, Some(&rustls::Error::AlertReceived(AlertDescription::BadRecordMac)), "{error:?}");
     }
 }
 

@@ -21,6 +21,8 @@ impl AskedName {
         let asked = Arc::new(Self { resolver: Arc::clone(&config.cert_resolver), name: OnceLock::new() });
         let mut config = config.clone();
         config.cert_resolver = Arc::<Self>::clone(&asked);
+        // Whoever has seen early data can send it again (RFC 8446 section 8).
+        config.max_early_data_size = 0;
         (config, asked)
     }
 

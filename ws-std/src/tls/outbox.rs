@@ -93,10 +93,10 @@ impl Sending {
                 break;
             }
             attach(&mut self.ciphertext);
-            let made = connection.encrypt(plaintext, &mut self.ciphertext, self.end);
+            let made = connection.encrypt(plaintext, &mut self.ciphertext, &mut self.end);
             let len = plaintext.len();
             buffers::give_back(gathered);
-            self.end = made?;
+            made?;
             *record = Record { end: self.end, plaintext: len };
             self.unsent += 1;
             skip += len;

@@ -41,7 +41,11 @@ impl<T: Transport + Duplex> TlsStream<T> {
                 Err(error) if error.kind() == io::ErrorKind::TimedOut && again.is_some() => {
                     pause = (2 * pause).min(LONGEST_PAUSE);
                 }
-                result => return result,
+                result => {
+                    // The alert that tells the peer about a fault.
+                    self.send_owed();
+                    return result;
+                }
             }
             // A peer could go on sending records without plaintext.
             if deadline.is_some_and(|deadline| deadline <= clock::now()) {

@@ -6,7 +6,7 @@ use std::io;
 #[cfg(feature = "client")]
 use rustls::client::UnbufferedClientConnection;
 use rustls::{
-    CommonState, Error,
+    CommonState, Error, PeerMisbehaved,
     server::UnbufferedServerConnection,
     unbuffered::{
         ConnectionState, EncodeError, EncodeTlsData, EncryptError, ReadTraffic, UnbufferedStatus, WriteTraffic,
@@ -19,11 +19,15 @@ const HEADER_LEN: usize = 5;
 /// The longest record in bytes (RFC 5246 section 6.2.3).
 const LONGEST_RECORD: usize = HEADER_LEN + (1 << 14) + 2048;
 
+/// The most bytes of records that are held because they are part of a message of TLS itself, or rustls has not done with them: twice
+/// as many as the longest message has.
+const MOST_HELD: usize = 128 * 1024;
+
 /// A connection of rustls, and what can't stay in the caller's memory.
 pub(super) struct Session {
     side: Side,
-    /// Ciphertext that is held: the front of a record, and before it `whole` bytes of records that are part of a message of
-    /// TLS itself, to which rustls refers.
+    /// Ciphertext that is held: the front of a record, and before it `whole` bytes of records to which rustls refers, most often
+    /// because they are part of a message of TLS itself.
     tail: Vec<u8>,
     whole: usize,
     /// rustls has decrypted a record that has not been taken from it.
@@ -143,6 +147,7 @@ impl Session {
         if let Some(part @ [_, ..]) = record.get(done..) {
             self.tail.extend_from_slice(part);
             self.whole = self.tail.len();
+            self.limit_held();
         }
         len
     }
@@ -170,8 +175,17 @@ impl Session {
                 self.whole += len;
             }
             self.work(Work::Nothing, &mut []);
+            self.limit_held();
         }
         part.len()
+    }
+
+    /// Fails if a peer has records held without an end.
+    fn limit_held(&mut self) {
+        if self.whole > MOST_HELD {
+            self.tail = Vec::new();
+            self.end = Some(End::Fault(PeerMisbehaved::TooManyEmptyFragments.into()));
+        }
     }
 
     /// Moves plaintext to `room` and returns its length; 0 is the end of the peer's output. `None`: there is none now. A record
@@ -221,7 +235,7 @@ impl Session {
     }
 
     /// Makes a record of `plaintext` in `ciphertext` from `end` on, which grows if need be, after the [output](Self::take_output) of
-    /// TLS itself; returns the new end.
+    /// TLS itself; moves `end` on.
     ///
     /// # Errors
     ///
@@ -230,14 +244,17 @@ impl Session {
         &mut self,
         plaintext: &[u8],
         ciphertext: &mut Vec<u8>,
-        mut end: usize,
-    ) -> io::Result<usize> {
+        end: &mut usize,
+    ) -> io::Result<()> {
         loop {
-            end = self.take_output(ciphertext, end);
+            *end = self.take_output(ciphertext, *end);
             self.check()?;
-            match self.work(Work::Encrypt(plaintext), ciphertext.get_mut(end..).unwrap_or_default()) {
-                Some(Ok(len)) => return Ok(end + len),
-                Some(Err(Undone::TooShort(needed))) => ciphertext.resize(end + needed, 0),
+            match self.work(Work::Encrypt(plaintext), ciphertext.get_mut(*end..).unwrap_or_default()) {
+                Some(Ok(len)) => {
+                    *end += len;
+                    return Ok(());
+                }
+                Some(Err(Undone::TooShort(needed))) => ciphertext.resize(*end + needed, 0),
                 Some(Err(Undone::Error(error))) => return Err(io::Error::other(error)),
                 None => return Err(io::ErrorKind::NotConnected.into()),
             }
@@ -253,11 +270,13 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The version is TLS 1.2.
+    /// The version is TLS 1.2, or the connection has failed or ended.
     pub(super) fn refresh_keys(&mut self) -> Result<(), Error> {
-        match self.work(Work::RefreshKeys, &mut []) {
-            Some(Err(Undone::Error(error))) => Err(error),
-            _ => Ok(()),
+        match (self.work(Work::RefreshKeys, &mut []), &self.end) {
+            (Some(Ok(_)), _) => Ok(()),
+            (Some(Err(Undone::Error(error))), _) => Err(error),
+            (_, Some(End::Fault(fault))) => Err(fault.clone()),
+            _ => Err(Error::HandshakeNotComplete),
         }
     }
 
@@ -344,14 +363,7 @@ impl Side {
         match self {
             #[cfg(feature = "client")]
             Self::Client(connection) => step(connection.process_tls_records(bytes), work, output, out),
-            Self::Server(connection) => match connection.process_tls_records(bytes) {
-                UnbufferedStatus { discard, state: Ok(ConnectionState::ReadEarlyData(mut early)) } => {
-                    // It could be replayed.
-                    while early.next_record().is_some() {}
-                    (discard, Reached::Passing)
-                }
-                status => step(status, work, output, out),
-            },
+            Self::Server(connection) => step(connection.process_tls_records(bytes), work, output, out),
         }
     }
 
@@ -383,7 +395,7 @@ fn step<D>(
         }
         Ok(ConnectionState::PeerClosed) => Reached::Notified,
         Ok(ConnectionState::WriteTraffic(traffic)) => Reached::Idle(Some(do_work(traffic, work, out))),
-        // `Closed` and `BlockedHandshake`.
+        // `Closed` and `BlockedHandshake`. Early data is not admitted.
         Ok(_) => Reached::Idle(None),
         Err(fault) => Reached::Fault(fault),
     };
