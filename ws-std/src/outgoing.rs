@@ -42,9 +42,8 @@ const TINY_PAYLOAD: usize = if cfg!(shuttle) { 1 } else { 125 };
 const LONG_PAYLOAD: usize = SHORT_PAYLOAD + limit(7 * 1024);
 /// Length in bytes from which a message that is queued is written at once instead, from the caller's memory.
 const SHARED_PAYLOAD: usize = limit(16 * 1024);
-/// Length in bytes of the pieces in which a client masks and writes a longer frame: those of three records of TLS. A piece is still
-/// in the processor's cache when the transport takes it, or encrypts it.
-const MASKED_PIECE: usize = limit(48 * 1024);
+/// Length in bytes of the pieces in which a client masks and writes a longer frame.
+const MASKED_PIECE: usize = limit(MaskedFrame::PIECE);
 /// The longest time that the reading half spends writing before it reads again.
 const READER_WRITE_TIME: Duration = Duration::from_millis(5);
 /// The longest wait for room before a write is tried again. Linux reports room only when a third of the socket's buffer

@@ -4,10 +4,6 @@ use ws_proto::{driver::MaskedFrame, frame::Frame};
 
 use crate::memory;
 
-/// Length in bytes of the pieces in which a client masks and writes a longer frame: those of three records of TLS. A piece is
-/// still in the processor's cache when it is encrypted, or copied to the kernel.
-pub(crate) const MASKED_PIECE: usize = 48 * 1024;
-
 /// A frame that the endpoint counts as sent, and of which a part may have been written.
 pub(crate) enum LongFrame<'p> {
     /// It is written as it lies there.
@@ -41,7 +37,7 @@ impl<'p> LongFrame<'p> {
                 if *written == piece.len() {
                     piece.clear();
                     *written = 0;
-                    frame.fill(piece, MASKED_PIECE);
+                    frame.fill(piece, MaskedFrame::PIECE);
                 }
                 [piece.get(*written..).unwrap_or_default(), &[]]
             }

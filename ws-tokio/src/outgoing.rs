@@ -17,7 +17,7 @@ use crate::{
     incoming::{Incoming, poll_write_deadline},
     long_frame::LongFrame,
     message_writer::Parts,
-    output::{Core, SHARED_PAYLOAD},
+    output::{Core, is_long},
     shared::{Half, Link},
     timer::Timer,
 };
@@ -200,26 +200,18 @@ enum Step<'m> {
     Flush,
 }
 
-impl<L: Link<Stream: AsyncRead + AsyncWrite + Unpin>> Sending<'_, '_, L> {
-    /// Queues the message, or begins to write it.
-    fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let Self { outgoing, message, step } = self;
-        *step = Step::Flush;
-        if message.as_bytes().len() >= SHARED_PAYLOAD {
+impl<'m, L: Link<Stream: AsyncRead + AsyncWrite + Unpin>> Sending<'_, 'm, L> {
+    /// Queues the message, or begins to write it; returns the next step.
+    fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<Result<Step<'m>>> {
+        let Self { outgoing, message, .. } = self;
+        if is_long::<L::Role>(*message) {
             let begun = outgoing.poll_while_writing(cx, |core, cx| core.poll_begin_long(*message, cx));
-            if begun.is_pending() {
-                *step = Step::Begin;
-            }
             if let Some(frame) = ready!(begun)? {
-                *step = Step::Write(frame);
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(Ok(Step::Write(frame)));
             }
         }
-        let queued = outgoing.poll_with_room(cx, |core, _| core.queue(*message));
-        if queued.is_pending() {
-            *step = Step::Begin;
-        }
-        queued
+        ready!(outgoing.poll_with_room(cx, |core, _| core.queue(*message)))?;
+        Poll::Ready(Ok(Step::Flush))
     }
 }
 
@@ -229,7 +221,7 @@ impl<L: Link<Stream: AsyncRead + AsyncWrite + Unpin>> Future for Sending<'_, '_,
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let this = self.get_mut();
         if let Step::Begin = this.step {
-            ready!(this.poll_begin(cx))?;
+            this.step = ready!(this.poll_begin(cx))?;
         }
         if let Step::Write(frame) = &mut this.step {
             ready!(this.outgoing.poll_while_writing(cx, |core, cx| core.poll_write_long(frame, cx)))?;

@@ -12,24 +12,29 @@ use ws_proto::{
     CloseCode, Closed, Config, Endpoint, Message, MessageKind, Part, Pending, SendError, Server, State,
     config::CloseReply,
     connection::Output,
-    driver::{Compression, Counters, Error, Observer, Result},
+    driver::{Compression, Counters, Error, MaskedFrame, Observer, Result},
     endpoint::Prepared,
     error::Fault,
     frame::FrameHeader,
     role::{Role, Side},
 };
 
-use crate::{
-    clock::Clock,
-    long_frame::{LongFrame, MASKED_PIECE},
-    memory,
-};
+use crate::{clock::Clock, long_frame::LongFrame, memory};
 
 /// The length of waiting output, in bytes, from which calls that queue more wait first. Beyond it come only the message that
 /// crosses the mark, and frames of a closing connection.
 pub(crate) const OUTPUT_MARK: usize = 64 * 1024;
 /// Length in bytes from which a server writes a payload from the caller's memory instead of copying it to the output.
-pub(crate) const SHARED_PAYLOAD: usize = 16 * 1024;
+const SHARED_PAYLOAD: usize = 16 * 1024;
+
+/// Returns whether a side of this role writes a message from the caller's memory to its end, unless it compresses it.
+pub(crate) fn is_long<R: Role>(message: Message<'_>) -> bool {
+    let len = message.as_bytes().len();
+    match R::SIDE {
+        Side::Client => len > MaskedFrame::PIECE,
+        Side::Server => len >= SHARED_PAYLOAD,
+    }
+}
 
 /// A connection without its buffer for input.
 pub(crate) struct Core<R: Role, S> {
@@ -111,7 +116,7 @@ impl<R: Role, S> Core<R, S> {
 
     /// Returns whether all output has been written, or can never be.
     pub(crate) fn is_written(&self) -> bool {
-        (self.output.is_empty() && !self.output.is_lent()) || self.broken.is_some()
+        self.output.is_written() || self.broken.is_some()
     }
 
     /// Queues a whole message, compressed if that has been negotiated. See [`write_message`](Self::write_message).
@@ -403,48 +408,55 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Core<R, S> {
     ) -> Result<usize> {
         // A stream that cannot write two slices at once would get the header by itself.
         let is_vectored = self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored);
-        let is_free = self.output.is_empty() && !self.output.is_lent();
-        if !is_vectored || (!is_free && self.poll_flush(cx)?.is_pending()) {
+        if !is_vectored || (!self.output.is_written() && self.poll_flush(cx)?.is_pending()) {
             return Ok(0);
         }
         let mut written = 0;
         loop {
             let slices = remaining(written);
-            let Some(stream) = &mut self.stream else { break };
             if slices.iter().all(|slice| slice.is_empty()) {
                 break;
             }
-            match Pin::new(stream).poll_write_vectored(cx, &slices.map(IoSlice::new)) {
-                Poll::Ready(Ok(0)) => return Err(self.fail_writing(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(len)) => written += len,
-                Poll::Ready(Err(error)) => return Err(self.fail_writing(error)),
+            match self.poll_write_slices(slices, cx)? {
+                Poll::Ready(len) => written += len,
                 Poll::Pending => break,
             }
-            (self.unflushed, self.flush_by, self.progress) = (true, None, true);
         }
         Ok(written)
     }
 
-    /// Begins to write a long message from the caller's memory, after all other output is written; see
+    /// Writes some of the slices, which are not both empty, and returns how many bytes: never 0.
+    fn poll_write_slices(&mut self, slices: [&[u8]; 2], cx: &mut Context<'_>) -> Poll<Result<usize>> {
+        let polled = match &mut self.stream {
+            Some(stream) => ready!(Pin::new(stream).poll_write_vectored(cx, &slices.map(IoSlice::new))),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        };
+        Poll::Ready(match polled {
+            Ok(0) => Err(self.fail_writing(io::ErrorKind::WriteZero.into())),
+            Ok(len) => {
+                (self.unflushed, self.flush_by, self.progress) = (true, None, true);
+                Ok(len)
+            }
+            Err(error) => Err(self.fail_writing(error)),
+        })
+    }
+
+    /// Begins to write a [long](is_long) message from the caller's memory, after all other output is written; see
     /// [`poll_write_long`](Self::poll_write_long). `None`: it has to be queued, or is refused then.
     pub(crate) fn poll_begin_long<'p>(
         &mut self,
         message: Message<'p>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Box<LongFrame<'p>>>>> {
-        let longest_queued = if R::SIDE == Side::Client { MASKED_PIECE } else { SHARED_PAYLOAD - 1 };
         let is_vectored = self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored);
-        if message.as_bytes().len() <= longest_queued
-            || !is_vectored
-            || self.is_compressed()
-            || self.endpoint.state() != State::Open
-        {
+        if !is_vectored || self.is_compressed() || self.endpoint.state() != State::Open {
             return Poll::Ready(Ok(None));
         }
         ready!(self.poll_flush(cx))?;
         let frame = if let Some(frame) = self.compression.frame_shared(&mut self.endpoint, message) {
             LongFrame::shared(frame?)
-        } else if let Some(frame) = self.compression.frame_masked(&mut self.endpoint, message, MASKED_PIECE) {
+        } else if let Some(frame) = self.compression.frame_masked(&mut self.endpoint, message, MaskedFrame::PIECE)
+        {
             LongFrame::masked(frame?)
         } else {
             return Poll::Ready(Ok(None));
@@ -461,19 +473,12 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Core<R, S> {
             if slices.iter().all(|slice| slice.is_empty()) {
                 return Poll::Ready(Ok(()));
             }
-            let Some(stream) = &mut self.stream else {
-                return Poll::Ready(Err(io::Error::from(io::ErrorKind::NotConnected).into()));
-            };
-            let polled = Pin::new(stream).poll_write_vectored(cx, &slices.map(IoSlice::new));
-            let taken = if let Poll::Ready(Ok(len)) = polled { len } else { 0 };
+            let polled = self.poll_write_slices(slices, cx)?;
+            let taken = if let Poll::Ready(len) = polled { len } else { 0 };
             frame.advance(taken);
             // The peer's time begins to count with an attempt that takes no byte.
             self.output.written_elsewhere(&mut self.endpoint, self.clock.now(), taken);
-            match ready!(polled) {
-                Ok(0) => return Poll::Ready(Err(self.fail_writing(io::ErrorKind::WriteZero.into()))),
-                Ok(_) => (self.unflushed, self.flush_by, self.progress) = (true, None, true),
-                Err(error) => return Poll::Ready(Err(self.fail_writing(error))),
-            }
+            ready!(polled);
         }
     }
 

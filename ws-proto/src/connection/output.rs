@@ -517,7 +517,8 @@ impl<Q: Queue> Output<Q> {
     }
 
     /// Returns whether all output is written, lent bytes included.
-    pub(crate) fn is_written(&self) -> bool {
+    #[must_use]
+    pub fn is_written(&self) -> bool {
         self.is_empty() && !self.is_lent()
     }
 

@@ -22,6 +22,10 @@ pub struct MaskedFrame<'p> {
 }
 
 impl<'p> MaskedFrame<'p> {
+    /// Length in bytes of the pieces in which a longer frame is masked and written: those of three records of TLS. A piece is still
+    /// in the processor's cache when the transport takes it, or encrypts it.
+    pub const PIECE: usize = 48 * 1024;
+
     pub(super) fn new(header: &FrameHeader, payload: &'p [u8]) -> Self {
         let mask = header.masking_key.map_or(Mask::NONE, Mask::new);
         Self { header: Some(EncodedHeader::new(header)), mask, payload }
