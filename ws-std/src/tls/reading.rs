@@ -108,7 +108,7 @@ impl<T: Transport + Duplex> TlsStream<T> {
             return self.feed(&mut []).map(|()| 0);
         }
         inflow.judge(taken, end - start);
-        self.decrypt_in_place(buffer, start..start + taken)
+        Ok(self.decrypt_in_place(buffer, start..start + taken))
     }
 
     /// Reads ciphertext that has come already to a buffer of the pool.
@@ -160,27 +160,22 @@ impl<T: Transport + Duplex> TlsStream<T> {
     }
 
     /// Decrypts the ciphertext `within` `buffer` to its front, as far as it completes records. Returns the length of the plaintext.
-    fn decrypt_in_place(&self, buffer: &mut [u8], within: Range<usize>) -> io::Result<usize> {
+    fn decrypt_in_place(&self, buffer: &mut [u8], within: Range<usize>) -> usize {
         let mut connection = lock(&self.connection);
         // plain <= fed <= within.end
         let (mut fed, mut plain) = (within.start, 0);
         while fed < within.end {
-            let absorbed = self.absorb(&mut connection, buffer.get_mut(fed..within.end).unwrap_or_default());
-            fed += absorbed.as_ref().map_or(0, |absorbed| *absorbed);
-            let is_shared = absorbed.is_ok() && fed < within.end;
-            let end = if is_shared { fed } else { buffer.len() };
-            // An error, or none, means that there is no plaintext.
-            plain += connection.read(buffer.get_mut(plain..end).unwrap_or_default()).ok().flatten().unwrap_or(0);
-            match absorbed {
-                Ok(1..) => {}
-                // Bytes after close_notify are ignored.
-                Ok(0) => break,
-                Err(error) if plain == 0 => return Err(error),
-                // The next read finds the fault again.
-                Err(_) => break,
-            }
+            fed = match self.absorb(&mut connection, buffer.get_mut(fed..within.end).unwrap_or_default()) {
+                Ok(len @ 1..) => fed + len,
+                // Bytes after close_notify, or a fault, are ignored.
+                Ok(0) | Err(_) => within.end,
+            };
+            let end = if fed < within.end { fed } else { buffer.len() };
+            // The next look for plaintext finds a fault again.
+            plain +=
+                connection.read(buffer.get_mut(plain..end).unwrap_or_default()).map_or(0, |len| len.unwrap_or(0));
         }
-        Ok(plain)
+        plain
     }
 
     /// Passes the front of `ciphertext` to rustls and returns its length; 0 after close_notify.

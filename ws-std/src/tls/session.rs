@@ -75,7 +75,7 @@ enum Undone {
 
 /// A state of rustls.
 enum Reached {
-    /// Not the last one for now.
+    /// A state that another call leaves.
     Passing,
     /// It has decrypted a record.
     Record,
@@ -155,17 +155,10 @@ impl Session {
     /// Takes bytes up to the end of a record of which a part is held, or is all that has come.
     fn absorb_part(&mut self, bytes: &[u8]) -> usize {
         let begun = self.tail.get(self.whole..).unwrap_or_default();
-        let (left, len) = missing(if begun.is_empty() { bytes } else { begun });
-        let needed = if !begun.is_empty() {
-            left
-        } else if left == 0 {
-            len
-        } else {
-            bytes.len()
-        };
+        let needed = if begun.is_empty() { missing(bytes).1.max(HEADER_LEN) } else { missing(begun).0 };
         let part = bytes.get(..needed).unwrap_or(bytes);
         // At once for all of the record.
-        self.tail.reserve_exact(len.saturating_sub(begun.len()).clamp(part.len(), part.len().max(LONGEST_RECORD)));
+        self.tail.reserve_exact(needed.min(LONGEST_RECORD));
         self.tail.extend_from_slice(part);
         let begun = self.tail.get(self.whole..).unwrap_or_default();
         let (left, len) = missing(begun);
