@@ -63,14 +63,22 @@ fn output_gives_back_what_a_big_message_took() {
     assert!(output.buffer().capacity() <= 64 * 1024);
 }
 
-#[test]
-fn lent_output_goes_on_where_the_transport_stopped() {
-    let mut endpoint = Endpoint::new(Server, &Config::default(), Negotiated::default(), Instant::ZERO);
+fn at(seconds: u64) -> Instant {
+    Instant::from_millis(1000 * seconds)
+}
+
+/// A server's endpoint, and an output whose write timeout is the same for any length.
+fn without_rate() -> (Endpoint<Server>, Output) {
     let mut config = Config::default();
     config.min_write_rate = 0;
-    let mut output = Output::with_config(&config);
+    let endpoint = Endpoint::new(Server, &config, Negotiated::default(), Instant::ZERO);
+    (endpoint, Output::with_config(&config))
+}
+
+#[test]
+fn lent_output_goes_on_where_the_transport_stopped() {
+    let (mut endpoint, mut output) = without_rate();
     output.buffer().extend(b"abcdef");
-    let at = |seconds: u64| Instant::from_millis(1000 * seconds);
     let lent = output.lend_bytes(at(1));
     assert_eq!((output.is_empty(), output.poll_timeout()), (true, Some(at(31))));
     output.buffer().extend(b"xyz");
@@ -83,11 +91,7 @@ fn lent_output_goes_on_where_the_transport_stopped() {
 
 #[test]
 fn a_frame_that_lies_elsewhere_goes_before_what_is_queued_meanwhile() {
-    let mut endpoint = Endpoint::new(Server, &Config::default(), Negotiated::default(), Instant::ZERO);
-    let mut config = Config::default();
-    config.min_write_rate = 0;
-    let mut output = Output::with_config(&config);
-    let at = |seconds: u64| Instant::from_millis(1000 * seconds);
+    let (mut endpoint, mut output) = without_rate();
     output.lend_elsewhere(6);
     output.written_elsewhere(&mut endpoint, at(1), 0);
     assert_eq!((output.is_lent(), output.poll_timeout()), (true, Some(at(31))));
@@ -122,7 +126,6 @@ fn an_output_without_bytes_gives_its_memory_away_and_one_with_bytes_keeps_it() {
 
 #[test]
 fn a_peer_that_was_too_slow_has_the_whole_time_again_when_the_host_says_so() {
-    let at = |seconds| Instant::from(core::time::Duration::from_secs(seconds));
     let mut endpoint = Endpoint::new(Server, &Config::new(), Negotiated::default(), Instant::ZERO);
     let mut output = Output::new();
     output.set_write_timeout(Some(core::time::Duration::from_secs(3)));
