@@ -27,6 +27,8 @@ mod vector;
 use core::fmt;
 #[cfg(feature = "alloc")]
 use core::mem::MaybeUninit;
+#[cfg(feature = "std")]
+use std::vec::Vec;
 
 use crate::part::{part, part_mut};
 
@@ -132,6 +134,20 @@ impl Mask {
     #[inline(always)]
     pub(crate) fn fill(self, payload: &[u8], out: &mut [MaybeUninit<u8>]) {
         chosen::fill(self.key, payload, out);
+    }
+
+    /// Appends the next bytes of the payload, masked, to `out`.
+    #[cfg(feature = "std")]
+    pub(crate) fn append(&mut self, payload: &[u8], out: &mut Vec<u8>) {
+        out.reserve(payload.len());
+        let Some(room) = out.spare_capacity_mut().get_mut(..payload.len()) else { return };
+        self.fill(payload, room);
+        // SAFETY: so many bytes of the reserved room have been written.
+        #[allow(unsafe_code)]
+        unsafe {
+            out.set_len(out.len() + payload.len());
+        }
+        self.advance(payload.len());
     }
 
     /// Masks all but the first `distance` bytes of `window`, the next of the payload, and moves them to its start.

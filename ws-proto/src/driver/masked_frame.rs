@@ -7,9 +7,6 @@ use crate::{
     mask::Mask,
 };
 
-/// The most bytes that are copied before they are masked: they are in the nearest cache then.
-const MASKED_CHUNK: usize = 4 * 1024;
-
 /// A long frame of a client: its header, and its payload in the caller's memory, which is masked a piece at a time. So each
 /// piece is still in the processor's cache when it is written, and the whole frame never lies in memory a second time.
 ///
@@ -52,11 +49,7 @@ impl<'p> MaskedFrame<'p> {
         let room = len.saturating_sub(out.len());
         let (piece, rest) = self.payload.split_at_checked(room).unwrap_or((self.payload, &[]));
         self.payload = rest;
-        for chunk in piece.chunks(MASKED_CHUNK) {
-            let start = out.len();
-            out.extend_from_slice(chunk);
-            self.mask.apply(out.get_mut(start..).unwrap_or_default());
-        }
+        self.mask.append(piece, out);
     }
 }
 

@@ -332,8 +332,6 @@ const fn rotated(key: u32, len: usize) -> u32 {
 
 /// Masks `len` bytes, which are `N` to `2 * N` vectors. Returns whether the result is ASCII, if `F` is a check.
 ///
-/// All bytes are read before any is written, so they may stay in place, move down or be copied.
-///
 /// They may stay where they are, move down or be copied: all are read before any is written.
 ///
 /// # Safety
@@ -389,8 +387,6 @@ unsafe fn single<V: Vector, F: Finding>(key: u32, from: *const u8, to: *mut u8) 
 
 /// Masks `len` bytes, at least one vector; `N` vectors fill a cache line. Returns whether the result is ASCII, if
 /// `F` is a check.
-///
-/// The bytes may stay in place, move down or be copied: no write reaches a byte that is still to be read.
 ///
 /// They may stay where they are, move down or be copied: what is written is never still to be read.
 ///
