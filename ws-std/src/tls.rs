@@ -156,10 +156,11 @@ impl<T: Transport + Duplex> TlsStream<T> {
             transport,
             reading: Mutex::default(),
             sending: Mutex::default(),
+            // A client's first message.
+            owes: AtomicBool::new(connection.has_output()),
             connection: Mutex::new(connection),
             asked,
             past: clock::now(),
-            owes: AtomicBool::new(false),
             aborted: AtomicBool::new(false),
         }
     }
@@ -197,7 +198,7 @@ impl<T: Transport + Duplex> TlsStream<T> {
         refreshed
     }
 
-    /// Notes that rustls has output that no writer has made.
+    /// Notes that rustls has output of its own.
     fn note_output(&self, connection: &Session) {
         if connection.has_output() {
             self.owes.store(true, Ordering::SeqCst);

@@ -34,7 +34,7 @@ impl<T: Transport + Duplex> TlsStream<T> {
             if written == total {
                 return Ok(written);
             }
-            match sent.and_then(|()| sending.encrypt(&mut lock(&self.connection), slices, written)) {
+            match sent.and_then(|()| self.encrypt(sending, slices, written)) {
                 Ok(()) => {}
                 Err(error) if written == 0 => return Err(error),
                 Err(_) => return Ok(written),
@@ -45,14 +45,24 @@ impl<T: Transport + Duplex> TlsStream<T> {
         }
     }
 
+    /// Makes some records of `slices` after their first `skip` bytes.
+    fn encrypt(&self, sending: &mut Sending, slices: &[IoSlice<'_>], skip: usize) -> io::Result<()> {
+        let mut connection = lock(&self.connection);
+        let made = sending.encrypt(&mut connection, slices, skip);
+        self.note_output(&connection);
+        made
+    }
+
     /// Sends all output there is, and then ends our direction of the transport if that is due.
     pub(super) fn send(&self, sending: &mut Sending, deadline: Option<Instant>) -> io::Result<()> {
-        loop {
-            sending.push(&self.transport, deadline)?;
+        sending.push(&self.transport, deadline)?;
+        while self.owes.load(Ordering::SeqCst) {
             let mut connection = lock(&self.connection);
-            if !sending.take_output(&mut connection) {
+            if sending.take_output(&mut connection) {
+                drop(connection);
+                sending.push(&self.transport, deadline)?;
+            } else {
                 self.owes.store(false, Ordering::SeqCst);
-                break;
             }
         }
         if sending.our_end == End::Due {
