@@ -14,6 +14,7 @@ use crate::{
     outgoing::{flush, flush_before_read, queue_close},
     output::Core,
     shared::Link,
+    transport::Transport,
 };
 
 /// The input of a connection, and the state of the calls that read it.
@@ -133,6 +134,9 @@ impl Incoming {
                     return Err(error.into());
                 }
             }
+            if self.take_ready(link) {
+                continue;
+            }
             // The timeout begins here, after the buffer has been searched.
             let limit = |timeout: Duration| clock::now().checked_add(timeout.max(SHORTEST_READ));
             self.deadline = self.deadline.or_else(|| self.timeout.and_then(limit));
@@ -140,6 +144,19 @@ impl Incoming {
                 return if closed.clean { Ok(None) } else { Err(Error::Unclean(closed)) };
             }
         }
+    }
+
+    /// Reads bytes that came with the last read and lie in the transport, if there are any.
+    fn take_ready<L: Link>(&mut self, link: &mut L) -> bool {
+        if !link.shared().transport().is_ready() {
+            return false;
+        }
+        let room = self.buffer.unfilled(&link.core().endpoint);
+        // The next read finds an error, or the end, again.
+        let past = link.shared().clock.epoch();
+        let read = link.read(room, Some(past)).unwrap_or(0);
+        self.buffer.filled(read);
+        read > 0
     }
 
     /// Writes output, then reads once. Returns how the connection has ended, if it has.

@@ -122,6 +122,14 @@ impl Transport for NetStream {
         }
     }
 
+    fn is_ready(&self) -> bool {
+        match &self.stream {
+            Stream::Plain(socket) => socket.is_ready(),
+            #[cfg(feature = "rustls")]
+            Stream::Tls(stream) => stream.is_ready(),
+        }
+    }
+
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         match &self.stream {
             Stream::Plain(socket) => socket.shutdown(how),

@@ -20,14 +20,15 @@
 //! that is too small for a read of its own is replaced by a small array on the stack. The front of a record whose rest has not come
 //! is held in memory of the record's length. While ciphertext comes faster than it is read, it goes through a pooled buffer
 //! instead ([`Inflow`]), in which most records come whole and wait until they are read: a copy from the kernel to a big message's
-//! fresh memory takes several times as long. A read that has to wait holds no such buffer.
+//! fresh memory takes several times as long. Each is decrypted when it is read, so that its plaintext is in the processor's nearest
+//! cache when it is unmasked. A read that has to wait holds no such buffer.
 //!
 //! **Writing.** Plaintext is encrypted by a few records at a time. Their ciphertext lies in a pooled buffer until the transport
-//! has taken it (what it does not take at once, in memory of its own length), and only when it has taken all of a record is the record's plaintext counted as written. A deadline that
-//! passes before that leaves the rest there, with the number of plaintext bytes that each record stands for. The caller has
-//! been told that these are not written, so its next call begins with them: that call sends the rest and counts them, without
-//! encrypting them again. So nothing is lost and nothing is sent twice. A record has at most 16 KiB: even a peer as slow as
-//! the lowest rate that is allowed takes it within the write timeout.
+//! has taken it (what it does not take at once, in memory of its own length), and only when it has taken all of a record is the
+//! record's plaintext counted as written. A deadline that passes before that leaves the rest there, with the number of plaintext
+//! bytes that each record stands for. The caller has been told that these are not written, so its next call begins with them: that
+//! call sends the rest and counts them, without encrypting them again. So nothing is lost and nothing is sent twice. A record has at
+//! most 16 KiB: even a peer as slow as the lowest rate that is allowed takes it within the write timeout.
 //!
 //! **Output of TLS itself.** An alert, or the rest of a handshake, is made by the thread that reads, or that ends the
 //! connection. It must not wait for the transport, and perhaps another thread is writing. It sets `owes`, then tries to
@@ -102,6 +103,8 @@ pub struct TlsStream<T: Transport + Duplex> {
     past: Instant,
     /// There is output that no call of `write` will come for.
     owes: AtomicBool,
+    /// A record has come whole, and its plaintext has not all been read.
+    ready: AtomicBool,
     /// This side has ended the transport in both directions.
     aborted: AtomicBool,
 }
@@ -161,6 +164,7 @@ impl<T: Transport + Duplex> TlsStream<T> {
             connection: Mutex::new(connection),
             asked,
             past: clock::now(),
+            ready: AtomicBool::new(false),
             aborted: AtomicBool::new(false),
         }
     }
@@ -236,6 +240,10 @@ impl<T: Transport + Duplex> Transport for TlsStream<T> {
         drop(sending);
         self.send_owed();
         written
+    }
+
+    fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {

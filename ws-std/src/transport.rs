@@ -55,6 +55,13 @@ pub trait Transport: Send + Sync {
         self.write(slices, deadline)
     }
 
+    /// Returns whether bytes have come already and lie in this transport's memory, so that a [`read`](Self::read) neither waits nor
+    /// asks the operating system. They may be read without a look at the clock.
+    #[inline]
+    fn is_ready(&self) -> bool {
+        false
+    }
+
     /// Ends one or both directions. A `read` that waits returns.
     ///
     /// # Errors

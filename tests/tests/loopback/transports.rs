@@ -87,6 +87,59 @@ impl Transport for Counted {
 
 impl Duplex for Counted {}
 
+/// A transport that holds what has come, and hands out a few bytes at a time.
+struct Holding {
+    inner: Socket,
+    held: Mutex<VecDeque<u8>>,
+    /// A read has come that may wait.
+    is_awaited: AtomicBool,
+}
+
+impl Transport for Holding {
+    fn read(&self, buffer: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
+        let mut held = self.held.lock().unwrap();
+        if deadline.is_none_or(|deadline| deadline > Instant::now()) {
+            self.is_awaited.store(true, Ordering::Relaxed);
+        }
+        if held.is_empty() {
+            let mut bytes = [0; 1_000];
+            let len = self.inner.read(&mut bytes, deadline)?;
+            held.extend(&bytes[..len]);
+        }
+        let len = buffer.len().min(10);
+        held.read(&mut buffer[..len])
+    }
+
+    fn write(&self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> io::Result<usize> {
+        self.inner.write(slices, deadline)
+    }
+
+    fn is_ready(&self) -> bool {
+        !self.held.lock().unwrap().is_empty()
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.inner.shutdown(how)
+    }
+}
+
+#[test]
+fn bytes_that_a_transport_holds_are_read_without_waiting() {
+    let (client, server) = sockets();
+    let server = Holding { inner: server, held: Mutex::default(), is_awaited: AtomicBool::new(false) };
+    let (mut client, mut server) = open_over(client, server);
+    for text in ["one", "a text longer than a read", "three"] {
+        client.queue(text).unwrap();
+    }
+    client.flush().unwrap();
+    assert_eq!(server.read().unwrap().unwrap().message, Message::Text("one"));
+    server.transport().is_awaited.store(false, Ordering::Relaxed);
+    for text in ["a text longer than a read", "three"] {
+        assert_eq!(server.read().unwrap().unwrap().message, Message::Text(text));
+    }
+    assert!(!server.transport().is_awaited.load(Ordering::Relaxed));
+}
+
 /// Sends two texts there and back, then closes from the client's side; what the server saw.
 fn converse<C: Transport, S: Transport>(
     mut client: WebSocket<Client, C>,

@@ -134,6 +134,31 @@ fn a_buffer_of_any_length_gives_the_same_plaintext() {
 }
 
 #[test]
+fn records_that_have_come_are_read_before_the_transport_is_asked() {
+    let message = noise(60_000);
+    of_versions(|client, server| {
+        for len in [1_500, 20_000, 70_000] {
+            for record in message.chunks(7_000) {
+                write_all(client, record);
+            }
+            // A read that takes as much as it can shows that more has come, and the next one takes all of that.
+            let (mut received, mut buffer) = (Vec::new(), vec![0; len]);
+            let mut reads = 0;
+            while received.len() < message.len() {
+                let was_ready = server.is_ready();
+                let left = client.transport().under_way();
+                let read = server.read(&mut buffer, patient()).unwrap();
+                assert!(!was_ready || client.transport().under_way() == left, "{len}");
+                received.extend_from_slice(&buffer[..read]);
+                reads += usize::from(was_ready);
+            }
+            assert!(received == message && !server.is_ready(), "{len}");
+            assert!(reads > 0 || len == 70_000, "{len}");
+        }
+    });
+}
+
+#[test]
 fn a_read_ends_at_its_deadline_although_ciphertext_goes_on_coming() {
     let (client, server) = streams(&settings());
     write_all(&client, &noise(10_000));

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The most plaintext of a record, in bytes (RFC 8446 section 5.1).
-const LONGEST_PLAINTEXT: usize = 1 << 14;
+pub(super) const LONGEST_PLAINTEXT: usize = 1 << 14;
 /// The most records that are made before they are written, with one call of the transport. Four longest ones would not fit one
 /// segment of the loopback interface.
 const MOST_RECORDS: usize = 3;

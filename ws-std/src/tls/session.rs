@@ -19,6 +19,9 @@ const HEADER_LEN: usize = 5;
 /// The longest record in bytes (RFC 5246 section 6.2.3).
 const LONGEST_RECORD: usize = HEADER_LEN + (1 << 14) + 2048;
 
+/// The length of a record without its plaintext, most often: the header, the type and the tag (RFC 8446 section 5.2).
+const OVERHEAD: usize = HEADER_LEN + 1 + 16;
+
 /// The most bytes of records that are held because they are part of a message of TLS itself, or rustls has not done with them: twice
 /// as many as the longest message has.
 const MOST_HELD: usize = 128 * 1024;
@@ -59,6 +62,8 @@ enum End {
 #[derive(Clone, Copy)]
 enum Work<'w> {
     Nothing,
+    /// To move the plaintext of a record to the caller's room, if it all fits.
+    Decrypt,
     Encrypt(&'w [u8]),
     CloseNotify,
     RefreshKeys,
@@ -77,8 +82,8 @@ enum Undone {
 enum Reached {
     /// A state that another call leaves.
     Passing,
-    /// It has decrypted a record.
-    Record,
+    /// It has decrypted a record, whose plaintext has been moved and has this length. `None`: rustls has it.
+    Record(Option<usize>),
     /// The peer has sent close_notify.
     Notified,
     /// It has done all it can. `None`: the handshake goes on.
@@ -123,33 +128,46 @@ impl Session {
         missing(bytes).0 == 0 || !(bytes.is_empty() || self.tail.is_empty())
     }
 
-    /// Takes ciphertext from the front of `bytes`, which it may change, at most up to the end of a record; returns its length,
-    /// which is 0 after the peer's close_notify. Call [`read`](Self::read) next.
+    /// Returns whether plaintext is held.
+    pub(super) fn has_plaintext(&self) -> bool {
+        self.has_record || !self.plaintext.is_empty()
+    }
+
+    /// Returns whether all plaintext of the record at the front of `bytes` fits in `room` bytes.
+    pub(super) const fn fits(bytes: &[u8], room: usize) -> bool {
+        missing(bytes).1 <= room + OVERHEAD
+    }
+
+    /// Takes ciphertext from the front of `bytes`, which it may change, at most up to the end of a record. Moves the record's
+    /// plaintext to `room` if all of it is in `bytes` and fits. Returns both lengths; that of the ciphertext is 0 after the peer's
+    /// close_notify. Call [`read`](Self::read) next if there is no plaintext.
     ///
     /// # Errors
     ///
     /// The fault that rustls has found, again and again.
-    pub(super) fn absorb(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+    pub(super) fn absorb(&mut self, bytes: &mut [u8], room: &mut [u8]) -> io::Result<(usize, usize)> {
         self.check()?;
         if self.end.is_some() {
-            return Ok(0);
+            return Ok((0, 0));
         }
         let is_direct = self.tail.is_empty() && missing(bytes).0 == 0;
-        let len = if is_direct { self.absorb_record(bytes) } else { self.absorb_part(bytes) };
-        self.check().map(|()| len)
+        let lens = if is_direct { self.absorb_record(bytes, room) } else { (self.absorb_part(bytes), 0) };
+        self.check().map(|()| lens)
     }
 
     /// Takes a record that lies whole at the front of `bytes`.
-    fn absorb_record(&mut self, bytes: &mut [u8]) -> usize {
+    fn absorb_record(&mut self, bytes: &mut [u8], room: &mut [u8]) -> (usize, usize) {
         let len = missing(bytes).1;
         let record = bytes.get_mut(..len).unwrap_or_default();
-        let (done, _) = self.run(record, Work::Nothing, &mut []);
+        // Plaintext that is held comes first.
+        let work = if self.plaintext.is_empty() { Work::Decrypt } else { Work::Nothing };
+        let (done, result) = self.run(record, work, room);
         if let Some(part @ [_, ..]) = record.get(done..) {
             self.tail.extend_from_slice(part);
             self.whole = self.tail.len();
             self.limit_held();
         }
-        len
+        (len, result.and_then(Result::ok).unwrap_or(0))
     }
 
     /// Takes bytes up to the end of a record of which a part is held, or is all that has come.
@@ -305,7 +323,7 @@ impl Session {
         done
     }
 
-    /// Takes records from the front of `bytes`, up to the first one that has plaintext, and then does some work. Returns the
+    /// Takes records from the front of `bytes`, up to the first one that has plaintext, or else does some work. Returns the
     /// length of these records; `None`: the work can't be done.
     fn run(&mut self, bytes: &mut [u8], work: Work<'_>, out: &mut [u8]) -> (usize, Option<Done>) {
         let mut len = 0;
@@ -315,9 +333,9 @@ impl Session {
             len += records;
             match reached {
                 Reached::Passing => {}
-                Reached::Record => {
-                    self.has_record = true;
-                    return (len, None);
+                Reached::Record(moved) => {
+                    self.has_record = moved.is_none();
+                    return (len, moved.map(Ok));
                 }
                 Reached::Notified => _ = self.end.get_or_insert(End::Notified),
                 Reached::Idle(done) => {
@@ -377,7 +395,10 @@ fn step<D>(
     out: &mut [u8],
 ) -> (usize, Reached) {
     let reached = match status.state {
-        Ok(ConnectionState::ReadTraffic(_)) => Reached::Record,
+        Ok(ConnectionState::ReadTraffic(traffic)) if matches!(work, Work::Decrypt) => {
+            Reached::Record(move_record(traffic, out))
+        }
+        Ok(ConnectionState::ReadTraffic(_)) => Reached::Record(None),
         Ok(ConnectionState::EncodeTlsData(data)) => {
             encode(data, output);
             Reached::Passing
@@ -395,9 +416,21 @@ fn step<D>(
     (status.discard, reached)
 }
 
+/// Moves the plaintext of a record to `room` and returns its length, if it all fits.
+fn move_record<D>(traffic: ReadTraffic<'_, '_, D>, room: &mut [u8]) -> Option<usize> {
+    if traffic.peek_len()?.get() > room.len() {
+        return None;
+    }
+    Some(take_record(traffic, |record| copy(record, room)))
+}
+
 fn taken<D>(status: UnbufferedStatus<'_, '_, D>, take: impl FnOnce(&[u8]) -> usize) -> usize {
-    let Ok(ConnectionState::ReadTraffic(mut traffic)) = status.state else { return 0 };
-    let Some(Ok(record)) = ReadTraffic::next_record(&mut traffic) else { return 0 };
+    let Ok(ConnectionState::ReadTraffic(traffic)) = status.state else { return 0 };
+    take_record(traffic, take)
+}
+
+fn take_record<D>(mut traffic: ReadTraffic<'_, '_, D>, take: impl FnOnce(&[u8]) -> usize) -> usize {
+    let Some(Ok(record)) = traffic.next_record() else { return 0 };
     take(record.payload)
 }
 
@@ -413,7 +446,7 @@ fn encode<D>(mut data: EncodeTlsData<'_, D>, output: &mut Vec<u8>) {
 
 fn do_work<D>(mut traffic: WriteTraffic<'_, D>, work: Work<'_>, out: &mut [u8]) -> Done {
     match work {
-        Work::Nothing => Ok(0),
+        Work::Nothing | Work::Decrypt => Ok(0),
         Work::Encrypt(plaintext) => match traffic.encrypt(plaintext, out) {
             Ok(len) => Ok(len),
             Err(EncryptError::InsufficientSize(error)) => Err(Undone::TooShort(error.required_size)),
