@@ -334,8 +334,8 @@ impl Open for Opener {
 pub struct Std;
 
 impl Validate for Std {
-    fn is_valid(text: &[u8], _: usize) -> bool {
-        std::str::from_utf8(text).is_ok()
+    fn is_valid<'t>(mut pieces: impl Iterator<Item = &'t [u8]>) -> bool {
+        pieces.all(|text| std::str::from_utf8(text).is_ok())
     }
 }
 
@@ -343,7 +343,7 @@ impl Validate for Std {
 pub struct Simdutf8;
 
 impl Validate for Simdutf8 {
-    fn is_valid(text: &[u8], _: usize) -> bool {
-        simdutf8::basic::from_utf8(text).is_ok()
+    fn is_valid<'t>(mut pieces: impl Iterator<Item = &'t [u8]>) -> bool {
+        pieces.all(|text| simdutf8::basic::from_utf8(text).is_ok())
     }
 }

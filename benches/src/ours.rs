@@ -250,9 +250,9 @@ impl Masking for InPlace {
 pub struct Resumable;
 
 impl Validate for Resumable {
-    fn is_valid(text: &[u8], piece_len: usize) -> bool {
+    fn is_valid<'t>(mut pieces: impl Iterator<Item = &'t [u8]>) -> bool {
         let mut validator = Validator::new();
-        text.chunks(piece_len).all(|piece| validator.update(piece).is_ok()) && validator.is_complete()
+        pieces.all(|piece| validator.update(piece).is_ok()) && validator.is_complete()
     }
 }
 

@@ -115,9 +115,9 @@ impl Masking for ApplyMask {
 pub(super) struct Stream;
 
 impl Validate for Stream {
-    fn is_valid(text: &[u8], piece_len: usize) -> bool {
+    fn is_valid<'t>(mut pieces: impl Iterator<Item = &'t [u8]>) -> bool {
         let mut stream = Utf8Stream::new();
-        text.chunks(piece_len).all(|piece| stream.push(piece)) && stream.finish()
+        pieces.all(|piece| stream.push(piece)) && stream.finish()
     }
 }
 
