@@ -137,6 +137,7 @@ impl Validator {
     /// # Errors
     ///
     /// The text cannot become UTF-8, whatever follows. Do not use the validator for this text any more.
+    #[cfg_attr(target_pointer_width = "64", inline)]
     pub fn update(&mut self, bytes: &[u8]) -> Result<(), InvalidUtf8> {
         // Most pieces are whole texts, or end with a whole code point in ASCII. A small processor has no faster way for them.
         if SHORT > 0 && self.is_complete() && bytes.last().is_none_or(u8::is_ascii) && is_valid(bytes) {
