@@ -225,7 +225,7 @@ fn write_short<L: Link, const N: usize>(link: &mut L, message: Message<'_>) -> R
             let frame = frame.get(..len).unwrap_or_default();
             let past = link.shared().clock.epoch();
             match taken(link.write(&[IoSlice::new(frame)], Some(past))) {
-                Ok(taken) if taken == len => finish(link, Vec::new(), len, Ok(())),
+                Ok(taken) if taken == len => Ok(finish_short(link, len)),
                 begun => write_on(link, Vec::new(), [frame, &[]], begun, None),
             }
         }
@@ -431,20 +431,33 @@ fn finish<L: Link>(link: &mut L, output: Vec<u8>, at_once: usize, result: io::Re
     }
     core.put_back(output, &result);
     let is_open = core.endpoint.state() == State::Open;
-    let is_written = core.output.is_empty() && !core.owes_shutdown();
-    let result = result.map_err(|error| match error.kind() {
+    let (is_written, awaited) = (core.is_written(), core.waiting > 0);
+    drop(core);
+    // Notify only if a thread waits: each notification is a system call.
+    if awaited {
+        link.shared().notify();
+    }
+    result.map(|()| is_written).map_err(|error| match error.kind() {
         io::ErrorKind::TimedOut => error.into(),
         _ if is_open => error.into(),
         // A peer that has closed may end the transport before it has taken our output.
         _ => Error::Send(SendError::Closing),
-    });
-    // Notify only if a thread waits: each notification is a system call.
-    let awaited = core.waiting > 0;
+    })
+}
+
+/// [`finish`] after the transport has taken all `len` bytes that this thread has written, in one call.
+#[inline]
+fn finish_short<L: Link>(link: &mut L, len: usize) -> bool {
+    let clock = link.shared().clock;
+    let mut core = link.core();
+    core.written_at_once(len, || clock.now());
+    core.end_writing();
+    let (is_written, awaited) = (core.is_written(), core.waiting > 0);
     drop(core);
     if awaited {
         link.shared().notify();
     }
-    result.map(|()| is_written)
+    is_written
 }
 
 /// Continues after `begun`, the first attempt to write `slices`. Returns how many bytes have been written in all, and

@@ -283,6 +283,17 @@ impl<R: Role> Core<R> {
         self.in_flight = len;
     }
 
+    /// Takes note that no thread writes any more.
+    pub(crate) const fn end_writing(&mut self) {
+        self.writing = Writing::Neither;
+        self.in_flight = 0;
+    }
+
+    /// Returns whether there is nothing to write, and no end that is due.
+    pub(crate) fn is_written(&self) -> bool {
+        self.output.is_empty() && !self.owes_shutdown()
+    }
+
     /// Records that the transport has taken `len` bytes, the whole of a write, in one call. `now` reads the clock, and is
     /// called only if the time matters.
     pub(crate) fn written_at_once(&mut self, len: usize, now: impl FnOnce() -> Instant) {
@@ -314,8 +325,7 @@ impl<R: Role> Core<R> {
     /// Ends the writing that began with [`take_output`](Self::take_output): puts `unwritten` before the output that was
     /// queued since, or drops all output if `result` says that the transport has failed.
     pub(crate) fn put_back(&mut self, mut unwritten: Vec<u8>, result: &io::Result<()>) {
-        self.writing = Writing::Neither;
-        self.in_flight = 0;
+        self.end_writing();
         if unwritten.capacity() == 0 {
             // All of it lay elsewhere.
         } else if unwritten.is_empty() {
