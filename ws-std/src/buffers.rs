@@ -1,8 +1,8 @@
 //! Pools of buffers, which all connections of the process share.
 //!
 //! A connection needs a buffer for output from the first byte that it queues until the last one is written, and one for
-//! ciphertext during a read and a write, or as long as it waits to be read. That is a moment in which few other connections need one. So a few buffers serve all
-//! connections and stay in the processor's cache, and an idle connection has none.
+//! ciphertext during a write, and from a read until the application has taken what came. Few connections do that at the same
+//! moment. So a few buffers serve all of them and stay in the processor's cache, and an idle connection has none.
 
 use std::sync::Mutex;
 

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::{io, time::Instant};
 
 use ws_proto::{
-    CloseCode, Closed, Event, Message, MessageBuffer, ReceiveError,
+    CloseCode, Closed, Event, Message, MessageBuffer, ReceiveError, State,
     driver::{Decompression, Error, Result},
     message::Data,
 };
@@ -21,8 +21,7 @@ use crate::{
 pub(crate) struct Incoming {
     pub(crate) buffer: MessageBuffer<Vec<u8>>,
     decompression: Decompression,
-    /// Time of the last read, at which all input in the buffer is taken to have arrived.
-    now: ws_proto::Instant,
+    arrival: Arrival,
     /// The longest wait of one call for the peer.
     pub(crate) timeout: Option<Duration>,
     /// Deadline of the current call, from its first wait on.
@@ -35,8 +34,20 @@ pub(crate) struct Incoming {
     told: bool,
 }
 
+/// The arrival of input.
+struct Arrival {
+    /// The time at which all input in the buffer is taken to have arrived.
+    now: ws_proto::Instant,
+    /// The current call has looked at the clock for `now`.
+    is_timed: bool,
+    /// The bytes that lay in the transport and have been taken since the last wait.
+    taken: usize,
+}
+
 /// The shortest wait of a read, so that bytes that have already arrived are noticed before a timeout.
 const SHORTEST_READ: Duration = Duration::from_millis(1);
+/// The most bytes that lie in the transport and are taken without a look at timers: more than a TLS connection has.
+const MOST_TAKEN: usize = 128 * 1024;
 
 impl Incoming {
     /// Creates the reading side. `buffer` may hold bytes that came after the opening handshake.
@@ -48,7 +59,7 @@ impl Incoming {
         Self {
             buffer,
             decompression,
-            now,
+            arrival: Arrival { now, is_timed: false, taken: 0 },
             timeout: None,
             deadline: None,
             in_parts: true,
@@ -61,7 +72,7 @@ impl Incoming {
     fn next<L: Link>(&mut self, link: &mut L) -> Result<Option<Event<()>>> {
         self.in_parts = false;
         self.until(link, |this, core| {
-            let event = this.buffer.next(&mut core.endpoint, this.now)?;
+            let event = this.buffer.next(&mut core.endpoint, this.arrival.now)?;
             Ok(event.map(|event| event.map(|_| ())))
         })
     }
@@ -70,12 +81,12 @@ impl Incoming {
     /// connection.
     fn next_part<L: Link>(&mut self, link: &mut L) -> Result<Option<Event<()>>> {
         self.in_parts = true;
-        self.until(link, |this, core| this.buffer.next_part(&mut core.endpoint, this.now))
+        self.until(link, |this, core| this.buffer.next_part(&mut core.endpoint, this.arrival.now))
     }
 
     /// Reads the next message. `None` is the end of the connection.
     pub(crate) fn read<L: Link>(&mut self, link: &mut L) -> Result<Option<Message<'_>>> {
-        self.deadline = None;
+        self.begin();
         loop {
             match self.next(link)? {
                 Some(Event::Data(())) => return Ok(self.buffer.message()),
@@ -87,14 +98,14 @@ impl Incoming {
 
     /// Reads the next message or control frame. `None` is the end of the connection.
     pub(crate) fn read_event<L: Link>(&mut self, link: &mut L) -> Result<Option<Event<Message<'_>>>> {
-        self.deadline = None;
+        self.begin();
         let event = self.next(link)?;
         Ok(event.and_then(|event| event.fetch(|| self.buffer.message())))
     }
 
     /// Reads the next part of a message. `None` is the end of the connection.
     pub(crate) fn read_part<L: Link>(&mut self, link: &mut L) -> Result<Option<Data<'_>>> {
-        self.deadline = None;
+        self.begin();
         loop {
             match self.next_part(link)? {
                 Some(Event::Data(())) => return Ok(self.buffer.take_part()),
@@ -106,9 +117,15 @@ impl Incoming {
 
     /// Reads the next part of a message or control frame. `None` is the end of the connection.
     pub(crate) fn read_part_event<L: Link>(&mut self, link: &mut L) -> Result<Option<Event<Data<'_>>>> {
-        self.deadline = None;
+        self.begin();
         let event = self.next_part(link)?;
         Ok(event.and_then(|event| event.fetch(|| self.buffer.take_part())))
+    }
+
+    /// Begins a call of the application.
+    const fn begin(&mut self) {
+        self.deadline = None;
+        self.arrival.is_timed = false;
     }
 
     /// Reads until `look` finds an event in the buffer. `None` is the end of the connection.
@@ -134,29 +151,48 @@ impl Incoming {
                     return Err(error.into());
                 }
             }
-            if self.take_ready(link) {
-                continue;
-            }
-            // The timeout begins here, after the buffer has been searched.
-            let limit = |timeout: Duration| clock::now().checked_add(timeout.max(SHORTEST_READ));
-            self.deadline = self.deadline.or_else(|| self.timeout.and_then(limit));
-            if let Some(closed) = self.wait(link, self.deadline)? {
+            let ended = match self.take_ready(link) {
+                Ok(0) => {
+                    // The timeout begins here, after the buffer has been searched.
+                    let limit = |timeout: Duration| clock::now().checked_add(timeout.max(SHORTEST_READ));
+                    self.deadline = self.deadline.or_else(|| self.timeout.and_then(limit));
+                    self.wait(link, self.deadline)?
+                }
+                Ok(_) => None,
+                Err(error) => Some(self.transport_failed(link, error)?),
+            };
+            if let Some(closed) = ended {
                 return if closed.clean { Ok(None) } else { Err(Error::Unclean(closed)) };
             }
         }
     }
 
-    /// Reads bytes that came with the last read and lie in the transport, if there are any.
-    fn take_ready<L: Link>(&mut self, link: &mut L) -> bool {
-        if !link.shared().transport().is_ready() {
-            return false;
+    /// Takes bytes that lie in the transport, unless output or a timer may be due. They are taken to have come when this call first
+    /// looks at the clock. Returns how many they are.
+    fn take_ready<L: Link>(&mut self, link: &mut L) -> io::Result<usize> {
+        if self.arrival.taken >= MOST_TAKEN || !link.shared().transport().is_ready() {
+            return Ok(0);
         }
-        let room = self.buffer.unfilled(&link.core().endpoint);
-        // The next read finds an error, or the end, again.
-        let past = link.shared().clock.epoch();
-        let read = link.read(room, Some(past)).unwrap_or(0);
-        self.buffer.filled(read);
-        read > 0
+        let core = link.core();
+        if core.endpoint.state() != State::Open || !core.is_written() {
+            return Ok(0);
+        }
+        let room = self.buffer.unfilled(&core.endpoint);
+        drop(core);
+        let clock = link.shared().clock;
+        let len = match link.read(room, Some(clock.epoch())) {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => 0,
+            // The next read finds an end again.
+            read => read?,
+        };
+        if len > 0 {
+            if !self.arrival.is_timed {
+                (self.arrival.now, self.arrival.is_timed) = (clock.now(), true);
+            }
+            self.buffer.filled(len);
+            self.arrival.taken += len;
+        }
+        Ok(len)
     }
 
     /// Writes output, then reads once. Returns how the connection has ended, if it has.
@@ -190,12 +226,12 @@ impl Incoming {
         let look_again = if link.is_shared() { link.shared().look_again(now) } else { None };
         let deadline = [timeout, limit, retry, look_again].into_iter().flatten().min();
         let result = link.read(room, deadline);
-        self.now = clock.now();
+        self.arrival = Arrival { now: clock.now(), is_timed: true, taken: 0 };
         match result {
             Ok(0) => link.core().endpoint.receive_eof(),
             Ok(len) => self.buffer.filled(len),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                link.core().handle_timeout(self.now);
+                link.core().handle_timeout(self.arrival.now);
                 if timeout.is_some_and(|timeout| timeout <= clock::now()) {
                     // No input came before the endpoint's timeout: the connection is idle and needs no memory.
                     link.core().release();
@@ -270,7 +306,7 @@ impl Incoming {
         while let Ok(None) = self.wait(link, None) {
             let mut core = link.core();
             // The endpoint returns the same error again, and discards the input.
-            let _ = self.buffer.next_part(&mut core.endpoint, self.now);
+            let _ = self.buffer.next_part(&mut core.endpoint, self.arrival.now);
             core.drain();
         }
     }
@@ -283,7 +319,7 @@ impl Incoming {
             return Ok(closed);
         }
         let timeout = self.timeout.take();
-        self.deadline = None;
+        self.begin();
         let ended = loop {
             let told = if self.in_parts { self.next_part(link) } else { self.next(link) };
             match told {

@@ -31,7 +31,7 @@
 //! most 16 KiB: even a peer as slow as the lowest rate that is allowed takes it within the write timeout.
 //!
 //! **Output of TLS itself.** An alert, or the rest of a handshake, is made by the thread that reads, or that ends the
-//! connection. It must not wait for the transport, and perhaps another thread is writing. It sets `owes`, then tries to
+//! connection, and sometimes by one that writes. It must not wait for the transport, and perhaps another thread is writing. It sets `owes`, then tries to
 //! send without waiting. If the lock `sending` is taken, its holder looks at `owes` after it has released the lock. Output
 //! that the transport does not take goes with the next write, and as long as there is some, reads return from the transport
 //! now and then to try again. The answer to a KeyUpdate (RFC 8446 section 4.6.3) is not among this output: rustls puts it
@@ -101,9 +101,9 @@ pub struct TlsStream<T: Transport + Duplex> {
     asked: Option<Arc<AskedName>>,
     /// An instant in the past, as a deadline for calls that must not wait.
     past: Instant,
-    /// There is output that no call of `write` will come for.
+    /// There may be output of TLS itself. Set, with the lock `connection`, whenever there is.
     owes: AtomicBool,
-    /// A record has come whole, and its plaintext has not all been read.
+    /// The last look at the ciphertext that has been read has left a whole record, or plaintext.
     ready: AtomicBool,
     /// This side has ended the transport in both directions.
     aborted: AtomicBool,

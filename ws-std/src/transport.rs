@@ -55,8 +55,9 @@ pub trait Transport: Send + Sync {
         self.write(slices, deadline)
     }
 
-    /// Returns whether bytes have come already and lie in this transport's memory, so that a [`read`](Self::read) neither waits nor
-    /// asks the operating system. They may be read without a look at the clock.
+    /// Returns whether bytes have come that lie in this transport's memory, as far as it knows: a [`read`](Self::read) takes them
+    /// without asking the operating system. A connection reads them with a deadline in the past and without a look at the clock, and
+    /// for at most 128 KiB without a look at its timers. A transport that wraps another one should pass its answer on.
     #[inline]
     fn is_ready(&self) -> bool {
         false

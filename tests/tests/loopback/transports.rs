@@ -12,8 +12,8 @@ use std::{
 };
 
 use ws_std::{
-    AcceptError, Acceptor, Answer, Blocking, CloseCode, Config, ConnectError, Connector, Duplex, Message,
-    MessageKind, Socket, Transport, WebSocket,
+    AcceptError, Acceptor, Answer, Blocking, CloseCode, Config, ConnectError, Connector, Control, Duplex, Event,
+    Message, MessageKind, Socket, Transport, WebSocket,
     proto::endpoint::Negotiated,
     role::{Client, Server},
 };
@@ -138,6 +138,51 @@ fn bytes_that_a_transport_holds_are_read_without_waiting() {
         assert_eq!(server.read().unwrap().unwrap().message, Message::Text(text));
     }
     assert!(!server.transport().is_awaited.load(Ordering::Relaxed));
+}
+
+/// A transport that always has more: Pings, and nothing else.
+struct Flooding {
+    pings: Vec<u8>,
+    at: AtomicUsize,
+    written: AtomicUsize,
+}
+
+impl Transport for Flooding {
+    fn read(&self, buffer: &mut [u8], _: Option<Instant>) -> io::Result<usize> {
+        let at = self.at.fetch_add(buffer.len(), Ordering::Relaxed);
+        let pings = self.pings.iter().cycle().skip(at % self.pings.len());
+        buffer.iter_mut().zip(pings).for_each(|(byte, ping)| *byte = *ping);
+        Ok(buffer.len())
+    }
+
+    fn write(&self, slices: &[IoSlice<'_>], _: Option<Instant>) -> io::Result<usize> {
+        let len = slices.iter().map(|slice| slice.len()).sum();
+        self.written.fetch_add(len, Ordering::Relaxed);
+        Ok(len)
+    }
+
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    fn shutdown(&self, _: Shutdown) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_transport_that_always_has_more_keeps_no_answer_and_no_timer_from_running() {
+    let transport = Flooding { pings: masked(PING, b"?"), at: AtomicUsize::new(0), written: AtomicUsize::new(0) };
+    let mut config = Config::default();
+    config.close_timeout = Some(Duration::from_millis(50));
+    let mut server = WebSocket::from_handshake(Server, transport, Vec::new(), Negotiated::default(), &config);
+    let began = Instant::now();
+    for _ in 0..50_000 {
+        assert_eq!(server.read_event().unwrap(), Some(Event::Control(Control::Ping)));
+    }
+    assert!(server.transport().written.load(Ordering::Relaxed) > 0);
+    assert!(!server.close(CloseCode::NORMAL, "").unwrap().clean);
+    assert!(began.elapsed() < PATIENCE);
 }
 
 /// Sends two texts there and back, then closes from the client's side; what the server saw.

@@ -19,7 +19,7 @@ const HEADER_LEN: usize = 5;
 /// The longest record in bytes (RFC 5246 section 6.2.3).
 const LONGEST_RECORD: usize = HEADER_LEN + (1 << 14) + 2048;
 
-/// The length of a record without its plaintext, most often: the header, the type and the tag (RFC 8446 section 5.2).
+/// The length of a record without its plaintext in TLS 1.3: the header, the type and the tag (RFC 8446 section 5.2).
 const OVERHEAD: usize = HEADER_LEN + 1 + 16;
 
 /// The most bytes of records that are held because they are part of a message of TLS itself, or rustls has not done with them: twice
@@ -63,7 +63,7 @@ enum End {
 enum Work<'w> {
     Nothing,
     /// To move the plaintext of a record to the caller's room, if it all fits.
-    Decrypt,
+    Move,
     Encrypt(&'w [u8]),
     CloseNotify,
     RefreshKeys,
@@ -122,8 +122,8 @@ impl Session {
         self.tail.len()
     }
 
-    /// Returns whether [`absorb`](Self::absorb) would take a record from the front of `bytes`, or a part of one that is held, and hold
-    /// no other.
+    /// Returns whether `bytes` begin with a whole record, or go on with one of which a part is held: [`absorb`](Self::absorb) then
+    /// has no new part to hold.
     pub(super) fn can_absorb(&self, bytes: &[u8]) -> bool {
         missing(bytes).0 == 0 || !(bytes.is_empty() || self.tail.is_empty())
     }
@@ -133,7 +133,7 @@ impl Session {
         self.has_record || !self.plaintext.is_empty()
     }
 
-    /// Returns whether all plaintext of the record at the front of `bytes` fits in `room` bytes.
+    /// Returns whether all plaintext of the record that `bytes` begin with fits in `room` bytes.
     pub(super) const fn fits(bytes: &[u8], room: usize) -> bool {
         missing(bytes).1 <= room + OVERHEAD
     }
@@ -155,12 +155,13 @@ impl Session {
         self.check().map(|()| lens)
     }
 
-    /// Takes a record that lies whole at the front of `bytes`.
+    /// Takes a record that lies whole at the front of `bytes`. None that came before may be in rustls.
     fn absorb_record(&mut self, bytes: &mut [u8], room: &mut [u8]) -> (usize, usize) {
         let len = missing(bytes).1;
         let record = bytes.get_mut(..len).unwrap_or_default();
+        debug_assert!(!self.has_record);
         // Plaintext that is held comes first.
-        let work = if self.plaintext.is_empty() { Work::Decrypt } else { Work::Nothing };
+        let work = if self.plaintext.is_empty() { Work::Move } else { Work::Nothing };
         let (done, result) = self.run(record, work, room);
         if let Some(part @ [_, ..]) = record.get(done..) {
             self.tail.extend_from_slice(part);
@@ -323,8 +324,9 @@ impl Session {
         done
     }
 
-    /// Takes records from the front of `bytes`, up to the first one that has plaintext, or else does some work. Returns the
-    /// length of these records; `None`: the work can't be done.
+    /// Takes records from the front of `bytes`, up to the first one that has plaintext, which [`Work::Move`] moves. Without one it
+    /// does the work. Returns the length of these records, and the result: the length that has been moved, encrypted, or queued.
+    /// `None`: the work has not been done.
     fn run(&mut self, bytes: &mut [u8], work: Work<'_>, out: &mut [u8]) -> (usize, Option<Done>) {
         let mut len = 0;
         loop {
@@ -395,7 +397,7 @@ fn step<D>(
     out: &mut [u8],
 ) -> (usize, Reached) {
     let reached = match status.state {
-        Ok(ConnectionState::ReadTraffic(traffic)) if matches!(work, Work::Decrypt) => {
+        Ok(ConnectionState::ReadTraffic(traffic)) if matches!(work, Work::Move) => {
             Reached::Record(move_record(traffic, out))
         }
         Ok(ConnectionState::ReadTraffic(_)) => Reached::Record(None),
@@ -446,7 +448,7 @@ fn encode<D>(mut data: EncodeTlsData<'_, D>, output: &mut Vec<u8>) {
 
 fn do_work<D>(mut traffic: WriteTraffic<'_, D>, work: Work<'_>, out: &mut [u8]) -> Done {
     match work {
-        Work::Nothing | Work::Decrypt => Ok(0),
+        Work::Nothing | Work::Move => Ok(0),
         Work::Encrypt(plaintext) => match traffic.encrypt(plaintext, out) {
             Ok(len) => Ok(len),
             Err(EncryptError::InsufficientSize(error)) => Err(Undone::TooShort(error.required_size)),
