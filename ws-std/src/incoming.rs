@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::{io, time::Instant};
 
 use ws_proto::{
-    CloseCode, Closed, Event, Message, MessageBuffer, ReceiveError, State,
+    CloseCode, Closed, Config, Event, Message, MessageBuffer, ReceiveError, State,
     driver::{Decompression, Error, Result},
     message::Data,
 };
@@ -38,6 +38,8 @@ pub(crate) struct Incoming {
 struct Arrival {
     /// The time at which all input in the buffer is taken to have arrived.
     now: ws_proto::Instant,
+    /// Messages have a time in which they have to be complete, so that a call that takes bytes looks at the clock.
+    is_exact: bool,
     /// The current call has looked at the clock for `now`.
     is_timed: bool,
     /// The bytes that lay in the transport and have been taken since the last wait.
@@ -55,11 +57,12 @@ impl Incoming {
         buffer: MessageBuffer<Vec<u8>>,
         decompression: Decompression,
         now: ws_proto::Instant,
+        config: &Config,
     ) -> Self {
         Self {
             buffer,
             decompression,
-            arrival: Arrival { now, is_timed: false, taken: 0 },
+            arrival: Arrival { now, is_exact: config.message_timeout.is_some(), is_timed: false, taken: 0 },
             timeout: None,
             deadline: None,
             in_parts: true,
@@ -167,8 +170,8 @@ impl Incoming {
         }
     }
 
-    /// Takes bytes that lie in the transport, unless output or a timer may be due. They are taken to have come when this call first
-    /// looks at the clock. Returns how many they are.
+    /// Takes bytes that lie in the transport, unless output or a timer may be due. They are taken to have come with the last read, or,
+    /// if messages have a limit of time, with this call: the application may have taken long since. Returns how many they are.
     fn take_ready<L: Link>(&mut self, link: &mut L) -> io::Result<usize> {
         if self.arrival.taken >= MOST_TAKEN || !link.shared().transport().is_ready() {
             return Ok(0);
@@ -186,7 +189,7 @@ impl Incoming {
             read => read?,
         };
         if len > 0 {
-            if !self.arrival.is_timed {
+            if self.arrival.is_exact && !self.arrival.is_timed {
                 (self.arrival.now, self.arrival.is_timed) = (clock.now(), true);
             }
             self.buffer.filled(len);
@@ -226,7 +229,7 @@ impl Incoming {
         let look_again = if link.is_shared() { link.shared().look_again(now) } else { None };
         let deadline = [timeout, limit, retry, look_again].into_iter().flatten().min();
         let result = link.read(room, deadline);
-        self.arrival = Arrival { now: clock.now(), is_timed: true, taken: 0 };
+        self.arrival = Arrival { now: clock.now(), is_timed: true, taken: 0, ..self.arrival };
         match result {
             Ok(0) => link.core().endpoint.receive_eof(),
             Ok(len) => self.buffer.filled(len),

@@ -83,7 +83,7 @@ impl<R: Role, T: Transport> WebSocket<R, T> {
         let endpoint = Observer::observe(endpoint, subprotocol.as_deref());
         let decompression = compression.decompression();
         decompression.limit(&mut buffer);
-        let incoming = Incoming::new(buffer, decompression, clock.now());
+        let incoming = Incoming::new(buffer, decompression, clock.now(), &config);
         let link = Owned::alone(Shared::new(endpoint, compression, transport, clock, &config));
         Self { link, incoming, subprotocol }
     }

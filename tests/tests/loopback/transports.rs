@@ -140,6 +140,23 @@ fn bytes_that_a_transport_holds_are_read_without_waiting() {
     assert!(!server.transport().is_awaited.load(Ordering::Relaxed));
 }
 
+#[test]
+fn the_time_of_a_message_does_not_begin_while_the_application_is_busy() {
+    let (mut client, server) = tcp_pair();
+    let inner = Socket::new(server).unwrap();
+    let server = Holding { inner, held: Mutex::default(), is_awaited: AtomicBool::new(false) };
+    let mut config = Config::default();
+    config.message_timeout = Some(Duration::from_millis(300));
+    let mut server = WebSocket::from_handshake(Server, server, Vec::new(), Negotiated::default(), &config);
+    let second = masked(FIN | TEXT, b"a text whose end comes later");
+    let (begun, rest) = second.split_at(25);
+    client.write_all(&[&masked(FIN | TEXT, b"one"), begun].concat()).unwrap();
+    assert_eq!(server.read().unwrap().unwrap().message, Message::Text("one"));
+    thread::sleep(Duration::from_millis(400));
+    client.write_all(rest).unwrap();
+    assert_eq!(server.read().unwrap().unwrap().message, Message::Text("a text whose end comes later"));
+}
+
 /// A transport that always has more: Pings, and nothing else.
 struct Flooding {
     pings: Vec<u8>,
