@@ -150,11 +150,19 @@ fn the_time_of_a_message_does_not_begin_while_the_application_is_busy() {
     let mut server = WebSocket::from_handshake(Server, server, Vec::new(), Negotiated::default(), &config);
     let second = masked(FIN | TEXT, b"a text whose end comes later");
     let (begun, rest) = second.split_at(25);
+    let rest = rest.to_vec();
     client.write_all(&[&masked(FIN | TEXT, b"one"), begun].concat()).unwrap();
     assert_eq!(server.read().unwrap().unwrap().message, Message::Text("one"));
     thread::sleep(Duration::from_millis(400));
-    client.write_all(rest).unwrap();
+    let sending = thread::spawn(move || {
+        for piece in rest.chunks(4) {
+            client.write_all(piece).unwrap();
+            thread::sleep(Duration::from_millis(50));
+        }
+        client
+    });
     assert_eq!(server.read().unwrap().unwrap().message, Message::Text("a text whose end comes later"));
+    drop(sending.join().unwrap());
 }
 
 /// A transport that always has more: Pings, and nothing else.
