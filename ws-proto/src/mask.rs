@@ -27,7 +27,7 @@ mod vector;
 use core::fmt;
 #[cfg(feature = "alloc")]
 use core::mem::MaybeUninit;
-#[cfg(feature = "std")]
+#[cfg(feature = "driver")]
 use std::vec::Vec;
 
 use crate::part::{part, part_mut};
@@ -137,7 +137,7 @@ impl Mask {
     }
 
     /// Appends the next bytes of the payload, masked, to `out`.
-    #[cfg(feature = "std")]
+    #[cfg(feature = "driver")]
     pub(crate) fn append(&mut self, payload: &[u8], out: &mut Vec<u8>) {
         out.reserve(payload.len());
         let Some(room) = out.spare_capacity_mut().get_mut(..payload.len()) else { return };
