@@ -30,12 +30,12 @@
 //! call sends the rest and counts them, without encrypting them again. So nothing is lost and nothing is sent twice. A record has at
 //! most 16 KiB: even a peer as slow as the lowest rate that is allowed takes it within the write timeout.
 //!
-//! **Output of TLS itself.** An alert, or the rest of a handshake, is made by the thread that reads, or that ends the
-//! connection, and sometimes by one that writes. It must not wait for the transport, and perhaps another thread is writing. It sets `owes`, then tries to
-//! send without waiting. If the lock `sending` is taken, its holder looks at `owes` after it has released the lock. Output
-//! that the transport does not take goes with the next write, and as long as there is some, reads return from the transport
-//! now and then to try again. The answer to a KeyUpdate (RFC 8446 section 4.6.3) is not among this output: rustls puts it
-//! before the next record that is sent, whatever that is.
+//! **Output of TLS itself.** An alert, or the rest of a handshake, is made by the thread that reads, or that ends the connection,
+//! and sometimes by one that writes. It must not wait for the transport, and perhaps another thread is writing. It sets `owes`,
+//! then tries to send without waiting. If the lock `sending` is taken, its holder looks at `owes` after it has released the lock.
+//! Output that the transport does not take goes with the next write, and as long as there is some, reads return from the transport
+//! now and then to try again. The answer to a KeyUpdate (RFC 8446 section 4.6.3) is not among this output: rustls puts it before
+//! the next record that is sent, whatever that is.
 //!
 //! **The end.** Ending our direction sends close_notify, and half-closes the transport after that. If the transport does not
 //! take all of it at once, the half-close is left to the thread that sends the rest. The peer's close_notify is the end of
