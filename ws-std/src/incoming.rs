@@ -10,7 +10,7 @@ use ws_proto::{
 };
 
 use crate::{
-    clock,
+    clock::{self, Clock},
     outgoing::{flush, flush_before_read, queue_close},
     output::Core,
     shared::Link,
@@ -35,15 +35,22 @@ pub(crate) struct Incoming {
 }
 
 /// The arrival of input.
+#[derive(Clone, Copy)]
 struct Arrival {
-    /// The time at which all input in the buffer is taken to have arrived.
+    /// The time of the last read that could wait.
     now: ws_proto::Instant,
-    /// Messages have a time in which they have to be complete, so that a call that takes bytes looks at the clock.
-    is_exact: bool,
-    /// The current call has looked at the clock for `now`.
-    is_timed: bool,
+    /// Messages have a time in which they have to be complete.
+    is_limited: bool,
     /// The bytes that lay in the transport and have been taken since the last wait.
     taken: usize,
+}
+
+impl Arrival {
+    /// Returns the time at which input in the buffer is taken to have arrived: that of the last read. If a message has a limit of
+    /// time, that begins only when the application looks for the message, which it may have let lie for long.
+    fn time(self, clock: Clock) -> ws_proto::Instant {
+        if self.is_limited { clock.now() } else { self.now }
+    }
 }
 
 /// The shortest wait of a read, so that bytes that have already arrived are noticed before a timeout.
@@ -62,7 +69,7 @@ impl Incoming {
         Self {
             buffer,
             decompression,
-            arrival: Arrival { now, is_exact: config.message_timeout.is_some(), is_timed: false, taken: 0 },
+            arrival: Arrival { now, is_limited: config.message_timeout.is_some(), taken: 0 },
             timeout: None,
             deadline: None,
             in_parts: true,
@@ -74,8 +81,8 @@ impl Incoming {
     /// Reads until the buffer has a message to lend, or a control frame has come. `None` is the end of the connection.
     fn next<L: Link>(&mut self, link: &mut L) -> Result<Option<Event<()>>> {
         self.in_parts = false;
-        self.until(link, |this, core| {
-            let event = this.buffer.next(&mut core.endpoint, this.arrival.now)?;
+        self.until(link, |this, core, now| {
+            let event = this.buffer.next(&mut core.endpoint, now)?;
             Ok(event.map(|event| event.map(|_| ())))
         })
     }
@@ -84,12 +91,12 @@ impl Incoming {
     /// connection.
     fn next_part<L: Link>(&mut self, link: &mut L) -> Result<Option<Event<()>>> {
         self.in_parts = true;
-        self.until(link, |this, core| this.buffer.next_part(&mut core.endpoint, this.arrival.now))
+        self.until(link, |this, core, now| this.buffer.next_part(&mut core.endpoint, now))
     }
 
     /// Reads the next message. `None` is the end of the connection.
     pub(crate) fn read<L: Link>(&mut self, link: &mut L) -> Result<Option<Message<'_>>> {
-        self.begin();
+        self.deadline = None;
         loop {
             match self.next(link)? {
                 Some(Event::Data(())) => return Ok(self.buffer.message()),
@@ -101,14 +108,14 @@ impl Incoming {
 
     /// Reads the next message or control frame. `None` is the end of the connection.
     pub(crate) fn read_event<L: Link>(&mut self, link: &mut L) -> Result<Option<Event<Message<'_>>>> {
-        self.begin();
+        self.deadline = None;
         let event = self.next(link)?;
         Ok(event.and_then(|event| event.fetch(|| self.buffer.message())))
     }
 
     /// Reads the next part of a message. `None` is the end of the connection.
     pub(crate) fn read_part<L: Link>(&mut self, link: &mut L) -> Result<Option<Data<'_>>> {
-        self.begin();
+        self.deadline = None;
         loop {
             match self.next_part(link)? {
                 Some(Event::Data(())) => return Ok(self.buffer.take_part()),
@@ -120,27 +127,26 @@ impl Incoming {
 
     /// Reads the next part of a message or control frame. `None` is the end of the connection.
     pub(crate) fn read_part_event<L: Link>(&mut self, link: &mut L) -> Result<Option<Event<Data<'_>>>> {
-        self.begin();
+        self.deadline = None;
         let event = self.next_part(link)?;
         Ok(event.and_then(|event| event.fetch(|| self.buffer.take_part())))
-    }
-
-    /// Begins a call of the application.
-    const fn begin(&mut self) {
-        self.deadline = None;
-        self.arrival.is_timed = false;
     }
 
     /// Reads until `look` finds an event in the buffer. `None` is the end of the connection.
     fn until<L: Link>(
         &mut self,
         link: &mut L,
-        look: impl Fn(&mut Self, &mut Core<L::Role>) -> core::result::Result<Option<Event<()>>, ReceiveError>,
+        look: impl Fn(
+            &mut Self,
+            &mut Core<L::Role>,
+            ws_proto::Instant,
+        ) -> core::result::Result<Option<Event<()>>, ReceiveError>,
     ) -> Result<Option<Event<()>>> {
         loop {
             self.decompression.lend(&mut self.buffer);
+            let now = self.arrival.time(link.shared().clock);
             let mut core = link.core();
-            let found = look(self, &mut core);
+            let found = look(self, &mut core, now);
             // The protocol owes no frame for a message.
             if !matches!(found, Ok(Some(Event::Data(())))) {
                 core.drain();
@@ -170,8 +176,8 @@ impl Incoming {
         }
     }
 
-    /// Takes bytes that lie in the transport, unless output or a timer may be due. They are taken to have come with the last read, or,
-    /// if messages have a limit of time, with this call: the application may have taken long since. Returns how many they are.
+    /// Takes bytes that lie in the transport, unless output or a timer may be due. They are taken to have come with the last read that
+    /// could wait. Returns how many they are.
     fn take_ready<L: Link>(&mut self, link: &mut L) -> io::Result<usize> {
         if self.arrival.taken >= MOST_TAKEN || !link.shared().transport().is_ready() {
             return Ok(0);
@@ -182,16 +188,13 @@ impl Incoming {
         }
         let room = self.buffer.unfilled(&core.endpoint);
         drop(core);
-        let clock = link.shared().clock;
-        let len = match link.read(room, Some(clock.epoch())) {
+        let past = link.shared().clock.epoch();
+        let len = match link.read(room, Some(past)) {
             Err(error) if error.kind() == io::ErrorKind::TimedOut => 0,
             // The next read finds an end again.
             read => read?,
         };
         if len > 0 {
-            if self.arrival.is_exact && !self.arrival.is_timed {
-                (self.arrival.now, self.arrival.is_timed) = (clock.now(), true);
-            }
             self.buffer.filled(len);
             self.arrival.taken += len;
         }
@@ -229,7 +232,7 @@ impl Incoming {
         let look_again = if link.is_shared() { link.shared().look_again(now) } else { None };
         let deadline = [timeout, limit, retry, look_again].into_iter().flatten().min();
         let result = link.read(room, deadline);
-        self.arrival = Arrival { now: clock.now(), is_timed: true, taken: 0, ..self.arrival };
+        self.arrival = Arrival { now: clock.now(), taken: 0, ..self.arrival };
         match result {
             Ok(0) => link.core().endpoint.receive_eof(),
             Ok(len) => self.buffer.filled(len),
@@ -322,7 +325,7 @@ impl Incoming {
             return Ok(closed);
         }
         let timeout = self.timeout.take();
-        self.begin();
+        self.deadline = None;
         let ended = loop {
             let told = if self.in_parts { self.next_part(link) } else { self.next(link) };
             match told {

@@ -32,8 +32,10 @@ pub(crate) struct Incoming {
     /// `None` while the connection is idle.
     buffer: Option<Box<Input>>,
     decompression: Decompression,
-    /// Time of the last read, at which all input in the buffer is taken to have arrived.
+    /// Time of the last read.
     now: ws_proto::Instant,
+    /// Messages have a time in which they have to be complete.
+    is_limited: bool,
     timer: Timer,
     /// An event that was found while the connection waited for room to write.
     held: Option<Event<()>>,
@@ -70,6 +72,7 @@ impl Incoming {
             buffer,
             decompression,
             now,
+            is_limited: opened.config.message_timeout.is_some(),
             timer: Timer::new(),
             held: None,
             held_control: None,
@@ -209,13 +212,13 @@ impl Incoming {
         unit: Unit,
     ) -> core::result::Result<Option<Event<()>>, ReceiveError> {
         self.unit = unit;
+        // The time of a message begins only when the application looks for it, which may have let it lie for long.
+        let now = if self.is_limited { core.clock.now() } else { self.now };
         let buffer = self.buffer.get_or_insert_with(|| attach(&self.decompression));
         self.decompression.lend(buffer);
         let found = match unit {
-            Unit::Message => {
-                buffer.next(&mut core.endpoint, self.now).map(|event| event.map(|event| event.map(drop)))
-            }
-            Unit::Part => buffer.next_part(&mut core.endpoint, self.now),
+            Unit::Message => buffer.next(&mut core.endpoint, now).map(|event| event.map(|event| event.map(drop))),
+            Unit::Part => buffer.next_part(&mut core.endpoint, now),
         };
         // The protocol owes no frame for payload.
         if !matches!(found, Ok(Some(Event::Data(())))) {

@@ -95,6 +95,12 @@ struct Holding {
     is_awaited: AtomicBool,
 }
 
+impl Holding {
+    fn new(inner: Socket) -> Self {
+        Self { inner, held: Mutex::default(), is_awaited: AtomicBool::new(false) }
+    }
+}
+
 impl Transport for Holding {
     fn read(&self, buffer: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
         let mut held = self.held.lock().unwrap();
@@ -126,8 +132,7 @@ impl Transport for Holding {
 #[test]
 fn bytes_that_a_transport_holds_are_read_without_waiting() {
     let (client, server) = sockets();
-    let server = Holding { inner: server, held: Mutex::default(), is_awaited: AtomicBool::new(false) };
-    let (mut client, mut server) = open_over(client, server);
+    let (mut client, mut server) = open_over(client, Holding::new(server));
     for text in ["one", "a text longer than a read", "three"] {
         client.queue(text).unwrap();
     }
@@ -140,14 +145,13 @@ fn bytes_that_a_transport_holds_are_read_without_waiting() {
     assert!(!server.transport().is_awaited.load(Ordering::Relaxed));
 }
 
-#[test]
-fn the_time_of_a_message_does_not_begin_while_the_application_is_busy() {
+/// Reads a message, is busy for longer than a message may take, and reads another one, whose front came with the first.
+fn read_late<T: Transport>(transport: impl FnOnce(Socket) -> T) {
     let (mut client, server) = tcp_pair();
-    let inner = Socket::new(server).unwrap();
-    let server = Holding { inner, held: Mutex::default(), is_awaited: AtomicBool::new(false) };
     let mut config = Config::default();
     config.message_timeout = Some(Duration::from_millis(300));
-    let mut server = WebSocket::from_handshake(Server, server, Vec::new(), Negotiated::default(), &config);
+    let transport = transport(Socket::new(server).unwrap());
+    let mut server = WebSocket::from_handshake(Server, transport, Vec::new(), Negotiated::default(), &config);
     let second = masked(FIN | TEXT, b"a text whose end comes later");
     let (begun, rest) = second.split_at(25);
     let rest = rest.to_vec();
@@ -163,6 +167,12 @@ fn the_time_of_a_message_does_not_begin_while_the_application_is_busy() {
     });
     assert_eq!(server.read().unwrap().unwrap().message, Message::Text("a text whose end comes later"));
     drop(sending.join().unwrap());
+}
+
+#[test]
+fn the_time_of_a_message_does_not_begin_while_the_application_is_busy() {
+    read_late(Holding::new);
+    read_late(|socket| socket);
 }
 
 /// A transport that always has more: Pings, and nothing else.

@@ -67,6 +67,28 @@ async fn pong_that_has_come_is_seen_though_the_application_reads_too_late() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_time_of_a_message_does_not_begin_while_the_application_is_busy() {
+    let mut config = Config::new();
+    config.message_timeout = Some(3 * SECOND);
+    let (mut peer, mut ws) = Peer::client(4_096, &config);
+    let second = masked(FIN | TEXT, b"a text whose end comes later");
+    let (begun, rest) = second.split_at(25);
+    // Both lie in the buffer after one read.
+    peer.send(&[&masked(FIN | TEXT, b"one"), begun].concat()).await;
+    assert_eq!(ws.read().await.unwrap().unwrap().message, Message::Text("one"));
+    sleep(4 * SECOND).await;
+    let reading = tokio::spawn(async move { ws.read_owned().await });
+    for piece in rest.chunks(4) {
+        sleep(SECOND / 2).await;
+        peer.send(piece).await;
+    }
+    assert_eq!(
+        reading.await.unwrap().unwrap().unwrap().as_message(),
+        Message::Text("a text whose end comes later")
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn keepalive_goes_on_though_every_read_is_given_up_soon() {
     let (mut peer, mut ws) = Peer::client(4_096, &Config::new());
     let begun = Instant::now();
