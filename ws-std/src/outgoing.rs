@@ -67,7 +67,7 @@ pub(crate) fn flush_before_read<L: Link>(link: &mut L) -> Result<Option<Duration
     {
         let mut core = link.core();
         core.drain();
-        if core.output.is_empty() && !core.owes_shutdown() {
+        if core.is_written() {
             return core.check().map(|()| None);
         }
     }
@@ -225,7 +225,7 @@ fn write_short<L: Link, const N: usize>(link: &mut L, message: Message<'_>) -> R
             let frame = frame.get(..len).unwrap_or_default();
             let past = link.shared().clock.epoch();
             match taken(link.write(&[IoSlice::new(frame)], Some(past))) {
-                Ok(taken) if taken == len => Ok(finish_short(link, len)),
+                Ok(taken) if taken == len => Ok(stop_writing(link, len, Core::end_writing).0),
                 begun => write_on(link, Vec::new(), [frame, &[]], begun, None),
             }
         }
@@ -424,19 +424,10 @@ fn write_at_once<L: Link>(link: &mut L, slices: [&[u8]; 3]) -> io::Result<usize>
 /// Ends the writing of this thread, with the output that is left. The last write has taken `at_once` bytes, its whole, in one
 /// call; 0 if they are recorded. Returns what [`write_out`] does.
 fn finish<L: Link>(link: &mut L, output: Vec<u8>, at_once: usize, result: io::Result<()>) -> Result<bool> {
-    let clock = link.shared().clock;
-    let mut core = link.core();
-    if at_once > 0 {
-        core.written_at_once(at_once, || clock.now());
-    }
-    core.put_back(output, &result);
-    let is_open = core.endpoint.state() == State::Open;
-    let (is_written, awaited) = (core.is_written(), core.waiting > 0);
-    drop(core);
-    // Notify only if a thread waits: each notification is a system call.
-    if awaited {
-        link.shared().notify();
-    }
+    let (is_written, is_open) = stop_writing(link, at_once, |core| {
+        core.put_back(output, &result);
+        core.endpoint.state() == State::Open
+    });
     result.map(|()| is_written).map_err(|error| match error.kind() {
         io::ErrorKind::TimedOut => error.into(),
         _ if is_open => error.into(),
@@ -445,19 +436,23 @@ fn finish<L: Link>(link: &mut L, output: Vec<u8>, at_once: usize, result: io::Re
     })
 }
 
-/// [`finish`] after the transport has taken all `len` bytes that this thread has written, in one call.
+/// Ends the writing of this thread by `end`, and wakes threads that wait for that; `at_once` as for [`finish`]. Returns whether all
+/// output is written, and what `end` has returned.
 #[inline]
-fn finish_short<L: Link>(link: &mut L, len: usize) -> bool {
+fn stop_writing<L: Link, X>(link: &mut L, at_once: usize, end: impl FnOnce(&mut Core<L::Role>) -> X) -> (bool, X) {
     let clock = link.shared().clock;
     let mut core = link.core();
-    core.written_at_once(len, || clock.now());
-    core.end_writing();
-    let (is_written, awaited) = (core.is_written(), core.waiting > 0);
+    if at_once > 0 {
+        core.written_at_once(at_once, || clock.now());
+    }
+    let ended = end(&mut core);
+    let (is_written, is_awaited) = (core.is_written(), core.waiting > 0);
     drop(core);
-    if awaited {
+    // Notify only if a thread waits: each notification is a system call.
+    if is_awaited {
         link.shared().notify();
     }
-    is_written
+    (is_written, ended)
 }
 
 /// Continues after `begun`, the first attempt to write `slices`. Returns how many bytes have been written in all, and
