@@ -62,8 +62,6 @@ enum End {
 #[derive(Clone, Copy)]
 enum Work<'w> {
     Nothing,
-    /// To move the plaintext of a record to the caller's room, if it all fits.
-    Move,
     Encrypt(&'w [u8]),
     CloseNotify,
     RefreshKeys,
@@ -161,8 +159,8 @@ impl Session {
         let record = bytes.get_mut(..len).unwrap_or_default();
         debug_assert!(!self.has_record);
         // Plaintext that is held comes first.
-        let work = if self.plaintext.is_empty() { Work::Move } else { Work::Nothing };
-        let (done, result) = self.run(record, work, room);
+        let room = if self.plaintext.is_empty() { room } else { &mut [] };
+        let (done, result) = self.run(record, Work::Nothing, room);
         if let Some(part @ [_, ..]) = record.get(done..) {
             self.tail.extend_from_slice(part);
             self.whole = self.tail.len();
@@ -324,9 +322,9 @@ impl Session {
         done
     }
 
-    /// Takes records from the front of `bytes`, up to the first one that has plaintext, which [`Work::Move`] moves. Without one it
-    /// does the work. Returns the length of these records, and the result: the length that has been moved, encrypted, or queued.
-    /// `None`: the work has not been done.
+    /// Takes records from the front of `bytes`, up to the first one that has plaintext; if there is no other work, that is moved to
+    /// `out`, if it all fits. Without such a record it does the work. Returns the length of these records, and the result: the length
+    /// that has been moved, encrypted, or queued. `None`: the work has not been done.
     fn run(&mut self, bytes: &mut [u8], work: Work<'_>, out: &mut [u8]) -> (usize, Option<Done>) {
         let mut len = 0;
         loop {
@@ -397,10 +395,11 @@ fn step<D>(
     out: &mut [u8],
 ) -> (usize, Reached) {
     let reached = match status.state {
-        Ok(ConnectionState::ReadTraffic(traffic)) if matches!(work, Work::Move) => {
-            Reached::Record(move_record(traffic, out))
-        }
-        Ok(ConnectionState::ReadTraffic(_)) => Reached::Record(None),
+        Ok(ConnectionState::ReadTraffic(traffic)) => Reached::Record(match work {
+            Work::Nothing => move_record(traffic, out),
+            // The room is for ciphertext.
+            _ => None,
+        }),
         Ok(ConnectionState::EncodeTlsData(data)) => {
             encode(data, output);
             Reached::Passing
@@ -448,7 +447,7 @@ fn encode<D>(mut data: EncodeTlsData<'_, D>, output: &mut Vec<u8>) {
 
 fn do_work<D>(mut traffic: WriteTraffic<'_, D>, work: Work<'_>, out: &mut [u8]) -> Done {
     match work {
-        Work::Nothing | Work::Move => Ok(0),
+        Work::Nothing => Ok(0),
         Work::Encrypt(plaintext) => match traffic.encrypt(plaintext, out) {
             Ok(len) => Ok(len),
             Err(EncryptError::InsufficientSize(error)) => Err(Undone::TooShort(error.required_size)),
