@@ -149,7 +149,7 @@ fn bytes_that_a_transport_holds_are_read_without_waiting() {
 fn read_late<T: Transport>(transport: impl FnOnce(Socket) -> T) {
     let (mut client, server) = tcp_pair();
     let mut config = Config::default();
-    config.message_timeout = Some(Duration::from_millis(300));
+    config.message_timeout = Some(Duration::from_secs(1));
     let transport = transport(Socket::new(server).unwrap());
     let mut server = WebSocket::from_handshake(Server, transport, Vec::new(), Negotiated::default(), &config);
     let second = masked(FIN | TEXT, b"a text whose end comes later");
@@ -157,7 +157,7 @@ fn read_late<T: Transport>(transport: impl FnOnce(Socket) -> T) {
     let rest = rest.to_vec();
     client.write_all(&[&masked(FIN | TEXT, b"one"), begun].concat()).unwrap();
     assert_eq!(server.read().unwrap().unwrap().message, Message::Text("one"));
-    thread::sleep(Duration::from_millis(400));
+    thread::sleep(Duration::from_millis(1_200));
     let sending = thread::spawn(move || {
         for piece in rest.chunks(4) {
             client.write_all(piece).unwrap();
