@@ -6,7 +6,7 @@ use ws_proto::role::Side;
 
 use crate::{
     Content,
-    contender::{self, Decode, Encode, Handshake, Masking, Open, Sending, Validate},
+    contender::{self, Decode, Encode, Handshake, Masked, Masking, Open, Sending, Validate},
     keys::{self, Keys},
     measure::Cell,
     transport::Transport,
@@ -138,15 +138,15 @@ impl Encoders {
 /// A cell for masking.
 pub struct Masks {
     pub(crate) cell: Cell,
-    pub(crate) len: usize,
-    pub(crate) offset: usize,
+    /// As `Texts::text`.
+    pub(crate) masked: Masked,
 }
 
 impl Masks {
     /// Lets `M` take part.
     pub fn enter<M: Masking>(&mut self, name: &'static str) {
-        let (len, offset) = (self.len, self.offset);
-        self.cell.enter(name, || contender::mask::<M>(len, offset));
+        let masked = self.masked.clone();
+        self.cell.enter(name, || masked.mask::<M>());
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a contender does in each group, and how it is checked before it is timed.
 
-use std::{hint::black_box, iter, rc::Rc};
+use std::{cell::RefCell, hint::black_box, iter, ops::Range, rc::Rc};
 
 use ws_proto::{
     frame::{FrameHeader, Opcode},
@@ -261,38 +261,58 @@ pub(crate) fn check_frames(mut wire: &[u8], side: Side, payload: &[u8], count: u
     if wire.is_empty() { Ok(()) } else { Err(format!("{} bytes too many", wire.len())) }
 }
 
-/// Lets `M` mask `len` bytes that begin `offset` bytes behind a cache line's first.
-///
-/// # Errors
-///
-/// The result is not the XOR with the key.
-pub fn mask<M: Masking>(len: usize, offset: usize) -> Result<Run, String> {
-    const LINE: usize = 64;
-    // Small payloads take turns, as in a read that holds many: otherwise each would wait for its own last stores.
-    const ALL: usize = 8 << 10;
-    let stride = len.next_multiple_of(LINE) + LINE;
-    let count = (ALL / stride).max(1);
-    let mut memory = vec![0; count * stride + 2 * LINE];
-    let start = memory.as_ptr().align_offset(LINE) + offset;
-    memory.iter_mut().zip((0..251).cycle()).for_each(|(byte, value)| *byte = value);
-    let mut expected = memory.clone();
-    for at in (0..count).map(|index| start + index * stride) {
-        expected[at..][..len].iter_mut().zip(KEY.iter().cycle()).for_each(|(byte, key)| *byte ^= key);
-        M::apply(&mut memory[at..][..len], KEY);
+/// The memory in which all contenders of a cell mask.
+#[derive(Clone)]
+pub struct Masked {
+    memory: Rc<RefCell<Vec<u8>>>,
+    /// Where payloads begin.
+    places: Range<usize>,
+    /// From the begin of a payload to that of the next one.
+    stride: usize,
+    len: usize,
+}
+
+impl Masked {
+    /// Memory for payloads of `len` bytes that begin `offset` bytes behind a cache line's first.
+    #[must_use]
+    pub fn new(len: usize, offset: usize) -> Self {
+        const LINE: usize = 64;
+        // Small payloads take turns, as in a read that holds many: otherwise each would wait for its own last stores.
+        const ALL: usize = 8 << 10;
+        let stride = len.next_multiple_of(LINE) + LINE;
+        let places = (ALL / stride).max(1) * stride;
+        let memory: Vec<_> = (0..251).cycle().take(places + 2 * LINE).collect();
+        let start = memory.as_ptr().align_offset(LINE) + offset;
+        Self { memory: Rc::new(RefCell::new(memory)), places: start..start + places, stride, len }
     }
-    if memory != expected {
-        return Err("not the XOR with the key, or bytes beside the payload were written".into());
-    }
-    let mut at = start;
-    Ok(Box::new(move |passes| {
-        for _ in 0..passes {
-            M::apply(black_box(&mut memory[at..][..len]), black_box(KEY));
-            at += stride;
-            if at >= start + count * stride {
-                at = start;
-            }
+
+    /// Lets `M` mask.
+    ///
+    /// # Errors
+    ///
+    /// The result is not the XOR with the key.
+    pub fn mask<M: Masking>(self) -> Result<Run, String> {
+        let Self { memory, places, stride, len } = self;
+        let mut expected = memory.borrow().clone();
+        for at in places.clone().step_by(stride) {
+            expected[at..][..len].iter_mut().zip(KEY.iter().cycle()).for_each(|(byte, key)| *byte ^= key);
+            M::apply(&mut memory.borrow_mut()[at..][..len], KEY);
         }
-    }))
+        if *memory.borrow() != expected {
+            return Err("not the XOR with the key, or bytes beside the payload were written".into());
+        }
+        let mut at = places.start;
+        Ok(Box::new(move |passes| {
+            let memory = &mut *memory.borrow_mut();
+            for _ in 0..passes {
+                M::apply(black_box(&mut memory[at..][..len]), black_box(KEY));
+                at += stride;
+                if at >= places.end {
+                    at = places.start;
+                }
+            }
+        }))
+    }
 }
 
 /// Lets `V` validate `text` in pieces of `piece_len` bytes; a whole text comes without the work of cutting it.

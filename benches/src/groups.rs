@@ -7,7 +7,7 @@ use crate::calls;
 use crate::{
     Content, Traffic,
     cells::{Connections, Decoders, Encoders, Handshakes, Masks, Openings, Texts},
-    contender::{KEY, MIDDLING_REQUEST, REQUEST, SHORT_REQUEST, Sending},
+    contender::{KEY, MIDDLING_REQUEST, Masked, REQUEST, SHORT_REQUEST, Sending},
     deflate::{self, Echoes},
     fragments,
     keys::Keys,
@@ -303,7 +303,7 @@ fn mask() -> Cells {
         for offset in [0, 1, 7, 8, 31, 33, 63] {
             cells.push(Box::new(move || {
                 let cell = Cell::new("mask", format!("{} at {offset}", bytes(len)), 1);
-                let mut masks = Masks { cell, len, offset };
+                let mut masks = Masks { cell, masked: Masked::new(len, offset) };
                 masks.enter::<limits::Safe>("limit-safe");
                 masks.enter::<limits::Fused>("limit-fused");
                 masks.enter::<ours::InPlace>("ours");

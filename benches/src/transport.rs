@@ -20,6 +20,7 @@ pub const LONGEST: usize = 8 << 20;
 #[derive(Clone)]
 pub struct Transport {
     wire: Rc<Wire>,
+    output: &'static RefCell<Vec<u8>>,
     longest_read: usize,
     room: usize,
     longest_message: usize,
@@ -28,7 +29,12 @@ pub struct Transport {
 struct Wire {
     input: Rc<[u8]>,
     read: Cell<usize>,
-    output: RefCell<Vec<u8>>,
+}
+
+thread_local! {
+    /// What was sent on the transport that is in use, which forgets what was sent before. All have the same memory for it: where
+    /// memory lies decides how soon the processor has it.
+    static OUTPUT: &'static RefCell<Vec<u8>> = Box::leak(Box::new(RefCell::new(Vec::with_capacity(4 << 20))));
 }
 
 // SAFETY: some contenders ask for streams that can be sent to other threads. The harness has one thread, and so
@@ -55,10 +61,11 @@ impl Transport {
     /// A transport on which `input` has arrived and is read at most `longest_read` bytes at a time.
     #[must_use]
     pub fn new(input: impl Into<Rc<[u8]>>, longest_read: usize) -> Self {
-        let output = RefCell::new(Vec::with_capacity(4 << 20));
-        let wire = Wire { input: input.into(), read: Cell::new(0), output };
+        let wire = Wire { input: input.into(), read: Cell::new(0) };
         let room = longest_read.max(READ_LEN);
-        Self { wire: Rc::new(wire), longest_read, room, longest_message: LONGEST }
+        let output = OUTPUT.with(|output| *output);
+        output.borrow_mut().clear();
+        Self { wire: Rc::new(wire), output, longest_read, room, longest_message: LONGEST }
     }
 
     /// Returns the same transport for a contender that reads at most `room` bytes at a time.
@@ -125,15 +132,16 @@ impl Transport {
     /// Takes all of `bytes`.
     #[inline]
     pub fn send(&self, bytes: &[u8]) {
-        append(&mut self.wire.output.borrow_mut(), bytes);
+        append(&mut self.output.borrow_mut(), bytes);
     }
 
     /// Takes all of `slices`, in this order, as one vectored write does.
     #[inline(always)]
     pub fn send_vectored(&self, slices: [&[u8]; 2]) {
-        let mut output = self.wire.output.borrow_mut();
+        let mut output = self.output.borrow_mut();
         if slices[1].len() > PIECE {
-            return slices.iter().for_each(|slice| append_pieces(&mut output, slice));
+            output.extend_from_slice(slices[0]);
+            return append_pieces(&mut output, slices[1]);
         }
         output.extend_from_slice(slices[0]);
         output.extend_from_slice(slices[1]);
@@ -141,17 +149,17 @@ impl Transport {
 
     /// Forgets what was sent; the memory stays.
     pub fn clear_output(&self) {
-        self.wire.output.borrow_mut().clear();
+        self.output.borrow_mut().clear();
     }
 
     /// What was sent.
     #[must_use]
     pub fn output(&self) -> Vec<u8> {
-        self.wire.output.borrow().clone()
+        self.output.borrow().clone()
     }
 
     fn send_slices(&self, slices: &[IoSlice<'_>]) -> usize {
-        let mut output = self.wire.output.borrow_mut();
+        let mut output = self.output.borrow_mut();
         let before = output.len();
         slices.iter().for_each(|slice| append(&mut output, slice));
         output.len() - before
