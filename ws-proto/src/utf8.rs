@@ -124,6 +124,10 @@ mod table {
 
 /// The greatest length for which the table, on targets that have it, is faster than vectors.
 const SHORT: usize = if cfg!(target_pointer_width = "64") { 80 } else { 0 };
+/// The greatest length for which the same is true of the search for a byte that is not ASCII.
+const SHORT_ASCII: usize = if cfg!(target_pointer_width = "64") { 256 } else { 0 };
+/// The length of a step of that search, in bytes.
+const ASCII_STEP: usize = 32;
 
 impl Validator {
     /// Creates a validator at the start of a text.
@@ -207,7 +211,25 @@ fn unfinished_len(bytes: &[u8]) -> usize {
 /// Returns whether `bytes` are UTF-8.
 #[inline]
 pub(crate) fn is_valid(bytes: &[u8]) -> bool {
-    (bytes.len() <= SHORT && bytes.is_ascii()) || is_valid_beyond_ascii(bytes)
+    (bytes.len() <= SHORT_ASCII && is_ascii(bytes)) || is_valid_beyond_ascii(bytes)
+}
+
+/// Returns whether `bytes` are ASCII, in steps that fit vectors. Most text that is not is known by its first step.
+#[inline]
+fn is_ascii(bytes: &[u8]) -> bool {
+    let Some(last) = bytes.last_chunk::<ASCII_STEP>() else {
+        return bytes.is_ascii();
+    };
+    let is_ascii = |bytes: &[u8]| bytes.iter().fold(0, |seen, byte| seen | byte) < 0x80;
+    let mut steps = bytes.chunks_exact(ASCII_STEP);
+    if !steps.next().is_some_and(is_ascii) {
+        return false;
+    }
+    let mut seen = *last;
+    for step in steps {
+        seen.iter_mut().zip(step).for_each(|(seen, byte)| *seen |= byte);
+    }
+    is_ascii(&seen)
 }
 
 /// Returns whether `bytes` are UTF-8, without a check for ASCII first: for bytes that are known not to be ASCII.
