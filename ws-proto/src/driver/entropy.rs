@@ -17,7 +17,7 @@ use crate::{Entropy, EntropyError};
 /// Less than 64 bytes at a time, such as the nonce of an opening handshake, come from the operating system itself.
 ///
 /// After a `fork`, both processes hold the same state. The child takes a seed of its own at the first nonce, thus before the
-/// keys of any connection that it opens, and otherwise within 1 KiB.
+/// keys of any connection that it opens, and otherwise within 8 KiB, which is 2,048 keys.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OsEntropy;
 
@@ -26,7 +26,7 @@ const FEW: usize = 64;
 /// The bytes that are made of one seed.
 const SEED_LASTS: usize = 64 * 1024;
 /// The bytes after which a fork is noticed.
-const FORK_NOTICED: usize = 1024;
+const FORK_NOTICED: usize = 8 * 1024;
 
 std::thread_local! {
     static GENERATOR: RefCell<Option<Generator>> = const { RefCell::new(None) };
