@@ -166,22 +166,14 @@ impl HeadFinder {
         }
         // With the line end of the last line.
         let head = received.strip_suffix(b"\r\n").filter(|head| head.ends_with(b"\r\n"))?;
-        let next = head.get(1..)?;
-        // Each CR has an LF behind it and each LF a CR before it, no line is empty or begins with white space, and all else is
-        // visible ASCII or a space. Without branches, so that many bytes are compared at once.
-        let is = |fault: bool| u8::from(fault);
-        let fault = head.iter().zip(next).fold(0, |fault, (&byte, &next)| {
-            let is_cr = is(byte == b'\r');
-            let is_lf = is(byte == b'\n');
-            let is_control = is(is_stop(byte)) ^ is_cr ^ is_lf;
-            let is_half = is_cr ^ is(next == b'\n');
-            let is_bad_start = is_lf & is(next <= b' ');
-            fault | is_control | is_half | is_bad_start
-        });
-        // Counted in bytes, as many as do not overflow.
-        let lines_of = |some: &[u8]| some.iter().fold(0, |lines: u8, &byte| lines.wrapping_add(is(byte == b'\n')));
-        let lines = head.chunks(128).map(|some| usize::from(lines_of(some))).sum();
-        (fault == 0 && lines <= self.limits.fields + 1).then_some(lines)
+        let (bytes, next) = (head.get(..head.len() - 1)?, head.get(1..)?);
+        let mut check = LineCheck::default();
+        for (bytes, next) in bytes.chunks_exact(LineCheck::STEP).zip(next.chunks_exact(LineCheck::STEP)) {
+            check.take(bytes, next);
+        }
+        // Some of these a second time.
+        check.take(bytes.last_chunk::<{ LineCheck::STEP }>()?, next.last_chunk::<{ LineCheck::STEP }>()?);
+        check.lines().filter(|lines| *lines <= self.limits.fields + 1)
     }
 
     /// Takes one byte outside a run of text.
@@ -239,6 +231,41 @@ impl HeadFinder {
         };
         self.line_len = 0;
         Ok(())
+    }
+}
+
+/// A look at the lines of a head, many bytes at once and without branches: whether each CR has an LF behind it and each LF a
+/// CR before it, no line is empty or begins with white space, and all else is visible ASCII or a space.
+#[derive(Default)]
+struct LineCheck {
+    fault: [u8; Self::STEP],
+    lines: [u8; Self::STEP],
+}
+
+impl LineCheck {
+    const STEP: usize = 32;
+
+    /// Looks at a step of the head, with the bytes behind each of its bytes.
+    #[inline(always)]
+    fn take(&mut self, bytes: &[u8], next: &[u8]) {
+        // All bits or none, as vectors have it.
+        let is = |fault: bool| u8::from(fault).wrapping_neg();
+        let found = bytes.iter().zip(next).zip(self.fault.iter_mut().zip(&mut self.lines));
+        for ((&byte, &next), (fault, lines)) in found {
+            let is_cr = is(byte == b'\r');
+            let is_lf = is(byte == b'\n');
+            let is_control = is(is_stop(byte)) ^ is_cr ^ is_lf;
+            let is_half = is_cr ^ is(next == b'\n');
+            let is_bad_start = is_lf & is(next <= b' ');
+            *fault |= is_control | is_half | is_bad_start;
+            *lines = lines.saturating_add(is_lf & 1);
+        }
+    }
+
+    /// Returns the number of lines, or a greater one, if there is no fault.
+    fn lines(&self) -> Option<usize> {
+        let is_sound = self.fault.iter().fold(0, |all, fault| all | fault) == 0;
+        is_sound.then(|| self.lines.iter().map(|lines| usize::from(*lines)).sum::<usize>() + 1)
     }
 }
 
