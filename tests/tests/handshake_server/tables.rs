@@ -107,7 +107,7 @@ pub(super) const HOST: &[Case] = &[
 
 pub(super) const UPGRADE: &[Case] = &[
     (101, "R4.2.1-3: case does not matter", &[Set("Upgrade: WebSocket")]),
-    (101, "R4.2.1-3: in a list", &[Set("Upgrade: h2c, websocket")]),
+    (101, "R4.2.1-3: in a list, in any case", &[Set("Upgrade: h2c, WebSocket")]),
     (101, "R4.2.1-3: in a list with versions", &[Set("Upgrade: TLS/1.3, websocket")]),
     (101, "R9110-2: in a second line", &[Set("Upgrade: h2c"), Add("Upgrade: websocket")]),
     (101, "R9110-2: twice", &[Add("upgrade: websocket")]),

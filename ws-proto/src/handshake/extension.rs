@@ -2,7 +2,7 @@
 
 use core::{fmt, iter::FusedIterator, str};
 
-use super::field::is_token_byte;
+use super::field::{is_name, is_token_byte};
 use crate::{part::sure, utf8::to_str};
 
 /// An extension of an offer or an answer, with its parameters.
@@ -132,7 +132,7 @@ pub(super) fn all<'h, I: Iterator<Item = (&'h str, &'h [u8])>>(
     fields: I,
 ) -> impl Iterator<Item = Result<Extension<'h>, Malformed>> + use<'h, I> {
     fields
-        .filter(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-extensions"))
+        .filter(|(name, _)| is_name(name, b"sec-websocket-extensions"))
         .flat_map(|(_, value)| Extensions::of_value(value))
 }
 

@@ -63,6 +63,13 @@ pub(super) fn trim(mut value: &[u8]) -> &[u8] {
     value
 }
 
+/// Returns fields of another library, whose values may have white space around them, without it.
+pub(super) fn trimmed<'h, I: Iterator<Item = (&'h str, &'h [u8])>>(
+    fields: I,
+) -> impl Iterator<Item = (&'h str, &'h [u8])> + use<'h, I> {
+    fields.map(|(name, value)| (name, trim(value)))
+}
+
 /// Returns whether `bytes` are a token (RFC 9110 section 5.6.2).
 pub(super) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().copied().all(is_token_byte)
@@ -99,14 +106,27 @@ impl ByteSet {
     }
 }
 
+/// Returns whether a field or a token has the name `known`, in any case. `known` has small letters and hyphens.
+#[inline(always)]
+pub(super) fn is_name<const N: usize>(name: impl AsRef<[u8]>, known: &[u8; N]) -> bool {
+    let name = name.as_ref();
+    name.len() == N && begins_with_name(name, known)
+}
+
 /// Returns whether fields of this name belong to the handshake (RFC 6455 section 11.3).
 #[inline]
 pub(super) fn is_websocket_name(name: &str) -> bool {
-    const PREFIX: &[u8] = b"sec-websocket-";
     // Few names have a hyphen at this place, so most are decided by one comparison.
-    name.as_bytes()
-        .first_chunk::<14>()
-        .is_some_and(|start| start[13] == b'-' && start.eq_ignore_ascii_case(PREFIX))
+    let name = name.as_bytes();
+    name.get(13) == Some(&b'-') && begins_with_name(name, b"sec-websocket-")
+}
+
+/// Returns whether `name` begins with `known`, in any case. There is no branch for a byte.
+#[inline(always)]
+fn begins_with_name<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
+    let Some(start) = name.first_chunk::<N>() else { return false };
+    let case = |known: u8| if known.is_ascii_lowercase() { 0x20 } else { 0 };
+    start.iter().zip(known).fold(0, |differs, (byte, known)| differs | (byte | case(*known)) ^ known) == 0
 }
 
 /// Returns whether `byte` may stand in the value of a field (RFC 9110 section 5.5).
@@ -119,14 +139,19 @@ pub(super) fn elements(list: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     list.split(|&byte| byte == b',').map(trim).filter(|element| !element.is_empty())
 }
 
-/// Returns whether the list of tokens has `token`, in any case, or `None` if an element is not a token.
-pub(super) fn list_names(list: &[u8], token: &str) -> Option<bool> {
+/// Returns whether the list of tokens has `token`, in any case, or `None` if an element is not a token. `token` has small
+/// letters.
+pub(super) fn list_names<const N: usize>(list: &[u8], token: &[u8; N]) -> Option<bool> {
+    // Most lists are that.
+    if is_name(list, token) {
+        return Some(true);
+    }
     let mut found = false;
     for element in elements(list) {
         if !is_token(element) {
             return None;
         }
-        found |= element.eq_ignore_ascii_case(token.as_bytes());
+        found |= is_name(element, token);
     }
     Some(found)
 }
@@ -195,6 +220,19 @@ mod tests {
     }
 
     #[test]
+    fn names_are_the_same_in_any_case() {
+        for byte in 0..=u8::MAX {
+            let name = [b'a', byte, b'z'];
+            let Ok(name) = str::from_utf8(&name) else { continue };
+            assert_eq!(is_name(name, b"a-z"), name.eq_ignore_ascii_case("a-z"), "{byte:02x}");
+            assert_eq!(is_name(name, b"akz"), name.eq_ignore_ascii_case("akz"), "{byte:02x}");
+        }
+        assert!(!is_name("a-", b"a-z") && !is_name("a-zz", b"a-z"));
+        assert!(["Sec-WebSocket-Key", "SEC-WEBSOCKET-"].into_iter().all(is_websocket_name));
+        assert!(!["Sec-WebSocket", "Sec-WebSocket+Key", "Xec-WebSocket-Key"].into_iter().any(is_websocket_name));
+    }
+
+    #[test]
     fn white_space_is_space_and_tab_only() {
         assert_eq!(trim(b" \t a b\t "), b"a b");
         assert_eq!(trim(b" \t "), b"");
@@ -205,10 +243,10 @@ mod tests {
     fn lists_drop_empty_elements_and_name_tokens() {
         // R9110-2
         assert_eq!(elements(b" a ,, b,\t").collect::<Vec<_>>(), [b"a", b"b"]);
-        assert_eq!(list_names(b"keep-alive, UPGRADE", "upgrade"), Some(true));
-        assert_eq!(list_names(b"upgrades", "upgrade"), Some(false));
-        assert_eq!(list_names(b"", "upgrade"), Some(false));
-        assert_eq!(list_names(b"upgrade, a b", "upgrade"), None);
-        assert_eq!(list_names(b"\"upgrade\"", "upgrade"), None);
+        assert_eq!(list_names(b"keep-alive, UPGRADE", b"upgrade"), Some(true));
+        assert_eq!(list_names(b"upgrades", b"upgrade"), Some(false));
+        assert_eq!(list_names(b"", b"upgrade"), Some(false));
+        assert_eq!(list_names(b"upgrade, a b", b"upgrade"), None);
+        assert_eq!(list_names(b"\"upgrade\"", b"upgrade"), None);
     }
 }

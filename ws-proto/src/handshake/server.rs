@@ -242,7 +242,7 @@ impl fmt::Debug for PlainRequest<'_> {
 pub struct Request<'h> {
     head: PlainRequest<'h>,
     origin: Option<&'h str>,
-    upgrade: Upgrade,
+    key: &'h [u8],
 }
 
 impl<'h> Request<'h> {
@@ -271,9 +271,9 @@ impl<'h> Request<'h> {
         if facts.is_plain(version, method)? {
             return Ok(Head::Plain(head));
         }
-        let upgrade = facts.upgrade(method)?;
+        let key = facts.key(method)?;
         let origin = facts.admit(&authority.ok_or(HandshakeError::Host)?, origin)?;
-        Ok(Head::Upgrade(Self { head, origin, upgrade }))
+        Ok(Head::Upgrade(Self { head, origin, key }))
     }
 
     /// Returns the request target as it was sent: visible ASCII without a fragment, but not always a path.
@@ -375,6 +375,6 @@ impl<'h> Request<'h> {
     /// Returns the part of the request that accepting it needs. It outlives the head.
     #[must_use]
     pub fn upgrade(&self) -> Upgrade {
-        self.upgrade
+        Upgrade::new(self.key)
     }
 }

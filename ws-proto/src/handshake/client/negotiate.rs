@@ -6,7 +6,7 @@ use core::fmt;
 use super::{
     super::{
         HandshakeError, SingleField, WriteError,
-        field::{Once, list_names, trim},
+        field::{Once, is_name, list_names, trimmed},
         head::HttpVersion,
         key,
         write::HeadWriter,
@@ -118,7 +118,7 @@ impl<'a> Offer<'a> {
         if !self.is_accepted(version, status)? {
             return Ok(None);
         }
-        ResponseFacts::gather(fields())?.accept(self, fields).map(Some)
+        ResponseFacts::gather(trimmed(fields()))?.accept(self, fields).map(Some)
     }
 
     /// Returns whether a response opens the connection.
@@ -210,28 +210,27 @@ pub(super) struct ResponseFacts<'h> {
 }
 
 impl<'h> ResponseFacts<'h> {
-    /// Gathers the facts from `fields`.
+    /// Gathers the facts from `fields`, whose values have no white space around them.
     pub(super) fn gather(fields: impl Iterator<Item = (&'h str, &'h [u8])>) -> Result<Self, HandshakeError> {
         let mut facts = Self::default();
         for (name, value) in fields {
-            facts.add(name, trim(value))?;
+            facts.add(name, value)?;
         }
         Ok(facts)
     }
 
     // RFC 9112 §6.3: a 101 ends at its empty line, whatever Content-Length and Transfer-Encoding say.
     fn add(&mut self, name: &str, value: &'h [u8]) -> Result<(), HandshakeError> {
-        let is = |known: &str| name.eq_ignore_ascii_case(known);
         match name.len() {
-            7 if is("upgrade") => self.upgrade.add(value),
-            10 if is("connection") => {
-                self.names_upgrade |= list_names(value, "upgrade").ok_or(HandshakeError::Connection)?;
+            7 if is_name(name, b"upgrade") => self.upgrade.add(value),
+            10 if is_name(name, b"connection") => {
+                self.names_upgrade |= list_names(value, b"upgrade").ok_or(HandshakeError::Connection)?;
             }
             // §11.3.1: only requests have it.
-            17 if is("sec-websocket-key") => return Err(HandshakeError::Key),
-            20 if is("sec-websocket-accept") => self.accept.add(value),
-            22 if is("sec-websocket-protocol") => self.subprotocol.add(value),
-            24 if is("sec-websocket-extensions") => self.names_extensions = true,
+            17 if is_name(name, b"sec-websocket-key") => return Err(HandshakeError::Key),
+            20 if is_name(name, b"sec-websocket-accept") => self.accept.add(value),
+            22 if is_name(name, b"sec-websocket-protocol") => self.subprotocol.add(value),
+            24 if is_name(name, b"sec-websocket-extensions") => self.names_extensions = true,
             _ => {}
         }
         Ok(())
@@ -256,7 +255,7 @@ impl<'h> ResponseFacts<'h> {
     /// Checks Upgrade, Connection and Sec-WebSocket-Accept.
     fn check_upgrade(&self, key: &[u8; key::KEY_LEN]) -> Result<(), HandshakeError> {
         let upgrade = self.upgrade.required(SingleField::Upgrade, HandshakeError::Upgrade)?;
-        if !upgrade.eq_ignore_ascii_case(b"websocket") {
+        if !is_name(upgrade, b"websocket") {
             return Err(HandshakeError::Upgrade);
         }
         if !self.names_upgrade {

@@ -8,6 +8,12 @@ use super::super::{
 };
 use crate::{config::Config, endpoint::Endpoint, endpoint::Negotiated, role::Server, time::Instant};
 
+/// The part of a response that is the same for all requests, up to the key's answer.
+const BEGIN: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\
+    Upgrade: websocket\r\n\
+    Connection: Upgrade\r\n\
+    Sec-WebSocket-Accept: ";
+
 /// The application's part of a response that accepts.
 ///
 /// ```
@@ -143,10 +149,9 @@ impl Upgrade {
     pub fn write_response(&self, answer: &Accept<'_>, out: &mut [u8]) -> Result<usize, WriteError> {
         check_headers(answer.headers)?;
         let mut writer = HeadWriter::new(out);
-        writer.put(b"HTTP/1.1 101 Switching Protocols\r\n");
-        writer.put_field("Upgrade", b"websocket");
-        writer.put_field("Connection", b"Upgrade");
-        writer.put_field("Sec-WebSocket-Accept", &self.accept_key);
+        writer.put(BEGIN);
+        writer.put(&self.accept_key);
+        writer.put(b"\r\n");
         if let Some(subprotocol) = answer.subprotocol {
             writer.put_field("Sec-WebSocket-Protocol", subprotocol.as_str().as_bytes());
         }

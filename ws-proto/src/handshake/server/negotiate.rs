@@ -6,6 +6,7 @@ use super::{
     super::{
         HandshakeError, WriteError,
         extension::{self, Extension},
+        field::trimmed,
         head::HttpVersion,
         write::{HeadWriter, check_headers},
     },
@@ -267,12 +268,12 @@ pub fn negotiate<'h, F: Fn() -> I, I: Iterator<Item = (&'h str, &'h [u8])>>(
 ) -> Result<Offer<'h, F>, Rejection> {
     let negotiate = || {
         check_method(method)?;
-        let facts = RequestFacts::gather(fields())?;
+        let facts = RequestFacts::gather(trimmed(fields()))?;
         let authority = facts.authority(version, authority.map(parse_authority).transpose()?)?;
         if facts.is_plain(version, method)? {
             return Err(HandshakeError::UpgradeRequired);
         }
-        let upgrade = facts.upgrade(method)?;
+        let upgrade = Upgrade::new(facts.key(method)?);
         Ok((facts.admit(&authority.ok_or(HandshakeError::Host)?, origin)?, upgrade))
     };
     match negotiate() {
@@ -297,7 +298,7 @@ pub fn negotiate_extended_connect<'h, F: Fn() -> I, I: Iterator<Item = (&'h str,
     origin: OriginPolicy<'_>,
 ) -> Result<Offer<'h, F>, Rejection> {
     let negotiate = || {
-        let facts = RequestFacts::gather(fields())?;
+        let facts = RequestFacts::gather(trimmed(fields()))?;
         let authority = parse_authority(authority)?;
         facts.check_version()?;
         facts.admit(&authority, origin)

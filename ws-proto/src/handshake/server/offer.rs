@@ -7,12 +7,12 @@ use super::{
         HandshakeError, SingleField,
         authority::Authority,
         extension::is_extension_list,
-        field::{Once, elements, is_token, is_websocket_name, is_zero, list_names, trim},
+        field::{Once, elements, is_name, is_token, is_websocket_name, is_zero, list_names},
         foreign::METHODS,
         head::HttpVersion,
         key,
     },
-    OriginPolicy, Subprotocol, Upgrade,
+    OriginPolicy, Subprotocol,
 };
 use crate::utf8::to_str;
 
@@ -21,7 +21,7 @@ pub(super) fn subprotocols<'h, I: Iterator<Item = (&'h str, &'h [u8])>>(
     fields: I,
 ) -> impl Iterator<Item = &'h str> + use<'h, I> {
     fields
-        .filter(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-protocol"))
+        .filter(|(name, _)| is_name(name, b"sec-websocket-protocol"))
         .flat_map(|(_, list)| elements(list))
         .filter_map(|element| str::from_utf8(element).ok())
 }
@@ -46,12 +46,12 @@ pub(super) fn check_method(method: &str) -> Result<(), HandshakeError> {
 
 /// Checks the grammar of a list of subprotocols or extensions, so that later passes over it need not.
 fn check_list(name: &str, value: &[u8]) -> Result<(), HandshakeError> {
-    if name.eq_ignore_ascii_case("sec-websocket-protocol") {
+    if is_name(name, b"sec-websocket-protocol") {
         let mut subprotocols = elements(value).peekable();
         let valid = subprotocols.peek().is_some() && subprotocols.all(is_token);
         return if valid { Ok(()) } else { Err(HandshakeError::Subprotocol) };
     }
-    if name.eq_ignore_ascii_case("sec-websocket-extensions") && !is_extension_list(value) {
+    if is_name(name, b"sec-websocket-extensions") && !is_extension_list(value) {
         return Err(HandshakeError::Extensions);
     }
     Ok(())
@@ -74,7 +74,7 @@ pub(super) struct RequestFacts<'h> {
 }
 
 impl<'h> RequestFacts<'h> {
-    /// Gathers the facts from `fields`.
+    /// Gathers the facts from `fields`, whose values have no white space around them.
     pub(super) fn gather(fields: impl Iterator<Item = (&'h str, &'h [u8])>) -> Result<Self, HandshakeError> {
         let mut facts = Self {
             host: Once::Absent,
@@ -88,31 +88,30 @@ impl<'h> RequestFacts<'h> {
             lists: Ok(()),
         };
         for (name, value) in fields {
-            facts.add(name, trim(value))?;
+            facts.add(name, value)?;
         }
         facts.check_body()?;
         Ok(facts)
     }
 
     fn add(&mut self, name: &str, value: &'h [u8]) -> Result<(), HandshakeError> {
-        let is = |known: &str| name.eq_ignore_ascii_case(known);
         if is_websocket_name(name) {
             self.speaks_websocket = true;
             self.lists = self.lists.and_then(|()| check_list(name, value));
         }
         match name.len() {
-            4 if is("host") => self.host.add(value),
-            6 if is("origin") => self.origin.add(value),
-            7 if is("upgrade") => {
+            4 if is_name(name, b"host") => self.host.add(value),
+            6 if is_name(name, b"origin") => self.origin.add(value),
+            7 if is_name(name, b"upgrade") => {
                 self.names_websocket |= names_websocket(value).ok_or(HandshakeError::Upgrade)?;
             }
-            10 if is("connection") => {
-                self.names_upgrade |= list_names(value, "upgrade").ok_or(HandshakeError::Connection)?;
+            10 if is_name(name, b"connection") => {
+                self.names_upgrade |= list_names(value, b"upgrade").ok_or(HandshakeError::Connection)?;
             }
-            14 if is("content-length") => self.content_length.add(value),
-            17 if is("sec-websocket-key") => self.key.add(value),
-            17 if is("transfer-encoding") => return Err(HandshakeError::Body),
-            21 if is("sec-websocket-version") => self.version.add(value),
+            14 if is_name(name, b"content-length") => self.content_length.add(value),
+            17 if is_name(name, b"sec-websocket-key") => self.key.add(value),
+            17 if is_name(name, b"transfer-encoding") => return Err(HandshakeError::Body),
+            21 if is_name(name, b"sec-websocket-version") => self.version.add(value),
             _ => {}
         }
         Ok(())
@@ -157,8 +156,8 @@ impl<'h> RequestFacts<'h> {
         }
     }
 
-    /// Checks the fields of an upgrade, and returns the part that accepting it needs.
-    pub(super) fn upgrade(&self, method: &str) -> Result<Upgrade, HandshakeError> {
+    /// Checks the fields of an upgrade, and returns its key.
+    pub(super) fn key(&self, method: &str) -> Result<&'h [u8], HandshakeError> {
         if method != "GET" {
             return Err(HandshakeError::MethodNotAllowed);
         }
@@ -168,7 +167,7 @@ impl<'h> RequestFacts<'h> {
         // The version comes before the key: another version may have another kind of key.
         self.check_version()?;
         let key = self.key.required(SingleField::Key, HandshakeError::Key)?;
-        if key::is_valid(key) { Ok(Upgrade::new(key)) } else { Err(HandshakeError::Key) }
+        if key::is_valid(key) { Ok(key) } else { Err(HandshakeError::Key) }
     }
 
     /// Checks that the version is 13.
@@ -204,12 +203,16 @@ impl<'h> RequestFacts<'h> {
 
 /// Returns whether a list of protocols names WebSocket, or `None` if it is malformed (RFC 9110 section 7.8).
 fn names_websocket(list: &[u8]) -> Option<bool> {
+    // Most lists are that.
+    if is_name(list, b"websocket") {
+        return Some(true);
+    }
     let mut found = false;
     for element in elements(list) {
         if !element.splitn(2, |&byte| byte == b'/').all(is_token) {
             return None;
         }
-        found |= element.eq_ignore_ascii_case(b"websocket");
+        found |= is_name(element, b"websocket");
     }
     Some(found)
 }
