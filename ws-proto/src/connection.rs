@@ -19,6 +19,7 @@ mod storage;
 mod stream;
 mod waiting;
 mod write_deadline;
+mod write_len;
 
 use core::fmt;
 
@@ -52,6 +53,7 @@ pub use storage::Storage;
 #[cfg(feature = "std")]
 pub(crate) use stream::attempt;
 pub use write_deadline::WriteDeadline;
+pub use write_len::{joins_write, write_len};
 
 /// A connection from the first byte of its opening handshake to the last of its close.
 ///

@@ -19,6 +19,7 @@ use std::{
 
 use ws_proto::{
     CloseCode, Message, MessageKind, Part, SendError, Server, State,
+    connection::joins_write,
     driver::{Error, MaskedFrame, Result, TrySendError},
     endpoint::Prepared,
     frame::{Frame, FrameHeader},
@@ -121,7 +122,8 @@ pub(crate) fn flush_as(whom: Writing, link: &mut impl Link, limit: Option<Instan
     }
 }
 
-/// Calls `queue` as soon as the output is below [`OUTPUT_MARK`], and writes the output if it has reached the mark then.
+/// Calls `queue` as soon as the output is below [`OUTPUT_MARK`], and writes the output if it has reached the mark then. It appends
+/// about `len` bytes: if they make the output too long for one write, what waits is written first, as far as that takes no waiting.
 ///
 /// The wait is bounded: a thread that is writing makes progress or stops within the write timeout, and then this thread
 /// writes.
@@ -132,11 +134,19 @@ pub(crate) fn flush_as(whom: Writing, link: &mut impl Link, limit: Option<Instan
 #[inline]
 fn with_room<L: Link, X>(
     link: &mut L,
+    len: usize,
     queue: impl FnOnce(&mut Core<L::Role>) -> core::result::Result<X, SendError>,
 ) -> Result<X> {
+    let mut is_tried = false;
     loop {
         let mut core = link.core();
         core.check()?;
+        if !is_tried && core.writing == Writing::Neither && !joins_write(core.output.len(), len) {
+            drop(core);
+            write_first(link)?;
+            is_tried = true;
+            continue;
+        }
         if core.output.len() < OUTPUT_MARK {
             let queued = queue(&mut core)?;
             let full = core.output.len() >= OUTPUT_MARK;
@@ -148,6 +158,16 @@ fn with_room<L: Link, X>(
         }
         drop(core);
         make_room(link)?;
+    }
+}
+
+/// Writes output as far as the transport takes it without waiting.
+#[cold]
+fn write_first(link: &mut impl Link) -> Result<()> {
+    let past = link.shared().clock.epoch();
+    match flush_as(Writing::Writer, link, Some(past)) {
+        Err(Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut => Ok(()),
+        result => result,
     }
 }
 
@@ -186,17 +206,18 @@ pub(crate) fn queue<L: Link>(link: &mut L, message: Message<'_>) -> Result<()> {
     if message.as_bytes().len() >= SHARED_PAYLOAD {
         return write_long(link, message).map(drop);
     }
-    with_room(link, |core| core.append(message))
+    with_room(link, message.as_bytes().len(), |core| core.append(message))
 }
 
 /// Has `admit` admit a frame that this thread then writes, after the output, and returns what it has returned. `None` if another
-/// thread writes, or `admit` refers to `append`, which then queues the frame.
+/// thread writes, or `admit` refers to `append`, which then queues the frame. The frame has about `len` bytes.
 fn begin<L: Link, F>(
     link: &mut L,
+    len: usize,
     admit: impl FnOnce(&mut Core<L::Role>) -> core::result::Result<Option<F>, SendError>,
     append: impl FnOnce(&mut Core<L::Role>) -> core::result::Result<(), SendError>,
 ) -> Result<Option<F>> {
-    with_room(link, |core| {
+    with_room(link, len, |core| {
         if core.writing == Writing::Neither {
             core.drain();
             if let Some(begun) = admit(core)? {
@@ -220,7 +241,7 @@ fn write_short<L: Link, const N: usize>(link: &mut L, message: Message<'_>) -> R
         core.begin_writing(Writing::Writer, len);
         Ok(Some(len))
     };
-    match begin(link, admit, |core| core.append(message))? {
+    match begin(link, message.as_bytes().len(), admit, |core| core.append(message))? {
         Some(len) => {
             let frame = frame.get(..len).unwrap_or_default();
             let past = link.shared().clock.epoch();
@@ -257,7 +278,7 @@ fn write_long<L: Link>(link: &mut L, message: Message<'_>) -> Result<bool> {
             Some((Long::Masked(frame), output))
         })
     };
-    let is_written = match begin(link, admit, |core| core.append(message))? {
+    let is_written = match begin(link, message.as_bytes().len(), admit, |core| core.append(message))? {
         None => return Ok(false),
         Some((Long::Shared(frame), output)) => write_out(link, output, frame.slices(), None)?,
         Some((Long::Masked(frame), output)) => write_masked(link, output, frame)?,
@@ -275,8 +296,7 @@ where
     L: Link<Role = Server>,
     B: AsRef<[u8]>,
 {
-    let slices = prepared.slices();
-    let len = total_len(&slices);
+    let len = prepared.encoded_len();
     if len <= SHORT_PAYLOAD {
         queue_prepared(link, prepared)?;
     } else {
@@ -284,8 +304,8 @@ where
             core.endpoint.send_prepared(prepared)?;
             Ok(Some(core.take_output(Writing::Writer, len)))
         };
-        if let Some(output) = begin(link, admit, |core| append_prepared(core, prepared))? {
-            write_out(link, output, slices, None)?;
+        if let Some(output) = begin(link, len, admit, |core| append_prepared(core, prepared))? {
+            write_out(link, output, prepared.slices(), None)?;
         }
     }
     flush(link)
@@ -331,7 +351,7 @@ pub(crate) fn try_queue<L: Link>(
 
 /// Queues part of a message.
 pub(crate) fn queue_part(link: &mut impl Link, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
-    with_room(link, |core| {
+    with_room(link, payload.len(), |core| {
         core.drain();
         core.encode(|endpoint, compression, output| compression.write_part(endpoint, kind, part, payload, output))
     })
@@ -342,7 +362,7 @@ pub(crate) fn queue_prepared<B: AsRef<[u8]>>(
     link: &mut impl Link<Role = Server>,
     prepared: &Prepared<B>,
 ) -> Result<()> {
-    with_room(link, |core| append_prepared(core, prepared))
+    with_room(link, prepared.encoded_len(), |core| append_prepared(core, prepared))
 }
 
 /// Appends a message that was encoded once to the output.

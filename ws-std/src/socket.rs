@@ -12,6 +12,8 @@ use std::{
     time::Instant,
 };
 
+use ws_proto::connection::write_len;
+
 #[cfg(feature = "client")]
 pub(crate) use self::connecting::{begin_to_connect, poll_connected};
 use self::system::{Interest, Wait};
@@ -162,6 +164,8 @@ impl Transport for Socket {
     }
 
     fn write(&self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> io::Result<usize> {
+        let mut room = [IoSlice::new(&[]); MOST_SLICES];
+        let slices = front(slices, &mut room);
         loop {
             let result = match slices {
                 // With one slice this system call is faster than the vectored one.
@@ -187,6 +191,25 @@ impl Transport for Socket {
 }
 
 impl Duplex for Socket {}
+
+/// The most slices of one write that is too long to be made at once. A connection has three.
+const MOST_SLICES: usize = 4;
+
+/// Returns the slices themselves, or as much of their front as is best written at once.
+#[inline]
+fn front<'s>(slices: &'s [IoSlice<'s>], room: &'s mut [IoSlice<'s>; MOST_SLICES]) -> &'s [IoSlice<'s>] {
+    let len = slices.iter().map(|slice| slice.len()).sum();
+    let mut left = write_len(len);
+    if left == len {
+        return slices;
+    }
+    let mut count = 0;
+    for (part, slice) in room.iter_mut().zip(slices) {
+        *part = IoSlice::new(slice.get(..left).unwrap_or(slice));
+        (left, count) = (left - part.len(), count + 1);
+    }
+    room.get(..count).unwrap_or_default()
+}
 
 #[cfg(test)]
 mod tests {
@@ -229,6 +252,29 @@ mod tests {
         let piece = [0; 1 << 16];
         while !timed_out(theirs.write(&[IoSlice::new(&piece)], past)) {}
         assert!(timed_out(theirs.write(&[IoSlice::new(&piece)], soon())));
+    }
+
+    #[test]
+    fn a_long_write_takes_the_first_of_equal_parts() {
+        let (ours, theirs) = pair();
+        theirs.as_socket2().set_send_buffer_size(1 << 20).unwrap();
+        let payload = vec![2; 100_000];
+        let mut received = vec![0; 200_000];
+        for (header_len, rest_len, expected) in [(10, 0, 50_005), (0, 31_000, 43_667), (90_000, 10, 63_337)] {
+            let (header, rest) = (vec![1; header_len], vec![3; rest_len]);
+            let slices = [IoSlice::new(&header), IoSlice::new(&payload), IoSlice::new(&rest)];
+            assert_eq!(theirs.write(&slices, None).unwrap(), expected);
+            let mut len = 0;
+            while len < expected {
+                len += ours.read(&mut received[len..], None).unwrap();
+            }
+            assert_eq!(received[..expected], [&*header, &payload, &rest].concat()[..expected]);
+        }
+        // All slices of a short write, and the first few of a long one.
+        let short = [IoSlice::new(b"a"); 10];
+        assert_eq!(theirs.write(&short, None).unwrap(), 10);
+        let long = [IoSlice::new(&payload[..10_000]); 10];
+        assert_eq!(theirs.write(&long, None).unwrap(), MOST_SLICES * 10_000);
     }
 
     // K-armed

@@ -216,8 +216,10 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ByteStream<R, S>
         if bytes.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let queued =
-            self.writer.outgoing().poll_with_room(cx, |core, cx| core.write_message(Message::Binary(bytes), cx));
+        let queued = self
+            .writer
+            .outgoing()
+            .poll_with_room(cx, bytes.len(), |core, cx| core.write_message(Message::Binary(bytes), cx));
         ready!(queued).map_err(of_io)?;
         Poll::Ready(Ok(bytes.len()))
     }

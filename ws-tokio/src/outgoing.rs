@@ -71,17 +71,20 @@ where
 
     /// Waits until less output than the mark waits, so that more can be queued.
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.poll_with_room(cx, |_, _| Ok(()))
+        self.poll_with_room(cx, 0, |_, _| Ok(()))
     }
 
-    /// Calls `queue` as soon as less output than the mark waits, and writes the output if it has reached the mark then.
+    /// Calls `queue` as soon as less output than the mark waits, and writes the output if it has reached the mark then. It appends
+    /// about `len` bytes: if they make the output too long for one write, what waits is written first, as far as the stream takes
+    /// it at once.
     pub(crate) fn poll_with_room<X>(
         &mut self,
         cx: &mut Context<'_>,
+        len: usize,
         mut queue: impl FnMut(&mut Core<L::Role, L::Stream>, &mut Context<'_>) -> Result<X>,
     ) -> Poll<Result<X>> {
         self.poll_while_writing(cx, |core, cx| {
-            if !core.has_room() {
+            if !core.has_room() || !core.joins_write(len) {
                 match core.poll_flush(cx) {
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                     Poll::Pending if !core.has_room() => return Poll::Pending,
@@ -106,9 +109,10 @@ where
     /// Queues by `queue` as soon as there is room.
     pub(crate) fn queue_by(
         mut self,
+        len: usize,
         mut queue: impl FnMut(&mut Core<L::Role, L::Stream>, &mut Context<'_>) -> Result<()>,
     ) -> impl Future<Output = Result<()>> {
-        poll_fn(move |cx| self.poll_with_room(cx, &mut queue))
+        poll_fn(move |cx| self.poll_with_room(cx, len, &mut queue))
     }
 
     /// Queues a message as soon as there is room.
@@ -117,19 +121,21 @@ where
             if self.link.at_once(Half::Writer, |core| core.queue_at_once(message)) {
                 return Poll::Ready(Ok(()));
             }
-            self.poll_with_room(cx, |core, cx| core.write_message(message, cx))
+            let len = message.as_bytes().len();
+            self.poll_with_room(cx, len, |core, cx| core.write_message(message, cx))
         })
     }
 
     /// Queues by `queue` as soon as there is room, and writes all output.
     pub(crate) fn send_by(
         mut self,
+        len: usize,
         mut queue: impl FnMut(&mut Core<L::Role, L::Stream>, &mut Context<'_>) -> Result<()>,
     ) -> impl Future<Output = Result<()>> {
         let mut queued = false;
         poll_fn(move |cx| {
             if !queued {
-                ready!(self.poll_with_room(cx, &mut queue))?;
+                ready!(self.poll_with_room(cx, len, &mut queue))?;
                 queued = true;
             }
             self.poll_flush(cx)
@@ -210,7 +216,8 @@ impl<'m, L: Link<Stream: AsyncRead + AsyncWrite + Unpin>> Sending<'_, 'm, L> {
                 return Poll::Ready(Ok(Step::Write(frame)));
             }
         }
-        ready!(outgoing.poll_with_room(cx, |core, _| core.queue(*message)))?;
+        let len = message.as_bytes().len();
+        ready!(outgoing.poll_with_room(cx, len, |core, _| core.queue(*message)))?;
         Poll::Ready(Ok(Step::Flush))
     }
 }
@@ -250,7 +257,7 @@ where
         payload: &[u8],
         cx: &mut Context<'_>,
     ) -> Poll<Result<()>> {
-        self.poll_with_room(cx, |core, _| core.queue_part(kind, part, payload))
+        self.poll_with_room(cx, payload.len(), |core, _| core.queue_part(kind, part, payload))
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {

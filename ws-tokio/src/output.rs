@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use ws_proto::{
     CloseCode, Closed, Config, Endpoint, Message, MessageKind, Part, Pending, SendError, Server, State,
     config::CloseReply,
-    connection::Output,
+    connection::{Output, joins_write, write_len},
     driver::{Compression, Counters, Error, MaskedFrame, Observer, Result},
     endpoint::Prepared,
     error::Fault,
@@ -114,6 +114,11 @@ impl<R: Role, S> Core<R, S> {
         self.output.len() < OUTPUT_MARK
     }
 
+    /// Returns whether a message of `len` bytes is best written together with the output before it.
+    pub(crate) fn joins_write(&self, len: usize) -> bool {
+        joins_write(self.output.len(), len + FrameHeader::MAX_LEN)
+    }
+
     /// Returns whether all output has been written, or can never be.
     pub(crate) fn is_written(&self) -> bool {
         self.output.is_written() || self.broken.is_some()
@@ -130,10 +135,7 @@ impl<R: Role, S> Core<R, S> {
     pub(crate) fn queue_at_once(&mut self, message: Message<'_>) -> bool {
         self.drain();
         let len = message.as_bytes().len();
-        if len >= SHARED_PAYLOAD
-            || self.output.len() + len + FrameHeader::MAX_LEN >= OUTPUT_MARK
-            || self.broken.is_some()
-        {
+        if len >= SHARED_PAYLOAD || !self.joins_write(len) || self.broken.is_some() {
             return false;
         }
         self.attach_output();
@@ -427,8 +429,9 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Core<R, S> {
 
     /// Writes some of the slices, which are not both empty, and returns how many bytes: never 0.
     fn poll_write_slices(&mut self, slices: [&[u8]; 2], cx: &mut Context<'_>) -> Poll<Result<usize>> {
+        let slices = front(slices).map(IoSlice::new);
         let polled = match &mut self.stream {
-            Some(stream) => ready!(Pin::new(stream).poll_write_vectored(cx, &slices.map(IoSlice::new))),
+            Some(stream) => ready!(Pin::new(stream).poll_write_vectored(cx, &slices)),
             None => Err(io::ErrorKind::NotConnected.into()),
         };
         Poll::Ready(match polled {
@@ -516,7 +519,8 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Core<R, S> {
         while let Some(pending) = self.output.pending() {
             match pending {
                 Pending::Bytes(bytes) => {
-                    let polled = stream.as_mut().poll_write(cx, bytes);
+                    let [front] = front([bytes]);
+                    let polled = stream.as_mut().poll_write(cx, front);
                     let taken = if let Poll::Ready(Ok(len)) = polled { len } else { 0 };
                     // The peer's time begins to count with an attempt that takes no byte.
                     self.output.written(&mut self.endpoint, self.clock.now(), taken);
@@ -549,5 +553,32 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Core<R, S> {
         let mut room = ReadBuf::new(room);
         ready!(Pin::new(stream).poll_read(cx, &mut room))?;
         Poll::Ready(Ok(room.filled().len()))
+    }
+}
+
+/// Returns as much of the front of `slices` as is best written at once.
+#[inline]
+fn front<const N: usize>(slices: [&[u8]; N]) -> [&[u8]; N] {
+    let mut left = write_len(slices.iter().map(|slice| slice.len()).sum());
+    slices.map(|slice| {
+        let part = slice.get(..left).unwrap_or(slice);
+        left -= part.len();
+        part
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_front_is_all_or_the_first_of_equal_parts() {
+        let bytes = [7; 200_000];
+        let lens = |slices: [&[u8]; 2]| front(slices).map(<[u8]>::len);
+        assert_eq!(lens([&bytes[..10], &bytes[..60_000]]), [10, 60_000]);
+        assert_eq!(lens([&bytes[..10], &bytes[..100_000]]), [10, 49_995]);
+        assert_eq!(lens([&bytes[..100_000], &bytes[..10]]), [50_005, 0]);
+        assert_eq!(lens([&[], &bytes]), [0, 50_000]);
+        assert_eq!(lens([&[], &[]]), [0, 0]);
     }
 }

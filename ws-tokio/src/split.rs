@@ -290,7 +290,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Writer<R, S> {
     /// As [`WebSocket::send`]. If the peer has refused a message, [`Reader::close_frame`] returns the reason.
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> impl Future<Output = Result<()>> {
         let message = message.into();
-        self.outgoing().send_by(move |core, cx| core.write_message(message, cx))
+        self.outgoing().send_by(message.as_bytes().len(), move |core, cx| core.write_message(message, cx))
     }
 
     /// Queues a message; waits only while 64 KiB or more of output are waiting. It is written by the next [`flush`](Self::flush),
@@ -328,7 +328,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Writer<R, S> {
     ///
     /// As [`WebSocket::send_part`].
     pub async fn send_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
-        self.outgoing().send_by(|core, _| core.queue_part(kind, part, payload)).await
+        self.outgoing().send_by(payload.len(), |core, _| core.queue_part(kind, part, payload)).await
     }
 
     /// Returns a writer for a message that does not fit in memory; see [`WebSocket::message_writer`].
@@ -414,7 +414,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Writer<Server, S> {
     ///
     /// As [`send`](Self::send).
     pub async fn send_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
-        self.outgoing().send_by(|core, cx| core.write_prepared(prepared, cx)).await
+        self.outgoing().send_by(prepared.encoded_len(), |core, cx| core.write_prepared(prepared, cx)).await
     }
 
     /// Queues a message that was encoded once for many connections; see [`queue`](Self::queue).
@@ -423,7 +423,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Writer<Server, S> {
     ///
     /// As [`send`](Self::send).
     pub async fn queue_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
-        self.outgoing().queue_by(|core, cx| core.write_prepared(prepared, cx)).await
+        self.outgoing().queue_by(prepared.encoded_len(), |core, cx| core.write_prepared(prepared, cx)).await
     }
 
     /// Queues a message that was encoded once, unless the call would have to wait; see [`try_send`](Self::try_send).

@@ -400,7 +400,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> WebSocket<R, S> {
     /// [`SendError::KindMismatch`](ws_proto::SendError::KindMismatch) for a part that does not continue the message in
     /// progress.
     pub async fn send_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
-        self.outgoing().send_by(|core, _| core.queue_part(kind, part, payload)).await
+        self.outgoing().send_by(payload.len(), |core, _| core.queue_part(kind, part, payload)).await
     }
 
     /// Returns a writer for a message that does not fit in memory or is not complete yet.
@@ -472,7 +472,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<Server, S> {
     ///
     /// As [`send`](Self::send).
     pub async fn send_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
-        self.outgoing().send_by(|core, cx| core.write_prepared(prepared, cx)).await
+        self.outgoing().send_by(prepared.encoded_len(), |core, cx| core.write_prepared(prepared, cx)).await
     }
 
     /// Queues a message that was encoded once for many connections; see [`queue`](Self::queue).
@@ -481,7 +481,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<Server, S> {
     ///
     /// As [`send`](Self::send).
     pub async fn queue_prepared<B: AsRef<[u8]>>(&mut self, prepared: &Prepared<B>) -> Result<()> {
-        self.outgoing().queue_by(|core, cx| core.write_prepared(prepared, cx)).await
+        self.outgoing().queue_by(prepared.encoded_len(), |core, cx| core.write_prepared(prepared, cx)).await
     }
 }
 
@@ -515,7 +515,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Reply<'_, R, S> {
     ///
     /// As [`WebSocket::send_part`].
     pub async fn send_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
-        self.outgoing().send_by(|core, _| core.queue_part(kind, part, payload)).await
+        self.outgoing().send_by(payload.len(), |core, _| core.queue_part(kind, part, payload)).await
     }
 
     /// Queues part of a message, which is written together with others: see [`Reply`].
@@ -524,7 +524,7 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Reply<'_, R, S> {
     ///
     /// As [`WebSocket::send_part`].
     pub async fn queue_part(&mut self, kind: MessageKind, part: Part, payload: &[u8]) -> Result<()> {
-        self.outgoing().queue_by(|core, _| core.queue_part(kind, part, payload)).await
+        self.outgoing().queue_by(payload.len(), |core, _| core.queue_part(kind, part, payload)).await
     }
 
     /// Returns a writer for a message that does not fit in memory; see [`WebSocket::message_writer`].

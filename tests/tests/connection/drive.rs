@@ -44,6 +44,18 @@ fn a_server_and_a_client_are_driven_to_the_end() {
 }
 
 #[test]
+fn much_output_is_written_in_equal_parts() {
+    let mut host = open_server(&Config::default());
+    let mut stream = Script::default();
+    for len in [60_000, 70_000] {
+        host.connection.send(&*vec![7; len]).unwrap();
+    }
+    drive(&mut host, &mut stream, at(0)).unwrap();
+    assert_eq!(stream.writes, [65_007, 65_007]);
+    assert_eq!(stream.sent.len(), 4 + 60_000 + 10 + 70_000);
+}
+
+#[test]
 fn input_that_has_come_counts_however_late_the_host_is() {
     let mut host = open_server(&Config::default());
     let mut stream = Script::default();

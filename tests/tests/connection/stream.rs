@@ -16,6 +16,8 @@ pub(crate) struct Script {
     pub(crate) write_errors: VecDeque<ErrorKind>,
     pub(crate) read_count: usize,
     pub(crate) sent: Vec<u8>,
+    /// The lengths of the writes.
+    pub(crate) writes: Vec<usize>,
     pub(crate) half_closed: bool,
 }
 
@@ -54,6 +56,7 @@ impl Write for Script {
             takes => {
                 let len = takes.map_or(bytes.len(), |takes| takes.min(bytes.len()));
                 self.sent.extend(&bytes[..len]);
+                self.writes.push(bytes.len());
                 Ok(len)
             }
         }

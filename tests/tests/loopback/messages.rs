@@ -97,8 +97,10 @@ fn replies_are_written_as_soon_as_64_kib_have_come_together() {
         server.queue(&[0; 1_024]).unwrap();
     }
     assert_eq!(server.transport().writes.load(Ordering::Relaxed), before);
+    // With another one they would be more than what is best written at once.
     server.queue(&[0; 1_024]).unwrap();
     assert_eq!(server.transport().writes.load(Ordering::Relaxed), before + 1);
+    assert_eq!(server.pending_len(), 1_028);
 }
 
 #[test]

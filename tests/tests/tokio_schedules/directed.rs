@@ -139,6 +139,19 @@ async fn output_that_reaches_the_mark_is_written_at_once() {
 }
 
 #[tokio::test]
+async fn output_is_written_before_a_message_that_would_make_it_too_long_for_one_write() {
+    let (mut client, mut server) = pair(100_000);
+    for waiting in [15_008, 30_016, 45_024, 60_032, 15_008] {
+        client.queue(Message::Binary(&[7; 15_000])).await.unwrap();
+        assert_eq!(client.pending_len(), waiting);
+    }
+    for _ in 0..4 {
+        assert!(poll(pin!(server.read()), Waker::noop()).is_ready());
+    }
+    assert!(poll(pin!(server.read()), Waker::noop()).is_pending());
+}
+
+#[tokio::test]
 async fn a_call_that_waits_for_room_needs_no_more_than_room() {
     let (mut client, _server) = pair(1_000);
     client.queue(Message::Binary(&[7; 66_000])).await.unwrap();
@@ -326,8 +339,9 @@ async fn a_server_writes_a_big_message_from_the_callers_memory() {
     let message = OwnedMessage::from(vec![7; 100_000]);
     let place = message.as_bytes().as_ptr().addr();
     for slices in Places::of(200_000, &message).await {
-        let [(_, header), payload] = slices[..] else { panic!("{slices:?}") };
-        assert_eq!((header, payload), (10, (place, 100_000)));
+        let [(_, header), begin, end] = slices[..] else { panic!("{slices:?}") };
+        // In two equal writes.
+        assert_eq!((header, begin, end), (10, (place, 49_995), (place + 49_995, 50_005)));
     }
     // The peer takes a part only: the rest waits.
     for slices in Places::of(5_010, &message).await {

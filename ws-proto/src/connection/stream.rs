@@ -6,8 +6,9 @@ use super::{
     Connection, Pending,
     memory::{Allocation, Holder},
     opening::Opens,
+    write_len::write_len,
 };
-use crate::time::Instant;
+use crate::{part::part, time::Instant};
 
 impl<R: Opens, S: Allocation> Connection<'_, R, S> {
     /// Writes to `stream` all that is pending, then reads from it once. Call it until the connection [is over](Self::is_over), and
@@ -92,7 +93,10 @@ impl<R: Opens, S: Allocation> Connection<'_, R, S> {
         mut half_close: impl FnMut(&mut T) -> io::Result<()>,
     ) -> io::Result<bool> {
         self.flush_by(now, |pending| match pending {
-            Pending::Bytes(bytes) => attempt(|| stream.write(bytes)).map(Option::unwrap_or_default),
+            Pending::Bytes(bytes) => {
+                let bytes = part(bytes, ..write_len(bytes.len()));
+                attempt(|| stream.write(bytes)).map(Option::unwrap_or_default)
+            }
             // A peer that is gone needs no farewell.
             Pending::Shutdown => Ok(half_close(stream).map_or(0, |()| 0)),
         })?;

@@ -77,6 +77,12 @@ impl<B: AsRef<[u8]>> Prepared<B> {
         self.remaining(0)
     }
 
+    /// Returns the length of both slices together, in bytes.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        self.slices().iter().map(|slice| slice.len()).sum()
+    }
+
     /// Returns the rest of [`slices`](Self::slices) after `written` bytes; both slices are empty when all is written.
     #[must_use]
     pub fn remaining(&self, written: usize) -> [&[u8]; 2] {
