@@ -4,7 +4,7 @@
 //!
 //! - A writing half ([`flush`]) writes until no output is left, or the peer has been too slow: the
 //!   [`WriteDeadline`](ws_proto::connection::WriteDeadline) of the connection has passed.
-//! - The reading half ([`flush_before_read`]) writes for a few milliseconds, then reads, and tries again later.
+//! - The reading half ([`flush_before_read`]) tries to write for a few milliseconds, then reads, and tries again later.
 //!
 //! Each write is first tried without waiting and without reading the clock: most often the transport takes all of it.
 //! Otherwise the time and the length of every piece are recorded, so that a slow peer can be told from one that takes
@@ -29,7 +29,7 @@ use crate::{
     clock,
     output::{Core, OUTPUT_MARK, Writing},
     shared::Link,
-    sync::limit,
+    sync::{limit, unscaled},
     transport::{Transport, remaining, taken, write_some},
 };
 
@@ -72,7 +72,7 @@ pub(crate) fn flush_before_read<L: Link>(link: &mut L) -> Result<Option<Duration
             return core.check().map(|()| None);
         }
     }
-    match flush_as(Writing::Reader, link, clock::now().checked_add(READER_WRITE_TIME)) {
+    match flush_as(Writing::Tries, link, clock::now().checked_add(READER_WRITE_TIME)) {
         Err(Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut => {
             let now = link.shared().clock.now();
             let mut core = link.core();
@@ -89,17 +89,17 @@ pub(crate) fn flush_before_read<L: Link>(link: &mut L) -> Result<Option<Duration
     }
 }
 
-/// Writes all output on behalf of the half `whom`, until `limit` or until the write deadline passes.
-pub(crate) fn flush_as(whom: Writing, link: &mut impl Link, limit: Option<Instant>) -> Result<()> {
+/// Writes all output, until `limit` or until the write deadline passes.
+pub(crate) fn flush_as(how: Writing, link: &mut impl Link, limit: Option<Instant>) -> Result<()> {
     loop {
         let mut core = link.core();
         core.check()?;
         core.drain();
         match core.writing {
             Writing::Neither => {}
-            Writing::Reader => {
+            Writing::Tries => {
                 drop(core);
-                link.wait(limit, |core| core.writing != Writing::Reader);
+                link.wait(limit, |core| core.writing != Writing::Tries);
                 if limit.is_some_and(|limit| limit <= clock::now()) {
                     return Err(io::Error::from(io::ErrorKind::TimedOut).into());
                 }
@@ -116,7 +116,7 @@ pub(crate) fn flush_as(whom: Writing, link: &mut impl Link, limit: Option<Instan
             }
             return Ok(());
         }
-        let output = core.take_output(whom, 0);
+        let output = core.take_output(how, 0);
         drop(core);
         write_out(link, output, [&[], &[]], limit)?;
     }
@@ -141,7 +141,10 @@ fn with_room<L: Link, X>(
     loop {
         let mut core = link.core();
         core.check()?;
-        if !is_tried && core.writing == Writing::Neither && !joins_write(core.output.len(), len) {
+        if !is_tried
+            && core.writing == Writing::Neither
+            && !joins_write(unscaled(core.output.len()), unscaled(len))
+        {
             drop(core);
             write_first(link)?;
             is_tried = true;
@@ -161,11 +164,11 @@ fn with_room<L: Link, X>(
     }
 }
 
-/// Writes output as far as the transport takes it without waiting.
+/// Tries to write output, as far as the transport takes it without waiting.
 #[cold]
 fn write_first(link: &mut impl Link) -> Result<()> {
     let past = link.shared().clock.epoch();
-    match flush_as(Writing::Writer, link, Some(past)) {
+    match flush_as(Writing::Tries, link, Some(past)) {
         Err(Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut => Ok(()),
         result => result,
     }

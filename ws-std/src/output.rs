@@ -43,12 +43,13 @@ pub(crate) struct Core<R: Role> {
     broken: Option<io::ErrorKind>,
 }
 
-/// The half of a connection that is writing to the transport.
+/// Whether and how a half of a connection is writing to the transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Writing {
     Neither,
-    /// The reading half, for a few milliseconds. A writing half waits until it has stopped.
-    Reader,
+    /// A half that tries for a few milliseconds, such as the reading one, and may leave some of it. The others wait until it has
+    /// stopped.
+    Tries,
     /// A writing half, which also writes the output that others queue during its writes.
     Writer,
 }
@@ -205,9 +206,9 @@ impl<R: Role> Core<R> {
     }
 
     /// Returns the end of the connection as soon as it is certain and this thread has no output left to write: all has
-    /// been written, another thread is writing it, or the transport has failed.
+    /// been written, another thread is writing it to its end, or the transport has failed.
     pub(crate) fn ended(&self) -> Option<Closed> {
-        let written = self.output.is_empty() || self.writing != Writing::Neither || !self.can_write();
+        let written = self.output.is_empty() || self.writing == Writing::Writer || !self.can_write();
         self.endpoint.closed().filter(|_| written)
     }
 
@@ -270,16 +271,16 @@ impl<R: Role> Core<R> {
         core::mem::take(&mut self.shutdown_owed)
     }
 
-    /// Takes the output, which `whom` then writes, followed by `more` bytes that lie elsewhere.
-    pub(crate) fn take_output(&mut self, whom: Writing, more: usize) -> Vec<u8> {
-        self.begin_writing(whom, self.output.len() + more);
+    /// Takes the output, which is then written, followed by `more` bytes that lie elsewhere.
+    pub(crate) fn take_output(&mut self, how: Writing, more: usize) -> Vec<u8> {
+        self.begin_writing(how, self.output.len() + more);
         self.taken_len = self.output.len();
         core::mem::take(&mut self.output)
     }
 
-    /// Takes note that `whom` writes `len` bytes, which are no part of the output any more.
-    pub(crate) const fn begin_writing(&mut self, whom: Writing, len: usize) {
-        self.writing = whom;
+    /// Takes note that `len` bytes are being written, which are no part of the output any more.
+    pub(crate) const fn begin_writing(&mut self, how: Writing, len: usize) {
+        self.writing = how;
         self.in_flight = len;
     }
 
@@ -289,9 +290,9 @@ impl<R: Role> Core<R> {
         self.in_flight = 0;
     }
 
-    /// Returns whether there is nothing to write, and no end that is due.
+    /// Returns whether there is nothing to write that another half does not write to its end, and no end that is due.
     pub(crate) fn is_written(&self) -> bool {
-        self.output.is_empty() && !self.owes_shutdown()
+        self.output.is_empty() && self.writing != Writing::Tries && !self.owes_shutdown()
     }
 
     /// Records that the transport has taken `len` bytes, the whole of a write, in one call. `now` reads the clock, and is
@@ -362,7 +363,7 @@ mod tests {
         let mut core = Core::new(Observer::observe(endpoint, None), Compression::default(), &config);
         core.stalled = Some(std::time::Instant::now());
         core.append(Message::Text("late")).unwrap();
-        let output = core.take_output(Writing::Reader, 0);
+        let output = core.take_output(Writing::Tries, 0);
         core.written_at_once(output.len(), || Instant::ZERO);
         core.put_back(Vec::new(), &Ok(()));
         assert_eq!((output.is_empty(), core.stalled), (false, None));

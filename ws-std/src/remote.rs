@@ -50,7 +50,7 @@ impl<R: Role + Send, T: Transport> Remotely for Shared<R, T> {
         let mut link = self;
         // The thread that reads handles a connection that is closing, broken or slow.
         let _ = queue_close(&mut link, code, reason);
-        let _ = flush_as(Writing::Reader, &mut link, Some(clock::now()));
+        let _ = flush_as(Writing::Tries, &mut link, Some(clock::now()));
     }
 
     fn abort(&self) {

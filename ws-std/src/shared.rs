@@ -21,8 +21,8 @@
 //! Therefore one thread writes at a time, and [`Core::writing`] says which half that is:
 //!
 //! 1. A thread takes the lock, encodes its frame at the end of the output, and looks at `writing`.
-//! 2. If a writing half is writing, the thread is done: the writer takes all output before it stops. If the reading
-//!    half is writing, a writing half waits, since the reading half stops within milliseconds.
+//! 2. If a writing half is writing, the thread is done: the writer takes all output before it stops. If a half only tries
+//!    to write, others wait, since it stops within milliseconds.
 //! 3. Otherwise the thread becomes the writer: it sets `writing`, takes the output out of the `Core` and releases the
 //!    lock. Output that others encode meanwhile starts a new buffer.
 //! 4. After the write it takes the lock again, clears `writing`, and puts bytes that the transport did not take before
@@ -30,9 +30,10 @@
 //!
 //! A writing half writes until all output has gone or the peer has been too slow. The reading half only tries for a few
 //! milliseconds, then reads, and tries again later. Otherwise two peers whose readers both write could wait for each
-//! other for ever.
+//! other for ever. A writing half that queues a message tries too, without waiting, if the message would make the output too
+//! long for one write.
 //!
-//! A thread waits for another one in three cases: a writing half until the reading half has stopped writing, a writing
+//! A thread waits for another one in three cases: a half until another one has stopped trying to write, a writing
 //! half for room in the output, and `Writer::close` for the end of the connection. All wait on the condition variable,
 //! with a deadline if there is one. The thread that stops writing or sees the end notifies it.
 //!
