@@ -164,7 +164,7 @@ async function run() {
   claim((await ended(room)) === 0, "the room closes");
   claim(await direct.state("cannot connect; trying again"), "the page says that it cannot connect");
   [room, port] = await startHub(`127.0.0.1:${port}`);
-  claim(await direct.state("connected as Ada · 2nd connection"), "and connects when the room is there again");
+  claim(await direct.state("connected as Ada · connection 2"), "and connects when the room is there again");
   claim(await direct.shows("starts anew"), "which has lost its lines, as the page says");
   proxy.close();
   await throughProxies(devtools);

@@ -72,8 +72,7 @@ export class Chat extends Link {
       this.#pending = this.#pending.filter((line) => line.n > message.ack);
       this.#showPending();
     } else if (message.live) {
-      const again = this.#opened > 1 ? ` · ${ordinal(this.#opened)} connection` : "";
-      show(`connected as ${this.name}${again}`);
+      show(`connected as ${this.name}${this.#opened > 1 ? ` · connection ${this.#opened}` : ""}`);
     } else {
       this.#at = message.at;
       this.#showLine(message);
@@ -109,9 +108,4 @@ function toEnd() {
   if (!isAtEnd) return;
   cancelAnimationFrame(frame);
   frame = requestAnimationFrame(() => list.scrollTo(0, list.scrollHeight));
-}
-
-function ordinal(number) {
-  const endings = { one: "st", two: "nd", few: "rd", other: "th" };
-  return number + endings[new Intl.PluralRules("en", { type: "ordinal" }).select(number)];
 }

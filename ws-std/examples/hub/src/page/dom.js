@@ -3,9 +3,8 @@
 export const at = (id) => document.getElementById(id);
 
 /** Returns a new element with a text and other properties. */
-export function element(name, textContent = "", properties = {}) {
-  return Object.assign(document.createElement(name), { textContent, ...properties });
-}
+export const element = (name, textContent = "", properties = {}) =>
+  Object.assign(document.createElement(name), { textContent, ...properties });
 
 /** Empties a canvas that has `width` and `height` in the units of what is drawn. Returns its context, and a function for the page's colors. */
 export function easel(canvas, width = canvas.clientWidth, height = canvas.clientHeight) {

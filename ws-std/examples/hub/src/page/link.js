@@ -94,14 +94,11 @@ export class Link {
 }
 
 /** Shows the state of the link. */
-export function show(state) {
-  at("state").textContent = state;
-}
+export const show = (state) => (at("state").textContent = state);
 
 /** Returns an id that no other client has. Others see a name that is made from it. */
-export function newAuthor() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
+export const newAuthor = () =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 /** Returns the address of a socket: under the same prefix as the page, with TLS if the page has it. */
 function url(path, query) {
@@ -112,6 +109,4 @@ function url(path, query) {
   return address;
 }
 
-function size(data) {
-  return data.byteLength ?? new TextEncoder().encode(data).length;
-}
+const size = (data) => data.byteLength ?? new TextEncoder().encode(data).length;

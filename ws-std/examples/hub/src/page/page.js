@@ -59,6 +59,8 @@ addEventListener("hashchange", turn);
 addEventListener("pageshow", (event) => event.persisted && location.reload());
 turn();
 
+const amount = (bytes) => (bytes < 10_000 ? `${bytes} B` : `${(bytes / 1_024).toFixed(0)} KiB`);
+
 setInterval(() => {
   if (!connection) return;
   connection.check();
@@ -66,6 +68,3 @@ setInterval(() => {
   at("traffic").textContent = `${amount(received)} in · ${amount(sent)} out${detail}`;
 }, 500);
 
-function amount(bytes) {
-  return bytes < 10_000 ? `${bytes} B` : `${(bytes / 1_024).toFixed(0)} KiB`;
-}
