@@ -37,6 +37,7 @@ mod received_request;
 #[cfg(feature = "rustls")]
 mod tls;
 mod transport_error;
+mod write_front;
 
 pub use accept_error::AcceptError;
 pub use accept_settings::AcceptSettings;
@@ -63,6 +64,7 @@ pub use received_request::ReceivedRequest;
 #[cfg(feature = "rustls")]
 pub use tls::{ClientTls, ClientTlsBuilder, ServerTls, TlsError};
 pub use transport_error::is_gone;
+pub use write_front::WriteFront;
 
 /// The client of a driver, whose masking keys come from the operating system.
 pub type Client = crate::Client<OsEntropy>;

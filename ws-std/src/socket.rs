@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use ws_proto::connection::write_len;
+use ws_proto::driver::WriteFront;
 
 #[cfg(feature = "client")]
 pub(crate) use self::connecting::{begin_to_connect, poll_connected};
@@ -164,8 +164,8 @@ impl Transport for Socket {
     }
 
     fn write(&self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> io::Result<usize> {
-        let mut room = [IoSlice::new(&[]); MOST_SLICES];
-        let slices = front(slices, &mut room);
+        let mut front = WriteFront::default();
+        let slices = front.of(slices);
         loop {
             let result = match slices {
                 // With one slice this system call is faster than the vectored one.
@@ -191,25 +191,6 @@ impl Transport for Socket {
 }
 
 impl Duplex for Socket {}
-
-/// The most slices of one write that is too long to be made at once. A connection has three.
-const MOST_SLICES: usize = 4;
-
-/// Returns the slices themselves, or as much of their front as is best written at once.
-#[inline]
-fn front<'s>(slices: &'s [IoSlice<'s>], room: &'s mut [IoSlice<'s>; MOST_SLICES]) -> &'s [IoSlice<'s>] {
-    let len = slices.iter().map(|slice| slice.len()).sum();
-    let mut left = write_len(len);
-    if left == len {
-        return slices;
-    }
-    let mut count = 0;
-    for (part, slice) in room.iter_mut().zip(slices) {
-        *part = IoSlice::new(slice.get(..left).unwrap_or(slice));
-        (left, count) = (left - part.len(), count + 1);
-    }
-    room.get(..count).unwrap_or_default()
-}
 
 #[cfg(test)]
 mod tests {
@@ -270,11 +251,6 @@ mod tests {
             }
             assert_eq!(received[..expected], [&*header, &payload, &rest].concat()[..expected]);
         }
-        // All slices of a short write, and the first few of a long one.
-        let short = [IoSlice::new(b"a"); 10];
-        assert_eq!(theirs.write(&short, None).unwrap(), 10);
-        let long = [IoSlice::new(&payload[..10_000]); 10];
-        assert_eq!(theirs.write(&long, None).unwrap(), MOST_SLICES * 10_000);
     }
 
     // K-armed

@@ -1,6 +1,7 @@
 //! The stream of connections over TCP and Unix sockets, plain or through TLS.
 
 use core::{
+    any::TypeId,
     fmt,
     pin::Pin,
     task::{Context, Poll},
@@ -17,6 +18,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 #[cfg(feature = "rustls")]
 use ws_proto::driver::{ClientTls, ServerTls, TlsError};
+use ws_proto::{connection::write_len, driver::WriteFront};
 
 /// A stream over TCP or a Unix socket, plain or with TLS above it, to the peer or through a proxy's tunnel: the stream of
 /// connections that [`connect`](fn@crate::connect) and [`Server`](crate::Server) make.
@@ -98,6 +100,28 @@ impl NetStream {
     }
 }
 
+impl NetStream {
+    /// Returns whether this is a socket, without TLS above it. It is written to in [parts](WriteFront).
+    const fn is_socket(&self) -> bool {
+        match self.0 {
+            Kind::Tcp(_) => true,
+            #[cfg(unix)]
+            Kind::Unix(_) => true,
+            #[cfg(feature = "rustls")]
+            Kind::Tls(_) => false,
+        }
+    }
+}
+
+/// Returns whether streams of this type are sockets. A [`NetStream`] sees to its own.
+pub(crate) fn is_socket<S: 'static>() -> bool {
+    #[cfg(unix)]
+    if TypeId::of::<S>() == TypeId::of::<UnixStream>() {
+        return true;
+    }
+    TypeId::of::<S>() == TypeId::of::<TcpStream>()
+}
+
 impl From<TcpStream> for NetStream {
     fn from(stream: TcpStream) -> Self {
         Self(Kind::Tcp(stream))
@@ -143,7 +167,8 @@ impl AsyncRead for NetStream {
 impl AsyncWrite for NetStream {
     #[inline]
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        inside!(self, stream => stream.poll_write(cx, bytes))
+        let part = if self.is_socket() { bytes.get(..write_len(bytes.len())).unwrap_or(bytes) } else { bytes };
+        inside!(self, stream => stream.poll_write(cx, part))
     }
 
     #[inline]
@@ -152,6 +177,8 @@ impl AsyncWrite for NetStream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let mut front = WriteFront::default();
+        let slices = if self.is_socket() { front.of(slices) } else { slices };
         inside!(self, stream => stream.poll_write_vectored(cx, slices))
     }
 
@@ -182,5 +209,42 @@ impl fmt::Debug for NetStream {
         #[cfg(feature = "rustls")]
         debug.field("version", &self.tls().and_then(|tls| tls.protocol_version()));
         debug.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_are_known_by_their_types() {
+        assert!(is_socket::<TcpStream>());
+        #[cfg(unix)]
+        assert!(is_socket::<UnixStream>());
+        // One with TLS is none.
+        assert!(!is_socket::<NetStream>() && !is_socket::<tokio::io::DuplexStream>());
+    }
+
+    #[tokio::test]
+    async fn a_socket_is_written_to_in_equal_parts() {
+        use core::future::poll_fn;
+        use tokio::io::AsyncReadExt;
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        // Room for all of it.
+        socket.set_send_buffer_size(1 << 20).unwrap();
+        let stream = socket.connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut stream, (mut peer, _)) = (NetStream::from(stream), listener.accept().await.unwrap());
+        stream.tcp().unwrap().writable().await.unwrap();
+        let payload = vec![7; 100_000];
+        let slices = [IoSlice::new(b"header"), IoSlice::new(&payload)];
+        let vectored = poll_fn(|cx| Pin::new(&mut stream).poll_write_vectored(cx, &slices)).await.unwrap();
+        assert_eq!(vectored, 50_003);
+        let mut received = vec![0; 50_003];
+        peer.read_exact(&mut received).await.unwrap();
+        assert_eq!((&received[..6], &received[6..]), (&b"header"[..], &payload[..49_997]));
+        let plain = poll_fn(|cx| Pin::new(&mut stream).poll_write(cx, &payload)).await.unwrap();
+        assert_eq!(plain, 50_000);
     }
 }

@@ -12,7 +12,7 @@ use ws_proto::{
     CloseCode, Closed, Config, Endpoint, Message, MessageKind, Part, Pending, SendError, Server, State,
     config::CloseReply,
     connection::{Output, joins_write, write_len},
-    driver::{Compression, Counters, Error, MaskedFrame, Observer, Result},
+    driver::{Compression, Counters, Error, MaskedFrame, Observer, Result, WriteFront},
     endpoint::Prepared,
     error::Fault,
     frame::FrameHeader,
@@ -36,6 +36,15 @@ pub(crate) fn is_long<R: Role>(message: Message<'_>) -> bool {
     }
 }
 
+/// How much of the output a stream is given at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writes {
+    /// All that waits.
+    Whole,
+    /// Its front, as is best for a socket: see [`WriteFront`].
+    Parts,
+}
+
 /// A connection without its buffer for input.
 pub(crate) struct Core<R: Role, S> {
     pub(crate) endpoint: Endpoint<R, Observer>,
@@ -43,6 +52,7 @@ pub(crate) struct Core<R: Role, S> {
     compression: Compression,
     /// `None` after the stream has been handed out.
     stream: Option<S>,
+    pub(crate) writes: Writes,
     /// Ends the stream of a connection that is dropped before all has been said. `None`: it is only dropped.
     pub(crate) linger: Option<fn(S, Vec<u8>)>,
     pub(crate) clock: Clock,
@@ -72,6 +82,7 @@ impl<R: Role, S> Core<R, S> {
             output,
             compression,
             stream: Some(stream),
+            writes: Writes::Whole,
             linger: None,
             clock,
             unflushed: false,
@@ -429,9 +440,10 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Core<R, S> {
 
     /// Writes some of the slices, which are not both empty, and returns how many bytes: never 0.
     fn poll_write_slices(&mut self, slices: [&[u8]; 2], cx: &mut Context<'_>) -> Poll<Result<usize>> {
-        let slices = front(slices).map(IoSlice::new);
+        let (slices, mut front) = (slices.map(IoSlice::new), WriteFront::default());
+        let slices = if self.writes == Writes::Parts { front.of(&slices) } else { &slices };
         let polled = match &mut self.stream {
-            Some(stream) => ready!(Pin::new(stream).poll_write_vectored(cx, &slices)),
+            Some(stream) => ready!(Pin::new(stream).poll_write_vectored(cx, slices)),
             None => Err(io::ErrorKind::NotConnected.into()),
         };
         Poll::Ready(match polled {
@@ -519,8 +531,8 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Core<R, S> {
         while let Some(pending) = self.output.pending() {
             match pending {
                 Pending::Bytes(bytes) => {
-                    let [front] = front([bytes]);
-                    let polled = stream.as_mut().poll_write(cx, front);
+                    let len = if self.writes == Writes::Parts { write_len(bytes.len()) } else { bytes.len() };
+                    let polled = stream.as_mut().poll_write(cx, bytes.get(..len).unwrap_or(bytes));
                     let taken = if let Poll::Ready(Ok(len)) = polled { len } else { 0 };
                     // The peer's time begins to count with an attempt that takes no byte.
                     self.output.written(&mut self.endpoint, self.clock.now(), taken);
@@ -553,32 +565,5 @@ impl<R: Role, S: AsyncRead + AsyncWrite + Unpin> Core<R, S> {
         let mut room = ReadBuf::new(room);
         ready!(Pin::new(stream).poll_read(cx, &mut room))?;
         Poll::Ready(Ok(room.filled().len()))
-    }
-}
-
-/// Returns as much of the front of `slices` as is best written at once.
-#[inline]
-fn front<const N: usize>(slices: [&[u8]; N]) -> [&[u8]; N] {
-    let mut left = write_len(slices.iter().map(|slice| slice.len()).sum());
-    slices.map(|slice| {
-        let part = slice.get(..left).unwrap_or(slice);
-        left -= part.len();
-        part
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_front_is_all_or_the_first_of_equal_parts() {
-        let bytes = [7; 200_000];
-        let lens = |slices: [&[u8]; 2]| front(slices).map(<[u8]>::len);
-        assert_eq!(lens([&bytes[..10], &bytes[..60_000]]), [10, 60_000]);
-        assert_eq!(lens([&bytes[..10], &bytes[..100_000]]), [10, 49_995]);
-        assert_eq!(lens([&bytes[..100_000], &bytes[..10]]), [50_005, 0]);
-        assert_eq!(lens([&[], &bytes]), [0, 50_000]);
-        assert_eq!(lens([&[], &[]]), [0, 0]);
     }
 }

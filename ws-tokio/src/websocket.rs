@@ -19,8 +19,9 @@ use crate::{
     incoming::{Incoming, Unit},
     linger,
     message_writer::MessageWriter,
+    net_stream,
     outgoing::{Meanwhile, Outgoing},
-    output::Core,
+    output::{Core, Writes},
     remote::Remote,
     shared::{Half, Link, Owned},
     timer::Timer,
@@ -107,6 +108,7 @@ impl<R: Role, S> WebSocket<R, S> {
         let Opened { endpoint, compression, subprotocol, config, .. } = opened;
         let endpoint = Observer::observe(endpoint, subprotocol.as_deref());
         let mut core = Box::new(Core::new(endpoint, compression, stream, clock, &config));
+        core.writes = if net_stream::is_socket::<S>() { Writes::Parts } else { Writes::Whole };
         core.linger = Some(linger::spawn);
         Self { link: Owned::alone(core), incoming, subprotocol }
     }
