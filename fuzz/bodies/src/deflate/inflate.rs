@@ -277,10 +277,33 @@ impl Way {
         }
     }
 
+    /// Inflates `payload` to the end of `message`, by way of `room`.
+    fn inflate(
+        &mut self,
+        inflater: &mut Inflater,
+        payload: &mut &[u8],
+        room: &mut [u8],
+        message: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        loop {
+            let mut made = Ok(0);
+            let [held, most] = (self.watch)(&mut || made = inflater.inflate(payload, room));
+            self.most = self.most.max(self.held + most);
+            self.held += held;
+            let made = made?;
+            message.extend_from_slice(&room[..made]);
+            if message.len() > self.limit {
+                return Err(Fault::MessageTooBig);
+            }
+            if made < room.len() {
+                return Ok(());
+            }
+        }
+    }
+
     /// With an inflater of the host's, through room of any size.
     fn receive(mut self, pieces: &[&[u8]], choices: &mut Choices<'_>) -> Self {
         let mut inflater = Inflater::new();
-        let limit = self.limit;
         let alone = self.endpoint.deflate().expect("agreed").no_context_takeover(Side::Client);
         let mut room = vec![0; 1 + usize::from(choices.take()) * 16];
         let mut message = Vec::new();
@@ -308,24 +331,7 @@ impl Way {
                     if part.is_first() {
                         inflater.begin(alone);
                     }
-                    loop {
-                        let mut made = Ok(0);
-                        let [held, most] = (self.watch)(&mut || made = inflater.inflate(&mut payload, &mut room));
-                        self.most = self.most.max(self.held + most);
-                        self.held += held;
-                        let Ok(made) = made else {
-                            result = made.map(drop);
-                            break;
-                        };
-                        message.extend_from_slice(&room[..made]);
-                        if message.len() > limit {
-                            result = Err(Fault::MessageTooBig);
-                            break;
-                        }
-                        if made < room.len() {
-                            break;
-                        }
-                    }
+                    result = self.inflate(&mut inflater, &mut payload, &mut room, &mut message);
                     if part.is_last() && result.is_ok() {
                         result = inflater.finish();
                     }
