@@ -100,7 +100,7 @@ impl Incoming {
         loop {
             match self.next(link)? {
                 Some(Event::Data(())) => return Ok(self.buffer.message()),
-                Some(Event::Control(_)) => {}
+                Some(Event::Control(_)) => self.check_deadline(link)?,
                 None => return Ok(None),
             }
         }
@@ -119,7 +119,7 @@ impl Incoming {
         loop {
             match self.next_part(link)? {
                 Some(Event::Data(())) => return Ok(self.buffer.take_part()),
-                Some(Event::Control(_)) => {}
+                Some(Event::Control(_)) => self.check_deadline(link)?,
                 None => return Ok(None),
             }
         }
@@ -130,6 +130,20 @@ impl Incoming {
         self.deadline = None;
         let event = self.next_part(link)?;
         Ok(event.and_then(|event| event.fetch(|| self.buffer.take_part())))
+    }
+
+    /// Fails if the time of the call is over: control frames do not prolong it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`], and those of [`flush`](Self::flush).
+    fn check_deadline<L: Link>(&self, link: &mut L) -> Result<()> {
+        if self.deadline.is_some_and(|deadline| deadline <= clock::now()) {
+            // The answer to the last one must not wait for the next call.
+            self.flush(link)?;
+            return Err(Error::TimedOut);
+        }
+        Ok(())
     }
 
     /// Reads until `look` finds an event in the buffer. `None` is the end of the connection.

@@ -86,6 +86,28 @@ fn read_timeout_ends_a_read_though_pings_keep_coming() {
     });
 }
 
+#[test]
+fn read_timeout_ends_a_read_though_pings_never_pause() {
+    let (mut peer, mut ws) = Peer::client(&Acceptor::new());
+    ws.set_read_timeout(Some(3 * SHORT));
+    let mut answers = peer.stream.try_clone().unwrap();
+    let started = Instant::now();
+    thread::scope(move |scope| {
+        // After it the connection is dropped, which ends the other threads.
+        let reading = scope.spawn(move || assert!(is_timeout(ws.read())));
+        scope.spawn(move || while answers.read(&mut [0; 1 << 16]).is_ok_and(|len| len > 0) {});
+        let pings = masked(PING, b"").repeat(10_000);
+        peer.stream.set_write_timeout(Some(SHORT)).unwrap();
+        let mut sent = 0;
+        while !reading.is_finished() {
+            sent += peer.stream.write(&pings[sent % pings.len()..]).unwrap_or(0);
+            assert!(started.elapsed() < PATIENCE, "after {sent} bytes");
+        }
+        reading.join().unwrap();
+    });
+    assert!(started.elapsed() >= 3 * SHORT);
+}
+
 fn watchful() -> Config {
     let mut config = Config::new();
     config.keepalive_interval = Some(SHORT);
