@@ -100,7 +100,7 @@ impl Incoming {
         loop {
             match self.next(link)? {
                 Some(Event::Data(())) => return Ok(self.buffer.message()),
-                Some(Event::Control(_)) => self.check_deadline(link)?,
+                Some(Event::Control(_)) => self.check_limit(link, self.deadline)?,
                 None => return Ok(None),
             }
         }
@@ -119,7 +119,7 @@ impl Incoming {
         loop {
             match self.next_part(link)? {
                 Some(Event::Data(())) => return Ok(self.buffer.take_part()),
-                Some(Event::Control(_)) => self.check_deadline(link)?,
+                Some(Event::Control(_)) => self.check_limit(link, self.deadline)?,
                 None => return Ok(None),
             }
         }
@@ -132,14 +132,14 @@ impl Incoming {
         Ok(event.and_then(|event| event.fetch(|| self.buffer.take_part())))
     }
 
-    /// Fails if the time of the call is over: control frames do not prolong it.
+    /// Fails if the time of the call is over, which control frames do not prolong.
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`], and those of [`flush`](Self::flush).
-    fn check_deadline<L: Link>(&self, link: &mut L) -> Result<()> {
-        if self.deadline.is_some_and(|deadline| deadline <= clock::now()) {
-            // The answer to the last one must not wait for the next call.
+    /// [`Error::TimedOut`] at `limit`, and those of [`flush`](Self::flush).
+    fn check_limit<L: Link>(&self, link: &mut L, limit: Option<Instant>) -> Result<()> {
+        if limit.is_some_and(|limit| limit <= clock::now()) {
+            // A Ping that has become due by now, and the Pong to one that has come, are written before the call returns.
             self.flush(link)?;
             return Err(Error::TimedOut);
         }
@@ -257,11 +257,7 @@ impl Incoming {
                     link.core().release();
                     self.buffer.release();
                 }
-                if limit.is_some_and(|limit| limit <= clock::now()) {
-                    // The timeout may have made a Ping due, which is written before the call returns.
-                    self.flush(link)?;
-                    return Err(Error::TimedOut);
-                }
+                self.check_limit(link, limit)?;
             }
             Err(error) => return self.transport_failed(link, error).map(Some),
         }
