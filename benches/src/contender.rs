@@ -267,7 +267,7 @@ pub struct Masked {
     memory: Rc<RefCell<Vec<u8>>>,
     /// Where payloads begin.
     places: Range<usize>,
-    /// From the begin of a payload to that of the next one.
+    /// The distance from the start of a payload to that of the next one.
     stride: usize,
     len: usize,
 }

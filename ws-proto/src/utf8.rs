@@ -124,7 +124,7 @@ mod table {
 
 /// The greatest length for which the table, on targets that have it, is faster than vectors.
 const SHORT: usize = if cfg!(target_pointer_width = "64") { 80 } else { 0 };
-/// The greatest length for which the same is true of the search for a byte that is not ASCII.
+/// The greatest length for which a search for a byte that is not ASCII is faster than vectors.
 const SHORT_ASCII: usize = if cfg!(target_pointer_width = "64") { 256 } else { 0 };
 /// The length of a step of that search, in bytes.
 const ASCII_STEP: usize = 32;

@@ -27,7 +27,7 @@ pub(crate) const fn limit(len: usize) -> usize {
     if cfg!(shuttle) { len / 1024 } else { len }
 }
 
-/// Returns the length that one of `len` bytes stands for: with a model checker it is 1,024 times as great.
+/// Returns the length that a length of `len` bytes stands for: with a model checker it is 1,024 times as great.
 pub(crate) const fn unscaled(len: usize) -> usize {
     if cfg!(shuttle) { 1024 * len } else { len }
 }

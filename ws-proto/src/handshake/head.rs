@@ -151,8 +151,8 @@ impl HeadFinder {
         Ok(Some(self.scanned))
     }
 
-    /// Returns the number of lines of `received`, without the empty one, if that is a whole head and nothing else, as most
-    /// often, and within every limit. `None` says nothing: the bytes have to be examined one by one.
+    /// Returns the number of lines of `received`, without the empty one, or a greater one, if that is a whole head and nothing else,
+    /// as most often, and within every limit. `None` says nothing: the bytes have to be examined one by one.
     fn whole_head(&self, received: &[u8]) -> Option<usize> {
         let longest = self.limits.head_len.min(self.limits.line_len).min(MAX_REQUEST_LINE_LEN);
         let is_first_look = self.scanned == 0 && self.state == ScanState::LineStart;
@@ -171,7 +171,7 @@ impl HeadFinder {
         for (bytes, next) in bytes.chunks_exact(LineCheck::STEP).zip(next.chunks_exact(LineCheck::STEP)) {
             check.take(bytes, next);
         }
-        // Some of these a second time.
+        // The last step overlaps the one before it.
         check.take(bytes.last_chunk::<{ LineCheck::STEP }>()?, next.last_chunk::<{ LineCheck::STEP }>()?);
         check.lines().filter(|lines| *lines <= self.limits.fields + 1)
     }
