@@ -139,12 +139,8 @@ impl Transport {
     #[inline(always)]
     pub fn send_vectored(&self, slices: [&[u8]; 2]) {
         let mut output = self.output.borrow_mut();
-        if slices[1].len() > PIECE {
-            output.extend_from_slice(slices[0]);
-            return append_pieces(&mut output, slices[1]);
-        }
         output.extend_from_slice(slices[0]);
-        output.extend_from_slice(slices[1]);
+        append(&mut output, slices[1]);
     }
 
     /// Forgets what was sent; the memory stays.
