@@ -73,6 +73,7 @@ use super::{
     extension::{self, Extension},
     head::{HeadKind, NO_LINES, RequestHead, split},
     head_wait::HeadWait,
+    key::KEY_LEN,
     target::RequestTarget,
 };
 use crate::{config::Config, time::Instant};
@@ -242,7 +243,7 @@ impl fmt::Debug for PlainRequest<'_> {
 pub struct Request<'h> {
     head: PlainRequest<'h>,
     origin: Option<&'h str>,
-    key: &'h [u8],
+    key: &'h [u8; KEY_LEN],
 }
 
 impl<'h> Request<'h> {

@@ -95,7 +95,7 @@ pub struct Upgrade {
 
 impl Upgrade {
     /// Creates the value from a valid key.
-    pub(super) fn new(key: &[u8]) -> Self {
+    pub(super) fn new(key: &[u8; key::KEY_LEN]) -> Self {
         Self { accept_key: key::accept(key) }
     }
 

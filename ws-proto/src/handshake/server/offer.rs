@@ -157,7 +157,7 @@ impl<'h> RequestFacts<'h> {
     }
 
     /// Checks the fields of an upgrade, and returns its key.
-    pub(super) fn key(&self, method: &str) -> Result<&'h [u8], HandshakeError> {
+    pub(super) fn key(&self, method: &str) -> Result<&'h [u8; key::KEY_LEN], HandshakeError> {
         if method != "GET" {
             return Err(HandshakeError::MethodNotAllowed);
         }
@@ -166,8 +166,7 @@ impl<'h> RequestFacts<'h> {
         }
         // The version comes before the key: another version may have another kind of key.
         self.check_version()?;
-        let key = self.key.required(SingleField::Key, HandshakeError::Key)?;
-        if key::is_valid(key) { Ok(key) } else { Err(HandshakeError::Key) }
+        key::check(self.key.required(SingleField::Key, HandshakeError::Key)?).ok_or(HandshakeError::Key)
     }
 
     /// Checks that the version is 13.
