@@ -82,18 +82,32 @@ pub(super) const fn is_token_byte(byte: u8) -> bool {
 }
 
 /// A set of bytes with a fast test, since every byte of a head is tested.
-pub(super) struct ByteSet([u32; 8]);
+pub(super) struct ByteSet(Members);
+
+/// A mark for each byte, which is the faster one.
+#[cfg(target_pointer_width = "64")]
+type Members = [bool; 256];
+/// A bit for each byte, which is the smaller one.
+#[cfg(not(target_pointer_width = "64"))]
+type Members = [u32; 8];
 
 impl ByteSet {
     /// Creates the set of the letters and digits of ASCII.
     pub(super) const fn alphanumeric() -> Self {
-        Self([0; 8]).with(b"0123456789").with(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ").with(b"abcdefghijklmnopqrstuvwxyz")
+        #[cfg(target_pointer_width = "64")]
+        let none = Self([false; 256]);
+        #[cfg(not(target_pointer_width = "64"))]
+        let none = Self([0; 8]);
+        none.with(b"0123456789").with(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ").with(b"abcdefghijklmnopqrstuvwxyz")
     }
 
     /// Adds `bytes` to the set.
     pub(super) const fn with(mut self, mut bytes: &[u8]) -> Self {
         while let [byte, rest @ ..] = bytes {
-            self.0[(*byte >> 5) as usize] |= 1 << (*byte & 31);
+            #[cfg(target_pointer_width = "64")]
+            (self.0[*byte as usize] = true);
+            #[cfg(not(target_pointer_width = "64"))]
+            (self.0[(*byte >> 5) as usize] |= 1 << (*byte & 31));
             bytes = rest;
         }
         self
@@ -102,7 +116,10 @@ impl ByteSet {
     /// Returns whether `byte` is in the set.
     #[inline]
     pub(super) const fn contains(&self, byte: u8) -> bool {
-        self.0[(byte >> 5) as usize] >> (byte & 31) & 1 == 1
+        #[cfg(target_pointer_width = "64")]
+        return self.0[byte as usize];
+        #[cfg(not(target_pointer_width = "64"))]
+        return self.0[(byte >> 5) as usize] >> (byte & 31) & 1 == 1;
     }
 }
 
