@@ -154,7 +154,8 @@ impl HeadFinder {
     /// Returns the number of lines of `received`, without the empty one, or a greater one, if that is a whole head and nothing else,
     /// as most often, and within every limit. `None` says nothing: the bytes have to be examined one by one.
     fn whole_head(&self, received: &[u8]) -> Option<usize> {
-        let longest = self.limits.head_len.min(self.limits.line_len).min(MAX_REQUEST_LINE_LEN);
+        let longest =
+            self.limits.head_len.min(self.limits.line_len).min(MAX_REQUEST_LINE_LEN).min(LineCheck::MAX_LEN);
         let is_first_look = self.scanned == 0 && self.state == ScanState::LineStart;
         // Without an allocator it is a small processor, which compares byte by byte anyway.
         if !cfg!(feature = "alloc")
@@ -244,6 +245,8 @@ struct LineCheck {
 
 impl LineCheck {
     const STEP: usize = 32;
+    /// The length of the longest head whose lines can be counted, in bytes: the last step may count some again.
+    const MAX_LEN: usize = Self::STEP * 254;
 
     /// Looks at a step of the head, with the bytes behind each of its bytes.
     #[inline(always)]
@@ -256,16 +259,17 @@ impl LineCheck {
             let is_lf = is(byte == b'\n');
             let is_control = is(is_stop(byte)) ^ is_cr ^ is_lf;
             let is_half = is_cr ^ is(next == b'\n');
-            let is_bad_start = is_lf & is(next <= b' ');
+            // As signed numbers, so that vectors compare once. What is not ASCII is a fault anyway.
+            let is_bad_start = is_lf & is(i8::from_ne_bytes([next]) <= 0x20);
             *fault |= is_control | is_half | is_bad_start;
-            *lines = lines.saturating_add(is_lf & 1);
+            *lines = lines.wrapping_sub(is_lf);
         }
     }
 
     /// Returns the number of lines, or a greater one, if there is no fault.
     fn lines(&self) -> Option<usize> {
         let is_sound = self.fault.iter().fold(0, |all, fault| all | fault) == 0;
-        is_sound.then(|| self.lines.iter().map(|lines| usize::from(*lines)).sum::<usize>() + 1)
+        is_sound.then(|| usize::from(self.lines.iter().map(|lines| u16::from(*lines)).sum::<u16>()) + 1)
     }
 }
 
