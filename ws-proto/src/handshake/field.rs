@@ -17,8 +17,12 @@ pub struct Fields<'h> {
 impl<'h> Fields<'h> {
     /// Returns the fields of `head`, which a parser has found valid.
     pub(super) fn of_head(head: &'h [u8]) -> Self {
-        let (_, rest) = split_line(head);
-        Self { rest }
+        Self::of_lines(split_line(head).1)
+    }
+
+    /// Returns the fields in `lines`: the bytes of such a head after its start line.
+    pub(super) const fn of_lines(lines: &'h [u8]) -> Self {
+        Self { rest: lines }
     }
 
     /// Returns the value of the first line with this name, in any case.
@@ -50,7 +54,7 @@ impl fmt::Debug for Fields<'_> {
 
 /// Returns the first line without its end, and the bytes after it. A CR stands only at the end of a line of a
 /// valid head.
-fn split_line(bytes: &[u8]) -> (&[u8], &[u8]) {
+pub(super) fn split_line(bytes: &[u8]) -> (&[u8], &[u8]) {
     let end = bytes.iter().position(|&byte| byte == b'\r').unwrap_or(bytes.len());
     (part(bytes, ..end), bytes.get(end + 2..).unwrap_or_default())
 }

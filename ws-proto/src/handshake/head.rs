@@ -4,11 +4,12 @@ use core::mem::MaybeUninit;
 
 use super::{
     Fields, HandshakeError, MAX_FIELDS, MAX_TARGET_LEN,
+    field::split_line,
     foreign::{self, Verdict},
 };
 use crate::{
     config::Config,
-    part::{narrow, part, sure},
+    part::{narrow, part},
 };
 /// The kind of a message that a head begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -378,7 +379,10 @@ impl<'l, 'h> RequestHead<'l, 'h> {
         match (request.version, request.method, request.path) {
             (Some(minor), Some(method), Some(target)) => {
                 let version = HttpVersion::of_minor(minor);
-                Ok(Self { version, method, target, lines, fields: Fields::of_head(head) })
+                // The parser takes no other white space.
+                let start_line_len = method.len() + target.len() + "  HTTP/1.1\r\n".len();
+                let fields = Fields::of_lines(part(head, start_line_len..));
+                Ok(Self { version, method, target, lines, fields })
             }
             _ => Err(HandshakeError::Syntax),
         }
@@ -397,8 +401,7 @@ fn version_error(version: Option<&[u8]>) -> HandshakeError {
 
 /// Returns the parts of the start line; the third may hold spaces.
 fn start_line(head: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let line = sure(head.split(|&byte| byte == b'\r').next());
-    line.splitn(3, |&byte| byte == b' ')
+    split_line(head).0.splitn(3, |&byte| byte == b' ')
 }
 
 /// A parsed head of a response.
@@ -454,9 +457,11 @@ impl<'h, X> ResponseHead<'h, X> {
             Ok(httparse::Status::Partial) | Err(_) => return Err(HandshakeError::Syntax),
         }
         let version = response.version.map_or(HttpVersion::Other, HttpVersion::of_minor);
-        let reason = start_line(head).nth(2).unwrap_or_default();
+        let (status_line, lines) = split_line(head);
+        // A status without a phrase may end the line.
+        let reason = status_line.get("HTTP/1.1 101 ".len()..).unwrap_or_default();
         let status = response.code.filter(|&code| code >= 100).ok_or(HandshakeError::Status)?;
-        Ok(Self { version, status, reason, fields: Fields::of_head(head), found: find(response.headers) })
+        Ok(Self { version, status, reason, fields: Fields::of_lines(lines), found: find(response.headers) })
     }
 }
 
