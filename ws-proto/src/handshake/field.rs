@@ -109,9 +109,13 @@ impl ByteSet {
     pub(super) const fn with(mut self, mut bytes: &[u8]) -> Self {
         while let [byte, rest @ ..] = bytes {
             #[cfg(target_pointer_width = "64")]
-            (self.0[*byte as usize] = true);
+            {
+                self.0[*byte as usize] = true;
+            }
             #[cfg(not(target_pointer_width = "64"))]
-            (self.0[(*byte >> 5) as usize] |= 1 << (*byte & 31));
+            {
+                self.0[(*byte >> 5) as usize] |= 1 << (*byte & 31);
+            }
             bytes = rest;
         }
         self
