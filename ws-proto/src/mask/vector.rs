@@ -135,12 +135,14 @@ unsafe fn mask<F: Finding, const EXACT: bool>(key: [u8; 4], from: *const u8, to:
     // SAFETY: every processor of the target has the baseline; the lengths are compared; the rest is the caller's
     // promise.
     unsafe {
-        if len > 2 * LEAST {
-            mask_longer::<F>(word, from, to, len)
-        } else if EXACT && len == LEAST {
-            single::<Baseline, F>(word, from, to)
-        } else if len >= LEAST {
-            first_and_last::<Baseline, F, 1>(word, from, to, len)
+        if len >= LEAST {
+            if len > 2 * LEAST {
+                mask_longer::<F>(word, from, to, len)
+            } else if EXACT && len == LEAST {
+                single::<Baseline, F>(word, from, to)
+            } else {
+                first_and_last::<Baseline, F, 1>(word, from, to, len)
+            }
         } else if EXACT && len == 8 {
             single::<u64, F>(word, from, to)
         } else if len >= 8 {
