@@ -60,6 +60,8 @@ pub struct Entry {
     /// The source of masking keys, where that is part of the workload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<Source>,
+    /// The time of each round, in ns.
+    pub samples: Vec<f64>,
 }
 
 /// What an echo of compressed messages sends and holds.
@@ -86,6 +88,14 @@ impl Entry {
     pub fn allocated(&self) -> String {
         format!("{:.2} ({:.0})", self.allocations, self.allocated_bytes)
     }
+
+    /// Returns the time as a multiple of `other`'s: the median of the ratios in each round. A machine whose speed changes from
+    /// round to round changes both times of a ratio.
+    #[must_use]
+    pub fn ratio(&self, other: &Self) -> f64 {
+        let rounds = self.samples.iter().zip(&other.samples);
+        median_of(rounds.map(|(time, other)| time / other).collect())
+    }
 }
 
 impl Cell {
@@ -108,15 +118,20 @@ impl Cell {
     }
 
     fn fastest_peer_that(&self, is_one: impl Fn(&Entry) -> bool) -> Option<&Entry> {
-        let peers = self.entries.iter().filter(|entry| entry.comparable && is_peer(&entry.contender));
-        peers.filter(|entry| is_one(entry)).min_by(|a, b| a.median.total_cmp(&b.median))
+        self.fastest(|entry| entry.comparable && is_peer(&entry.contender) && is_one(entry))
+    }
+
+    /// The fastest of those that `is_one` names, by their ratios to the first contender.
+    fn fastest(&self, is_one: impl Fn(&Entry) -> bool) -> Option<&Entry> {
+        let first = self.entries.first()?;
+        let entries = self.entries.iter().filter(|entry| is_one(entry));
+        entries.min_by(|a, b| a.ratio(first).total_cmp(&b.ratio(first)))
     }
 
     /// The fastest of ours that reads and writes in the same pieces as the others.
     #[must_use]
     pub fn ours(&self) -> Option<&Entry> {
-        let ours = self.entries.iter().filter(|entry| is_ours(&entry.contender) && !entry.aside);
-        ours.min_by(|a, b| a.median.total_cmp(&b.median))
+        self.fastest(|entry| is_ours(&entry.contender) && !entry.aside)
     }
 
     /// Ours beside the fastest peer. `None` if there is no peer, or ours was not asked to take part.
@@ -124,7 +139,7 @@ impl Cell {
     pub fn verdict(&self) -> Option<Verdict> {
         let peer = self.fastest_peer()?;
         match self.ours() {
-            Some(ours) => Some(Verdict::of(ours.median / peer.median)),
+            Some(ours) => Some(Verdict::of(ours.ratio(peer))),
             None => self.left_out.iter().any(|(contender, _)| is_ours(contender)).then_some(Verdict::Lost),
         }
     }
@@ -132,23 +147,38 @@ impl Cell {
 
 /// Sums up `samples`, which are times per message in ns, of a contender that allocates nothing.
 #[must_use]
-pub fn entry(contender: &str, comparable: bool, mut samples: Vec<f64>) -> Entry {
-    samples.sort_by(f64::total_cmp);
-    let quantile = |quarters: usize| samples[(samples.len() - 1) * quarters / 4];
-    let median = quantile(2);
-    let spread = (quantile(3) - quantile(1)) / median;
+pub fn entry(contender: &str, comparable: bool, samples: Vec<f64>) -> Entry {
+    let sorted = sorted(samples.clone());
+    let median = quantile(&sorted, 2);
+    let spread = (quantile(&sorted, 3) - quantile(&sorted, 1)) / median;
     Entry {
         contender: contender.into(),
         comparable,
         aside: false,
         median,
-        min: samples[0],
+        min: sorted[0],
         spread,
         allocations: 0.0,
         allocated_bytes: 0.0,
         echoed: None,
         keys: None,
+        samples,
     }
+}
+
+fn sorted(mut samples: Vec<f64>) -> Vec<f64> {
+    samples.sort_by(f64::total_cmp);
+    samples
+}
+
+/// The value at so many quarters of `sorted`, which is not empty.
+fn quantile(sorted: &[f64], quarters: usize) -> f64 {
+    sorted[(sorted.len() - 1) * quarters / 4]
+}
+
+/// The median of `values`, which are not empty.
+fn median_of(values: Vec<f64>) -> f64 {
+    quantile(&sorted(values), 2)
 }
 
 /// Whether `contender` is neither a limit nor ours.
@@ -224,7 +254,7 @@ impl Results {
     pub fn table(&self, group: &str) -> String {
         self.grid(group, "contender", |cell, entry| match cell.fastest_peer() {
             Some(fastest) if entry.comparable => {
-                let ratio = entry.median / fastest.median;
+                let ratio = entry.ratio(fastest);
                 let judged = is_ours(&entry.contender) && !entry.aside;
                 let verdict = if judged { format!(", {}", Verdict::of(ratio)) } else { String::new() };
                 format!("{} ({ratio:.2}{verdict})", nanoseconds(entry.median))
@@ -263,7 +293,7 @@ impl Results {
             let (ours, peer, limit) = (cell.ours(), cell.fastest_peer(), cell.entry(limit));
             let or_dash = |shown: Option<String>| shown.unwrap_or_else(|| "–".into());
             let ratio = |other: Option<&Entry>| {
-                or_dash(ours.zip(other).map(|(ours, other)| format!("{:.2}", ours.median / other.median)))
+                or_dash(ours.zip(other).map(|(ours, other)| format!("{:.2}", ours.ratio(other))))
             };
             let _ = writeln!(
                 out,
@@ -342,7 +372,7 @@ impl Results {
     pub fn unpredictable(&self, group: &str) -> String {
         let row = |cell: &Cell| -> Option<String> {
             let (ours, peer) = (cell.ours()?, cell.fastest_unpredictable_peer()?);
-            let ratio = ours.median / peer.median;
+            let ratio = ours.ratio(peer);
             let (time, peer_time) = (nanoseconds(ours.median), nanoseconds(peer.median));
             Some(format!("| {} | {time} | {peer_time} {} | {ratio:.2} |\n", cell.column, peer.contender))
         };

@@ -91,6 +91,15 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_that_is_slower_in_some_rounds_decides_nothing() {
+        let ours = entry("ours", true, vec![1.0, 2.0, 2.0, 1.0, 1.0]);
+        let slower = entry("peer", true, vec![1.1, 1.1, 2.2, 2.2, 1.1]);
+        let cell = cell(vec![ours, slower]);
+        assert!((cell.entries[0].ratio(&cell.entries[1]) - 1.0 / 1.1).abs() < 1e-9);
+        assert_eq!(cell.verdict(), Some(Verdict::Won));
+    }
+
+    #[test]
     fn rows_with_pieces_of_their_own_do_not_win_for_ours_but_count_as_peers() {
         let aside = |contender, time| Entry { aside: true, ..timed(contender, time) };
         let ours = cell(vec![timed("ours", 2.0), aside("ours, 8 KiB reads", 0.5), timed("peer", 1.0)]);

@@ -68,7 +68,7 @@ const REDS: [RGBColor; 4] = [
 /// nearest peers.
 fn plot(path: &Path, group: &str, columns: &[&Cell], contenders: &[&str]) -> Result<(), Box<dyn Error>> {
     let ratios = |contender: &str| -> Vec<(f64, f64)> {
-        let ratio = |cell: &&Cell| Some(cell.entry(contender)?.median / cell.fastest_peer()?.median);
+        let ratio = |cell: &&Cell| Some(cell.entry(contender)?.ratio(cell.fastest_peer()?));
         columns
             .iter()
             .enumerate()
