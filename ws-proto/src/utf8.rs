@@ -143,8 +143,8 @@ impl Validator {
     /// The text cannot become UTF-8, whatever follows. Do not use the validator for this text any more.
     #[cfg_attr(target_pointer_width = "64", inline)]
     pub fn update(&mut self, bytes: &[u8]) -> Result<(), InvalidUtf8> {
-        // Most pieces are whole texts, or end with a whole code point in ASCII. A small processor has no faster way for them.
-        if SHORT > 0 && self.is_complete() && bytes.last().is_none_or(u8::is_ascii) && is_valid(bytes) {
+        // Most pieces are whole texts, or end with a whole code point. A small processor has no faster way for them.
+        if SHORT > 0 && self.is_complete() && unfinished_len(bytes) == 0 && is_valid(bytes) {
             return Ok(());
         }
         self.update_any(bytes)
@@ -214,22 +214,20 @@ pub(crate) fn is_valid(bytes: &[u8]) -> bool {
     (bytes.len() <= SHORT_ASCII && is_ascii(bytes)) || is_valid_beyond_ascii(bytes)
 }
 
-/// Returns whether `bytes` are ASCII, in steps that fit vectors. Most text that is not is known by its first step.
+/// Returns whether `bytes` are ASCII, in steps that fit vectors. Most text that is not is known by its first word.
 #[inline]
 fn is_ascii(bytes: &[u8]) -> bool {
-    let Some(last) = bytes.last_chunk::<ASCII_STEP>() else {
+    let (Some(word), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<ASCII_STEP>()) else {
         return bytes.is_ascii();
     };
-    let is_ascii = |bytes: &[u8]| bytes.iter().fold(0, |seen, byte| seen | byte) < 0x80;
-    let mut steps = bytes.chunks_exact(ASCII_STEP);
-    if !steps.next().is_some_and(is_ascii) {
+    if !word.is_ascii() {
         return false;
     }
     let mut seen = *last;
-    for step in steps {
+    for step in bytes.chunks_exact(ASCII_STEP) {
         seen.iter_mut().zip(step).for_each(|(seen, byte)| *seen |= byte);
     }
-    is_ascii(&seen)
+    seen.iter().fold(0, |seen, byte| seen | byte) < 0x80
 }
 
 /// Returns whether `bytes` are UTF-8, without a check for ASCII first: for bytes that are known not to be ASCII.
