@@ -23,7 +23,7 @@ pub use pieces::OpenFrame;
 pub use prepared::Prepared;
 pub use trace::Trace;
 
-use core::{fmt, ops::Range};
+use core::{fmt, mem::MaybeUninit, ops::Range};
 
 use self::{
     closing::{Closing, Owed},
@@ -41,7 +41,7 @@ use crate::{
     config::{CloseReply, Config, Millis},
     error::{Fault, ReceiveError, ReceiveErrorKind, SendError},
     event::{Control, Event},
-    frame::{Frame, FrameHeader, MAX_CONTROL_LEN, Opcode, encode_frame, header},
+    frame::{Frame, FrameHeader, MAX_CONTROL_LEN, Opcode, encode_frame, fill_frame, header},
     mask::Mask,
     message::{Content, Data, Message, MessageKind, Part},
     part::{part_mut, to_usize},
@@ -502,6 +502,25 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         let len = encode_frame(&header, message.as_bytes(), out)?;
         self.commit_message(&header);
         Ok(len)
+    }
+
+    /// Writes a whole message as one frame to the start of `out`, which need not be initialised; returns the frame. See
+    /// [`write`](Self::write).
+    ///
+    /// `out` needs the payload's length and 16 bytes more, which may be overwritten.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn write_uninit<'o>(
+        &mut self,
+        message: Message<'_>,
+        out: &'o mut [MaybeUninit<u8>],
+    ) -> Result<&'o mut [u8], SendError> {
+        let header = self.admit_message(message)?;
+        let frame = fill_frame(&header, message.as_bytes(), out)?;
+        self.commit_message(&header);
+        Ok(frame)
     }
 
     /// Writes part of a message as one frame to `out`; see [`write`](Self::write).

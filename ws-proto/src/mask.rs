@@ -24,9 +24,7 @@ mod portable;
 ))]
 mod vector;
 
-use core::fmt;
-#[cfg(feature = "alloc")]
-use core::mem::MaybeUninit;
+use core::{fmt, mem::MaybeUninit};
 #[cfg(feature = "driver")]
 use std::vec::Vec;
 
@@ -130,7 +128,6 @@ impl Mask {
     }
 
     /// Copies and masks the whole of `payload` to the start of `out`, and so initialises that many bytes of `out`.
-    #[cfg(feature = "alloc")]
     #[inline(always)]
     pub(crate) fn fill(self, payload: &[u8], out: &mut [MaybeUninit<u8>]) {
         chosen::fill(self.key, payload, out);
@@ -264,7 +261,6 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "alloc")]
     #[test]
     fn filling_masks_the_payload() {
         for len in 0..300 {

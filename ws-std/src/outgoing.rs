@@ -10,7 +10,7 @@
 //! Otherwise the time and the length of every piece are recorded, so that a slow peer can be told from one that takes
 //! no bytes.
 
-use core::time::Duration;
+use core::{mem::MaybeUninit, time::Duration};
 use std::{
     io::{self, IoSlice},
     net::Shutdown,
@@ -22,7 +22,7 @@ use ws_proto::{
     connection::joins_write,
     driver::{Error, MaskedFrame, Result, TrySendError},
     endpoint::Prepared,
-    frame::{Frame, FrameHeader},
+    frame::Frame,
 };
 
 use crate::{
@@ -36,8 +36,8 @@ use crate::{
 /// The longest payload in bytes that is copied to the stack, behind its header, to be written alone. A model checker's short
 /// messages are this long too.
 const SHORT_PAYLOAD: usize = if cfg!(shuttle) { 20 } else { 1024 };
-/// The longest payload of a frame with the shortest header: to make more of the stack valid would cost more than to write it.
-const TINY_PAYLOAD: usize = if cfg!(shuttle) { 1 } else { 125 };
+/// Length in bytes of the room for such a frame.
+const SHORT_ROOM: usize = SHORT_PAYLOAD + 16;
 /// Length in bytes from which a message is written from the caller's memory, as a second slice. The kernel takes longer for two
 /// slices than for one: up to 8 KiB a copy to a buffer of the pool costs no more.
 const LONG_PAYLOAD: usize = SHORT_PAYLOAD + limit(7 * 1024);
@@ -190,10 +190,8 @@ fn make_room(link: &mut impl Link) -> Result<()> {
 #[inline]
 pub(crate) fn send<L: Link>(link: &mut L, message: Message<'_>) -> Result<()> {
     let len = message.as_bytes().len();
-    let is_written = if len <= TINY_PAYLOAD {
-        write_short::<L, { TINY_PAYLOAD + FrameHeader::MAX_LEN }>(link, message)?
-    } else if len <= SHORT_PAYLOAD {
-        write_short::<L, { SHORT_PAYLOAD + FrameHeader::MAX_LEN }>(link, message)?
+    let is_written = if len <= SHORT_PAYLOAD {
+        write_short(link, message)?
     } else if len < LONG_PAYLOAD {
         queue(link, message)?;
         false
@@ -231,25 +229,29 @@ fn begin<L: Link, F>(
     })
 }
 
-/// Writes a message whose frame has at most `N` bytes, by way of the stack. It is queued instead if other output waits, or it may
-/// be compressed. Returns whether all output is written.
+/// Writes a message of at most [`SHORT_PAYLOAD`] bytes, by way of the stack. It is queued instead if other output waits, or it
+/// may be compressed. Returns whether all output is written.
 #[inline]
-fn write_short<L: Link, const N: usize>(link: &mut L, message: Message<'_>) -> Result<bool> {
-    let mut frame = [0; N];
-    let admit = |core: &mut Core<L::Role>| {
-        if core.compression.is_on() || !core.output.is_empty() {
-            return Ok(None);
-        }
-        let len = core.endpoint.write(message, &mut frame)?;
-        core.begin_writing(Writing::Writer, len);
-        Ok(Some(len))
-    };
-    match begin(link, message.as_bytes().len(), admit, |core| core.append(message))? {
-        Some(len) => {
-            let frame = frame.get(..len).unwrap_or_default();
+fn write_short<L: Link>(link: &mut L, message: Message<'_>) -> Result<bool> {
+    let mut room = [const { MaybeUninit::uninit() }; SHORT_ROOM];
+    let begun = begin(
+        link,
+        message.as_bytes().len(),
+        |core| {
+            if core.compression.is_on() || !core.output.is_empty() {
+                return Ok(None);
+            }
+            let frame = core.endpoint.write_uninit(message, &mut room)?;
+            core.begin_writing(Writing::Writer, frame.len());
+            Ok(Some(&*frame))
+        },
+        |core| core.append(message),
+    )?;
+    match begun {
+        Some(frame) => {
             let past = link.shared().clock.epoch();
             match taken(link.write(&[IoSlice::new(frame)], Some(past))) {
-                Ok(taken) if taken == len => Ok(stop_writing(link, len, Core::end_writing).0),
+                Ok(taken) if taken == frame.len() => Ok(stop_writing(link, taken, Core::end_writing).0),
                 begun => write_on(link, Vec::new(), [frame, &[]], begun, None),
             }
         }

@@ -1,5 +1,7 @@
 //! How messages and control frames are encoded, and whose keys mask them.
 
+use std::mem::MaybeUninit;
+
 use ws_proto::{
     Message,
     MessageKind::{Binary, Text},
@@ -64,6 +66,10 @@ fn all_ways_to_send_a_message_make_the_same_bytes() {
             let mut out = vec![0; len + 14];
             let written = new().endpoint.write(Message::Binary(&payload), &mut out).unwrap();
             assert_eq!(out[..written], expected);
+            let mut room = vec![MaybeUninit::uninit(); len + 16];
+            let frame =
+                new().endpoint.write_uninit(Message::Binary(&payload), &mut room).map(|frame| frame.to_vec());
+            assert_eq!(frame.as_ref(), Ok(&expected));
             let written = new().endpoint.write_part(Binary, Whole, &payload, &mut out).unwrap();
             assert_eq!(out[..written], expected);
             let mut growing = vec![1, 2, 3];

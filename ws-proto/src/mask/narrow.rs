@@ -1,6 +1,5 @@
 //! Masking four bytes at a time: for small processors without vectors, where code is scarcer than time.
 
-#[cfg(feature = "alloc")]
 use core::mem::MaybeUninit;
 
 /// Masks `payload` with `key`, whose first byte is for its first byte. Returns whether the result
@@ -31,7 +30,6 @@ pub(super) fn apply_copy<const TEXT: bool>(key: [u8; 4], payload: &[u8], out: &m
 }
 
 /// Copies and masks `payload` to `out`, which has the same length, and so initialises `out`.
-#[cfg(feature = "alloc")]
 pub(super) fn fill(key: [u8; 4], payload: &[u8], out: &mut [MaybeUninit<u8>]) {
     for ((out, byte), key) in out.iter_mut().zip(payload).zip(key.iter().cycle()) {
         out.write(byte ^ key);

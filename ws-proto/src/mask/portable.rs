@@ -3,7 +3,6 @@
 //! The bytes after the last whole step are not masked in a loop: the last bytes of the payload are one more step,
 //! which overlaps the step before it. They are read before anything is written.
 
-#[cfg(feature = "alloc")]
 use core::mem::MaybeUninit;
 
 use crate::part::sure;
@@ -180,7 +179,6 @@ pub(super) fn apply_copy<const TEXT: bool>(key: [u8; 4], payload: &[u8], out: &m
 }
 
 /// Copies and masks `payload` to `out`, and so initialises as many bytes of `out`.
-#[cfg(feature = "alloc")]
 pub(super) fn fill(key: [u8; 4], payload: &[u8], out: &mut [MaybeUninit<u8>]) {
     for (out, bytes) in out.chunks_mut(4).zip(payload.chunks(4)) {
         for ((out, byte), key) in out.iter_mut().zip(bytes).zip(key) {

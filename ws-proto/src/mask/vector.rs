@@ -55,7 +55,6 @@ mod sse2;
 mod width;
 mod word;
 
-#[cfg(feature = "alloc")]
 use core::mem::MaybeUninit;
 
 /// The vector that every processor of the target has. This module is compiled only for targets that have one.
@@ -103,7 +102,6 @@ pub(super) fn apply_copy<const TEXT: bool>(key: [u8; 4], payload: &[u8], out: &m
 }
 
 /// Copies and masks `payload` to `out`, and so initialises as many bytes of `out`.
-#[cfg(feature = "alloc")]
 #[inline(always)]
 pub(super) fn fill(key: [u8; 4], payload: &[u8], out: &mut [MaybeUninit<u8>]) {
     // SAFETY: the length is that of the shorter slice.
