@@ -365,6 +365,19 @@ fn an_output_releases_what_it_has_grown_by_and_keeps_what_waits() {
 
 // K-lent
 #[test]
+fn an_idle_connection_gives_back_what_its_output_has_grown_by() {
+    let mut connection = opened(&Config::default());
+    connection.send(Message::Binary(&[0; 60_000])).unwrap();
+    let bytes = connection.lend_output(at(0));
+    let len = bytes.len();
+    connection.put_back(at(0), bytes, len);
+    let deadline = connection.poll_timeout().unwrap();
+    connection.handle_timeout(deadline);
+    let ping = connection.lend_output(deadline);
+    assert_eq!((ping[0], ping.capacity() < 1024), (PING, true), "{}", ping.capacity());
+}
+
+#[test]
 fn memory_whose_output_is_lent_is_not_given_back() {
     let mut connection = opened(&Config::default());
     echo(&mut connection, at(0), &masked(FIN | TEXT, b"echo"));

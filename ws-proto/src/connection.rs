@@ -655,9 +655,9 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
                 self.memory.get().ending.result = Some(Err(Failure::Handshake(error)));
             }
             Phase::Open(endpoint) => {
-                memory.sending.output.handle_timeout(endpoint, now);
-                // A deadline that is due shows that the connection has been idle.
+                // A deadline that is due shows that the connection has been idle. A Ping may follow, which would keep the memory.
                 memory.release();
+                memory.sending.output.handle_timeout(endpoint, now);
                 memory.ending.result = memory.ending.take(endpoint);
             }
             Phase::Over => {}

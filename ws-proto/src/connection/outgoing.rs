@@ -121,8 +121,9 @@ impl<R: Role, Q: Queue> Outgoing<R, Q> {
     pub fn handle_timeout(&mut self, now: Instant) -> bool {
         let in_time = !self.output.is_overdue(now);
         if in_time {
-            self.output.handle_timeout(&mut self.endpoint, now);
+            // Before a Ping, which would keep the memory.
             self.output.release();
+            self.output.handle_timeout(&mut self.endpoint, now);
         } else {
             self.output.abandon();
             // A frame may have been cut: anything after it would be taken for its payload.
