@@ -41,7 +41,7 @@ use crate::{
     config::{CloseReply, Config, Millis},
     error::{Fault, ReceiveError, ReceiveErrorKind, SendError},
     event::{Control, Event},
-    frame::{Frame, FrameHeader, MAX_CONTROL_LEN, Opcode, encode_frame, fill_frame, header},
+    frame::{Frame, FrameHeader, MAX_CONTROL_LEN, Opcode, encode_frame, encode_frame_uninit, header},
     mask::Mask,
     message::{Content, Data, Message, MessageKind, Part},
     part::{part_mut, to_usize},
@@ -507,8 +507,6 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     /// Writes a whole message as one frame to the start of `out`, which need not be initialised; returns the frame. See
     /// [`write`](Self::write).
     ///
-    /// `out` needs the payload's length and 16 bytes more, which may be overwritten.
-    ///
     /// # Errors
     ///
     /// As [`write`](Self::write).
@@ -518,7 +516,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         out: &'o mut [MaybeUninit<u8>],
     ) -> Result<&'o mut [u8], SendError> {
         let header = self.admit_message(message)?;
-        let frame = fill_frame(&header, message.as_bytes(), out)?;
+        let frame = encode_frame_uninit(&header, message.as_bytes(), out)?;
         self.commit_message(&header);
         Ok(frame)
     }

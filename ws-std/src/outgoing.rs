@@ -22,7 +22,7 @@ use ws_proto::{
     connection::joins_write,
     driver::{Error, MaskedFrame, Result, TrySendError},
     endpoint::Prepared,
-    frame::Frame,
+    frame::{Frame, FrameHeader},
 };
 
 use crate::{
@@ -37,7 +37,7 @@ use crate::{
 /// messages are this long too.
 const SHORT_PAYLOAD: usize = if cfg!(shuttle) { 20 } else { 1024 };
 /// Length in bytes of the room for such a frame.
-const SHORT_ROOM: usize = SHORT_PAYLOAD + 16;
+const SHORT_ROOM: usize = SHORT_PAYLOAD + FrameHeader::MAX_LEN;
 /// Length in bytes from which a message is written from the caller's memory, as a second slice. The kernel takes longer for two
 /// slices than for one: up to 8 KiB a copy to a buffer of the pool costs no more.
 const LONG_PAYLOAD: usize = SHORT_PAYLOAD + limit(7 * 1024);

@@ -66,7 +66,7 @@ fn all_ways_to_send_a_message_make_the_same_bytes() {
             let mut out = vec![0; len + 14];
             let written = new().endpoint.write(Message::Binary(&payload), &mut out).unwrap();
             assert_eq!(out[..written], expected);
-            let mut room = vec![MaybeUninit::uninit(); len + 16];
+            let mut room = vec![MaybeUninit::uninit(); len + 14];
             let frame =
                 new().endpoint.write_uninit(Message::Binary(&payload), &mut room).map(|frame| frame.to_vec());
             assert_eq!(frame.as_ref(), Ok(&expected));

@@ -4,7 +4,7 @@ use super::{FrameHeader, Opcode, Rsv};
 use crate::{
     error::SendError,
     mask::{Mask, MaskingKey},
-    part::{narrow, part, part_mut, to_u64},
+    part::{narrow, part, to_u64},
 };
 
 /// A frame ready for the wire: its header, and its payload in the caller's buffer.
@@ -110,35 +110,20 @@ fn mask(header: &FrameHeader) -> Mask {
     header.masking_key.map_or(Mask::NONE, Mask::new)
 }
 
-/// Length in bytes of what [`fill_frame`] needs beside the payload: whole words for the header.
-const HEADER_ROOM: usize = 2 * size_of::<u64>();
-
-/// Writes a frame to the start of `room`, masking while copying. Returns it.
-///
-/// # Errors
-///
-/// [`SendError::BufferTooSmall`]: `room` needs [`HEADER_ROOM`] beside the payload.
-#[inline(always)]
-pub(crate) fn fill_frame<'r>(
+/// Writes a frame to the start of `out`, as [`encode_frame`] does. Returns the frame.
+#[inline]
+pub(crate) fn encode_frame_uninit<'o>(
     header: &FrameHeader,
     payload: &[u8],
-    room: &'r mut [MaybeUninit<u8>],
-) -> Result<&'r mut [u8], SendError> {
-    let needed = HEADER_ROOM.saturating_add(payload.len());
-    let Some((to_first, rest)) = room.get_mut(..needed).and_then(|room| room.split_first_chunk_mut()) else {
-        return Err(SendError::BufferTooSmall { needed });
-    };
-    let Some(to_second) = rest.first_chunk_mut() else {
-        return Err(SendError::BufferTooSmall { needed });
-    };
-    // Whole words have a constant length, so each is a store and not a call.
-    let ([first, second], header_len) = header.to_words();
-    *to_first = first.to_le_bytes().map(MaybeUninit::new);
-    if header_len > to_first.len() {
-        *to_second = second.to_le_bytes().map(MaybeUninit::new);
-    }
-    let frame = part_mut(room, ..header_len + payload.len());
-    mask(header).fill(payload, part_mut(frame, header_len..));
+    out: &'o mut [MaybeUninit<u8>],
+) -> Result<&'o mut [u8], SendError> {
+    let encoded = EncodedHeader::new(header);
+    let head = encoded.as_bytes();
+    let needed = head.len().saturating_add(payload.len());
+    let frame = out.get_mut(..needed).ok_or(SendError::BufferTooSmall { needed })?;
+    let (to_head, to_payload) = frame.split_at_mut(head.len());
+    Mask::NONE.fill(head, to_head);
+    mask(header).fill(payload, to_payload);
     // SAFETY: all of it has been written: the header, then the payload.
     #[allow(unsafe_code)]
     Ok(unsafe { &mut *(core::ptr::from_mut(frame) as *mut [u8]) })
@@ -148,13 +133,24 @@ pub(crate) fn fill_frame<'r>(
 #[cfg(feature = "alloc")]
 #[inline(always)]
 pub(crate) fn append_frame(header: &FrameHeader, payload: &[u8], out: &mut alloc::vec::Vec<u8>) {
-    out.reserve(HEADER_ROOM + payload.len());
-    let Ok(frame) = fill_frame(header, payload, out.spare_capacity_mut()) else { return };
-    let len = frame.len();
-    // SAFETY: the frame is the first of the room.
+    out.reserve(2 * size_of::<u64>() + payload.len());
+    let room = out.spare_capacity_mut();
+    debug_assert!(room.len() >= 2 * size_of::<u64>() + payload.len());
+    let Some((to_first, to_second)) = room.split_first_chunk_mut() else { return };
+    let Some(to_second) = to_second.first_chunk_mut() else { return };
+    // Whole words have a constant length, so each is a store and not a call.
+    let ([first, second], header_len) = header.to_words();
+    *to_first = first.to_le_bytes().map(MaybeUninit::new);
+    if header_len > to_first.len() {
+        *to_second = second.to_le_bytes().map(MaybeUninit::new);
+    }
+    let end = header_len + payload.len();
+    let Some(to) = room.get_mut(header_len..end) else { return };
+    mask(header).fill(payload, to);
+    // SAFETY: the first `end` bytes of the reserved room have been written: the header, then the payload.
     #[allow(unsafe_code)]
     unsafe {
-        out.set_len(out.len() + len);
+        out.set_len(out.len() + end);
     }
 }
 
