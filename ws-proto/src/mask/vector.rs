@@ -138,15 +138,37 @@ unsafe fn mask<F: Finding, const EXACT: bool>(key: [u8; 4], from: *const u8, to:
     // SAFETY: every processor of the target has the baseline; the lengths are compared; the rest is the caller's
     // promise.
     unsafe {
-        if len >= LEAST {
-            if len > 2 * LEAST {
-                mask_longer::<F>(word, from, to, len)
-            } else if EXACT && len == LEAST {
-                single::<Baseline, F>(word, from, to)
-            } else {
-                first_and_last::<Baseline, F, 1>(word, from, to, len)
-            }
-        } else if EXACT && len == 8 {
+        // Where nothing follows, the shortest payloads gain most by being found out first.
+        if EXACT && !F::IS_CHECK && len < LEAST {
+            mask_shorter::<F, EXACT>(key, from, to, len)
+        } else if len > 2 * LEAST {
+            mask_longer::<F>(word, from, to, len)
+        } else if EXACT && len == LEAST {
+            single::<Baseline, F>(word, from, to)
+        } else if len >= LEAST {
+            first_and_last::<Baseline, F, 1>(word, from, to, len)
+        } else {
+            mask_shorter::<F, EXACT>(key, from, to, len)
+        }
+    }
+}
+
+/// Masks less than a baseline vector; see [`mask`].
+///
+/// # Safety
+///
+/// As for [`mask`].
+#[inline(always)]
+unsafe fn mask_shorter<F: Finding, const EXACT: bool>(
+    key: [u8; 4],
+    from: *const u8,
+    to: *mut u8,
+    len: usize,
+) -> F {
+    let word = u32::from_le_bytes(key);
+    // SAFETY: the lengths are compared; the rest is the caller's promise.
+    unsafe {
+        if EXACT && len == 8 {
             single::<u64, F>(word, from, to)
         } else if len >= 8 {
             first_and_last::<u64, F, 1>(word, from, to, len)
