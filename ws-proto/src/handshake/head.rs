@@ -381,6 +381,10 @@ impl<'l, 'h> RequestHead<'l, 'h> {
                 let version = HttpVersion::of_minor(minor);
                 // The parser takes no other white space.
                 let start_line_len = method.len() + target.len() + "  HTTP/1.1\r\n".len();
+                debug_assert!(
+                    part(head, ..start_line_len).ends_with(b"\r\n"),
+                    "the start line has these parts and no others"
+                );
                 let fields = Fields::of_lines(part(head, start_line_len..));
                 Ok(Self { version, method, target, lines, fields })
             }
