@@ -363,7 +363,6 @@ fn an_output_releases_what_it_has_grown_by_and_keeps_what_waits() {
     assert!(outgoing.output.buffer().capacity() <= 64 * 1024, "{}", outgoing.output.buffer().capacity());
 }
 
-// K-lent
 #[test]
 fn an_idle_connection_gives_back_what_its_output_has_grown_by() {
     let mut connection = opened(&Config::default());
@@ -377,6 +376,7 @@ fn an_idle_connection_gives_back_what_its_output_has_grown_by() {
     assert_eq!((ping[0], ping.capacity() < 1024), (PING, true), "{}", ping.capacity());
 }
 
+// K-lent
 #[test]
 fn memory_whose_output_is_lent_is_not_given_back() {
     let mut connection = opened(&Config::default());
