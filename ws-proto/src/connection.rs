@@ -655,7 +655,8 @@ impl<'a, R: Opens, S: Allocation> Connection<'a, R, S> {
                 self.memory.get().ending.result = Some(Err(Failure::Handshake(error)));
             }
             Phase::Open(endpoint) => {
-                // A deadline that is due shows that the connection has been idle. A Ping may follow, which would keep the memory.
+                // A deadline that is due shows that the connection has been idle. Its memory goes first: a Ping that becomes
+                // due now would keep it.
                 memory.release();
                 memory.sending.output.handle_timeout(endpoint, now);
                 memory.ending.result = memory.ending.take(endpoint);

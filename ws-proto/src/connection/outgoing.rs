@@ -121,7 +121,7 @@ impl<R: Role, Q: Queue> Outgoing<R, Q> {
     pub fn handle_timeout(&mut self, now: Instant) -> bool {
         let in_time = !self.output.is_overdue(now);
         if in_time {
-            // Before a Ping, which would keep the memory.
+            // The memory goes first: a Ping that becomes due now would keep it.
             self.output.release();
             self.output.handle_timeout(&mut self.endpoint, now);
         } else {

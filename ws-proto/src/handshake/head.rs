@@ -152,8 +152,8 @@ impl HeadFinder {
         Ok(Some(self.scanned))
     }
 
-    /// Returns the number of lines of `received`, without the empty one, or a greater one, if that is a whole head and nothing else,
-    /// as most often, and within every limit. `None` says nothing: the bytes have to be examined one by one.
+    /// Returns the number of lines of `received`, without the empty one, or a greater number, if `received` is a whole head and
+    /// nothing else, as most often, and within every limit. `None` says nothing: the bytes have to be examined one by one.
     fn whole_head(&self, received: &[u8]) -> Option<usize> {
         let longest =
             self.limits.head_len.min(self.limits.line_len).min(MAX_REQUEST_LINE_LEN).min(LineCheck::MAX_LEN);
@@ -379,7 +379,7 @@ impl<'l, 'h> RequestHead<'l, 'h> {
         match (request.version, request.method, request.path) {
             (Some(minor), Some(method), Some(target)) => {
                 let version = HttpVersion::of_minor(minor);
-                // The parser takes no other white space.
+                // The parser takes one space between two parts, and no other white space.
                 let start_line_len = method.len() + target.len() + "  HTTP/1.1\r\n".len();
                 debug_assert!(
                     part(head, ..start_line_len).ends_with(b"\r\n"),
