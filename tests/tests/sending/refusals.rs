@@ -31,7 +31,7 @@ fn refuses<R: Role>(host: &mut Host<R>, kind: MessageKind, part: Part, payload: 
     if let (Whole, Ok(message)) = (part, Message::new(kind, payload)) {
         assert_eq!(endpoint.write(message, &mut out), Err(expected));
         assert_eq!(endpoint.write_to(message, &mut growing), Err(expected));
-        let mut room = vec![MaybeUninit::new(0xEE); payload.len() + 14];
+        let mut room = vec![MaybeUninit::uninit(); payload.len() + 14];
         assert_eq!(endpoint.write_uninit(message, &mut room), Err(expected));
     }
     assert_eq!(in_place, payload, "not masked");
