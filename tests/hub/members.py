@@ -54,13 +54,8 @@ class Member:
             await self.send(ws, number)
         speaking = asyncio.create_task(self.speak(ws))
         try:
-            while not self.is_done():
-                try:
-                    self.hear(json.loads(await asyncio.wait_for(ws.recv(), 0.5)))
-                except asyncio.TimeoutError:
-                    pass
-                if speaking.done():
-                    return
+            async for message in ws:
+                self.hear(json.loads(message))
         finally:
             speaking.cancel()
 
@@ -74,7 +69,9 @@ class Member:
             if self.chance.random() < self.cuts * INTERVAL:
                 ws.transport.abort()
                 return
-        await asyncio.sleep(PATIENCE)
+        while not self.is_done():
+            await asyncio.sleep(INTERVAL)
+        await ws.close()
 
     async def send(self, ws, number):
         await ws.send(json.dumps({"n": number, "text": f"line {number}"}))
