@@ -220,10 +220,26 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     /// As [`receive`](Self::receive); all of `input` is taken.
     #[inline(always)]
     pub(crate) fn next(&mut self, now: Instant, input: &mut &[u8]) -> Result<Option<Event<usize>>, ReceiveError> {
-        match self.pending(now, !input.is_empty()) {
+        match self.pending(now, !input.is_empty()).or_else(|| self.begin_cut(now, input)) {
             Some(announced) => Ok(Some(Event::Data(announced))),
             None => self.next_frame(now, input),
         }
+    }
+
+    /// Takes the header of a message in one frame whose payload begins in `input` and goes on after it, as [`next`](Self::next)
+    /// does; `None`, with everything unchanged, for other input.
+    #[inline(always)]
+    pub(crate) fn begin_cut(&mut self, now: Instant, input: &mut &[u8]) -> Option<usize> {
+        // Without a heap flash counts for more than speed.
+        if !cfg!(feature = "alloc") || !self.closing.is_open() {
+            return None;
+        }
+        let announced = self.receiver.begin_cut(R::SIDE, input, &mut self.trace)?;
+        self.clock.heard(now);
+        if self.is_timing() {
+            self.clock.data_received();
+        }
+        Some(announced)
     }
 
     /// [`next`](Self::next) where payload of the frame at hand comes first; `None` if it does not, or nothing has come.

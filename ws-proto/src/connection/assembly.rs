@@ -27,7 +27,8 @@
 //! shared buffer.
 //!
 //! Whole continuations are put together by an accelerator, many in one call; and a whole message in one frame does not get
-//! here at all: `MessageBuffer` asks the endpoint for one first.
+//! here at all: `MessageBuffer` asks the endpoint for one first. If the end of a read into a shared buffer cuts such a message, its
+//! payload goes home without an assembly of the read (`MessageBuffer::take_cut`).
 //!
 //! Room: a frame that does not fit the limit of the storage fails as soon as its header has been read. Otherwise the storage
 //! grows with what arrives, never with what is announced. When all is taken, the policy ([`Room`]) says what is kept.
@@ -395,8 +396,8 @@ impl<S: Storage> Assembly<S> {
             if is_cut || home.has_message() {
                 home.prepare(endpoint, now, announced, len)?;
                 self.unread.start = from.end;
-                home.cut_frame = is_cut.then(|| home.cut(false));
-                let is_whole = home.take_across(endpoint, now, part(self.storage.bytes(), from))?;
+                let payload = part(self.storage.bytes(), from);
+                let is_whole = home.take_across(endpoint, now, announced, payload)?;
                 return Ok(is_whole.then_some(Found::Home));
             }
         } else if is_cut && !self.has_message() {
@@ -420,8 +421,12 @@ impl<S: Storage> Assembly<S> {
     }
 
     /// Sees to room for the first `len` of `announced` bytes of a frame, right after the message in progress.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::StorageFull`].
     #[inline(always)]
-    fn prepare<R: Role, T: Trace>(
+    pub(super) fn prepare<R: Role, T: Trace>(
         &mut self,
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
@@ -435,15 +440,17 @@ impl<S: Storage> Assembly<S> {
         self.room_after_message(len, announced).map_err(|fault| endpoint.fail(now, fault))
     }
 
-    /// Takes payload from another buffer to the room after the message in progress, which has been made; whether the message
-    /// is complete.
+    /// Takes payload from another buffer, the next of `announced` bytes of the frame at hand, to the room after the message in
+    /// progress, which has been [prepared](Self::prepare); whether the message is complete.
     #[inline(always)]
-    fn take_across<R: Role, T: Trace>(
+    pub(super) fn take_across<R: Role, T: Trace>(
         &mut self,
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
+        announced: usize,
         from: &[u8],
     ) -> Result<bool, ReceiveError> {
+        self.cut_frame = (from.len() < announced).then(|| self.cut(false));
         let start = self.message_end();
         let at = start..start + from.len();
         self.unread = at.end..at.end;

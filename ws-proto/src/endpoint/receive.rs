@@ -89,7 +89,7 @@ impl Taken {
 }
 
 impl Progress {
-    const fn new(content: Content) -> Self {
+    pub(super) const fn new(content: Content) -> Self {
         Self { len: 0, fragments: 0, empty_fragments: 0, content, begun: false }
     }
 
@@ -304,7 +304,8 @@ impl Receiver {
     }
 
     /// Begins a data frame that has been admitted; `message` includes it.
-    fn begin_data(&mut self, header: &FrameHeader, message: Progress) {
+    #[inline(always)]
+    pub(super) fn begin_data(&mut self, header: &FrameHeader, message: Progress) {
         self.message = Some(message);
         let mask = header.masking_key.map(Mask::new);
         let content = message.content;

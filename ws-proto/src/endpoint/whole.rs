@@ -1,17 +1,17 @@
-//! The accelerator for whole messages: one frame that lies whole where it was read, as most do.
+//! The accelerator for messages in one frame, as most are: one that lies whole where it was read, or the beginning of one.
 
 use core::ops::Range;
 
 use super::{
     payload::{PIECE, Run},
-    receive::{Phase, Receiver},
+    receive::{Phase, Progress, Receiver},
     trace::Trace,
 };
 use crate::{
     frame::{CommonHeader, FrameHeader},
     mask::{Mask, MaskingKey},
-    message::MessageKind,
-    part::to_u64,
+    message::{Content, MessageKind},
+    part::{part, to_u64},
     role::Side,
     utf8::{self, Validator},
 };
@@ -42,6 +42,26 @@ impl Receiver {
         let end = header.frame_len();
         self.pass(to_u64(end));
         Some(Whole { kind: header.kind, at: header.len..end })
+    }
+
+    /// Takes the header of a message in one frame whose payload begins in `input` and goes on after it, and returns the length of the
+    /// payload; `None` if what comes is anything else, a frame that is refused among it, and then nothing has changed.
+    #[inline(always)]
+    pub(super) fn begin_cut(&mut self, side: Side, input: &mut &[u8], trace: &mut impl Trace) -> Option<usize> {
+        if !matches!(self.phase, Phase::Start) {
+            return None;
+        }
+        let common = CommonHeader::<MessageKind>::decode(input, side == Side::Server)?;
+        let payload = part(input, common.len..);
+        if payload.is_empty() || common.payload_len <= payload.len() {
+            return None;
+        }
+        let header = FrameHeader::from(&common);
+        let message = Progress::new(Content::of(common.kind)).with(&header, &self.limits).ok()?;
+        self.begin_data(&header, message);
+        trace.frame_received(&header);
+        *input = payload;
+        Some(common.payload_len)
     }
 }
 

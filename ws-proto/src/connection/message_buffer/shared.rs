@@ -1,8 +1,8 @@
 //! Messages from reads into a buffer that many connections share.
 
+use core::mem;
+
 use super::MessageBuffer;
-#[cfg(feature = "deflate")]
-use crate::part::part;
 use crate::{
     connection::{
         assembly::{Assembly, Found, whole_in},
@@ -12,7 +12,7 @@ use crate::{
     error::ReceiveError,
     event::{Control, Event},
     message::Message,
-    part::{part_mut, to_usize},
+    part::{part, part_mut, to_usize},
     role::Role,
     time::Instant,
 };
@@ -37,7 +37,7 @@ impl<S: Storage> MessageBuffer<S> {
         now: Instant,
         input: &mut &'b mut [u8],
     ) -> Result<Option<Event<Message<'s>>>, ReceiveError> {
-        let mut buffer = core::mem::take(input);
+        let mut buffer = mem::take(input);
         if self.clear {
             match whole_in(endpoint, now, buffer) {
                 Ok((message, rest)) => {
@@ -63,7 +63,7 @@ impl<S: Storage> MessageBuffer<S> {
         if !self.clear {
             return None;
         }
-        let found = whole_in(endpoint, now, core::mem::take(input));
+        let found = whole_in(endpoint, now, mem::take(input));
         let (message, rest) = found.map_or_else(|rest| (None, rest), |(message, rest)| (Some(message), rest));
         *input = rest;
         message
@@ -86,10 +86,19 @@ impl<S: Storage> MessageBuffer<S> {
         &'s mut self,
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
-        buffer: &'b mut [u8],
+        mut buffer: &'b mut [u8],
     ) -> (Result<Option<Event<Message<'s>>>, ReceiveError>, &'b mut [u8]) {
-        self.clear = false;
         self.forget_told();
+        if buffer.is_empty() && self.clear && endpoint.failure().is_none() {
+            self.assembly.rewind_shared();
+            return (Ok(None), buffer);
+        }
+        match self.take_cut(endpoint, now, &mut buffer) {
+            Ok(Some(true)) => return (Ok(self.assembly.take_message().map(Event::Data)), buffer),
+            Ok(Some(false)) if buffer.is_empty() => return (Ok(None), buffer),
+            Ok(_) => {}
+            Err(error) => return (Err(error), &mut []),
+        }
         let read = buffer.len();
         let mut input = Assembly::new(buffer, 0..read);
         let found = match self.advance_in(endpoint, now, &mut input) {
@@ -107,6 +116,49 @@ impl<S: Storage> MessageBuffer<S> {
             Some(Event::Data(())) => message.or_else(|| self.found_message()).map(Event::Data),
         };
         (Ok(found), rest)
+    }
+
+    /// Takes payload of a message that an end of a read cuts, the last one or this one, if that comes next. Returns whether the
+    /// message is complete then; `None` if nothing has been taken.
+    #[inline(always)]
+    fn take_cut<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        input: &mut &mut [u8],
+    ) -> Result<Option<bool>, ReceiveError> {
+        let was_clear = mem::replace(&mut self.clear, false);
+        let mut payload = &**input;
+        let announced = if was_clear {
+            endpoint.begin_cut(now, &mut payload)
+        } else if self.assembly.has_message() && !self.assembly.has_unread() {
+            endpoint.pending(now, !payload.is_empty())
+        } else {
+            None
+        };
+        let Some(announced) = announced else { return Ok(None) };
+        let here = payload.len();
+        if was_clear {
+            self.assembly.room_mut().cut(R::SIDE, announced, here);
+        }
+        let payload = part(payload, ..announced.min(here));
+        let mut left = here;
+        let found = self.assembly.prepare(endpoint, now, announced, payload.len()).and_then(|()| {
+            left -= payload.len();
+            self.assembly.take_across(endpoint, now, announced, payload)
+        });
+        let taken = input.len() - left;
+        *input = part_mut(mem::take(input), taken..);
+        match found {
+            Ok(is_whole) => {
+                self.clear = is_whole && self.is_clear();
+                Ok(Some(is_whole))
+            }
+            Err(error) => {
+                let _ = endpoint.discard(left);
+                Err(self.give_up(endpoint, error))
+            }
+        }
     }
 
     /// The message that has been found last and does not lie in the input.
@@ -199,7 +251,7 @@ impl<S: Storage> MessageBuffer<S> {
     /// Takes note of a read of `len` bytes into [`unfilled_or`](Self::unfilled_or), and returns the input for
     /// [`next_in`](Self::next_in).
     pub fn filled_or<'a>(&mut self, len: usize, shared: &'a mut [u8]) -> &'a mut [u8] {
-        if core::mem::take(&mut self.direct) {
+        if mem::take(&mut self.direct) {
             self.filled(len);
             return &mut [];
         }
