@@ -227,7 +227,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     }
 
     /// Takes the header of a message in one frame whose payload begins in `input` and goes on after it, as [`next`](Self::next)
-    /// does; `None`, with everything unchanged, for other input.
+    /// does. `None`, with everything unchanged, for other input, and for some such headers too.
     #[inline(always)]
     pub(crate) fn begin_cut(&mut self, now: Instant, input: &mut &[u8]) -> Option<usize> {
         // Without a heap flash counts for more than speed.

@@ -27,8 +27,8 @@
 //! shared buffer.
 //!
 //! Whole continuations are put together by an accelerator, many in one call; and a whole message in one frame does not get
-//! here at all: `MessageBuffer` asks the endpoint for one first. If the end of a read into a shared buffer cuts such a message, its
-//! payload goes home without an assembly of the read (`MessageBuffer::take_cut`).
+//! here at all: `MessageBuffer` asks the endpoint for one first. Payload of a message that a read into a shared buffer cuts, or goes on
+//! with, goes home without an assembly of the read, if it comes first (`MessageBuffer::take_cut`).
 //!
 //! Room: a frame that does not fit the limit of the storage fails as soon as its header has been read. Otherwise the storage
 //! grows with what arrives, never with what is announced. When all is taken, the policy ([`Room`]) says what is kept.
@@ -394,11 +394,10 @@ impl<S: Storage> Assembly<S> {
                 self.go_home(endpoint, now, home)?;
             }
             if is_cut || home.has_message() {
-                home.prepare(endpoint, now, announced, len)?;
-                self.unread.start = from.end;
-                let payload = part(self.storage.bytes(), from);
-                let is_whole = home.take_across(endpoint, now, announced, payload)?;
-                return Ok(is_whole.then_some(Found::Home));
+                let mut input = part(self.storage.bytes(), self.unread.clone());
+                let taken = home.take_across(endpoint, now, announced, &mut input);
+                self.unread.start = self.unread.end - input.len();
+                return Ok(taken?.then_some(Found::Home));
             }
         } else if is_cut && !self.has_message() {
             self.check_limit(endpoint, now, announced)?;
@@ -421,12 +420,8 @@ impl<S: Storage> Assembly<S> {
     }
 
     /// Sees to room for the first `len` of `announced` bytes of a frame, right after the message in progress.
-    ///
-    /// # Errors
-    ///
-    /// [`Fault::StorageFull`].
     #[inline(always)]
-    pub(super) fn prepare<R: Role, T: Trace>(
+    fn prepare<R: Role, T: Trace>(
         &mut self,
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
@@ -440,19 +435,28 @@ impl<S: Storage> Assembly<S> {
         self.room_after_message(len, announced).map_err(|fault| endpoint.fail(now, fault))
     }
 
-    /// Takes payload from another buffer, the next of `announced` bytes of the frame at hand, to the room after the message in
-    /// progress, which has been [prepared](Self::prepare); whether the message is complete.
+    /// Takes payload from another buffer, of which `announced` bytes are to come in the frame at hand and some are in `input`, to
+    /// the room after the message in progress; whether the message is complete, which [`message`](Self::message) lends then.
+    ///
+    /// # Errors
+    ///
+    /// As [`advance`](Self::advance); what is in `input` then has not been taken.
     #[inline(always)]
     pub(super) fn take_across<R: Role, T: Trace>(
         &mut self,
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
         announced: usize,
-        from: &[u8],
+        input: &mut &[u8],
     ) -> Result<bool, ReceiveError> {
-        self.cut_frame = (from.len() < announced).then(|| self.cut(false));
+        self.told = None;
+        let len = announced.min(input.len());
+        self.prepare(endpoint, now, announced, len)?;
+        let from = part(input, ..len);
+        *input = part(input, len..);
+        self.cut_frame = (len < announced).then(|| self.cut(false));
         let start = self.message_end();
-        let at = start..start + from.len();
+        let at = start..start + len;
         self.unread = at.end..at.end;
         let run = Run::Across { from, to: part_mut(self.storage.bytes_mut(), at.clone()) };
         let Some(whole) = Begun::take(&mut self.message, endpoint, now, run, at)? else {

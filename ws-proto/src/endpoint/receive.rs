@@ -4,7 +4,8 @@
 //! payload lies and where it goes, and moves it there.
 //!
 //! Two accelerators, [`whole`](super::whole) and [`fragments`](super::fragments), take the common cases of the same
-//! rules. Each takes complete frames exactly as the rules would, or changes nothing.
+//! rules: complete frames, and the header of a message that a read cuts. Each takes them exactly as the rules would, or changes
+//! nothing.
 
 #[cfg(feature = "deflate")]
 use super::negotiated::Negotiated;

@@ -45,7 +45,8 @@ impl Receiver {
     }
 
     /// Takes the header of a message in one frame whose payload begins in `input` and goes on after it, and returns the length of the
-    /// payload; `None` if what comes is anything else, a frame that is refused among it, and then nothing has changed.
+    /// payload. `None`, with nothing changed, if what comes is anything else, a frame that is refused or has a rarer header
+    /// among it: that is for [`next`](Self::next).
     #[inline(always)]
     pub(super) fn begin_cut(&mut self, side: Side, input: &mut &[u8], trace: &mut impl Trace) -> Option<usize> {
         if !matches!(self.phase, Phase::Start) {

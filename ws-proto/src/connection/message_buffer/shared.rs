@@ -3,6 +3,8 @@
 use core::mem;
 
 use super::MessageBuffer;
+#[cfg(feature = "deflate")]
+use crate::part::part;
 use crate::{
     connection::{
         assembly::{Assembly, Found, whole_in},
@@ -12,7 +14,7 @@ use crate::{
     error::ReceiveError,
     event::{Control, Event},
     message::Message,
-    part::{part, part_mut, to_usize},
+    part::{part_mut, to_usize},
     role::Role,
     time::Instant,
 };
@@ -93,11 +95,15 @@ impl<S: Storage> MessageBuffer<S> {
             self.assembly.rewind_shared();
             return (Ok(None), buffer);
         }
-        match self.take_cut(endpoint, now, &mut buffer) {
-            Ok(Some(true)) => return (Ok(self.assembly.take_message().map(Event::Data)), buffer),
-            Ok(Some(false)) if buffer.is_empty() => return (Ok(None), buffer),
-            Ok(_) => {}
-            Err(error) => return (Err(error), &mut []),
+        let was_clear = mem::replace(&mut self.clear, false);
+        // Without a heap flash counts for more than speed.
+        if cfg!(feature = "alloc") {
+            match self.take_cut(endpoint, now, was_clear, &mut buffer) {
+                Ok(Some(true)) => return (Ok(self.assembly.take_message().map(Event::Data)), buffer),
+                Ok(Some(false)) if buffer.is_empty() => return (Ok(None), buffer),
+                Ok(_) => {}
+                Err(error) => return (Err(error), &mut []),
+            }
         }
         let read = buffer.len();
         let mut input = Assembly::new(buffer, 0..read);
@@ -118,38 +124,37 @@ impl<S: Storage> MessageBuffer<S> {
         (Ok(found), rest)
     }
 
-    /// Takes payload of a message that an end of a read cuts, the last one or this one, if that comes next. Returns whether the
-    /// message is complete then; `None` if nothing has been taken.
+    /// Takes payload of a message that an end of a read cuts, the last one or, if nothing was left of that (`was_clear`), this one.
+    /// Returns whether the message is complete then; `None` if payload of no such message comes next.
+    ///
+    /// # Errors
+    ///
+    /// As [`next_in`](Self::next_in); the rest of `input` has been discarded.
     #[inline(always)]
     fn take_cut<R: Role, T: Trace>(
         &mut self,
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
+        was_clear: bool,
         input: &mut &mut [u8],
     ) -> Result<Option<bool>, ReceiveError> {
-        let was_clear = mem::replace(&mut self.clear, false);
-        let mut payload = &**input;
+        let mut unread = &**input;
         let announced = if was_clear {
-            endpoint.begin_cut(now, &mut payload)
+            endpoint.begin_cut(now, &mut unread)
         } else if self.assembly.has_message() && !self.assembly.has_unread() {
-            endpoint.pending(now, !payload.is_empty())
+            endpoint.pending(now, !unread.is_empty())
         } else {
             None
         };
         let Some(announced) = announced else { return Ok(None) };
-        let here = payload.len();
         if was_clear {
-            self.assembly.room_mut().cut(R::SIDE, announced, here);
+            self.assembly.room_mut().cut(R::SIDE, announced, unread.len());
         }
-        let payload = part(payload, ..announced.min(here));
-        let mut left = here;
-        let found = self.assembly.prepare(endpoint, now, announced, payload.len()).and_then(|()| {
-            left -= payload.len();
-            self.assembly.take_across(endpoint, now, announced, payload)
-        });
-        let taken = input.len() - left;
-        *input = part_mut(mem::take(input), taken..);
-        match found {
+        let taken = self.assembly.take_across(endpoint, now, announced, &mut unread);
+        let left = unread.len();
+        let at = input.len() - left;
+        *input = part_mut(mem::take(input), at..);
+        match taken {
             Ok(is_whole) => {
                 self.clear = is_whole && self.is_clear();
                 Ok(Some(is_whole))
