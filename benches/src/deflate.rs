@@ -103,6 +103,13 @@ pub(crate) fn common() -> Settings {
     settings
 }
 
+/// The same with blocks of 1,024 symbols, in which a message of the cell fits.
+fn short_blocks() -> Settings {
+    let mut settings = common();
+    settings.memory_level = 4;
+    settings
+}
+
 /// A cell for servers that echo.
 pub struct Echoes {
     cell: Cell,
@@ -132,6 +139,12 @@ impl Echoes {
         if let Some(echoed) = echoed {
             self.cell.mark_echoed(name, echoed);
         }
+    }
+
+    /// Lets `E` take part beside the others, which compresses in blocks of another length.
+    pub(crate) fn enter_aside<E: Echo + 'static>(&mut self, name: &'static str) {
+        self.enter::<E>(name);
+        self.cell.mark_aside(name);
     }
 
     /// Lets `E` take part, which does not validate text.
@@ -255,6 +268,7 @@ macro_rules! profiles {
 
 profiles! {
     Common common();
+    ShortBlocks short_blocks();
     Small Settings::small();
     Balanced Settings::balanced();
     BestRatio Settings::best_ratio();

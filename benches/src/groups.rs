@@ -376,6 +376,7 @@ fn deflated() -> Cells {
             echoes.enter::<deflate::Shared<deflate::Common>>("ours");
             echoes.enter::<deflate::Own<deflate::Common>>("ours, own storage");
             peers::enter_echoes(echoes);
+            echoes.enter_aside::<deflate::Shared<deflate::ShortBlocks>>("ours, memory level 4");
         }),
         one("small", Settings::small(), |echoes| echoes.enter::<deflate::Pooled>("ours")),
         one("balanced", Settings::balanced(), |echoes| {

@@ -69,7 +69,7 @@ impl Cell {
         self.incomparable.push(contender);
     }
 
-    /// Tells that `contender` reads or writes in other pieces here than the others.
+    /// Tells that `contender` reads, writes or compresses in other pieces here than the others.
     pub fn mark_aside(&mut self, contender: &'static str) {
         self.aside.push(contender);
     }
