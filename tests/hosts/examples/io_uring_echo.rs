@@ -13,6 +13,7 @@ use std::{
     io,
     num::NonZero,
     pin::pin,
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -40,10 +41,13 @@ fn main() -> io::Result<()> {
     ring.single_issuer(true).defer_taskrun(true).capacity(4096);
     Runtime::builder().with_proactor(ring).build()?.block_on(async {
         let listener = TcpListener::bind(address).await?;
+        let mut config = Config::default();
+        config.max_message_len = 64 << 20;
+        let config = Rc::new(config);
         println!("listening on ws://{}/", listener.local_addr()?);
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => compio::runtime::spawn(serve(stream)).detach(),
+                Ok((stream, _)) => compio::runtime::spawn(serve(stream, Rc::clone(&config))).detach(),
                 // Out of files, say.
                 Err(_) => sleep(Duration::from_millis(100)).await,
             }
@@ -51,14 +55,12 @@ fn main() -> io::Result<()> {
     })
 }
 
-async fn serve(stream: TcpStream) -> io::Result<()> {
+async fn serve(stream: TcpStream, config: Rc<Config>) -> io::Result<()> {
     // Replies are sent together as it is.
     stream.set_nodelay(true)?;
     let epoch = Instant::now();
     let now = || epoch.elapsed().into();
     let timer = |deadline| sleep_until(epoch + Duration::from(deadline));
-    let mut config = Config::default();
-    config.max_message_len = 64 << 20;
     let mut connection = Connection::accept(&config, OriginPolicy::AllowAny, now());
     let mut sink = &stream;
     let mut reading = pin!(read(&stream));
@@ -70,8 +72,8 @@ async fn serve(stream: TcpStream) -> io::Result<()> {
         }
         while connection.pending_len() > 0 {
             let bytes = connection.lend_output(now());
-            let writing = sink.write(bytes);
-            let Some(BufResult(written, bytes)) = connection.wait_for(writing, now, timer).await else {
+            let mut writing = pin!(sink.write(bytes));
+            let Some(BufResult(written, bytes)) = connection.wait_for(writing.as_mut(), now, timer).await else {
                 // The peer has been given up.
                 return Ok(());
             };
