@@ -91,18 +91,19 @@ impl<S: Storage> MessageBuffer<S> {
         mut buffer: &'b mut [u8],
     ) -> (Result<Option<Event<Message<'s>>>, ReceiveError>, &'b mut [u8]) {
         self.forget_told();
+        // All of the read has been taken, as when most reads end.
         if buffer.is_empty() && self.clear && endpoint.failure().is_none() {
             self.assembly.rewind_shared();
             return (Ok(None), buffer);
         }
-        let was_clear = mem::replace(&mut self.clear, false);
+        self.clear = false;
         // Without a heap flash counts for more than speed.
         if cfg!(feature = "alloc") {
-            match self.take_cut(endpoint, now, was_clear, &mut buffer) {
+            match self.take_cut(endpoint, now, &mut buffer) {
                 Ok(Some(true)) => return (Ok(self.assembly.take_message().map(Event::Data)), buffer),
                 Ok(Some(false)) if buffer.is_empty() => return (Ok(None), buffer),
                 Ok(_) => {}
-                Err(error) => return (Err(error), &mut []),
+                Err(error) => return (Err(self.give_up_in(endpoint, error, buffer.len())), &mut []),
             }
         }
         let read = buffer.len();
@@ -110,9 +111,8 @@ impl<S: Storage> MessageBuffer<S> {
         let found = match self.advance_in(endpoint, now, &mut input) {
             Ok(found) => found,
             Err(error) => {
-                // The other bytes that were read are discarded, and counted as discarded.
-                let _ = endpoint.discard(input.unread().len());
-                return (Err(self.give_up(endpoint, error)), &mut []);
+                let unread = input.unread().len();
+                return (Err(self.give_up_in(endpoint, error, unread)), &mut []);
             }
         };
         let (message, rest) = input.into_message();
@@ -124,46 +124,48 @@ impl<S: Storage> MessageBuffer<S> {
         (Ok(found), rest)
     }
 
-    /// Takes payload of a message that an end of a read cuts, the last one or, if nothing was left of that (`was_clear`), this one.
-    /// Returns whether the message is complete then; `None` if payload of no such message comes next.
+    /// Takes payload of a message at home, or the beginning of one that goes on after `input`, if that comes next. Returns whether the
+    /// message is complete then; `None` if anything else comes.
     ///
     /// # Errors
     ///
-    /// As [`next_in`](Self::next_in); the rest of `input` has been discarded.
+    /// As [`next_in`](Self::next_in).
     #[inline(always)]
     fn take_cut<R: Role, T: Trace>(
         &mut self,
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
-        was_clear: bool,
         input: &mut &mut [u8],
     ) -> Result<Option<bool>, ReceiveError> {
+        if self.assembly.has_unread() || self.has_pieces() {
+            return Ok(None);
+        }
+        let begins = !self.assembly.has_message();
         let mut unread = &**input;
-        let announced = if was_clear {
-            endpoint.begin_cut(now, &mut unread)
-        } else if self.assembly.has_message() && !self.assembly.has_unread() {
-            endpoint.pending(now, !unread.is_empty())
-        } else {
-            None
-        };
+        let announced =
+            if begins { endpoint.begin_cut(now, &mut unread) } else { endpoint.pending(now, !unread.is_empty()) };
         let Some(announced) = announced else { return Ok(None) };
-        if was_clear {
+        if begins {
             self.assembly.room_mut().cut(R::SIDE, announced, unread.len());
         }
         let taken = self.assembly.take_across(endpoint, now, announced, &mut unread);
-        let left = unread.len();
-        let at = input.len() - left;
+        let at = input.len() - unread.len();
         *input = part_mut(mem::take(input), at..);
-        match taken {
-            Ok(is_whole) => {
-                self.clear = is_whole && self.is_clear();
-                Ok(Some(is_whole))
-            }
-            Err(error) => {
-                let _ = endpoint.discard(left);
-                Err(self.give_up(endpoint, error))
-            }
-        }
+        let is_whole = taken?;
+        self.clear = is_whole && self.is_clear();
+        Ok(Some(is_whole))
+    }
+
+    /// Gives up, where `unread` bytes of what was read are left: they are discarded, and counted as discarded.
+    #[cold]
+    fn give_up_in<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        error: ReceiveError,
+        unread: usize,
+    ) -> ReceiveError {
+        let _ = endpoint.discard(unread);
+        self.give_up(endpoint, error)
     }
 
     /// The message that has been found last and does not lie in the input.
