@@ -22,8 +22,8 @@ impl<R: Opens, S: Allocation> Connection<'_, R, S> {
     ///
     /// Returns `None` before `operation` is complete if the connection [is over](Self::is_over), or if output is pending, which
     /// is written first. So a peer that does not take its replies is not read from. Output that is queued while other output is
-    /// lent (`lend_output`) has to wait for that. An operation that is passed as `Pin<&mut _>` can be waited for again, and takes its
-    /// room once: the future of this call holds one that is passed by value twice.
+    /// lent (`lend_output`) has to wait for that. An operation that is passed as `Pin<&mut _>` can be waited for again.
+    /// With one that is passed by value the future of this call has room for it twice.
     ///
     /// Call [`next`](Self::next) after `None`: the end may have become certain.
     ///

@@ -40,8 +40,8 @@ pub struct Settings {
     /// The effort, from 1 (fast) to 9 (small). 0 does not compress.
     pub level: u8,
     /// The length of the blocks that a compressor makes, from 1 (128 symbols) to 9 (32,768): each level doubles it. A symbol is a byte
-    /// or a repetition, and takes 7 bytes of memory. Messages that are shorter than a block become none smaller by longer
-    /// ones: for messages of 1 KiB level 4 is enough.
+    /// or a repetition, and takes 7 bytes of memory. A message that is shorter than a block does not become smaller with a
+    /// higher level: for messages of 1 KiB level 4 is enough.
     pub memory_level: u8,
     /// The length from which messages are compressed, in bytes of payload.
     pub threshold: usize,
