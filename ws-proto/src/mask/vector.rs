@@ -126,30 +126,31 @@ pub(super) fn apply_move(key: [u8; 4], window: &mut [u8], distance: usize) {
 
 /// Masks `len` bytes from `from` to `to`. Returns whether the result is ASCII, if `F` is a check.
 ///
-/// With `EXACT`, a payload as long as one vector is masked as one instead of two that overlap completely. Callers
-/// that copy leave it out: the additional branch makes them longer and slower.
+/// A payload that stays in place and is as long as one vector is masked as one, instead of two that overlap completely.
+/// In a copy the additional branch would cost more than it saves.
 ///
 /// # Safety
 ///
-/// `len` bytes at `from` can be read and `len` bytes at `to` can be written. Where the two overlap, `to <= from`.
+/// `len` bytes at `from` can be read and `len` bytes at `to` can be written. Where the two overlap, `to <= from`. With
+/// `IN_PLACE` they are the same.
 #[inline(always)]
-unsafe fn mask<F: Finding, const EXACT: bool>(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> F {
+unsafe fn mask<F: Finding, const IN_PLACE: bool>(key: [u8; 4], from: *const u8, to: *mut u8, len: usize) -> F {
     let word = u32::from_le_bytes(key);
     // SAFETY: every processor of the target has the baseline; the lengths are compared; the rest is the caller's
     // promise.
     unsafe {
         // A short payload that is masked in place is faster if its length is looked at first. With a check, the code around
         // this would become longer.
-        if EXACT && !F::IS_CHECK && len < LEAST {
-            mask_shorter::<F, EXACT>(key, from, to, len)
+        if IN_PLACE && !F::IS_CHECK && len < LEAST {
+            mask_shorter::<F, IN_PLACE>(key, from, to, len)
         } else if len > 2 * LEAST {
-            mask_longer::<F>(word, from, to, len)
-        } else if EXACT && len == LEAST {
+            mask_longer::<F, IN_PLACE>(word, from, to, len)
+        } else if IN_PLACE && len == LEAST {
             single::<Baseline, F>(word, from, to)
         } else if len >= LEAST {
             first_and_last::<Baseline, F, 1>(word, from, to, len)
         } else {
-            mask_shorter::<F, EXACT>(key, from, to, len)
+            mask_shorter::<F, IN_PLACE>(key, from, to, len)
         }
     }
 }
@@ -160,7 +161,7 @@ unsafe fn mask<F: Finding, const EXACT: bool>(key: [u8; 4], from: *const u8, to:
 ///
 /// As for [`mask`].
 #[inline(always)]
-unsafe fn mask_shorter<F: Finding, const EXACT: bool>(
+unsafe fn mask_shorter<F: Finding, const IN_PLACE: bool>(
     key: [u8; 4],
     from: *const u8,
     to: *mut u8,
@@ -169,7 +170,7 @@ unsafe fn mask_shorter<F: Finding, const EXACT: bool>(
     let word = u32::from_le_bytes(key);
     // SAFETY: the lengths are compared; the rest is the caller's promise.
     unsafe {
-        if EXACT && len == 8 {
+        if IN_PLACE && len == 8 {
             single::<u64, F>(word, from, to)
         } else if len >= 8 {
             first_and_last::<u64, F, 1>(word, from, to, len)
@@ -189,28 +190,32 @@ unsafe fn mask_shorter<F: Finding, const EXACT: bool>(
 
 /// Masks more than two baseline vectors; see [`mask`].
 ///
+/// The conditions are in an order in which a long payload meets no jump but those into its kernel: such jumps are
+/// a good part of the cost of a few hundred bytes.
+///
 /// # Safety
 ///
 /// As for [`mask`].
 #[inline(never)]
-unsafe fn mask_longer<F: Finding>(key: u32, from: *const u8, to: *mut u8, len: usize) -> F {
+unsafe fn mask_longer<F: Finding, const IN_PLACE: bool>(key: u32, from: *const u8, to: *mut u8, len: usize) -> F {
     // SAFETY: every processor of the target has the baseline, and wider vectors are used only if the processor was
     // found to have them; the lengths are compared; the rest is the caller's promise.
     unsafe {
-        if len <= 4 * LEAST {
-            return first_and_last::<Baseline, F, 2>(key, from, to, len);
+        if len > 4 * LEAST {
+            #[cfg(all(target_arch = "x86_64", feature = "std"))]
+            match width::widest() {
+                #[cfg(feature = "avx512")]
+                width::AVX512 if len >= avx512::WORTH_IT => {
+                    return avx512::mask::<F, IN_PLACE>(key, from, to, len);
+                }
+                width::AVX2.. if len > 4 * avx2::LEN => return avx2::mask::<F, IN_PLACE>(key, from, to, len),
+                width::AVX2.. => return avx2::mask_up_to_four::<F>(key, from, to, len),
+                width::UNKNOWN => return detect_and_mask::<F, IN_PLACE>(key, from, to, len),
+                width::BASELINE => {}
+            }
+            return mask_in_baseline::<F, IN_PLACE>(key, from, to, len);
         }
-        #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
-        if len >= avx512::WORTH_IT && width::widest() == width::AVX512 {
-            return avx512::mask::<F>(key, from, to, len);
-        }
-        #[cfg(all(target_arch = "x86_64", feature = "std"))]
-        match width::widest() {
-            width::AVX2.. => return avx2::mask::<F>(key, from, to, len),
-            width::UNKNOWN => return detect_and_mask::<F>(key, from, to, len),
-            width::BASELINE => {}
-        }
-        mask_in_baseline::<F>(key, from, to, len)
+        first_and_last::<Baseline, F, 2>(key, from, to, len)
     }
 }
 
@@ -220,14 +225,19 @@ unsafe fn mask_longer<F: Finding>(key: u32, from: *const u8, to: *mut u8, len: u
 ///
 /// As for [`mask`].
 #[inline(never)]
-unsafe fn mask_in_baseline<F: Finding>(key: u32, from: *const u8, to: *mut u8, len: usize) -> F {
+unsafe fn mask_in_baseline<F: Finding, const IN_PLACE: bool>(
+    key: u32,
+    from: *const u8,
+    to: *mut u8,
+    len: usize,
+) -> F {
     // SAFETY: every processor of the target has the baseline; the lengths are compared; the rest is the caller's
     // promise.
     unsafe {
         if len <= 8 * LEAST {
             return first_and_last::<Baseline, F, 4>(key, from, to, len);
         }
-        stream::<Baseline, F, 4>(key, from, to, len)
+        stream::<Baseline, F, 4, IN_PLACE>(key, from, to, len)
     }
 }
 
@@ -239,10 +249,15 @@ unsafe fn mask_in_baseline<F: Finding>(key: u32, from: *const u8, to: *mut u8, l
 #[cfg(all(target_arch = "x86_64", feature = "std"))]
 #[cold]
 #[inline(never)]
-unsafe fn detect_and_mask<F: Finding>(key: u32, from: *const u8, to: *mut u8, len: usize) -> F {
+unsafe fn detect_and_mask<F: Finding, const IN_PLACE: bool>(
+    key: u32,
+    from: *const u8,
+    to: *mut u8,
+    len: usize,
+) -> F {
     width::detect();
     // SAFETY: the caller's promise.
-    unsafe { mask_longer::<F>(key, from, to, len) }
+    unsafe { mask_longer::<F, IN_PLACE>(key, from, to, len) }
 }
 
 /// The finding of a kernel about the masked bytes.
@@ -420,31 +435,39 @@ unsafe fn single<V: Vector, F: Finding>(key: u32, from: *const u8, to: *mut u8) 
 ///
 /// # Safety
 ///
-/// As for [`Vector::splat`]; `V::LEN <= len`; `len` bytes at `from` can be read and `len` bytes at `to` can be
-/// written. Where the two overlap, `to <= from`.
+/// As for [`Vector::splat`] and [`mask`]; `V::LEN <= len`.
 #[inline(always)]
-unsafe fn stream<V: Vector, F: Finding, const N: usize>(key: u32, from: *const u8, to: *mut u8, len: usize) -> F {
+unsafe fn stream<V: Vector, F: Finding, const N: usize, const IN_PLACE: bool>(
+    key: u32,
+    from: *const u8,
+    to: *mut u8,
+    len: usize,
+) -> F {
     // The length from which aligning the writes to cache lines saves more than it costs.
     const ALIGNED: usize = 512;
-    let line = N * V::LEN;
-    let past_line = to.addr() & (line - 1);
-    let head = if len < ALIGNED || past_line == 0 { 0 } else { 2 * line - past_line };
-    // SAFETY: the head is one to two lines long, and shorter than `len`.
-    let ascii = head == 0 || unsafe { first_and_last::<V, F, N>(key, from, to, head).found_ascii() };
-    // SAFETY: the head is shorter than `len`.
-    let (key, from, to, len) = unsafe { (rotated(key, head), from.add(head), to.add(head), len - head) };
-    let last_at = len - V::LEN;
+    // One pointer does for both where they are the same.
+    let from = if IN_PLACE { to.cast_const() } else { from };
+    let (mut key, mut from, mut at, mut len) = (key, from, to, len);
+    let mut ascii = true;
+    if len >= ALIGNED && at.addr() & (N * V::LEN - 1) != 0 {
+        let line = N * V::LEN;
+        let head = 2 * line - (at.addr() & (line - 1));
+        // SAFETY: the head is one to two lines long, and shorter than `len`.
+        unsafe {
+            ascii = first_and_last::<V, F, N>(key, from, at, head).found_ascii();
+            (key, from, at, len) = (rotated(key, head), from.add(head), at.add(head), len - head);
+        }
+    }
     // SAFETY: the last vector lies within `len`.
-    let last = unsafe { V::load(from.add(last_at)).xor(V::splat_rotated(key, last_at)) };
+    let last = unsafe { V::load(from.add(len - V::LEN)).xor(V::splat_rotated(key, len)) };
     // SAFETY: the caller's promise.
     let key = unsafe { V::splat(key) };
     // One register for each vector of a group: a single one would be a chain of dependencies longer than the
     // loop's other work.
     let mut seen = [last; 4];
-    let (mut from, mut at) = (from, to);
     // SAFETY: the end of the output.
-    let end = unsafe { to.add(len) };
-    if len >= 12 * V::LEN && from != at.cast_const() {
+    let end = unsafe { at.add(len) };
+    if !IN_PLACE && len >= 12 * V::LEN {
         // SAFETY: twelve vectors lie within `len`.
         let mut group = unsafe { masked_group(key, from) };
         while end.addr() - at.addr() >= 12 * V::LEN {
@@ -487,7 +510,7 @@ unsafe fn stream<V: Vector, F: Finding, const N: usize>(key: u32, from: *const u
     }
     // SAFETY: the offset of the load, relative to `to`.
     unsafe {
-        last.store(to.add(last_at));
+        last.store(end.sub(V::LEN));
         F::new(F::IS_CHECK && ascii & seen[0].or(seen[1]).or(seen[2].or(seen[3])).is_ascii())
     }
 }
@@ -523,6 +546,7 @@ unsafe fn store_group<V: Vector, F: Finding>(group: [V; 4], to: *mut u8, seen: &
 
 #[cfg(test)]
 mod tests {
+    use core::ops::RangeInclusive;
     use std::vec::Vec;
 
     use super::*;
@@ -530,44 +554,70 @@ mod tests {
 
     type Kernel = unsafe fn(u32, *const u8, *mut u8, usize) -> IsAscii;
 
-    /// A kernel with the condition and the least length for its use.
+    /// A kernel, in both its forms, with the condition and the lengths for its use.
     struct KernelUse {
-        least: usize,
+        lens: RangeInclusive<usize>,
         is_available: fn() -> bool,
-        kernel: Kernel,
+        in_place: Kernel,
+        copying: Kernel,
     }
 
     const KERNELS: &[KernelUse] = &[
-        KernelUse { least: LEAST, is_available: || true, kernel: stream::<Baseline, IsAscii, 4> },
+        KernelUse {
+            lens: LEAST..=usize::MAX,
+            is_available: || true,
+            in_place: stream::<Baseline, IsAscii, 4, true>,
+            copying: stream::<Baseline, IsAscii, 4, false>,
+        },
         #[cfg(all(target_arch = "x86_64", feature = "std"))]
-        KernelUse { least: 64, is_available: avx2::is_available, kernel: avx2::mask::<IsAscii> },
+        KernelUse {
+            lens: 2 * avx2::LEN..=4 * avx2::LEN,
+            is_available: avx2::is_available,
+            in_place: avx2::mask_up_to_four::<IsAscii>,
+            copying: avx2::mask_up_to_four::<IsAscii>,
+        },
+        #[cfg(all(target_arch = "x86_64", feature = "std"))]
+        KernelUse {
+            lens: avx2::LEN..=usize::MAX,
+            is_available: avx2::is_available,
+            in_place: avx2::mask::<IsAscii, true>,
+            copying: avx2::mask::<IsAscii, false>,
+        },
         #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
-        KernelUse { least: avx512::WORTH_IT, is_available: avx512::is_available, kernel: avx512::mask::<IsAscii> },
+        KernelUse {
+            lens: avx512::WORTH_IT..=usize::MAX,
+            is_available: avx512::is_available,
+            in_place: avx512::mask::<IsAscii, true>,
+            copying: avx512::mask::<IsAscii, false>,
+        },
     ];
 
-    /// Checks that `kernel` masks `from[offset..]` as the portable code does, and finds it ASCII or not alike.
-    fn check(kernel: Kernel, from: &[u8], offset: usize) {
+    /// Checks that both forms of `kernel` mask `from[offset..]` as the portable code does, and find it ASCII or not
+    /// alike.
+    fn check(kernel: &KernelUse, from: &[u8], offset: usize) {
         let key = [0x37, 0x7A, 0x21, 0x3D];
         let mut expected = from.to_vec();
         let ascii = portable::apply::<true>(key, &mut expected[offset..]);
         let mut masked = from.to_vec();
         let at = masked[offset..].as_mut_ptr();
         // SAFETY: the bytes are owned, and the caller has checked the processor and the length.
-        let found = unsafe { kernel(u32::from_le_bytes(key), at, at, from.len() - offset) };
+        let found = unsafe { (kernel.in_place)(u32::from_le_bytes(key), at, at, from.len() - offset) };
         assert_eq!(found.found_ascii(), ascii);
         assert_eq!(masked, expected);
         let mut copied = from.to_vec();
-        let to = copied[offset..].as_mut_ptr();
+        let (payload, to) = (from[offset..].as_ptr(), copied[offset..].as_mut_ptr());
         // SAFETY: as above; the copy has the same length.
-        let found = unsafe { kernel(u32::from_le_bytes(key), from[offset..].as_ptr(), to, from.len() - offset) };
+        let found = unsafe { (kernel.copying)(u32::from_le_bytes(key), payload, to, from.len() - offset) };
         assert_eq!(found.found_ascii(), ascii);
         assert_eq!(copied, expected);
     }
 
     #[test]
     fn every_width_agrees_with_the_portable_code() {
-        for &KernelUse { least, kernel, .. } in KERNELS.iter().filter(|kernel| (kernel.is_available)()) {
-            for len in (least..least + 300).chain([4_095, 4_096, 4_099, 20_000]) {
+        for kernel in KERNELS.iter().filter(|kernel| (kernel.is_available)()) {
+            let least = *kernel.lens.start();
+            let lens = (least..least + 300).chain([4_095, 4_096, 4_099, 20_000]);
+            for len in lens.filter(|len| kernel.lens.contains(len)) {
                 for offset in [0, 1, 31, 33, 63] {
                     let mut bytes: Vec<u8> =
                         (0..offset + len).map(|i| u8::try_from(i * 7 % 128).unwrap()).collect();

@@ -1,7 +1,6 @@
 //! Vectors of 32 bytes: AVX2, which has to be detected.
 
 #![allow(unsafe_code)]
-#![allow(clippy::multiple_unsafe_ops_per_block, reason = "one of two calls, on one premise")]
 
 use core::arch::x86_64::{
     __m256i, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi32, _mm256_storeu_si256,
@@ -10,27 +9,40 @@ use core::arch::x86_64::{
 
 use super::{Finding, Vector};
 
+/// Bytes per vector.
+pub(super) const LEN: usize = __m256i::LEN;
+
 /// Returns whether the processor has AVX2.
 #[inline]
 pub(super) fn is_available() -> bool {
     std::is_x86_feature_detected!("avx2")
 }
 
+/// Masks two to four vectors as [`mask`](super::mask) does.
+///
+/// # Safety
+///
+/// As for [`mask`](super::mask); the processor has AVX2, and `2 * LEN <= len <= 4 * LEN`.
+#[target_feature(enable = "avx2")]
+pub(super) unsafe fn mask_up_to_four<F: Finding>(key: u32, from: *const u8, to: *mut u8, len: usize) -> F {
+    // SAFETY: the caller's promise.
+    unsafe { super::first_and_last::<__m256i, F, 2>(key, from, to, len) }
+}
+
 /// Masks as [`mask`](super::mask) does, with AVX2.
 ///
 /// # Safety
 ///
-/// As for [`mask`](super::mask); the processor has AVX2, and `len` is at least 64.
+/// As for [`mask`](super::mask); the processor has AVX2, and `LEN <= len`.
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn mask<F: Finding>(key: u32, from: *const u8, to: *mut u8, len: usize) -> F {
-    // SAFETY: the caller's promise; the lengths are compared.
-    unsafe {
-        if len <= 128 {
-            super::first_and_last::<__m256i, F, 2>(key, from, to, len)
-        } else {
-            super::stream::<__m256i, F, 2>(key, from, to, len)
-        }
-    }
+pub(super) unsafe fn mask<F: Finding, const IN_PLACE: bool>(
+    key: u32,
+    from: *const u8,
+    to: *mut u8,
+    len: usize,
+) -> F {
+    // SAFETY: the caller's promise.
+    unsafe { super::stream::<__m256i, F, 2, IN_PLACE>(key, from, to, len) }
 }
 
 impl Vector for __m256i {

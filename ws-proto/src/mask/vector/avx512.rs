@@ -26,9 +26,14 @@ pub(super) fn is_available() -> bool {
 ///
 /// As for [`mask`](super::mask); the processor has AVX-512BW, and `len` is at least 64.
 #[target_feature(enable = "avx512bw")]
-pub(super) unsafe fn mask<F: Finding>(key: u32, from: *const u8, to: *mut u8, len: usize) -> F {
+pub(super) unsafe fn mask<F: Finding, const IN_PLACE: bool>(
+    key: u32,
+    from: *const u8,
+    to: *mut u8,
+    len: usize,
+) -> F {
     // SAFETY: the caller's promise.
-    unsafe { super::stream::<__m512i, F, 1>(key, from, to, len) }
+    unsafe { super::stream::<__m512i, F, 1, IN_PLACE>(key, from, to, len) }
 }
 
 impl Vector for __m512i {
