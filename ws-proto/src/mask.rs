@@ -165,6 +165,13 @@ impl Mask {
     }
 }
 
+/// Returns the length of a run of ASCII that `bytes`, which are not masked, begin with: the whole length, if there is no
+/// other byte, otherwise perhaps less than that run.
+#[inline]
+pub(crate) fn ascii_len(bytes: &[u8]) -> usize {
+    chosen::ascii_len(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use std::{vec, vec::Vec};
@@ -271,6 +278,21 @@ mod tests {
                 #[allow(unsafe_code)]
                 let out: Vec<u8> = out.iter().map(|byte| unsafe { byte.assume_init() }).collect();
                 assert_eq!(out, oracle(&payload(len)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_of_ascii_is_never_found_longer_than_it_is() {
+        for len in 0..300 {
+            let mut text = vec![0x7F; len];
+            assert_eq!(chosen::ascii_len(&text), len);
+            for at in 0..len {
+                text[at] = 0x80;
+                for ascii_len in [chosen::ascii_len, portable::ascii_len, narrow::ascii_len] {
+                    assert!(ascii_len(&text) <= at, "{len} {at}");
+                }
+                text[at] = 0x7F;
             }
         }
     }

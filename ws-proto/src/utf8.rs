@@ -7,7 +7,7 @@
 
 use core::fmt;
 
-use crate::part::part;
+use crate::{mask, part::part};
 
 /// Checks that bytes arriving in any pieces are UTF-8. Fails at the first byte that cannot be part of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -124,7 +124,7 @@ mod table {
 
 /// The greatest length for which the table, on targets that have it, is faster than vectors.
 const SHORT: usize = if cfg!(target_pointer_width = "64") { 80 } else { 0 };
-/// The greatest length for which a search for a byte that is not ASCII is faster than vectors.
+/// The greatest length for which the search for a byte that is not ASCII is done here, inline.
 const SHORT_ASCII: usize = if cfg!(target_pointer_width = "64") { 256 } else { 0 };
 /// The length of a step of that search, in bytes.
 const ASCII_STEP: usize = 32;
@@ -144,7 +144,7 @@ impl Validator {
     #[cfg_attr(target_pointer_width = "64", inline)]
     pub fn update(&mut self, bytes: &[u8]) -> Result<(), InvalidUtf8> {
         // Most pieces are whole texts, or end with a whole code point. A small processor has no faster way for them.
-        if SHORT > 0 && self.is_complete() && unfinished_len(bytes) == 0 && is_valid(bytes) {
+        if SHORT > 0 && self.is_complete() && ends_whole(bytes) && is_valid(bytes) {
             return Ok(());
         }
         self.update_any(bytes)
@@ -189,6 +189,19 @@ impl Validator {
     }
 }
 
+/// Returns whether no code point is cut at the end of `bytes`, if they are valid otherwise.
+#[inline]
+fn ends_whole(bytes: &[u8]) -> bool {
+    if bytes.last().is_some_and(u8::is_ascii) {
+        return true;
+    }
+    match bytes {
+        // The first bytes of two, three and four begin with two, three and four bits that are set.
+        [.., a, b, c] => *a < 0xF0 && *b < 0xE0 && *c < 0xC0,
+        _ => unfinished_len(bytes) == 0,
+    }
+}
+
 /// Returns the length of an incomplete code point at the end of `bytes`, or 0 if there is none.
 #[inline]
 fn unfinished_len(bytes: &[u8]) -> usize {
@@ -211,7 +224,13 @@ fn unfinished_len(bytes: &[u8]) -> usize {
 /// Returns whether `bytes` are UTF-8.
 #[inline]
 pub(crate) fn is_valid(bytes: &[u8]) -> bool {
-    (bytes.len() <= SHORT_ASCII && is_ascii(bytes)) || is_valid_beyond_ascii(bytes)
+    if bytes.len() <= SHORT_ASCII {
+        return is_ascii(bytes) || is_valid_beyond_ascii(bytes);
+    }
+    // Most text that is not ASCII is known by its first word.
+    let ascii =
+        if bytes.first_chunk::<8>().is_some_and(|word| word.is_ascii()) { mask::ascii_len(bytes) } else { 0 };
+    ascii == bytes.len() || is_valid_beyond_ascii(part(bytes, ascii..))
 }
 
 /// Returns whether `bytes` are ASCII, in steps that fit vectors. Most text that is not is known by its first word.
@@ -388,6 +407,23 @@ mod tests {
                 let mut text: Vec<u8> = "aé中🦀".bytes().cycle().take(130).collect();
                 text[at] = bad;
                 check(&text);
+            }
+        }
+    }
+
+    #[test]
+    fn a_byte_that_is_not_ascii_is_seen_anywhere_in_a_long_text() {
+        for len in [255, 256, 257, 258, 288, 400, 512, 1_000] {
+            let ascii: Vec<u8> = (0..len).map(|i| u8::try_from(i % 128).unwrap()).collect();
+            assert_eq!(in_two_pieces(&ascii, 0), Ok(true));
+            for at in 0..len - 1 {
+                let mut text = ascii.clone();
+                text[at] = 0xC3;
+                assert!(!is_valid(&text), "{len} {at}");
+                assert_eq!(in_two_pieces(&text, 0), Err(at + 1));
+                text[at + 1] = 0xA9;
+                assert!(is_valid(&text), "{len} {at}");
+                assert_eq!(in_two_pieces(&text, 0), Ok(true));
             }
         }
     }

@@ -63,6 +63,11 @@ fn union<const W: usize>(words: [u64; W]) -> u64 {
     words.iter().fold(0, |all, word| all | word)
 }
 
+/// Returns the length of `bytes` if they are ASCII, otherwise 0.
+pub(super) const fn ascii_len(bytes: &[u8]) -> usize {
+    if bytes.is_ascii() { bytes.len() } else { 0 }
+}
+
 /// Masks `payload`, which is `N` to `2 * N` bytes long, in two overlapping steps of `N` bytes, or `W` words.
 /// Returns whether the result is ASCII.
 #[inline(always)]

@@ -35,6 +35,9 @@
 //! byte of the result has its top bit set. `stream` combines into four registers: one would be a chain of
 //! dependencies longer than the loop's other work.
 //!
+//! *Text that is not masked.* [`ascii_len`] only reads. It stops at the first group of four vectors that is not ASCII, so that
+//! the text before the group need not be validated again.
+//!
 //! *The width.* [`mask`] handles up to two baseline vectors inline, since most payloads are so short and a call
 //! would cost more than the masking. [`mask_longer`] is a call. On x86-64 it chooses among SSE2, AVX2 and AVX-512
 //! by `width`, which is detected once; other targets have only their baseline. AVX-512 is used from the length on
@@ -122,6 +125,39 @@ pub(super) fn apply_move(key: [u8; 4], window: &mut [u8], distance: usize) {
     let to = window.as_mut_ptr();
     // SAFETY: `distance + len <= window.len()` unless `len` is 0.
     unsafe { mask::<Unchecked, false>(key, to.wrapping_add(distance), to, len) };
+}
+
+/// Returns the length of a run of ASCII that `bytes` begin with: the whole length, if there is no other byte, otherwise
+/// perhaps less than that run.
+#[inline]
+pub(super) fn ascii_len(bytes: &[u8]) -> usize {
+    #[cfg(all(target_arch = "x86_64", feature = "std"))]
+    match width::widest() {
+        // SAFETY: the processor has AVX2; the length is compared.
+        width::AVX2.. if bytes.len() >= avx2::LEN => return unsafe { avx2::ascii_len(bytes) },
+        width::UNKNOWN => return detect_and_search(bytes),
+        _ => {}
+    }
+    ascii_len_in_baseline(bytes)
+}
+
+/// Searches as [`ascii_len`] does, with the vectors that every processor of the target has.
+#[inline(never)]
+fn ascii_len_in_baseline(bytes: &[u8]) -> usize {
+    if bytes.len() < LEAST {
+        return if bytes.is_ascii() { bytes.len() } else { 0 };
+    }
+    // SAFETY: every processor of the target has the baseline; the length is compared.
+    unsafe { ascii_run::<Baseline>(bytes) }
+}
+
+/// Detects the width of the processor's vectors, then searches as [`ascii_len`] does. Cold: it runs once.
+#[cfg(all(target_arch = "x86_64", feature = "std"))]
+#[cold]
+#[inline(never)]
+fn detect_and_search(bytes: &[u8]) -> usize {
+    width::detect();
+    ascii_len(bytes)
 }
 
 /// Masks `len` bytes from `from` to `to`. Returns whether the result is ASCII, if `F` is a check.
@@ -544,6 +580,38 @@ unsafe fn store_group<V: Vector, F: Finding>(group: [V; 4], to: *mut u8, seen: &
     }
 }
 
+/// Returns the length of a run of ASCII at the start of `bytes`, in groups of four vectors, or the whole length; see
+/// [`ascii_len`].
+///
+/// # Safety
+///
+/// As for [`Vector::splat`], and `bytes` are at least one vector.
+#[inline(always)]
+unsafe fn ascii_run<V: Vector>(bytes: &[u8]) -> usize {
+    let (from, len) = (bytes.as_ptr(), bytes.len());
+    // SAFETY: the last vector lies within `len`.
+    let mut seen = unsafe { V::load(from.add(len - V::LEN)) };
+    let mut at = 0;
+    while len - at >= 4 * V::LEN {
+        // SAFETY: four more vectors lie within `len`.
+        unsafe {
+            let [a, b, c, d]: [V; 4] = core::array::from_fn(|i| V::load(from.add(at + i * V::LEN)));
+            if !a.or(b).or(c.or(d)).is_ascii() {
+                return at;
+            }
+        }
+        at += 4 * V::LEN;
+    }
+    let mut next = at;
+    while len - next >= V::LEN {
+        // SAFETY: one more vector lies within `len`.
+        unsafe { seen = seen.or(V::load(from.add(next))) };
+        next += V::LEN;
+    }
+    // SAFETY: the caller's promise.
+    if unsafe { seen.is_ascii() } { len } else { at }
+}
+
 #[cfg(test)]
 mod tests {
     use core::ops::RangeInclusive;
@@ -626,6 +694,50 @@ mod tests {
                     check(kernel, &bytes, offset);
                 }
             }
+        }
+    }
+
+    /// A search for a byte that is not ASCII, with the length of its vectors and the condition for its use.
+    struct SearchUse {
+        vector_len: usize,
+        is_available: fn() -> bool,
+        ascii_len: fn(&[u8]) -> usize,
+    }
+
+    const SEARCHES: &[SearchUse] = &[
+        SearchUse { vector_len: LEAST, is_available: || true, ascii_len: ascii_len_in_baseline },
+        #[cfg(all(target_arch = "x86_64", feature = "std"))]
+        SearchUse {
+            vector_len: avx2::LEN,
+            is_available: avx2::is_available,
+            // SAFETY: the test has checked the processor and the length.
+            ascii_len: |bytes| unsafe { avx2::ascii_len(bytes) },
+        },
+    ];
+
+    #[test]
+    fn every_width_finds_the_first_byte_that_is_not_ascii() {
+        for search in SEARCHES.iter().filter(|search| (search.is_available)()) {
+            for len in search.vector_len..9 * search.vector_len {
+                let mut bytes: Vec<u8> = (0..len).map(|i| u8::try_from(i % 128).unwrap()).collect();
+                assert_eq!((search.ascii_len)(&bytes), len);
+                for at in 0..len {
+                    bytes[at] |= 0x80;
+                    let group = 4 * search.vector_len;
+                    assert_eq!((search.ascii_len)(&bytes), at / group * group, "{len} {at}");
+                    bytes[at] &= 0x7F;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn less_than_a_vector_is_searched_too() {
+        for len in 0..LEAST {
+            assert_eq!(ascii_len(&[0x7F; LEAST][..len]), len);
+            let mut bytes = [0x7F; LEAST];
+            bytes[len] = 0x80;
+            assert_eq!(ascii_len(&bytes[..=len]), 0);
         }
     }
 }

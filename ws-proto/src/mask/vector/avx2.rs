@@ -45,6 +45,17 @@ pub(super) unsafe fn mask<F: Finding, const IN_PLACE: bool>(
     unsafe { super::stream::<__m256i, F, 2, IN_PLACE>(key, from, to, len) }
 }
 
+/// Searches as [`ascii_len`](super::ascii_len) does, with AVX2.
+///
+/// # Safety
+///
+/// The processor has AVX2, and `bytes` are at least one vector.
+#[target_feature(enable = "avx2")]
+pub(super) unsafe fn ascii_len(bytes: &[u8]) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe { super::ascii_run::<__m256i>(bytes) }
+}
+
 impl Vector for __m256i {
     const LEN: usize = 32;
 
