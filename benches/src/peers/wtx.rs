@@ -6,7 +6,7 @@ use std::{
 use ws_proto::role::Side;
 use wtx::{
     collection::Vector,
-    misc::UriRef,
+    misc::{Lease, LeaseMut, UriRef},
     rng::{Xorshift64, simple_seed},
     stream::{StreamReader, StreamWriter},
     web_socket::{
@@ -81,17 +81,42 @@ pub(super) struct Writer<const IS_CLIENT: bool> {
     copy: Vec<u8>,
 }
 
+/// A server's payload, which is in the memory that all contenders have for it. wtx wants a right to change payload, of which
+/// only clients make use.
+struct Unmasked(&'static [u8]);
+
+impl Lease<[u8]> for Unmasked {
+    fn lease(&self) -> &[u8] {
+        self.0
+    }
+}
+
+impl LeaseMut<[u8]> for Unmasked {
+    fn lease_mut(&mut self) -> &mut [u8] {
+        unreachable!("a server masks nothing")
+    }
+}
+
+impl<const IS_CLIENT: bool> Writer<IS_CLIENT> {
+    fn write<P: LeaseMut<[u8]>>(socket: &mut Socket<IS_CLIENT>, payload: P) {
+        let mut frame = Frame::new_fin(OpCode::Binary, payload);
+        poll_now(socket.write_frame(&mut frame)).expect("memory takes all").expect("it is open");
+    }
+}
+
 impl<const IS_CLIENT: bool> Encode for Writer<IS_CLIENT> {
     fn new(transport: Transport, _: Side, payload: &'static [u8]) -> Self {
-        Self { socket: open(transport), payload, copy: payload.to_vec() }
+        let copy = if IS_CLIENT { payload.to_vec() } else { Vec::new() };
+        Self { socket: open(transport), payload, copy }
     }
 
     fn send(&mut self) {
         if IS_CLIENT {
             self.copy.copy_from_slice(self.payload);
+            Self::write(&mut self.socket, &mut self.copy[..]);
+        } else {
+            Self::write(&mut self.socket, Unmasked(self.payload));
         }
-        let mut frame = Frame::new_fin(OpCode::Binary, &mut self.copy[..]);
-        poll_now(self.socket.write_frame(&mut frame)).expect("memory takes all").expect("it is open");
     }
 
     fn flush(&mut self) {}
