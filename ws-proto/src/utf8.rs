@@ -224,29 +224,41 @@ fn unfinished_len(bytes: &[u8]) -> usize {
 /// Returns whether `bytes` are UTF-8.
 #[inline]
 pub(crate) fn is_valid(bytes: &[u8]) -> bool {
+    // Most text that is not ASCII is known by its first word.
+    if bytes.len() > SHORT && bytes.first_chunk::<8>().is_some_and(|word| !word.is_ascii()) {
+        return is_long_valid(bytes);
+    }
+    is_valid_perhaps_ascii(bytes)
+}
+
+/// [`is_valid`] with a search for a byte that is not ASCII first.
+#[inline]
+fn is_valid_perhaps_ascii(bytes: &[u8]) -> bool {
     if bytes.len() <= SHORT_ASCII {
         return is_ascii(bytes) || is_valid_beyond_ascii(bytes);
     }
-    // Most text that is not ASCII is known by its first word.
-    let ascii =
-        if bytes.first_chunk::<8>().is_some_and(|word| word.is_ascii()) { mask::ascii_len(bytes) } else { 0 };
+    let ascii = mask::ascii_len(bytes);
     ascii == bytes.len() || is_valid_beyond_ascii(part(bytes, ascii..))
 }
 
-/// Returns whether `bytes` are ASCII, in steps that fit vectors. Most text that is not is known by its first word.
+/// Returns whether `bytes`, not many, are ASCII. The last step, or word, may overlap the one before it.
 #[inline]
 fn is_ascii(bytes: &[u8]) -> bool {
-    let (Some(word), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<ASCII_STEP>()) else {
-        return bytes.is_ascii();
+    const TOPS: u128 = u128::MAX / 0xFF * 0x80;
+    if let Some(mut seen) = bytes.last_chunk::<ASCII_STEP>().copied() {
+        for step in bytes.chunks_exact(ASCII_STEP) {
+            seen.iter_mut().zip(step).for_each(|(seen, byte)| *seen |= byte);
+        }
+        return seen.iter().fold(0, |seen, byte| seen | byte) < 0x80;
+    }
+    let seen = if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        u128::from_ne_bytes(*first) | u128::from_ne_bytes(*last)
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        u128::from(u64::from_ne_bytes(*first) | u64::from_ne_bytes(*last))
+    } else {
+        bytes.iter().fold(0, |seen, byte| seen | u128::from(*byte))
     };
-    if !word.is_ascii() {
-        return false;
-    }
-    let mut seen = *last;
-    for step in bytes.chunks_exact(ASCII_STEP) {
-        seen.iter_mut().zip(step).for_each(|(seen, byte)| *seen |= byte);
-    }
-    seen.iter().fold(0, |seen, byte| seen | byte) < 0x80
+    seen & TOPS == 0
 }
 
 /// Returns whether `bytes` are UTF-8, without a check for ASCII first: for bytes that are known not to be ASCII.
@@ -255,6 +267,12 @@ pub(crate) fn is_valid_beyond_ascii(bytes: &[u8]) -> bool {
     if bytes.len() <= SHORT {
         return Expected::default().after(bytes) == Expected::CodePoint;
     }
+    is_long_valid(bytes)
+}
+
+/// Returns whether more than [`SHORT`] bytes are UTF-8, by vectors.
+#[inline(always)]
+fn is_long_valid(bytes: &[u8]) -> bool {
     // The variant that does not report the position is the faster one.
     #[cfg(feature = "simdutf8")]
     return simdutf8::basic::from_utf8(bytes).is_ok();
