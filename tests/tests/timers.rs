@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ws_proto::{
-    Cause, CloseCode, Closed, Config, Instant, Message, Server, State,
+    Cause, CloseCode, Closed, Config, Instant, Message, MessageBuffer, Server, State,
     connection::Output,
     error::Fault,
     role::{Role, Side},
@@ -199,6 +199,34 @@ fn data_received_puts_the_idle_timeout_off_and_control_frames_do_not() {
         assert_eq!(host.endpoint.state(), State::Closing);
     }
     on_both(&with(|config| config.idle_timeout = Some(Duration::from_secs(7))), check, check);
+}
+
+#[test]
+fn each_read_of_a_message_puts_the_idle_timeout_off_and_no_deadline_of_the_message() {
+    for first in [BINARY, TEXT] {
+        for message_timeout in [None, Some(Duration::from_secs(9))] {
+            let mut host = server(&with(|config| {
+                config.idle_timeout = Some(Duration::from_secs(7));
+                config.message_timeout = message_timeout;
+            }));
+            let mut buffer = MessageBuffer::new(Vec::new());
+            let wire = host.peer_frame(FIN | first, b"comes byte by byte");
+            let (end, header_end) = (wire.len() as u64, wire.len() as u64 - 18);
+            for (second, mut byte) in (1..).zip(wire) {
+                let input = &mut std::slice::from_mut(&mut byte)[..];
+                let now = Instant::from_millis(second * SECOND);
+                let found = buffer.next_in(&mut host.endpoint, now, &mut { input }).unwrap();
+                assert_eq!(found.is_some(), second == end);
+                let due = match message_timeout {
+                    _ if second < header_end => 7,
+                    Some(_) if second < end => header_end + 9,
+                    None if second == header_end => 7,
+                    _ => second + 7,
+                };
+                assert_eq!(host.endpoint.poll_timeout(), at(due * SECOND), "{first} {message_timeout:?} {second}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -302,6 +302,17 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         self.after_taking(now, was_timing, taken)
     }
 
+    /// Takes payload that is [pending](Self::pending) as [`take`](Self::take) does, from the middle of a binary message's frame.
+    /// Returns `false`, with nothing changed, if it is anything else.
+    #[inline(always)]
+    pub(crate) fn take_middle(&mut self, run: Run<'_>) -> bool {
+        let taken = self.receiver.take_middle(run);
+        if taken && !self.is_timing() {
+            self.clock.data_received();
+        }
+        taken
+    }
+
     /// Takes payload as [`take`](Self::take) does, of a message that is delivered in parts as they come.
     pub(crate) fn take_part(&mut self, now: Instant, payload: &mut [u8]) -> Result<Taken, ReceiveError> {
         let was_timing = self.is_timing();

@@ -466,6 +466,27 @@ impl<S: Storage> Assembly<S> {
         Ok(true)
     }
 
+    /// Takes all of `input`, which is [pending](Endpoint::pending), as [`take_across`](Self::take_across) does, if it is in the middle
+    /// of a binary message's frame and there is room for it. Otherwise it returns `false`, and nothing has changed.
+    ///
+    /// A frame that comes in many reads is mostly such payload.
+    #[inline(always)]
+    pub(super) fn take_middle<R: Role, T: Trace>(&mut self, endpoint: &mut Endpoint<R, T>, input: &[u8]) -> bool {
+        let (Some(Begun { kind: MessageKind::Binary, at, .. }), Some(_)) = (&mut self.message, self.cut_frame)
+        else {
+            return false;
+        };
+        let end = at.end + input.len();
+        let Some(to) = self.storage.bytes_mut().get_mut(at.end..end) else { return false };
+        if !endpoint.take_middle(Run::Across { from: input, to }) {
+            return false;
+        }
+        self.told = None;
+        at.end = end;
+        self.unread = end..end;
+        true
+    }
+
     /// Moves the message in progress, if there is one, from here to `home`, where there is none.
     #[inline(always)]
     pub(super) fn go_home<R: Role, T: Trace, H: Storage>(

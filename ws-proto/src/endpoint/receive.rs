@@ -256,6 +256,22 @@ impl Receiver {
         Ok(self.taken(content, frame_ends, last))
     }
 
+    /// Takes a run of payload in the middle of a binary message's frame: [`take`](Self::take) for the reads between the first and
+    /// the last. Returns `false`, with nothing changed, if the run is anything else.
+    #[inline(always)]
+    pub(super) fn take_middle(&mut self, run: Run<'_>) -> bool {
+        let Phase::Data { mask, content: Content::Binary, remaining, .. } = &mut self.phase else {
+            return false;
+        };
+        let len = to_u64(run.len());
+        if len >= *remaining || !self.message.is_some_and(|message| message.begun) {
+            return false;
+        }
+        *remaining -= len;
+        run.unmask(mask.as_mut());
+        true
+    }
+
     /// Takes note of payload that has been taken.
     #[inline(always)]
     fn taken(&mut self, content: Content, frame_ends: bool, last: bool) -> Taken {

@@ -147,6 +147,9 @@ impl<S: Storage> MessageBuffer<S> {
         let Some(announced) = announced else { return Ok(None) };
         if begins {
             self.assembly.room_mut().cut(R::SIDE, announced, unread.len());
+        } else if announced > unread.len() && self.assembly.take_middle(endpoint, unread) {
+            *input = &mut [];
+            return Ok(Some(false));
         }
         let taken = self.assembly.take_across(endpoint, now, announced, &mut unread);
         let at = input.len() - unread.len();
