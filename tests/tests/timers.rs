@@ -201,6 +201,7 @@ fn data_received_puts_the_idle_timeout_off_and_control_frames_do_not() {
     on_both(&with(|config| config.idle_timeout = Some(Duration::from_secs(7))), check, check);
 }
 
+// K-deadlines
 #[test]
 fn each_read_of_a_message_puts_the_idle_timeout_off_and_no_deadline_of_the_message() {
     for first in [BINARY, TEXT] {

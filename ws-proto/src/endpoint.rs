@@ -302,8 +302,8 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         self.after_taking(now, was_timing, taken)
     }
 
-    /// Takes payload that is [pending](Self::pending) as [`take`](Self::take) does, from the middle of a binary message's frame.
-    /// Returns `false`, with nothing changed, if it is anything else.
+    /// Takes less payload than is [pending](Self::pending) as [`take`](Self::take) does, if a part of its message has been taken and
+    /// that is binary. Otherwise it returns `false`, and nothing has changed.
     #[inline(always)]
     pub(crate) fn take_middle(&mut self, run: Run<'_>) -> bool {
         let taken = self.receiver.take_middle(run);

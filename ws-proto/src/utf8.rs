@@ -429,6 +429,7 @@ mod tests {
         }
     }
 
+    // R8.1-1
     #[test]
     fn a_byte_that_is_not_ascii_is_seen_anywhere_in_a_long_text() {
         for len in [255, 256, 257, 258, 288, 400, 512, 1_000] {

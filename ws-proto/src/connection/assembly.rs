@@ -466,8 +466,8 @@ impl<S: Storage> Assembly<S> {
         Ok(true)
     }
 
-    /// Takes all of `input`, which is [pending](Endpoint::pending), as [`take_across`](Self::take_across) does, if it is in the middle
-    /// of a binary message's frame and there is room for it. Otherwise it returns `false`, and nothing has changed.
+    /// Takes all of `input`, which is less than is [pending](Endpoint::pending), as [`take_across`](Self::take_across) does, if the
+    /// message is binary and there is room. Otherwise it returns `false`, and nothing has changed.
     ///
     /// A frame that comes in many reads is mostly such payload.
     #[inline(always)]

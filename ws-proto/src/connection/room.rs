@@ -48,8 +48,6 @@ pub(super) enum Moment {
     Begins(usize),
     /// All work is finished, and reads do not go to the storage.
     Unused,
-    /// The connection is idle or has failed.
-    Idle,
 }
 
 impl Room {
@@ -65,7 +63,12 @@ impl Room {
         }
     }
 
-    /// Keeps the room of a message of `len` bytes, at all moments except [`Moment::Idle`].
+    /// Forgets what has been read: the connection is idle or has failed, and its storage is freed.
+    pub(super) const fn restart(&mut self) {
+        *self = Self { keep: self.keep, ..Self::new() };
+    }
+
+    /// Keeps the room of a message of `len` bytes from one message to the next.
     pub(super) const fn keep(&mut self, len: usize) {
         // The message needs room for its header too.
         self.keep = if len == 0 { 0 } else { len.saturating_add(FrameHeader::MAX_LEN) };
@@ -164,10 +167,6 @@ impl Room {
             }
             Moment::Begins(_) => len,
             Moment::Unused => len.min(self.keep),
-            Moment::Idle => {
-                *self = Self { keep: self.keep, ..Self::new() };
-                0
-            }
         }
     }
 

@@ -256,18 +256,18 @@ impl Receiver {
         Ok(self.taken(content, frame_ends, last))
     }
 
-    /// Takes a run of payload in the middle of a binary message's frame: [`take`](Self::take) for the reads between the first and
-    /// the last. Returns `false`, with nothing changed, if the run is anything else.
+    /// Takes a run of payload after which more of its frame comes, as [`take`](Self::take) does, if a part of its message has been
+    /// taken and that is binary. Otherwise it returns `false`, and nothing has changed.
     #[inline(always)]
     pub(super) fn take_middle(&mut self, run: Run<'_>) -> bool {
         let Phase::Data { mask, content: Content::Binary, remaining, .. } = &mut self.phase else {
             return false;
         };
-        let len = to_u64(run.len());
-        if len >= *remaining || !self.message.is_some_and(|message| message.begun) {
+        if !self.message.is_some_and(|message| message.begun) {
             return false;
         }
-        *remaining -= len;
+        debug_assert!(to_u64(run.len()) < *remaining, "more of the frame comes");
+        *remaining = remaining.saturating_sub(to_u64(run.len()));
         run.unmask(mask.as_mut());
         true
     }

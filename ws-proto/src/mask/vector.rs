@@ -715,6 +715,7 @@ mod tests {
         },
     ];
 
+    // R8.1-1
     #[test]
     fn every_width_finds_the_first_byte_that_is_not_ascii() {
         for search in SEARCHES.iter().filter(|search| (search.is_available)()) {

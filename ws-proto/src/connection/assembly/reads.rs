@@ -120,8 +120,7 @@ impl<S: Storage> Assembly<S> {
         self.message = None;
         self.cut_frame = None;
         self.unread = 0..0;
-        self.fit(Moment::Idle);
-        // Storage of length 0 may still share memory with messages that have been taken out.
+        self.room.restart();
         self.storage.shrink(0);
     }
 
