@@ -544,7 +544,7 @@ unsafe fn stream<V: Vector, F: Finding, const N: usize, const IN_PLACE: bool>(
             at = at.add(V::LEN);
         }
     }
-    // SAFETY: the offset of the load, relative to `to`.
+    // SAFETY: the last vector lies within the output too.
     unsafe {
         last.store(end.sub(V::LEN));
         F::new(F::IS_CHECK && ascii & seen[0].or(seen[1]).or(seen[2].or(seen[3])).is_ascii())
