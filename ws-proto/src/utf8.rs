@@ -224,6 +224,10 @@ fn unfinished_len(bytes: &[u8]) -> usize {
 /// Returns whether `bytes` are UTF-8.
 #[inline]
 pub(crate) fn is_valid(bytes: &[u8]) -> bool {
+    // A small processor has no faster way for ASCII.
+    if SHORT_ASCII == 0 {
+        return is_valid_beyond_ascii(bytes);
+    }
     // Most text that is not ASCII is known by its first word.
     if bytes.len() > SHORT && bytes.first_chunk::<8>().is_some_and(|word| !word.is_ascii()) {
         return is_long_valid(bytes);
