@@ -307,8 +307,8 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     #[inline(always)]
     pub(crate) fn take_middle(&mut self, run: Run<'_>) -> bool {
         let taken = self.receiver.take_middle(run);
-        if taken && !self.is_timing() {
-            self.clock.data_received();
+        if taken {
+            self.data_received(self.is_timing());
         }
         taken
     }

@@ -144,7 +144,7 @@ impl Validator {
     #[cfg_attr(target_pointer_width = "64", inline)]
     pub fn update(&mut self, bytes: &[u8]) -> Result<(), InvalidUtf8> {
         // Most pieces are whole texts, or end with a whole code point. A small processor has no faster way for them.
-        if SHORT > 0 && self.is_complete() && ends_whole(bytes) && is_valid(bytes) {
+        if SHORT > 0 && self.is_complete() && unfinished_len(bytes) == 0 && is_valid(bytes) {
             return Ok(());
         }
         self.update_any(bytes)
@@ -189,36 +189,18 @@ impl Validator {
     }
 }
 
-/// Returns whether no code point is cut at the end of `bytes`, if they are valid otherwise.
-#[inline]
-fn ends_whole(bytes: &[u8]) -> bool {
-    if bytes.last().is_some_and(u8::is_ascii) {
-        return true;
-    }
-    match bytes {
-        // The first bytes of two, three and four begin with two, three and four bits that are set.
-        [.., a, b, c] => *a < 0xF0 && *b < 0xE0 && *c < 0xC0,
-        _ => unfinished_len(bytes) == 0,
-    }
-}
-
-/// Returns the length of an incomplete code point at the end of `bytes`, or 0 if there is none.
+/// Returns the length of an incomplete code point at the end of `bytes`, or 0 if there is none. If the end of `bytes` is not UTF-8
+/// anyway, the result may be any number up to 3.
 #[inline]
 fn unfinished_len(bytes: &[u8]) -> usize {
-    if bytes.last().is_some_and(u8::is_ascii) {
-        return 0;
+    match bytes {
+        [] | [.., 0x00..=0x7F] => 0,
+        // The first byte of a code point of two, three or four bytes begins with as many bits that are set.
+        [.., 0xC0..=0xFF] => 1,
+        [.., 0xE0..=0xFF, _] => 2,
+        [.., 0xF0..=0xFF, _, _] => 3,
+        _ => 0,
     }
-    for (index, byte) in bytes.iter().rev().take(3).enumerate() {
-        let expected = match byte {
-            0x80..=0xBF => continue,
-            0xC0..=0xDF => 2,
-            0xE0..=0xEF => 3,
-            0xF0..=0xFF => 4,
-            _ => 1,
-        };
-        return if expected > index + 1 { index + 1 } else { 0 };
-    }
-    0
 }
 
 /// Returns whether `bytes` are UTF-8.
@@ -255,6 +237,7 @@ fn is_ascii(bytes: &[u8]) -> bool {
         }
         return seen.iter().fold(0, |seen, byte| seen | byte) < 0x80;
     }
+    // Two words take fewer steps than the loop of the standard library.
     let seen = if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
         u128::from_ne_bytes(*first) | u128::from_ne_bytes(*last)
     } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
