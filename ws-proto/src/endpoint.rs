@@ -34,7 +34,7 @@ use self::{
     receive::{Receiver, Taken},
     send::Sender,
     timer::{Clock, Due, Timeouts, Traffic},
-    whole::Whole,
+    whole::{Deferral, Whole},
 };
 use crate::{
     close::{self, CloseCode},
@@ -242,6 +242,50 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         Some(announced)
     }
 
+    /// Leaves a short frame that is a binary message at the start of `input`, if more of it is to come; returns how long `input` has to
+    /// be before this is called again. `None`, with everything unchanged, if anything else comes, or the frame is complete.
+    ///
+    /// The message has begun once the header is there.
+    #[inline(always)]
+    pub(crate) fn defer(&mut self, now: Instant, input: &[u8]) -> Option<usize> {
+        if !self.closing.is_open() {
+            return None;
+        }
+        let was_timing = self.is_timing();
+        let Deferral { needed, has_payload } = self.receiver.defer(R::SIDE, input)?;
+        self.clock.heard(now);
+        if was_timing != self.is_timing() || (has_payload && !was_timing) {
+            self.clock.data_received();
+        }
+        Some(needed)
+    }
+
+    /// Returns whether neither side has begun to close.
+    #[inline(always)]
+    pub(crate) fn is_open(&self) -> bool {
+        self.closing.is_open()
+    }
+
+    /// Takes note that more of a deferred frame has come on a connection that is open, and not enough.
+    #[inline(always)]
+    pub(crate) fn heard_deferred(&mut self, now: Instant) {
+        self.clock.heard(now);
+        if self.receiver.is_in_message() {
+            self.data_received(self.is_timing());
+        }
+    }
+
+    /// Takes the message whose frame has been deferred, as [`whole_message`](Self::whole_message) does.
+    #[inline(always)]
+    pub(crate) fn whole_deferred(&mut self, now: Instant, input: &mut [u8]) -> Option<Whole> {
+        if !self.closing.is_open() {
+            return None;
+        }
+        let whole = self.receiver.whole_deferred(R::SIDE, input, &mut self.trace)?;
+        self.clock.message_received(now);
+        Some(whole)
+    }
+
     /// [`next`](Self::next) where payload of the frame at hand comes first; `None` if it does not, or nothing has come.
     #[inline(always)]
     pub(crate) fn pending(&mut self, now: Instant, has_come: bool) -> Option<usize> {
@@ -302,12 +346,19 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         self.after_taking(now, was_timing, taken)
     }
 
-    /// Takes less payload than is [pending](Self::pending) as [`take`](Self::take) does, if a part of its message has been taken and
-    /// that is binary. Otherwise it returns `false`, and nothing has changed.
+    /// Takes payload as [`take`](Self::take) does, if it is the middle of a frame of a message of `kind`, of which a part has been taken.
+    /// Otherwise, or if a text is not valid, it returns `false`, and nothing has changed but the destination.
     #[inline(always)]
-    pub(crate) fn take_middle(&mut self, run: Run<'_>) -> bool {
-        let taken = self.receiver.take_middle(run);
+    pub(crate) fn take_middle(
+        &mut self,
+        now: Instant,
+        run: Run<'_>,
+        kind: MessageKind,
+        text: &mut Validator,
+    ) -> bool {
+        let taken = self.closing.is_receiving() && self.receiver.take_middle(run, kind, text);
         if taken {
+            self.heard(now);
             self.data_received(self.is_timing());
         }
         taken

@@ -10,7 +10,7 @@ pub(crate) use encode::append_frame;
 #[cfg(feature = "deflate")]
 pub(crate) use encode::compressed;
 pub(crate) use encode::{EncodedHeader, encode_frame, encode_frame_uninit, header};
-pub(crate) use header::{CommonHeader, Continuation, MAX_CONTROL_LEN};
+pub(crate) use header::{CommonHeader, Continuation, FrameLen, MAX_CONTROL_LEN};
 
 pub use decoder::Decoder;
 pub use encode::Frame;

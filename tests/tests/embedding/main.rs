@@ -3,6 +3,7 @@
 
 mod buffers;
 mod connections;
+mod deferred;
 mod opening;
 mod output;
 

@@ -26,6 +26,9 @@
 //! So the same code serves a connection that reads into its own storage (an assembly without a home) and one that reads into a
 //! shared buffer.
 //!
+//! One kind of frame is not taken as it comes, since that would take longer: a short one of a binary message, which waits unread until
+//! all of it is there (`deferred`).
+//!
 //! Whole continuations are put together by an accelerator, many in one call; and a whole message in one frame does not get
 //! here at all: `MessageBuffer` asks the endpoint for one first. Payload of a message that a read into a shared buffer cuts, or goes on
 //! with, goes home without an assembly of the read, if it comes first (`MessageBuffer::take_cut`).
@@ -43,6 +46,7 @@
 //! Text: the validator at the end of the message belongs to the assembly, not to the endpoint, so that a message which is
 //! handed out as text depends on nothing but the code of this file and the contract of [`Endpoint::take`].
 
+mod deferred;
 mod reads;
 
 use core::ops::Range;
@@ -50,6 +54,7 @@ use core::ops::Range;
 #[cfg(feature = "bytes")]
 use bytes::{Buf, Bytes};
 
+use self::deferred::Deferred;
 use super::{
     room::{LONG_FRAME, Moment, Room},
     storage::Storage,
@@ -80,6 +85,8 @@ pub(super) struct Assembly<S> {
     told: Option<Told>,
     /// The frame at hand, if a read has cut its payload.
     cut_frame: Option<CutFrame>,
+    /// The frame at the start of the unread bytes, if it waits there; then there is no message.
+    deferred: Option<Deferred>,
     room: Room,
 }
 
@@ -182,7 +189,7 @@ const FOREIGN: Fault = Fault::Internal;
 impl<S: Storage> Assembly<S> {
     /// The assembly on `storage`, in which `unread` has been read.
     pub(super) const fn new(storage: S, unread: Range<usize>) -> Self {
-        Self { storage, message: None, unread, told: None, cut_frame: None, room: Room::new() }
+        Self { storage, message: None, unread, told: None, cut_frame: None, deferred: None, room: Room::new() }
     }
 
     pub(super) const fn room_mut(&mut self) -> &mut Room {
@@ -202,6 +209,12 @@ impl<S: Storage> Assembly<S> {
         part(self.bytes(), self.unread.clone())
     }
 
+    /// Returns where the bytes lie that have been read and not been received: those of a deferred frame have been.
+    pub(super) fn unreceived(&self) -> Range<usize> {
+        let received = self.deferred.map_or(0, Deferred::received);
+        self.unread.start + received..self.unread.end
+    }
+
     #[inline(always)]
     pub(super) const fn has_message(&self) -> bool {
         self.message.is_some()
@@ -219,7 +232,8 @@ impl<S: Storage> Assembly<S> {
     }
 
     pub(super) fn into_parts(self) -> (S, Range<usize>) {
-        (self.storage, self.unread)
+        let unreceived = self.unreceived();
+        (self.storage, unreceived)
     }
 
     /// Takes a whole message in one frame, if that is what comes next and lies here whole; where it does.
@@ -466,24 +480,55 @@ impl<S: Storage> Assembly<S> {
         Ok(true)
     }
 
-    /// Takes all of `input`, which is less than is [pending](Endpoint::pending), as [`take_across`](Self::take_across) does, if the
-    /// message is binary and there is room. Otherwise it returns `false`, and nothing has changed.
+    /// Takes all of `input` as [`take_deferred`](Self::take_deferred) or [`take_across`](Self::take_across) do, if it is the middle of
+    /// a frame, for which there is room, and that is as simple as most are. Otherwise it returns `false`, and nothing has changed.
     ///
-    /// A frame that comes in many reads is mostly such payload.
+    /// A frame that comes in many reads is mostly such bytes.
     #[inline(always)]
-    pub(super) fn take_middle<R: Role, T: Trace>(&mut self, endpoint: &mut Endpoint<R, T>, input: &[u8]) -> bool {
-        let (Some(Begun { kind: MessageKind::Binary, at, .. }), Some(_)) = (&mut self.message, self.cut_frame)
-        else {
+    pub(super) fn take_middle<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        input: &[u8],
+    ) -> bool {
+        if input.is_empty() || self.has_unread() {
+            return self.leave_deferred(endpoint, now, input);
+        }
+        let (Some(Begun { kind, at, text }), Some(_)) = (&mut self.message, self.cut_frame) else {
             return false;
         };
         let end = at.end + input.len();
         let Some(to) = self.storage.bytes_mut().get_mut(at.end..end) else { return false };
-        if !endpoint.take_middle(Run::Across { from: input, to }) {
+        if !endpoint.take_middle(now, Run::Across { from: input, to }, *kind, text) {
             return false;
         }
         self.told = None;
         at.end = end;
         self.unread = end..end;
+        true
+    }
+
+    /// Takes what is unread, where it is, if it is the middle of a frame as in [`take_middle`](Self::take_middle). Otherwise it returns
+    /// `false`, and nothing has changed.
+    #[inline(always)]
+    pub(super) fn take_middle_here<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+    ) -> bool {
+        let (Some(Begun { kind, at, text }), Some(_)) = (&mut self.message, self.cut_frame) else {
+            return false;
+        };
+        if at.end != self.unread.start || self.unread.is_empty() {
+            return false;
+        }
+        let payload = part_mut(self.storage.bytes_mut(), self.unread.clone());
+        if !endpoint.take_middle(now, Run::Stay(payload), *kind, text) {
+            return false;
+        }
+        self.told = None;
+        at.end = self.unread.end;
+        self.unread.start = self.unread.end;
         true
     }
 

@@ -18,7 +18,7 @@ use crate::{
     error::{Fault, ReceiveError},
     event::{Control, Event},
     message::{Data, Message, MessageKind, Part},
-    part::to_usize,
+    part::{part, to_usize},
     role::Role,
     time::Instant,
 };
@@ -152,7 +152,7 @@ impl<S: Storage> MessageBuffer<S> {
     /// Returns the bytes that have been read and not been received yet.
     #[must_use]
     pub fn unread(&self) -> &[u8] {
-        self.assembly.unread()
+        part(self.assembly.bytes(), self.assembly.unreceived())
     }
 
     /// Returns whether nothing is unfinished: the buffer holds neither part of a message nor bytes that have been read but
@@ -198,8 +198,7 @@ impl<S: Storage> MessageBuffer<S> {
         if !self.has_pieces() && self.assembly.next_whole(endpoint, now) {
             return Ok(self.assembly.message().map(Event::Data));
         }
-        // The next read needs a byte of room, whatever it brings.
-        self.next_slowly(endpoint, now, 1)
+        self.next_slowly(endpoint, now, true)
     }
 
     /// Takes a message that comes next, and has been read whole in one frame without compression; [`message`](Self::message) lends
@@ -213,15 +212,16 @@ impl<S: Storage> MessageBuffer<S> {
         !self.has_pieces() && self.assembly.next_whole(endpoint, now)
     }
 
-    /// [`next`](Self::next), whatever comes; `spare` bytes of room have to be left if more must be read.
+    /// [`next`](Self::next), whatever comes. If reads go to this storage, a byte of room has to be left if more must be read, and a
+    /// short frame may be deferred.
     #[inline(never)]
     fn next_slowly<R: Role, T: Trace>(
         &mut self,
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
-        spare: usize,
+        reads_here: bool,
     ) -> Result<Option<Event<Message<'_>>>, ReceiveError> {
-        match self.advance(endpoint, now, spare) {
+        match self.advance(endpoint, now, reads_here) {
             Ok(None) => Ok(None),
             Ok(Some(Event::Control(control))) => Ok(Some(Event::Control(control))),
             Ok(Some(Event::Data(()))) => Ok(self.message().map(Event::Data)),
@@ -235,19 +235,34 @@ impl<S: Storage> MessageBuffer<S> {
         &mut self,
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
-        spare: usize,
+        reads_here: bool,
     ) -> Result<Option<Event<()>>, ReceiveError> {
         self.check_pieces(endpoint, now)?;
+        if reads_here {
+            // Without a heap flash counts for more than speed.
+            if cfg!(feature = "alloc") && self.assembly.take_middle_here(endpoint, now) {
+                self.assembly.rewind();
+                return Ok(None);
+            }
+            match self.assembly.take_deferred(endpoint, now, &mut &[][..])? {
+                Some(true) => return Ok(Some(Event::Data(()))),
+                Some(false) => {
+                    self.assembly.rewind();
+                    return Ok(None);
+                }
+                None => {}
+            }
+        }
         loop {
             match self.assembly.advance(endpoint, now, None::<&mut Assembly<S>>)? {
                 None => {
                     self.assembly.rewind();
-                    return self.check_room(endpoint, now, spare).map(|()| None);
+                    return self.check_room(endpoint, now, usize::from(reads_here)).map(|()| None);
                 }
                 Some(Event::Data(Found::Here | Found::Home)) => return Ok(Some(Event::Data(()))),
                 #[cfg(feature = "deflate")]
                 Some(Event::Data(Found::Compressed(taken, at))) => {
-                    let payload = crate::part::part(self.assembly.bytes(), at);
+                    let payload = part(self.assembly.bytes(), at);
                     if self.inflated.add(endpoint, now, taken, payload)? {
                         return Ok(Some(Event::Data(())));
                     }
@@ -294,7 +309,7 @@ impl<S: Storage> MessageBuffer<S> {
         self.forget_told();
         self.clear = false;
         if self.is_assembling() {
-            return self.next_slowly(endpoint, now, 1).map(|event| event.map(|event| event.map(drop)));
+            return self.next_slowly(endpoint, now, true).map(|event| event.map(|event| event.map(drop)));
         }
         self.advance_part(endpoint, now).map_err(|error| self.give_up(endpoint, error))
     }
@@ -329,7 +344,7 @@ impl<S: Storage> MessageBuffer<S> {
         if self.inflated.is_assembling() {
             return true;
         }
-        self.assembly.has_message()
+        self.assembly.has_message() || self.assembly.is_deferring()
     }
 
     /// Returns whether [`next_part`](Self::next_part) has not returned all of what has been received.

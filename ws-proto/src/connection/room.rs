@@ -92,11 +92,17 @@ impl Room {
     /// `here` bytes.
     ///
     /// If the frames before it in this read had its length, or there were none, the next ones probably have it too.
-    #[inline(never)]
+    #[inline(always)]
     pub(super) fn cut(&mut self, side: Side, payload_len: usize, here: usize) {
-        if !KNOWS_STREAMS {
-            return;
+        if payload_len < LONG_FRAME - FrameHeader::MAX_LEN {
+            self.cut_short();
+        } else if KNOWS_STREAMS {
+            self.cut_long(side, payload_len, here);
         }
+    }
+
+    #[inline(never)]
+    fn cut_long(&mut self, side: Side, payload_len: usize, here: usize) {
         let masking_key = (side == Side::Server).then_some(MaskingKey::new([0; 4]));
         let (opcode, rsv, len) = (Opcode::Binary, Rsv::NONE, to_u64(payload_len));
         let header_len =
@@ -105,6 +111,12 @@ impl Room {
         let before = self.read_len.checked_sub(header_len + here);
         let is_stream = frame_len >= LONG_FRAME && before.is_some_and(|before| before % frame_len == 0);
         self.stream_frame = if is_stream { frame_len } else { 0 };
+    }
+
+    /// Takes note that the last read ends in a short frame.
+    #[inline(always)]
+    pub(super) const fn cut_short(&mut self) {
+        self.stream_frame = 0;
     }
 
     /// Returns how long a read should be that begins `remaining` bytes before the end of a frame, or with a frame.

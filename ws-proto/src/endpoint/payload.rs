@@ -82,6 +82,28 @@ impl<'b> Run<'b> {
             }
         }
     }
+
+    /// Does as [`unmask_text`](Self::unmask_text) with payload that stays or goes across, and returns whether the text is valid. If it is
+    /// not, the payload, `mask` and `text` are as before.
+    #[inline(never)]
+    pub(super) fn try_unmask_text(self, mask: &mut Option<Mask>, text: &mut Validator) -> bool {
+        debug_assert!(!matches!(self, Self::Down { .. }), "what moves down can't be restored");
+        let (mut mask_then, mut text_then) = (*mask, *text);
+        let valid = match self {
+            Self::Stay(payload) => {
+                let valid = Run::Stay(payload).unmask_text(mask_then.as_mut(), &mut text_then).is_ok();
+                if !valid {
+                    Run::Stay(payload).unmask(mask.clone().as_mut());
+                }
+                valid
+            }
+            other => other.unmask_text(mask_then.as_mut(), &mut text_then).is_ok(),
+        };
+        if valid {
+            (*mask, *text) = (mask_then, text_then);
+        }
+        valid
+    }
 }
 
 /// Unmasks and validates `payload`, piece by piece: only pieces that are not ASCII are read a second time.

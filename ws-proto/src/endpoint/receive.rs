@@ -43,6 +43,10 @@ pub(crate) struct Receiver {
 pub(super) enum Phase {
     /// The first byte of a frame that begins a message, or stands between two of them.
     Start,
+    /// As `Start`, where a frame waits, unread, until all of it is there. Its message has `begun` if its header is there.
+    Deferred {
+        begun: bool,
+    },
     Header(Decoder),
     Data {
         mask: Option<Mask>,
@@ -153,7 +157,7 @@ impl Receiver {
     pub(crate) const fn payload_remaining(&self) -> u64 {
         match self.phase {
             Phase::Data { remaining, .. } => remaining,
-            Phase::Start | Phase::Header(_) | Phase::Control { .. } => 0,
+            Phase::Start | Phase::Deferred { .. } | Phase::Header(_) | Phase::Control { .. } => 0,
         }
     }
 
@@ -176,7 +180,7 @@ impl Receiver {
 
     /// Returns whether a message is in progress.
     pub(crate) const fn is_in_message(&self) -> bool {
-        self.message.is_some()
+        self.message.is_some() || matches!(self.phase, Phase::Deferred { begun: true })
     }
 
     /// Returns whether the message in progress is compressed.
@@ -215,7 +219,7 @@ impl Receiver {
                         return Ok(Some(Event::Control(control)));
                     }
                 }
-                Phase::Start => self.phase = HEADER,
+                Phase::Start | Phase::Deferred { .. } => self.phase = HEADER,
                 Phase::Header(decoder) => {
                     let found = decoder.decode(input).map_err(ReceiveErrorKind::Frame)?;
                     let Some((header, len)) = found else {
@@ -256,19 +260,23 @@ impl Receiver {
         Ok(self.taken(content, frame_ends, last))
     }
 
-    /// Takes a run of payload after which more of its frame comes, as [`take`](Self::take) does, if a part of its message has been
-    /// taken and that is binary. Otherwise it returns `false`, and nothing has changed.
+    /// Takes a run of payload as [`take`](Self::take) does, if more of its frame comes after it, a part of its message has been
+    /// taken, and that is of `kind` and not compressed. Otherwise, or if a text is not valid, it returns `false`, and nothing has
+    /// changed but the run's destination.
     #[inline(always)]
-    pub(super) fn take_middle(&mut self, run: Run<'_>) -> bool {
-        let Phase::Data { mask, content: Content::Binary, remaining, .. } = &mut self.phase else {
-            return false;
-        };
-        if !self.message.is_some_and(|message| message.begun) {
+    pub(super) fn take_middle(&mut self, run: Run<'_>, kind: MessageKind, text: &mut Validator) -> bool {
+        let Phase::Data { mask, content, remaining, .. } = &mut self.phase else { return false };
+        let len = to_u64(run.len());
+        let is_begun = self.message.is_some_and(|message| message.begun);
+        if len >= *remaining || !is_begun || *content != Content::of(kind) {
             return false;
         }
-        debug_assert!(to_u64(run.len()) < *remaining, "more of the frame comes");
-        *remaining = remaining.saturating_sub(to_u64(run.len()));
-        run.unmask(mask.as_mut());
+        match kind {
+            MessageKind::Binary => run.unmask(mask.as_mut()),
+            MessageKind::Text if run.try_unmask_text(mask, text) => {}
+            MessageKind::Text => return false,
+        }
+        *remaining -= len;
         true
     }
 

@@ -8,13 +8,25 @@ use super::{
     trace::Trace,
 };
 use crate::{
-    frame::{CommonHeader, FrameHeader},
+    frame::{CommonHeader, FrameHeader, FrameLen},
     mask::{Mask, MaskingKey},
     message::{Content, MessageKind},
     part::{part, to_u64},
     role::Side,
     utf8::{self, Validator},
 };
+
+/// A frame that is left unread until more of it is there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deferral {
+    /// How many bytes of it there must be before it is looked at again: its length, or that of its header.
+    pub(crate) needed: usize,
+    /// Whether any of its payload is there.
+    pub(super) has_payload: bool,
+}
+
+/// Frames up to this length are deferred: any storage that grows holds one, and it is still in the nearest cache when it is whole.
+const DEFERRED_LEN: u64 = 4 * 1024;
 
 /// A whole message, unmasked and checked.
 #[derive(Clone, Debug)]
@@ -42,6 +54,40 @@ impl Receiver {
         let end = header.frame_len();
         self.pass(to_u64(end));
         Some(Whole { kind: header.kind, at: header.len..end })
+    }
+
+    /// Defers a frame of a binary message, of which only the beginning is in `input`, if it is short. `None`, with nothing changed, if all
+    /// of the frame is there, or anything else comes.
+    #[inline(always)]
+    pub(super) fn defer(&mut self, side: Side, input: &[u8]) -> Option<Deferral> {
+        if !matches!(self.phase, Phase::Start | Phase::Deferred { .. }) {
+            return None;
+        }
+        let len = FrameLen::of(input, MessageKind::Binary, side == Side::Server)?;
+        let begun = input.len() >= len.header;
+        let needed = if begun { len.frame } else { len.header };
+        if needed <= input.len() || to_u64(needed) > self.limits.frame_len.min(DEFERRED_LEN) {
+            return None;
+        }
+        self.phase = Phase::Deferred { begun };
+        Some(Deferral { needed, has_payload: begun && input.len() > len.header })
+    }
+
+    /// Takes the message of a deferred frame, as [`whole_message`](Self::whole_message) does.
+    #[inline(always)]
+    pub(super) fn whole_deferred(
+        &mut self,
+        side: Side,
+        input: &mut [u8],
+        trace: &mut impl Trace,
+    ) -> Option<Whole> {
+        let before = core::mem::replace(&mut self.phase, Phase::Start);
+        debug_assert!(matches!(before, Phase::Deferred { .. }), "nothing of a deferred frame has been taken");
+        let whole = self.whole_message(side, input, trace);
+        if whole.is_none() {
+            self.phase = before;
+        }
+        whole
     }
 
     /// Takes the header of a message in one frame whose payload begins in `input` and goes on after it, and returns the length of the

@@ -1,7 +1,11 @@
 use core::fmt;
 
 use super::Opcode;
-use crate::{mask::MaskingKey, message::MessageKind, part::to_u64};
+use crate::{
+    mask::MaskingKey,
+    message::MessageKind,
+    part::{to_u64, to_usize},
+};
 
 const FIN: u8 = 0b1000_0000;
 const MASKED: u8 = 0b1000_0000;
@@ -275,6 +279,42 @@ impl<K: FirstByte> From<&CommonHeader<K>> for FrameHeader {
             opcode: header.kind.opcode(),
             masking_key: (header.len > 4).then_some(header.masking_key),
             payload_len: to_u64(header.payload_len),
+        }
+    }
+}
+
+/// The lengths of a frame that is a whole message and has a [`CommonHeader`], as far as its first bytes tell.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FrameLen {
+    /// The length of the header, or how many of its bytes tell that.
+    pub(crate) header: usize,
+    /// The length of the frame; 0 if `header` bytes are needed to tell.
+    pub(crate) frame: usize,
+}
+
+impl FrameLen {
+    /// The longest common header.
+    pub(crate) const MAX_HEADER: usize = 8;
+
+    /// Returns the lengths of the frame of a message of `kind` that `bytes` start with, `None` if anything else comes.
+    #[inline(always)]
+    pub(crate) fn of(bytes: &[u8], kind: MessageKind, masked: bool) -> Option<Self> {
+        let (first, rest) = bytes.split_first()?;
+        if MessageKind::from_first(*first) != Some(kind) {
+            return None;
+        }
+        let Some((second, rest)) = rest.split_first() else {
+            return Some(Self { header: 2, frame: 0 });
+        };
+        let (mask_bit, key_len) = if masked { (MASKED, 4) } else { (0, 0) };
+        // If the mask bit is not as expected, `short` is greater than every length.
+        match second ^ mask_bit {
+            short @ 0..LEN_16 => Some(Self { header: 2 + key_len, frame: 2 + key_len + usize::from(short) }),
+            LEN_16 => Some(match decode_len(LEN_16, rest).ok()? {
+                Some((len, _)) => Self { header: 4 + key_len, frame: 4 + key_len + to_usize(len) },
+                None => Self { header: 4, frame: 0 },
+            }),
+            _ => None,
         }
     }
 }

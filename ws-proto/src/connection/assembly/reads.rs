@@ -20,6 +20,7 @@ impl<S: Storage> Assembly<S> {
     /// # Errors
     ///
     /// [`Fault::StorageFull`].
+    #[inline(never)]
     pub(in super::super) fn keep_unread(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         self.close_gap();
         if part(self.storage.bytes(), self.unread.end..).len() < bytes.len() {
@@ -42,7 +43,7 @@ impl<S: Storage> Assembly<S> {
         let ends_frame = remaining >= SMALLEST_READ || (remaining > 0 && in_big_frame);
         let most = if ends_frame {
             remaining
-        } else if self.is_empty() {
+        } else if !self.has_message() {
             self.room.longest_read(remaining)
         } else {
             usize::MAX
@@ -88,27 +89,35 @@ impl<S: Storage> Assembly<S> {
         self.room.read(len, room);
     }
 
-    /// Takes note that all that was read into the storage has been taken: what follows is read right after the message in progress.
+    /// Takes note that all that was read into the storage has been taken: what follows is read right after the message in progress, or
+    /// the deferred frame.
+    #[inline(always)]
     pub(in super::super) fn rewind(&mut self) {
-        let (finished, start) = match &self.message {
-            None => (self.unread.end, 0),
-            Some(message) => (message.at.start, message.at.end),
+        let (finished, unread) = match &self.message {
+            None if self.is_deferring() => (self.unread.start, self.unread.clone()),
+            None => (self.unread.end, 0..0),
+            Some(message) => (message.at.start, message.at.end..message.at.end),
         };
-        self.unread = start..start;
-        if self.has_message() && self.room.is_settled(finished) {
-            return;
+        self.unread = unread;
+        let in_message = self.has_begun();
+        if !in_message || !self.room.is_settled(finished) {
+            self.settle(finished, in_message);
         }
+    }
+
+    #[inline(never)]
+    fn settle(&mut self, finished: usize, in_message: bool) {
         let taken_out = self.room.taken_out();
-        self.fit(Moment::Taken { finished, in_message: self.has_message() });
+        self.fit(Moment::Taken { finished, in_message });
         // The next big message would begin in the rest of the last one's memory, and have to move from there.
-        if taken_out > LARGEST_READ && !self.has_message() {
+        if taken_out > LARGEST_READ && !in_message {
             self.storage.restart();
         }
     }
 
     /// Takes note that all that was read elsewhere has been taken.
     pub(in super::super) fn rewind_shared(&mut self) {
-        if self.message.is_none() {
+        if !self.has_begun() {
             self.unread = 0..0;
             self.fit(Moment::Unused);
         }
@@ -119,6 +128,7 @@ impl<S: Storage> Assembly<S> {
         self.told = None;
         self.message = None;
         self.cut_frame = None;
+        self.deferred = None;
         self.unread = 0..0;
         self.room.restart();
         self.storage.shrink(0);
@@ -133,6 +143,12 @@ impl<S: Storage> Assembly<S> {
         } else if len > held {
             self.storage.grow(self.room.grown(len));
         }
+    }
+
+    /// Whether a message has begun here.
+    #[inline(always)]
+    const fn has_begun(&self) -> bool {
+        self.message.is_some() || self.deferred.is_some()
     }
 
     /// Whether the message in progress fits the storage with `more` bytes.
@@ -163,12 +179,15 @@ impl<S: Storage> Assembly<S> {
         }
     }
 
-    /// Whether the room is worth a read: an eighth of the storage is only if it completes the frame.
+    /// Whether the room is worth a read: an eighth of the storage is only if it completes the frame. If the frame would fit once its message
+    /// has moved, that moves at once, while least of it is there.
     #[inline(always)]
     fn is_room_for_read(&self, remaining: usize) -> bool {
         let len = self.storage.bytes().len();
         let room = part(self.storage.bytes(), self.unread.end..).len();
-        self.message.is_none() || room > len / 8 || (remaining > 0 && remaining <= room)
+        let missing = remaining.saturating_sub(room);
+        let has_to_move = missing > 0 && self.message.as_ref().is_some_and(|message| message.at.start >= missing);
+        !self.has_begun() || (room > len / 8 && !has_to_move) || (remaining > 0 && missing == 0)
     }
 
     #[inline(never)]

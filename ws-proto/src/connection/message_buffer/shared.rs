@@ -88,7 +88,7 @@ impl<S: Storage> MessageBuffer<S> {
         &'s mut self,
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
-        mut buffer: &'b mut [u8],
+        buffer: &'b mut [u8],
     ) -> (Result<Option<Event<Message<'s>>>, ReceiveError>, &'b mut [u8]) {
         self.forget_told();
         // All of the read has been taken, as when most reads end.
@@ -97,6 +97,21 @@ impl<S: Storage> MessageBuffer<S> {
             return (Ok(None), buffer);
         }
         self.clear = false;
+        // Without a heap flash counts for more than speed.
+        if cfg!(feature = "alloc") && !self.has_pieces() && self.assembly.take_middle(endpoint, now, buffer) {
+            return (Ok(None), &mut []);
+        }
+        self.next_in_slowest(endpoint, now, buffer)
+    }
+
+    /// [`next_in_slowly`](Self::next_in_slowly) for a read that is not the middle of a frame; apart, since it would slow that down.
+    #[inline(never)]
+    fn next_in_slowest<'s, 'b: 's, R: Role, T: Trace>(
+        &'s mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        mut buffer: &'b mut [u8],
+    ) -> (Result<Option<Event<Message<'s>>>, ReceiveError>, &'b mut [u8]) {
         // Without a heap flash counts for more than speed.
         if cfg!(feature = "alloc") {
             match self.take_cut(endpoint, now, &mut buffer) {
@@ -137,19 +152,27 @@ impl<S: Storage> MessageBuffer<S> {
         now: Instant,
         input: &mut &mut [u8],
     ) -> Result<Option<bool>, ReceiveError> {
-        if self.assembly.has_unread() || self.has_pieces() {
+        if (self.assembly.has_unread() && !self.assembly.is_deferring()) || self.has_pieces() {
             return Ok(None);
         }
-        let begins = !self.assembly.has_message();
         let mut unread = &**input;
+        let deferred = self.assembly.take_deferred(endpoint, now, &mut unread)?;
+        let taken = input.len() - unread.len();
+        *input = part_mut(mem::take(input), taken..);
+        if let Some(is_whole) = deferred {
+            self.clear = is_whole && self.is_clear();
+            return Ok(Some(is_whole));
+        }
+        if self.assembly.has_unread() {
+            return Ok(None);
+        }
+        let mut unread = &**input;
+        let begins = !self.assembly.has_message();
         let announced =
             if begins { endpoint.begin_cut(now, &mut unread) } else { endpoint.pending(now, !unread.is_empty()) };
         let Some(announced) = announced else { return Ok(None) };
         if begins {
             self.assembly.room_mut().cut(R::SIDE, announced, unread.len());
-        } else if announced > unread.len() && self.assembly.take_middle(endpoint, unread) {
-            *input = &mut [];
-            return Ok(Some(false));
         }
         let taken = self.assembly.take_across(endpoint, now, announced, &mut unread);
         let at = input.len() - unread.len();
@@ -189,7 +212,7 @@ impl<S: Storage> MessageBuffer<S> {
         input: &mut Assembly<&mut [u8]>,
     ) -> Result<Option<Event<()>>, ReceiveError> {
         if self.assembly.has_unread() {
-            if let Some(found) = self.next_slowly(endpoint, now, 0)? {
+            if let Some(found) = self.next_slowly(endpoint, now, false)? {
                 return Ok(Some(found.map(drop)));
             }
         }

@@ -1,0 +1,177 @@
+//! Short frames that wait, as they were read, until all of them is there.
+//!
+//! Most reads end in the midst of a frame. To take the beginning of a short one at once, and its end later, costs more than to
+//! leave both where they are, or to copy them to where they can be left, and to take the frame whole. So that is done with binary
+//! messages of one frame. Texts are taken as they come, since a fault has to be found as soon as it is there.
+//!
+//! Nobody else sees a difference: the message counts as begun, and bytes that wait count as received.
+
+use super::{Assembly, Told};
+use crate::{
+    connection::storage::Storage,
+    endpoint::{Endpoint, Trace, whole::Whole},
+    error::{Fault, ReceiveError},
+    frame::FrameLen,
+    part::part_mut,
+    role::Role,
+    time::Instant,
+};
+
+/// A frame at the start of the unread bytes, of which more must be read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deferred {
+    /// How many bytes of it there must be before it is looked at again.
+    needed: usize,
+    /// How many bytes of it have been received.
+    received: usize,
+}
+
+impl Deferred {
+    pub(super) const fn received(self) -> usize {
+        self.received
+    }
+}
+
+impl<S: Storage> Assembly<S> {
+    /// Whether a frame waits here.
+    #[inline(always)]
+    pub(in super::super) const fn is_deferring(&self) -> bool {
+        self.deferred.is_some()
+    }
+
+    /// Takes all of `input`, if the frame that is deferred here is not complete with it, and there is room. Otherwise it returns `false`,
+    /// and nothing has changed.
+    #[inline(always)]
+    pub(super) fn leave_deferred<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        input: &[u8],
+    ) -> bool {
+        let Some(Deferred { needed, received }) = &mut self.deferred else { return false };
+        let end = self.unread.end + input.len();
+        let here = end - self.unread.start;
+        let Some(room) = self.storage.bytes_mut().get_mut(self.unread.end..end) else { return false };
+        if here >= *needed || input.is_empty() || !endpoint.is_open() {
+            return false;
+        }
+        endpoint.heard_deferred(now);
+        room.copy_from_slice(input);
+        self.unread.end = end;
+        *received = here;
+        true
+    }
+
+    /// Takes what comes next, from the unread bytes or if there are none from `input`, if it belongs to a frame that is deferred or is
+    /// to be. Returns whether the frame is a whole message now, which [`message`](Self::message) lends; otherwise all of `input` has
+    /// been taken. `None` if anything else comes.
+    ///
+    /// # Errors
+    ///
+    /// As [`advance`](Self::advance).
+    #[inline(always)]
+    pub(in super::super) fn take_deferred<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        input: &mut &[u8],
+    ) -> Result<Option<bool>, ReceiveError> {
+        // Without a heap flash counts for more than speed.
+        if !cfg!(feature = "alloc") || self.message.is_some() {
+            return Ok(None);
+        }
+        self.told = None;
+        if let Some(deferred) = self.deferred.take() {
+            return if endpoint.is_open() {
+                self.continue_deferred(endpoint, now, deferred, input)
+            } else {
+                Ok(None)
+            };
+        }
+        let front = if self.has_unread() { self.unread() } else { *input };
+        let Some(needed) = self.defer(endpoint, now, front) else { return Ok(None) };
+        self.note_length(needed);
+        self.close_gap();
+        self.append(core::mem::take(input)).map_err(|fault| endpoint.fail(now, fault))?;
+        self.deferred = Some(Deferred { needed, received: self.unread.len() });
+        Ok(Some(false))
+    }
+
+    #[inline(always)]
+    fn continue_deferred<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        Deferred { mut needed, mut received }: Deferred,
+        input: &mut &[u8],
+    ) -> Result<Option<bool>, ReceiveError> {
+        loop {
+            let missing = needed.saturating_sub(self.unread.len());
+            let (more, rest) = input.split_at(missing.min(input.len()));
+            *input = rest;
+            self.append(more).map_err(|fault| endpoint.fail(now, fault))?;
+            let here = self.unread.len();
+            if here < needed {
+                self.deferred = Some(Deferred { needed, received: here });
+                if here > received {
+                    endpoint.heard_deferred(now);
+                }
+                return Ok(Some(false));
+            }
+            if self.take_whole(endpoint, now) {
+                return Ok(Some(true));
+            }
+            // It was the header that was not complete.
+            match self.defer(endpoint, now, self.unread()) {
+                Some(longer) => {
+                    self.note_length(longer);
+                    (needed, received) = (longer, here);
+                }
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Takes note of a short frame, whose length is `needed` unless that is its header's.
+    #[inline(always)]
+    const fn note_length(&mut self, needed: usize) {
+        if needed > FrameLen::MAX_HEADER {
+            self.room.cut_short();
+        }
+    }
+
+    /// Has the endpoint defer the frame at the start of `front`; returns how much of it is needed next.
+    #[inline(always)]
+    fn defer<R: Role, T: Trace>(
+        &self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        front: &[u8],
+    ) -> Option<usize> {
+        endpoint.defer(now, front).filter(|needed| *needed <= self.storage.limit())
+    }
+
+    /// Takes the message of the deferred frame, if that is there.
+    #[inline(always)]
+    fn take_whole<R: Role, T: Trace>(&mut self, endpoint: &mut Endpoint<R, T>, now: Instant) -> bool {
+        let start = self.unread.start;
+        let input = part_mut(self.storage.bytes_mut(), self.unread.clone());
+        let Some(Whole { kind, at }) = endpoint.whole_deferred(now, input) else { return false };
+        let at = start + at.start..start + at.end;
+        self.unread.start = at.end;
+        self.told = Some(Told::Message(Whole { kind, at }));
+        true
+    }
+
+    /// Copies `bytes` to here, after what is unread.
+    #[inline(always)]
+    fn append(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let end = self.unread.end + bytes.len();
+        let Some(room) = self.storage.bytes_mut().get_mut(self.unread.end..end) else {
+            return self.keep_unread(bytes);
+        };
+        room.copy_from_slice(bytes);
+        self.unread.end = end;
+        Ok(())
+    }
+}
