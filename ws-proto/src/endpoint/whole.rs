@@ -81,11 +81,14 @@ impl Receiver {
         input: &mut [u8],
         trace: &mut impl Trace,
     ) -> Option<Whole> {
-        let before = core::mem::replace(&mut self.phase, Phase::Start);
-        debug_assert!(matches!(before, Phase::Deferred { .. }), "nothing of a deferred frame has been taken");
+        let Phase::Deferred { begun } = self.phase else {
+            debug_assert!(false, "nothing of a deferred frame has been taken");
+            return None;
+        };
+        self.phase = Phase::Start;
         let whole = self.whole_message(side, input, trace);
         if whole.is_none() {
-            self.phase = before;
+            self.phase = Phase::Deferred { begun };
         }
         whole
     }
