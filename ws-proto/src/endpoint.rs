@@ -260,10 +260,10 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         Some(needed)
     }
 
-    /// Returns whether neither side has begun to close.
+    /// Returns whether a frame has been deferred; `None` if the connection is not open.
     #[inline(always)]
-    pub(crate) fn is_open(&self) -> bool {
-        self.closing.is_open()
+    pub(crate) fn is_deferring(&self) -> Option<bool> {
+        self.closing.is_open().then(|| self.receiver.is_deferring())
     }
 
     /// Takes note that more of a deferred frame has come on a connection that is open, and not enough.

@@ -128,6 +128,22 @@ fn a_failure_while_a_frame_waits_is_returned_by_every_call_after_it() {
 }
 
 #[test]
+fn a_buffer_in_which_a_frame_of_another_connection_waits_is_noticed() {
+    let wire = masked(FIN | BINARY, &noise(100));
+    for to in WAYS {
+        for (len, next) in [(50, 20), (50, 100), (1, 1)] {
+            let (mut first, mut second) = (Host::new(), Host::new());
+            first.read(to, &wire[..len]).unwrap();
+            std::mem::swap(&mut first.buffer, &mut second.buffer);
+            for host in [&mut first, &mut second] {
+                let error = host.read(to, &wire[..next]).unwrap_err();
+                assert_eq!(error.kind(), ReceiveErrorKind::Fault(Fault::Internal), "{to:?} {len} {next}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_frame_that_waits_is_complete_after_our_close_and_the_peers_follows() {
     let wire = [masked(FIN | BINARY, &noise(100)), masked(CLOSE, b"")].concat();
     for to in WAYS {

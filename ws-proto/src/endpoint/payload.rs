@@ -93,7 +93,7 @@ impl<'b> Run<'b> {
             Self::Stay(payload) => {
                 let valid = Run::Stay(payload).unmask_text(mask_then.as_mut(), &mut text_then).is_ok();
                 if !valid {
-                    Run::Stay(payload).unmask(mask.clone().as_mut());
+                    Run::Stay(payload).unmask({ *mask }.as_mut());
                 }
                 valid
             }

@@ -183,6 +183,11 @@ impl Receiver {
         self.message.is_some() || matches!(self.phase, Phase::Deferred { begun: true })
     }
 
+    /// Returns whether a frame has been deferred.
+    pub(crate) const fn is_deferring(&self) -> bool {
+        matches!(self.phase, Phase::Deferred { .. })
+    }
+
     /// Returns whether the message in progress is compressed.
     pub(crate) const fn is_compressed(&self) -> bool {
         matches!(self.message, Some(Progress { content, .. }) if content.is_compressed())

@@ -6,7 +6,7 @@
 //!
 //! Nobody else sees a difference: the message counts as begun, and bytes that wait count as received.
 
-use super::{Assembly, Told};
+use super::{Assembly, FOREIGN, Told};
 use crate::{
     connection::storage::Storage,
     endpoint::{Endpoint, Trace, whole::Whole},
@@ -52,7 +52,7 @@ impl<S: Storage> Assembly<S> {
         let end = self.unread.end + input.len();
         let here = end - self.unread.start;
         let Some(room) = self.storage.bytes_mut().get_mut(self.unread.end..end) else { return false };
-        if here >= *needed || input.is_empty() || !endpoint.is_open() {
+        if here >= *needed || input.is_empty() || endpoint.is_deferring() != Some(true) {
             return false;
         }
         endpoint.heard_deferred(now);
@@ -81,12 +81,11 @@ impl<S: Storage> Assembly<S> {
             return Ok(None);
         }
         self.told = None;
-        if let Some(deferred) = self.deferred.take() {
-            return if endpoint.is_open() {
-                self.continue_deferred(endpoint, now, deferred, input)
-            } else {
-                Ok(None)
-            };
+        match (self.deferred.take(), endpoint.is_deferring()) {
+            (Some(deferred), Some(true)) => return self.continue_deferred(endpoint, now, deferred, input),
+            (None, Some(false)) => {}
+            (_, None) => return Ok(None),
+            (Some(_), Some(false)) | (None, Some(true)) => return Err(endpoint.fail(now, FOREIGN)),
         }
         let front = if self.has_unread() { self.unread() } else { *input };
         let Some(needed) = self.defer(endpoint, now, front) else { return Ok(None) };
