@@ -54,7 +54,6 @@ use core::ops::Range;
 #[cfg(feature = "bytes")]
 use bytes::{Buf, Bytes};
 
-use self::deferred::Deferred;
 use super::{
     room::{LONG_FRAME, Moment, Room},
     storage::Storage,
@@ -97,6 +96,15 @@ struct CutFrame {
     before: usize,
     /// Whether it is so long that its reads end where it does.
     is_big: bool,
+}
+
+/// A frame at the start of the unread bytes that waits until all of it is there.
+#[derive(Clone, Copy, Debug)]
+struct Deferred {
+    /// How many bytes of it there must be before it is looked at again.
+    needed: usize,
+    /// How many bytes of it have been received.
+    received: usize,
 }
 
 /// The beginning of a message: all parts of it so far.
@@ -211,7 +219,7 @@ impl<S: Storage> Assembly<S> {
 
     /// Returns where the bytes lie that have been read and not been received: those of a deferred frame have been.
     pub(super) fn unreceived(&self) -> Range<usize> {
-        let received = self.deferred.map_or(0, Deferred::received);
+        let received = self.deferred.map_or(0, |deferred| deferred.received);
         self.unread.start + received..self.unread.end
     }
 

@@ -6,7 +6,7 @@
 //!
 //! Nobody else sees a difference: the message counts as begun, and bytes that wait count as received.
 
-use super::{Assembly, FOREIGN, Told};
+use super::{Assembly, Deferred, FOREIGN, Told};
 use crate::{
     connection::storage::Storage,
     endpoint::{Endpoint, Trace, whole::Whole},
@@ -16,21 +16,6 @@ use crate::{
     role::Role,
     time::Instant,
 };
-
-/// A frame at the start of the unread bytes, of which more must be read.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Deferred {
-    /// How many bytes of it there must be before it is looked at again.
-    needed: usize,
-    /// How many bytes of it have been received.
-    received: usize,
-}
-
-impl Deferred {
-    pub(super) const fn received(self) -> usize {
-        self.received
-    }
-}
 
 impl<S: Storage> Assembly<S> {
     /// Whether a frame waits here.
@@ -81,11 +66,15 @@ impl<S: Storage> Assembly<S> {
             return Ok(None);
         }
         self.told = None;
-        match (self.deferred.take(), endpoint.is_deferring()) {
-            (Some(deferred), Some(true)) => return self.continue_deferred(endpoint, now, deferred, input),
-            (None, Some(false)) => {}
-            (_, None) => return Ok(None),
-            (Some(_), Some(false)) | (None, Some(true)) => return Err(endpoint.fail(now, FOREIGN)),
+        if let Some(deferred) = self.deferred.take() {
+            return match endpoint.is_deferring() {
+                Some(true) => self.continue_deferred(endpoint, now, deferred, input),
+                Some(false) => Err(endpoint.fail(now, FOREIGN)),
+                None => Ok(None),
+            };
+        }
+        if endpoint.is_deferring() == Some(true) {
+            return Err(endpoint.fail(now, FOREIGN));
         }
         let front = if self.has_unread() { self.unread() } else { *input };
         let Some(needed) = self.defer(endpoint, now, front) else { return Ok(None) };

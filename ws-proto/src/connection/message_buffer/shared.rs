@@ -155,34 +155,33 @@ impl<S: Storage> MessageBuffer<S> {
         if (self.assembly.has_unread() && !self.assembly.is_deferring()) || self.has_pieces() {
             return Ok(None);
         }
+        if !self.assembly.has_message() {
+            let mut unread = &**input;
+            let deferred = self.assembly.take_deferred(endpoint, now, &mut unread)?;
+            let taken = input.len() - unread.len();
+            *input = part_mut(mem::take(input), taken..);
+            if let Some(is_whole) = deferred {
+                self.clear = is_whole && self.is_clear();
+                return Ok(Some(is_whole));
+            }
+            if self.assembly.has_unread() {
+                return Ok(None);
+            }
+        }
         let mut unread = &**input;
-        let found = match self.assembly.take_deferred(endpoint, now, &mut unread) {
-            Ok(None) if !self.assembly.has_unread() => self.take_at_home(endpoint, now, &mut unread),
-            found => found,
-        };
-        let taken = input.len() - unread.len();
-        *input = part_mut(mem::take(input), taken..);
-        let found = found?;
-        self.clear = found == Some(true) && self.is_clear();
-        Ok(found)
-    }
-
-    /// [`take_cut`](Self::take_cut) for a message that is not deferred.
-    #[inline(always)]
-    fn take_at_home<R: Role, T: Trace>(
-        &mut self,
-        endpoint: &mut Endpoint<R, T>,
-        now: Instant,
-        unread: &mut &[u8],
-    ) -> Result<Option<bool>, ReceiveError> {
         let begins = !self.assembly.has_message();
         let announced =
-            if begins { endpoint.begin_cut(now, unread) } else { endpoint.pending(now, !unread.is_empty()) };
+            if begins { endpoint.begin_cut(now, &mut unread) } else { endpoint.pending(now, !unread.is_empty()) };
         let Some(announced) = announced else { return Ok(None) };
         if begins {
             self.assembly.room_mut().cut(R::SIDE, announced, unread.len());
         }
-        self.assembly.take_across(endpoint, now, announced, unread).map(Some)
+        let taken = self.assembly.take_across(endpoint, now, announced, &mut unread);
+        let at = input.len() - unread.len();
+        *input = part_mut(mem::take(input), at..);
+        let is_whole = taken?;
+        self.clear = is_whole && self.is_clear();
+        Ok(Some(is_whole))
     }
 
     /// Gives up, where `unread` bytes of what was read are left: they are discarded, and counted as discarded.
