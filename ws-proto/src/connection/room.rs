@@ -116,7 +116,9 @@ impl Room {
     /// Takes note that the last read ends in a short frame.
     #[inline(always)]
     pub(super) const fn cut_short(&mut self) {
-        self.stream_frame = 0;
+        if KNOWS_STREAMS {
+            self.stream_frame = 0;
+        }
     }
 
     /// Returns how long a read should be that begins `remaining` bytes before the end of a frame, or with a frame.

@@ -180,7 +180,8 @@ impl Receiver {
 
     /// Returns whether a message is in progress.
     pub(crate) const fn is_in_message(&self) -> bool {
-        self.message.is_some() || matches!(self.phase, Phase::Deferred { begun: true })
+        self.message.is_some()
+            || (cfg!(feature = "alloc") && matches!(self.phase, Phase::Deferred { begun: true }))
     }
 
     /// Returns whether a frame has been deferred.

@@ -18,10 +18,10 @@ use crate::{
 };
 
 impl<S: Storage> Assembly<S> {
-    /// Whether a frame waits here.
+    /// Whether a frame waits here; never without a heap, where flash counts for more than speed.
     #[inline(always)]
     pub(in super::super) const fn is_deferring(&self) -> bool {
-        self.deferred.is_some()
+        cfg!(feature = "alloc") && self.deferred.is_some()
     }
 
     /// Takes all of `input`, if the frame that is deferred here is not complete with it, and there is room. Otherwise it returns `false`,

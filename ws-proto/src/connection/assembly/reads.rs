@@ -91,7 +91,7 @@ impl<S: Storage> Assembly<S> {
 
     /// Takes note that all that was read into the storage has been taken: what follows is read right after the message in progress, or
     /// the deferred frame.
-    #[inline(always)]
+    #[cfg_attr(feature = "alloc", inline(always))]
     pub(in super::super) fn rewind(&mut self) {
         let (finished, unread) = match &self.message {
             None if self.is_deferring() => (self.unread.start, self.unread.clone()),
@@ -105,7 +105,7 @@ impl<S: Storage> Assembly<S> {
         }
     }
 
-    #[inline(never)]
+    #[cfg_attr(feature = "alloc", inline(never))]
     fn settle(&mut self, finished: usize, in_message: bool) {
         let taken_out = self.room.taken_out();
         self.fit(Moment::Taken { finished, in_message });
@@ -148,7 +148,7 @@ impl<S: Storage> Assembly<S> {
     /// Whether a message has begun here.
     #[inline(always)]
     const fn has_begun(&self) -> bool {
-        self.message.is_some() || self.deferred.is_some()
+        self.message.is_some() || self.is_deferring()
     }
 
     /// Whether the message in progress fits the storage with `more` bytes.
@@ -186,7 +186,9 @@ impl<S: Storage> Assembly<S> {
         let len = self.storage.bytes().len();
         let room = part(self.storage.bytes(), self.unread.end..).len();
         let missing = remaining.saturating_sub(room);
-        let has_to_move = missing > 0 && self.message.as_ref().is_some_and(|message| message.at.start >= missing);
+        // Without a heap flash counts for more than speed.
+        let may_move = cfg!(feature = "alloc") && missing > 0;
+        let has_to_move = may_move && self.message.as_ref().is_some_and(|message| message.at.start >= missing);
         !self.has_begun() || (room > len / 8 && !has_to_move) || (remaining > 0 && missing == 0)
     }
 

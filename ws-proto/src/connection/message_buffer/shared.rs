@@ -105,7 +105,7 @@ impl<S: Storage> MessageBuffer<S> {
     }
 
     /// [`next_in_slowly`](Self::next_in_slowly) for a read that is not the middle of a frame; apart, since it would slow that down.
-    #[inline(never)]
+    #[cfg_attr(feature = "alloc", inline(never))]
     fn next_in_slowest<'s, 'b: 's, R: Role, T: Trace>(
         &'s mut self,
         endpoint: &mut Endpoint<R, T>,
