@@ -275,15 +275,11 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         }
     }
 
-    /// Takes the message whose frame has been deferred, as [`whole_message`](Self::whole_message) does.
+    /// Ends the wait of a deferred frame: [`whole_message`](Self::whole_message), [`defer`](Self::defer) or [`next`](Self::next) takes it
+    /// from its beginning.
     #[inline(always)]
-    pub(crate) fn whole_deferred(&mut self, now: Instant, input: &mut [u8]) -> Option<Whole> {
-        if !self.closing.is_open() {
-            return None;
-        }
-        let whole = self.receiver.whole_deferred(R::SIDE, input, &mut self.trace)?;
-        self.clock.message_received(now);
-        Some(whole)
+    pub(crate) const fn end_deferral(&mut self) {
+        self.receiver.end_deferral();
     }
 
     /// [`next`](Self::next) where payload of the frame at hand comes first; `None` if it does not, or nothing has come.

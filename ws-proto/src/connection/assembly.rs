@@ -219,7 +219,10 @@ impl<S: Storage> Assembly<S> {
 
     /// Returns where the bytes lie that have been read and not been received: those of a deferred frame have been.
     pub(super) fn unreceived(&self) -> Range<usize> {
-        let received = self.deferred.map_or(0, |deferred| if self.is_deferring() { deferred.received } else { 0 });
+        let received = match self.deferred {
+            Some(deferred) if self.is_deferring() => deferred.received,
+            Some(_) | None => 0,
+        };
         self.unread.start + received..self.unread.end
     }
 

@@ -60,7 +60,7 @@ impl Receiver {
     /// of the frame is there, or anything else comes.
     #[inline(always)]
     pub(super) fn defer(&mut self, side: Side, input: &[u8]) -> Option<Deferral> {
-        if !matches!(self.phase, Phase::Start | Phase::Deferred { .. }) {
+        if !matches!(self.phase, Phase::Start) {
             return None;
         }
         let len = FrameLen::of(input, MessageKind::Binary, side == Side::Server)?;
@@ -73,24 +73,11 @@ impl Receiver {
         Some(Deferral { needed, has_payload: begun && input.len() > len.header })
     }
 
-    /// Takes the message of a deferred frame, as [`whole_message`](Self::whole_message) does.
+    /// Goes back to where the deferred frame begins.
     #[inline(always)]
-    pub(super) fn whole_deferred(
-        &mut self,
-        side: Side,
-        input: &mut [u8],
-        trace: &mut impl Trace,
-    ) -> Option<Whole> {
-        let Phase::Deferred { begun } = self.phase else {
-            debug_assert!(false, "nothing of a deferred frame has been taken");
-            return None;
-        };
+    pub(super) const fn end_deferral(&mut self) {
+        debug_assert!(self.is_deferring(), "nothing of a deferred frame has been taken");
         self.phase = Phase::Start;
-        let whole = self.whole_message(side, input, trace);
-        if whole.is_none() {
-            self.phase = Phase::Deferred { begun };
-        }
-        whole
     }
 
     /// Takes the header of a message in one frame whose payload begins in `input` and goes on after it, and returns the length of the

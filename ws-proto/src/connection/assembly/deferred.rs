@@ -6,13 +6,12 @@
 //!
 //! Nobody else sees a difference: the message counts as begun, and bytes that wait count as received.
 
-use super::{Assembly, Deferred, FOREIGN, Told};
+use super::{Assembly, Deferred, FOREIGN};
 use crate::{
     connection::storage::Storage,
-    endpoint::{Endpoint, Trace, whole::Whole},
+    endpoint::{Endpoint, Trace},
     error::{Fault, ReceiveError},
     frame::FrameLen,
-    part::part_mut,
     role::Role,
     time::Instant,
 };
@@ -106,10 +105,11 @@ impl<S: Storage> Assembly<S> {
                 }
                 return Ok(Some(false));
             }
-            if self.take_whole(endpoint, now) {
+            endpoint.end_deferral();
+            if self.next_whole(endpoint, now) {
                 return Ok(Some(true));
             }
-            // It was the header that was not complete.
+            // The header has become complete, or the frame is for the rules.
             match self.defer(endpoint, now, self.unread()) {
                 Some(longer) => {
                     self.note_length(longer);
@@ -137,18 +137,6 @@ impl<S: Storage> Assembly<S> {
         front: &[u8],
     ) -> Option<usize> {
         endpoint.defer(now, front).filter(|needed| *needed <= self.storage.limit())
-    }
-
-    /// Takes the message of the deferred frame, if that is there.
-    #[inline(always)]
-    fn take_whole<R: Role, T: Trace>(&mut self, endpoint: &mut Endpoint<R, T>, now: Instant) -> bool {
-        let start = self.unread.start;
-        let input = part_mut(self.storage.bytes_mut(), self.unread.clone());
-        let Some(Whole { kind, at }) = endpoint.whole_deferred(now, input) else { return false };
-        let at = start + at.start..start + at.end;
-        self.unread.start = at.end;
-        self.told = Some(Told::Message(Whole { kind, at }));
-        true
     }
 
     /// Copies `bytes` to here, after what is unread.
