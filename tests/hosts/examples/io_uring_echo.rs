@@ -1,15 +1,16 @@
 //! Completions instead of readiness: an echo server on io_uring (Linux 6.1), one thread, one ring, by `compio`.
 //!
-//! The kernel receives to buffers of its choice out of a few that all connections share, so that waiting for a
-//! peer costs no memory. What is being sent belongs to the ring until that is complete; what is owed meanwhile
-//! waits in the connection's output, and nothing more is received as long as that has anything. A deadline
-//! interrupts no operation: that goes on, and is waited for again.
+//! The kernel receives to buffers of its choice out of a few that all connections share, and what else it takes to receive
+//! and to send is lent to a connection when that has something to do: waiting for a peer costs no memory. What is being sent
+//! belongs to the ring until that is complete; what is owed meanwhile waits in the connection's output, and nothing more is
+//! received as long as that has anything. A deadline interrupts no operation: that goes on, and is waited for again.
 //!
 //! ```sh
 //! cargo run --release -p ws-hosts --example io_uring_echo 127.0.0.1:9001
 //! ```
 
 use std::{
+    cell::RefCell,
     io,
     num::NonZero,
     pin::pin,
@@ -27,11 +28,18 @@ use compio::{
 };
 use ws_proto::{
     Config, Connection, Next, Server,
+    host::Pool,
     server::{Accept, OriginPolicy},
 };
 
 const BUFFERS: NonZero<u16> = NonZero::new(64).unwrap();
 const BUFFER_LEN: usize = 64 * 1024;
+
+/// The state that all connections share.
+struct Host {
+    config: Config,
+    pool: RefCell<Pool>,
+}
 
 fn main() -> io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
@@ -43,11 +51,12 @@ fn main() -> io::Result<()> {
         let listener = TcpListener::bind(address).await?;
         let mut config = Config::default();
         config.max_message_len = 64 << 20;
-        let config = Rc::new(config);
+        let pool = RefCell::new(Pool::new(&config).keeping(1 << 20));
+        let host = Rc::new(Host { config, pool });
         println!("listening on ws://{}/", listener.local_addr()?);
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => compio::runtime::spawn(serve(stream, Rc::clone(&config))).detach(),
+                Ok((stream, _)) => compio::runtime::spawn(serve(stream, Rc::clone(&host))).detach(),
                 // Out of files, say.
                 Err(_) => sleep(Duration::from_millis(100)).await,
             }
@@ -55,18 +64,19 @@ fn main() -> io::Result<()> {
     })
 }
 
-async fn serve(stream: TcpStream, config: Rc<Config>) -> io::Result<()> {
+async fn serve(stream: TcpStream, host: Rc<Host>) -> io::Result<()> {
     // Replies are sent together as it is.
     stream.set_nodelay(true)?;
     let epoch = Instant::now();
     let now = || epoch.elapsed().into();
     let timer = |deadline| sleep_until(epoch + Duration::from(deadline));
-    let mut connection = Connection::accept(&config, OriginPolicy::AllowAny, now());
+    let mut connection = Connection::accept_in(None, &host.config, OriginPolicy::AllowAny, now());
     let mut sink = &stream;
     let mut reading = pin!(read(&stream));
     while !connection.is_over() {
         // `None`: the read is still under way, but there is something to write.
         if let Some(bytes) = connection.wait_for(reading.as_mut(), now, timer).await {
+            host.pool.borrow_mut().lend(&mut connection);
             receive(&mut connection, now(), bytes?);
             reading.set(read(&stream));
         }
@@ -83,6 +93,7 @@ async fn serve(stream: TcpStream, config: Rc<Config>) -> io::Result<()> {
             // A peer that is gone needs no farewell.
             let _ = sink.shutdown().await;
         }
+        host.pool.borrow_mut().take_back(&mut connection);
     }
     Ok(())
 }

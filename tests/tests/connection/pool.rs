@@ -110,6 +110,16 @@ fn a_pool_keeps_memories_up_to_its_bound() {
 }
 
 #[test]
+fn a_pool_keeps_empty_memories_up_to_its_bound_too() {
+    let kept = 10 * size_of::<Memory>();
+    let mut pool = pool_of(None).keeping(kept);
+    let mut connections: Vec<_> = (0..100).map(|_| without_memory()).collect();
+    connections.iter_mut().for_each(|connection| pool.lend(connection));
+    connections.iter_mut().for_each(|connection| pool.take_back(connection));
+    assert_eq!(format!("{pool:?}"), format!("Pool {{ free: 10, free_bytes: {kept}, .. }}"));
+}
+
+#[test]
 fn compressors_that_take_their_context_over_stay_with_their_connection() {
     let offer = b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
     let request = [&REQUEST[..REQUEST.len() - 2], offer].concat();

@@ -2,8 +2,8 @@
 
 use core::{
     future::{Future, poll_fn},
-    pin::{Pin, pin},
-    task::Poll,
+    pin::pin,
+    task::{Poll, ready},
 };
 
 use super::{
@@ -51,20 +51,28 @@ impl<R: Opens, S: Allocation> Connection<'_, R, S> {
         now: impl Fn() -> Instant,
         sleep_until: impl Fn(Instant) -> T,
     ) -> Option<O::Output> {
-        let mut operation = pin!(operation);
-        loop {
-            self.handle_timeout(now());
-            if self.is_over() || self.may_write() {
-                return None;
+        let (mut operation, mut timer) = (pin!(operation), pin!(None));
+        poll_fn(|context| {
+            loop {
+                if timer.is_none() {
+                    self.handle_timeout(now());
+                    if self.is_over() || self.may_write() {
+                        return Poll::Ready(None);
+                    }
+                }
+                if let Poll::Ready(done) = operation.as_mut().poll(context) {
+                    return Poll::Ready(Some(done));
+                }
+                // Made after the first poll of the operation, which may be complete.
+                if timer.is_none() {
+                    timer.set(self.poll_timeout().map(&sleep_until));
+                }
+                let Some(sleeping) = timer.as_mut().as_pin_mut() else { return Poll::Pending };
+                ready!(sleeping.poll(context));
+                timer.set(None);
             }
-            let Some(deadline) = self.poll_timeout() else { return Some(operation.await) };
-            // Made when it is first polled, which is never if the operation is complete.
-            let timer = pin!(async { sleep_until(deadline).await });
-            let done = before(operation.as_mut(), timer).await;
-            if done.is_some() {
-                return done;
-            }
-        }
+        })
+        .await
     }
 
     /// Returns whether output is pending and no other output is lent.
@@ -72,13 +80,4 @@ impl<R: Opens, S: Allocation> Connection<'_, R, S> {
         let output = self.memory.peek().map(|memory| &memory.sending.output);
         output.is_some_and(|output| !output.is_empty() && !output.is_lent())
     }
-}
-
-/// Waits for `operation`; returns `None` if `timer` is the first to end.
-async fn before<O: Future>(mut operation: Pin<&mut O>, mut timer: Pin<&mut impl Future>) -> Option<O::Output> {
-    poll_fn(|context| match operation.as_mut().poll(context) {
-        Poll::Ready(done) => Poll::Ready(Some(done)),
-        Poll::Pending => timer.as_mut().poll(context).map(|_| None),
-    })
-    .await
 }

@@ -66,14 +66,14 @@ pub struct Pool {
     #[cfg(feature = "deflate")]
     deflate: Option<crate::deflate::Settings>,
     free: Vec<Box<Memory>>,
-    /// The bytes that the memories in `free` hold together: at most `kept`, unless `free` has only one.
+    /// The bytes of all memories in `free`: at most `kept`, unless `free` has only one.
     free_bytes: usize,
     kept: usize,
 }
 
 /// The bytes of a message's room that a memory always keeps.
 const MESSAGE_KEPT: usize = 1 << 20;
-/// The most bytes that all free memories hold together by default.
+/// The most bytes of all free memories by default.
 const POOL_KEPT: usize = 16 << 20;
 
 impl Pool {
@@ -90,7 +90,7 @@ impl Pool {
         }
     }
 
-    /// Returns this pool, keeping memories for later that hold up to `len` bytes together; 16 MiB by default.
+    /// Returns this pool, keeping memories for later that take up to `len` bytes together; 16 MiB by default.
     #[must_use]
     pub const fn keeping(mut self, len: usize) -> Self {
         self.kept = len;
@@ -112,14 +112,14 @@ impl Pool {
             return;
         }
         let memory = self.free.pop().unwrap_or_else(|| Box::new(self.memory()));
-        self.free_bytes = self.free_bytes.saturating_sub(memory.held_bytes());
+        self.free_bytes = self.free_bytes.saturating_sub(bytes(&memory));
         connection.attach(memory);
     }
 
     /// Takes the memory of a connection back, unless something in it is unfinished.
     pub fn take_back<R: Opens>(&mut self, connection: &mut Connection<'_, R>) {
         let Some(memory) = connection.detach() else { return };
-        let held = self.free_bytes.saturating_add(memory.held_bytes());
+        let held = self.free_bytes.saturating_add(bytes(&memory));
         // One memory is always kept.
         if held <= self.kept || self.free.is_empty() {
             self.free_bytes = held;
@@ -135,6 +135,11 @@ impl Pool {
         }
         memory
     }
+}
+
+/// Returns the bytes that a memory takes: itself, and what it holds.
+fn bytes(memory: &Memory) -> usize {
+    size_of::<Memory>().saturating_add(memory.held_bytes())
 }
 
 impl fmt::Debug for Pool {
