@@ -248,7 +248,7 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     /// The message has begun once the header is there.
     #[inline(always)]
     pub(crate) fn defer(&mut self, now: Instant, input: &[u8]) -> Option<usize> {
-        if !self.closing.is_open() {
+        if !self.may_defer() {
             return None;
         }
         let was_timing = self.is_timing();
@@ -260,10 +260,16 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         Some(needed)
     }
 
-    /// Returns whether a frame has been deferred; `None` if the connection is not open.
+    /// Returns whether a frame has been deferred, and waits: that ends when the connection is no longer open.
     #[inline(always)]
-    pub(crate) fn is_deferring(&self) -> Option<bool> {
-        self.closing.is_open().then(|| self.receiver.is_deferring())
+    pub(crate) fn is_deferring(&self) -> bool {
+        self.may_defer() && self.receiver.is_deferring()
+    }
+
+    /// Returns whether frames may be deferred.
+    #[inline(always)]
+    pub(crate) fn may_defer(&self) -> bool {
+        self.closing.is_open()
     }
 
     /// Takes note that more of a deferred frame has come on a connection that is open, and not enough.

@@ -198,6 +198,9 @@ impl<S: Storage> MessageBuffer<S> {
         if !self.has_pieces() && self.assembly.next_whole(endpoint, now) {
             return Ok(self.assembly.message().map(Event::Data));
         }
+        if self.assembly.next_deferred(endpoint, now) {
+            return Ok(self.assembly.message().map(Event::Data));
+        }
         self.next_slowly(endpoint, now, true)
     }
 

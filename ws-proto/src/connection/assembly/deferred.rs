@@ -36,7 +36,7 @@ impl<S: Storage> Assembly<S> {
         let end = self.unread.end + input.len();
         let here = end - self.unread.start;
         let Some(room) = self.storage.bytes_mut().get_mut(self.unread.end..end) else { return false };
-        if here >= *needed || input.is_empty() || endpoint.is_deferring() != Some(true) {
+        if here >= *needed || input.is_empty() || !endpoint.is_deferring() {
             return false;
         }
         endpoint.heard_deferred(now);
@@ -65,14 +65,14 @@ impl<S: Storage> Assembly<S> {
             return Ok(None);
         }
         self.told = None;
-        if let Some(deferred) = self.deferred.take() {
-            return match endpoint.is_deferring() {
-                Some(true) => self.continue_deferred(endpoint, now, deferred, input),
-                Some(false) => Err(endpoint.fail(now, FOREIGN)),
-                None => Ok(None),
-            };
+        if let Some(deferred) = self.deferred {
+            if endpoint.is_deferring() {
+                return self.continue_deferred(endpoint, now, deferred, input);
+            }
+            self.deferred = None;
+            return if endpoint.may_defer() { Err(endpoint.fail(now, FOREIGN)) } else { Ok(None) };
         }
-        if endpoint.is_deferring() == Some(true) {
+        if endpoint.is_deferring() {
             return Err(endpoint.fail(now, FOREIGN));
         }
         let front = if self.has_unread() { self.unread() } else { *input };
@@ -105,8 +105,7 @@ impl<S: Storage> Assembly<S> {
                 }
                 return Ok(Some(false));
             }
-            endpoint.end_deferral();
-            if self.next_whole(endpoint, now) {
+            if self.next_deferred(endpoint, now) {
                 return Ok(Some(true));
             }
             // The header has become complete, or the frame is for the rules.
@@ -118,6 +117,23 @@ impl<S: Storage> Assembly<S> {
                 None => return Ok(None),
             }
         }
+    }
+
+    /// Takes the deferred frame, if it is a whole message now; returns whether it is.
+    #[inline(always)]
+    pub(in super::super) fn next_deferred<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+    ) -> bool {
+        let is_there =
+            self.is_deferring() && self.deferred.is_some_and(|deferred| deferred.needed <= self.unread.len());
+        if !is_there || !endpoint.is_deferring() {
+            return false;
+        }
+        self.deferred = None;
+        endpoint.end_deferral();
+        self.next_whole(endpoint, now)
     }
 
     /// Takes note of a short frame, whose length is `needed` unless that is its header's.
