@@ -201,7 +201,22 @@ impl<S: Storage> MessageBuffer<S> {
         if self.assembly.next_deferred(endpoint, now) {
             return Ok(self.assembly.message().map(Event::Data));
         }
+        if self.assembly.may_leave_here() && self.leave_here(endpoint, now) {
+            return Ok(None);
+        }
         self.next_slowly(endpoint, now, true)
+    }
+
+    /// Leaves what is unread where it is, if that is the beginning of a frame that waits for its rest; returns whether it is.
+    ///
+    /// Most reads of a long stream end so: apart from the rest, this is short.
+    #[inline(never)]
+    fn leave_here<R: Role, T: Trace>(&mut self, endpoint: &mut Endpoint<R, T>, now: Instant) -> bool {
+        let is_left = !self.has_pieces() && self.assembly.leave_here(endpoint, now);
+        if is_left {
+            self.assembly.rewind();
+        }
+        is_left
     }
 
     /// Takes a message that comes next, and has been read whole in one frame without compression; [`message`](Self::message) lends
@@ -215,8 +230,7 @@ impl<S: Storage> MessageBuffer<S> {
         !self.has_pieces() && self.assembly.next_whole(endpoint, now)
     }
 
-    /// [`next`](Self::next), whatever comes. If reads go to this storage, a byte of room has to be left if more must be read, and a
-    /// short frame may be deferred.
+    /// [`next`](Self::next), whatever comes. If reads go to this storage, a byte of room has to be left if more must be read.
     #[inline(never)]
     fn next_slowly<R: Role, T: Trace>(
         &mut self,
@@ -247,14 +261,7 @@ impl<S: Storage> MessageBuffer<S> {
                 self.assembly.rewind();
                 return Ok(None);
             }
-            match self.assembly.take_deferred(endpoint, now, &mut &[][..])? {
-                Some(true) => return Ok(Some(Event::Data(()))),
-                Some(false) => {
-                    self.assembly.rewind();
-                    return Ok(None);
-                }
-                None => {}
-            }
+            self.assembly.check_deferred(endpoint, now)?;
         }
         loop {
             match self.assembly.advance(endpoint, now, None::<&mut Assembly<S>>)? {
@@ -312,7 +319,7 @@ impl<S: Storage> MessageBuffer<S> {
         self.forget_told();
         self.clear = false;
         if self.is_assembling() {
-            return self.next_slowly(endpoint, now, true).map(|event| event.map(|event| event.map(drop)));
+            return self.next(endpoint, now).map(|event| event.map(|event| event.map(drop)));
         }
         self.advance_part(endpoint, now).map_err(|error| self.give_up(endpoint, error))
     }

@@ -4,7 +4,7 @@ use super::Opcode;
 use crate::{
     mask::MaskingKey,
     message::MessageKind,
-    part::{to_u64, to_usize},
+    part::{part, to_u64, to_usize},
 };
 
 const FIN: u8 = 0b1000_0000;
@@ -296,13 +296,19 @@ impl FrameLen {
     /// The longest common header.
     pub(crate) const MAX_HEADER: usize = 8;
 
+    /// Returns whether the first byte of `bytes` is that of a message of `kind` in one frame.
+    #[inline(always)]
+    pub(crate) fn may_be_of(bytes: &[u8], kind: MessageKind) -> bool {
+        bytes.first().is_some_and(|first| MessageKind::from_first(*first) == Some(kind))
+    }
+
     /// Returns the lengths of the frame of a message of `kind` that `bytes` start with, `None` if anything else comes.
     #[inline(always)]
     pub(crate) fn of(bytes: &[u8], kind: MessageKind, masked: bool) -> Option<Self> {
-        let (first, rest) = bytes.split_first()?;
-        if MessageKind::from_first(*first) != Some(kind) {
+        if !Self::may_be_of(bytes, kind) {
             return None;
         }
+        let rest = part(bytes, 1..);
         let Some((second, rest)) = rest.split_first() else {
             return Some(Self { header: 2, frame: 0 });
         };

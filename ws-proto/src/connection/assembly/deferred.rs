@@ -12,6 +12,7 @@ use crate::{
     endpoint::{Endpoint, Trace},
     error::{Fault, ReceiveError},
     frame::FrameLen,
+    message::MessageKind,
     role::Role,
     time::Instant,
 };
@@ -65,15 +66,9 @@ impl<S: Storage> Assembly<S> {
             return Ok(None);
         }
         self.told = None;
+        self.check_deferred(endpoint, now)?;
         if let Some(deferred) = self.deferred {
-            if endpoint.is_deferring() {
-                return self.continue_deferred(endpoint, now, deferred, input);
-            }
-            self.deferred = None;
-            return if endpoint.may_defer() { Err(endpoint.fail(now, FOREIGN)) } else { Ok(None) };
-        }
-        if endpoint.is_deferring() {
-            return Err(endpoint.fail(now, FOREIGN));
+            return self.continue_deferred(endpoint, now, deferred, input);
         }
         let front = if self.has_unread() { self.unread() } else { *input };
         let Some(needed) = self.defer(endpoint, now, front) else { return Ok(None) };
@@ -82,6 +77,62 @@ impl<S: Storage> Assembly<S> {
         self.append(core::mem::take(input)).map_err(|fault| endpoint.fail(now, fault))?;
         self.deferred = Some(Deferred { needed, received: self.unread.len() });
         Ok(Some(false))
+    }
+
+    /// Fails if the frame that is deferred here is not that of `endpoint`, or that is elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// [`FOREIGN`].
+    #[inline(always)]
+    pub(in super::super) fn check_deferred<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+    ) -> Result<(), ReceiveError> {
+        if self.is_deferring() == endpoint.is_deferring() {
+            return Ok(());
+        }
+        // The connection closes: what has been deferred is for the rules.
+        if self.deferred.take().is_some() && !endpoint.may_defer() {
+            return Ok(());
+        }
+        Err(endpoint.fail(now, FOREIGN))
+    }
+
+    /// Returns whether [`leave_here`](Self::leave_here) may find such a frame: one look at a byte tells most others.
+    #[inline(always)]
+    pub(in super::super) fn may_leave_here(&self) -> bool {
+        let is_possible = cfg!(feature = "alloc") && self.message.is_none();
+        is_possible && FrameLen::may_be_of(self.unread(), MessageKind::Binary)
+    }
+
+    /// Leaves what is unread where it is, if that is the beginning of a frame that is deferred or is to be. Otherwise it returns `false`,
+    /// and nothing has changed.
+    #[inline(always)]
+    pub(in super::super) fn leave_here<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+    ) -> bool {
+        if self.message.is_some() || self.is_deferring() != endpoint.is_deferring() {
+            return false;
+        }
+        let here = self.unread.len();
+        if let Some(Deferred { needed, received }) = &mut self.deferred {
+            if here >= *needed {
+                return false;
+            }
+            if here > *received {
+                endpoint.heard_deferred(now);
+            }
+            *received = here;
+            return true;
+        }
+        let Some(needed) = self.defer(endpoint, now, self.unread()) else { return false };
+        self.note_length(needed);
+        self.deferred = Some(Deferred { needed, received: here });
+        true
     }
 
     #[inline(always)]
