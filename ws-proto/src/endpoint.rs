@@ -242,17 +242,18 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         Some(announced)
     }
 
-    /// Leaves a short frame that is a binary message at the start of `input`, if more of it is to come; returns how long `input` has to
-    /// be before this is called again. `None`, with everything unchanged, if anything else comes, or the frame is complete.
+    /// Leaves a frame of up to `longest` bytes that is a short binary message at the start of `input`, if more of it is to come; returns
+    /// how long `input` has to be before this is called again. `None`, with everything unchanged, if anything else comes, or the frame is
+    /// complete.
     ///
     /// The message has begun once the header is there.
     #[inline(always)]
-    pub(crate) fn defer(&mut self, now: Instant, input: &[u8]) -> Option<usize> {
+    pub(crate) fn defer(&mut self, now: Instant, input: &[u8], longest: usize) -> Option<usize> {
         if !self.may_defer() {
             return None;
         }
         let was_timing = self.is_timing();
-        let Deferral { needed, has_payload } = self.receiver.defer(R::SIDE, input)?;
+        let Deferral { needed, has_payload } = self.receiver.defer(R::SIDE, input, longest)?;
         self.clock.heard(now);
         if was_timing != self.is_timing() || (has_payload && !was_timing) {
             self.clock.data_received();

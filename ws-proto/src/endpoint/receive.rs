@@ -184,9 +184,9 @@ impl Receiver {
             || (cfg!(feature = "alloc") && matches!(self.phase, Phase::Deferred { begun: true }))
     }
 
-    /// Returns whether a frame has been deferred.
+    /// Returns whether a frame has been deferred, which none is without a heap.
     pub(crate) const fn is_deferring(&self) -> bool {
-        matches!(self.phase, Phase::Deferred { .. })
+        cfg!(feature = "alloc") && matches!(self.phase, Phase::Deferred { .. })
     }
 
     /// Returns whether the message in progress is compressed.

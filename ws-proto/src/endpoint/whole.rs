@@ -56,17 +56,17 @@ impl Receiver {
         Some(Whole { kind: header.kind, at: header.len..end })
     }
 
-    /// Defers a frame of a binary message, of which only the beginning is in `input`, if it is short. `None`, with nothing changed, if all
-    /// of the frame is there, or anything else comes.
+    /// Defers a frame of a binary message, of which only the beginning is in `input`, if it is short and not longer than `longest`. `None`,
+    /// with nothing changed, if all of the frame is there, or anything else comes.
     #[inline(always)]
-    pub(super) fn defer(&mut self, side: Side, input: &[u8]) -> Option<Deferral> {
+    pub(super) fn defer(&mut self, side: Side, input: &[u8], longest: usize) -> Option<Deferral> {
         if !matches!(self.phase, Phase::Start) {
             return None;
         }
         let len = FrameLen::of(input, MessageKind::Binary, side == Side::Server)?;
         let begun = input.len() >= len.header;
         let needed = if begun { len.frame } else { len.header };
-        if needed <= input.len() || to_u64(needed) > self.limits.frame_len.min(DEFERRED_LEN) {
+        if needed <= input.len() || needed > longest || to_u64(needed) > self.limits.frame_len.min(DEFERRED_LEN) {
             return None;
         }
         self.phase = Phase::Deferred { begun };

@@ -47,9 +47,9 @@ impl<S: Storage> Assembly<S> {
         true
     }
 
-    /// Takes what comes next, from the unread bytes or if there are none from `input`, if it belongs to a frame that is deferred or is
-    /// to be. Returns whether the frame is a whole message now, which [`message`](Self::message) lends; otherwise all of `input` has
-    /// been taken. `None` if anything else comes.
+    /// Takes what comes next in `input`, if it belongs to a frame that is deferred here, or that is to be where nothing is unread.
+    /// Returns whether the frame is a whole message now, which [`message`](Self::message) lends; otherwise all of `input` has been
+    /// taken. `None` if anything else comes.
     ///
     /// # Errors
     ///
@@ -67,19 +67,41 @@ impl<S: Storage> Assembly<S> {
         }
         self.told = None;
         self.check_deferred(endpoint, now)?;
-        if let Some(deferred) = self.deferred {
-            return self.continue_deferred(endpoint, now, deferred, input);
+        if self.is_deferring() {
+            return self.continue_deferred(endpoint, now, input);
         }
-        let front = if self.has_unread() { self.unread() } else { *input };
-        let Some(needed) = self.defer(endpoint, now, front) else { return Ok(None) };
-        self.note_length(needed);
+        let Some(needed) = endpoint.defer(now, input, self.storage.limit()) else { return Ok(None) };
         self.close_gap();
         self.append(core::mem::take(input)).map_err(|fault| endpoint.fail(now, fault))?;
-        self.deferred = Some(Deferred { needed, received: self.unread.len() });
+        self.begin_deferral(needed);
         Ok(Some(false))
     }
 
-    /// Fails if the frame that is deferred here is not that of `endpoint`, or that is elsewhere.
+    #[inline(always)]
+    fn continue_deferred<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+        input: &mut &[u8],
+    ) -> Result<Option<bool>, ReceiveError> {
+        while let Some(Deferred { needed, .. }) = self.deferred {
+            let missing = needed.saturating_sub(self.unread.len());
+            let (more, rest) = input.split_at(missing.min(input.len()));
+            *input = rest;
+            self.append(more).map_err(|fault| endpoint.fail(now, fault))?;
+            if self.still_waits(endpoint, now) {
+                return Ok(Some(false));
+            }
+            if self.next_deferred(endpoint, now) {
+                return Ok(Some(true));
+            }
+            // The header has become complete, or the frame is for the rules.
+            self.defer_unread(endpoint, now);
+        }
+        Ok(None)
+    }
+
+    /// Fails if the frame that waits here is not that of `endpoint`, or if that waits elsewhere.
     ///
     /// # Errors
     ///
@@ -100,7 +122,7 @@ impl<S: Storage> Assembly<S> {
         Err(endpoint.fail(now, FOREIGN))
     }
 
-    /// Returns whether [`leave_here`](Self::leave_here) may find such a frame: one look at a byte tells most others.
+    /// Returns whether [`leave_here`](Self::leave_here) may find such a frame; one look at a byte tells most others.
     #[inline(always)]
     pub(in super::super) fn may_leave_here(&self) -> bool {
         let is_possible = cfg!(feature = "alloc") && self.message.is_none();
@@ -118,56 +140,7 @@ impl<S: Storage> Assembly<S> {
         if self.message.is_some() || self.is_deferring() != endpoint.is_deferring() {
             return false;
         }
-        let here = self.unread.len();
-        if let Some(Deferred { needed, received }) = &mut self.deferred {
-            if here >= *needed {
-                return false;
-            }
-            if here > *received {
-                endpoint.heard_deferred(now);
-            }
-            *received = here;
-            return true;
-        }
-        let Some(needed) = self.defer(endpoint, now, self.unread()) else { return false };
-        self.note_length(needed);
-        self.deferred = Some(Deferred { needed, received: here });
-        true
-    }
-
-    #[inline(always)]
-    fn continue_deferred<R: Role, T: Trace>(
-        &mut self,
-        endpoint: &mut Endpoint<R, T>,
-        now: Instant,
-        Deferred { mut needed, mut received }: Deferred,
-        input: &mut &[u8],
-    ) -> Result<Option<bool>, ReceiveError> {
-        loop {
-            let missing = needed.saturating_sub(self.unread.len());
-            let (more, rest) = input.split_at(missing.min(input.len()));
-            *input = rest;
-            self.append(more).map_err(|fault| endpoint.fail(now, fault))?;
-            let here = self.unread.len();
-            if here < needed {
-                self.deferred = Some(Deferred { needed, received: here });
-                if here > received {
-                    endpoint.heard_deferred(now);
-                }
-                return Ok(Some(false));
-            }
-            if self.next_deferred(endpoint, now) {
-                return Ok(Some(true));
-            }
-            // The header has become complete, or the frame is for the rules.
-            match self.defer(endpoint, now, self.unread()) {
-                Some(longer) => {
-                    self.note_length(longer);
-                    (needed, received) = (longer, here);
-                }
-                None => return Ok(None),
-            }
-        }
+        if self.is_deferring() { self.still_waits(endpoint, now) } else { self.defer_unread(endpoint, now) }
     }
 
     /// Takes the deferred frame, if it is a whole message now; returns whether it is.
@@ -187,23 +160,36 @@ impl<S: Storage> Assembly<S> {
         self.next_whole(endpoint, now)
     }
 
-    /// Takes note of a short frame, whose length is `needed` unless that is its header's.
+    /// Returns whether the deferred frame waits for more, and takes note of what has come of it then.
     #[inline(always)]
-    const fn note_length(&mut self, needed: usize) {
+    fn still_waits<R: Role, T: Trace>(&mut self, endpoint: &mut Endpoint<R, T>, now: Instant) -> bool {
+        let here = self.unread.len();
+        let Some(Deferred { needed, received }) = &mut self.deferred else { return false };
+        if here >= *needed {
+            return false;
+        }
+        if here > *received {
+            endpoint.heard_deferred(now);
+        }
+        *received = here;
+        true
+    }
+
+    /// Defers the frame at the start of what is unread; returns whether it can wait.
+    #[inline(always)]
+    fn defer_unread<R: Role, T: Trace>(&mut self, endpoint: &mut Endpoint<R, T>, now: Instant) -> bool {
+        let Some(needed) = endpoint.defer(now, self.unread(), self.storage.limit()) else { return false };
+        self.begin_deferral(needed);
+        true
+    }
+
+    /// Takes note of a short frame at the start of what is unread. Its length is `needed`, unless that is its header's.
+    #[inline(always)]
+    const fn begin_deferral(&mut self, needed: usize) {
+        self.deferred = Some(Deferred { needed, received: self.unread.end - self.unread.start });
         if needed > FrameLen::MAX_HEADER {
             self.room.cut_short();
         }
-    }
-
-    /// Has the endpoint defer the frame at the start of `front`; returns how much of it is needed next.
-    #[inline(always)]
-    fn defer<R: Role, T: Trace>(
-        &self,
-        endpoint: &mut Endpoint<R, T>,
-        now: Instant,
-        front: &[u8],
-    ) -> Option<usize> {
-        endpoint.defer(now, front).filter(|needed| *needed <= self.storage.limit())
     }
 
     /// Copies `bytes` to here, after what is unread.
