@@ -242,20 +242,19 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
         Some(announced)
     }
 
-    /// Leaves a frame of up to `longest` bytes that is a short binary message at the start of `input`, if more of it is to come; returns
-    /// how long `input` has to be before this is called again. `None`, with everything unchanged, if anything else comes, or the frame is
-    /// complete.
+    /// Defers the frame at the start of `input` on an open connection, if it is a short binary message of up to `longest` bytes in all, and
+    /// more of it is to come; returns how many bytes of it there have to be before [`end_deferral`](Self::end_deferral). `None`, with
+    /// everything unchanged, if anything else comes, or the frame is complete.
     ///
     /// The message has begun once the header is there.
     #[inline(always)]
     pub(crate) fn defer(&mut self, now: Instant, input: &[u8], longest: usize) -> Option<usize> {
-        if !self.may_defer() {
+        if !self.is_open() {
             return None;
         }
-        let was_timing = self.is_timing();
         let Deferral { needed, has_payload } = self.receiver.defer(R::SIDE, input, longest)?;
         self.clock.heard(now);
-        if was_timing != self.is_timing() || (has_payload && !was_timing) {
+        if has_payload || self.is_timing() {
             self.clock.data_received();
         }
         Some(needed)
@@ -264,13 +263,18 @@ impl<R: Role, T: Trace> Endpoint<R, T> {
     /// Returns whether a frame has been deferred, and waits: that ends when the connection is no longer open.
     #[inline(always)]
     pub(crate) fn is_deferring(&self) -> bool {
-        self.may_defer() && self.receiver.is_deferring()
+        self.is_open() && self.receiver.is_deferring()
     }
 
-    /// Returns whether frames may be deferred.
+    /// Returns whether neither side has closed or failed.
     #[inline(always)]
-    pub(crate) fn may_defer(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.closing.is_open()
+    }
+
+    /// Returns whether a message has begun and is not complete.
+    pub(crate) const fn is_in_message(&self) -> bool {
+        self.receiver.is_in_message()
     }
 
     /// Takes note that more of a deferred frame has come on a connection that is open, and not enough.

@@ -1,7 +1,7 @@
 //! Short frames that a read cuts, and that wait for their rest.
 
 use ws_proto::{
-    Config, Control, Endpoint, Event, Instant, MessageBuffer, Part, ReceiveError, Server,
+    Config, Control, Endpoint, Event, Instant, Message, MessageBuffer, Part, ReceiveError, Server,
     endpoint::Negotiated,
     error::{Fault, ReceiveErrorKind},
     frame::FrameError,
@@ -98,16 +98,14 @@ fn a_wrong_header_that_comes_byte_by_byte_is_refused_at_the_byte_that_shows_it()
     for (header, at, kind) in [
         (vec![FIN | BINARY, 0x80 | 126, 0, 125], 4, not_minimal),
         (vec![FIN | BINARY, 10, 0], 2, ReceiveErrorKind::Unmasked),
-        (header(1_001), 8, ReceiveErrorKind::MessageTooBig),
+        (header(1_001), 8, ReceiveErrorKind::FrameTooBig),
         (vec![FIN | BINARY | 0x40, 0x80, 1, 2, 3, 4], 6, ReceiveErrorKind::ReservedBits),
     ] {
         for to in WAYS {
             let mut host = Host::with(&config);
             for (number, byte) in (1..).zip(&header) {
                 let found = host.read(to, &[*byte]).map_err(|error| error.kind());
-                let is_refused =
-                    matches!(found, Err(error) if error == kind || kind == ReceiveErrorKind::MessageTooBig);
-                assert_eq!((found.is_err(), is_refused), (number >= at, number >= at), "{header:x?} at {number}");
+                assert_eq!(found, if number >= at { Err(kind) } else { Ok(()) }, "{header:x?} at {number}");
             }
         }
     }
@@ -144,6 +142,16 @@ fn a_buffer_in_which_a_frame_of_another_connection_waits_is_noticed() {
 }
 
 #[test]
+fn a_buffer_that_lacks_the_frame_that_waits_is_noticed_when_parts_are_asked_for() {
+    let wire = masked(FIN | BINARY, &noise(100));
+    let mut host = Host::new();
+    host.read(To::Own, &wire[..50]).unwrap();
+    host.buffer = MessageBuffer::from(wire[50..].to_vec());
+    let error = host.buffer.next_part(&mut host.endpoint, Instant::ZERO).unwrap_err();
+    assert_eq!(error.kind(), ReceiveErrorKind::Fault(Fault::Internal));
+}
+
+#[test]
 fn a_frame_that_waits_is_complete_after_our_close_and_the_peers_follows() {
     let wire = [masked(FIN | BINARY, &noise(100)), masked(CLOSE, b"")].concat();
     for to in WAYS {
@@ -169,6 +177,59 @@ fn a_message_whose_frame_waits_comes_whole_although_parts_are_asked_for() {
     }
     // The second is told as it comes: 44 bytes of its frame are there.
     assert_eq!(parts, [(Part::Whole, 100), (Part::First, 38)]);
+}
+
+#[test]
+fn a_message_of_which_a_part_of_the_header_waits_may_come_in_parts() {
+    let wire = masked(FIN | BINARY, &noise(5_000));
+    let mut storage = [0; 1_024];
+    for cut in 1..4 {
+        let mut endpoint = Endpoint::new(Server, &Config::default(), Negotiated::default(), Instant::ZERO);
+        let mut buffer = MessageBuffer::new(&mut storage[..]);
+        let mut rest = &wire[..];
+        let mut received = Vec::new();
+        while !rest.is_empty() {
+            let room = buffer.unfilled(&endpoint);
+            let len = if rest.len() == wire.len() { cut } else { room.len().min(rest.len()) };
+            room[..len].copy_from_slice(&rest[..len]);
+            buffer.filled(len);
+            if rest.len() == wire.len() {
+                assert_eq!(buffer.next(&mut endpoint, Instant::ZERO), Ok(None));
+            }
+            rest = &rest[len..];
+            while buffer.next_part(&mut endpoint, Instant::ZERO).unwrap().is_some() {
+                received.extend_from_slice(buffer.take_part().unwrap().as_bytes());
+            }
+        }
+        assert!(received == noise(5_000), "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_message_that_the_storage_cannot_hold_lies_in_the_read_that_brings_its_payload() {
+    let wire = masked(FIN | BINARY, &noise(100));
+    let mut storage = [0; 16];
+    for cut in 1..=5 {
+        let mut endpoint = Endpoint::new(Server, &Config::default(), Negotiated::default(), Instant::ZERO);
+        let mut buffer = MessageBuffer::new(&mut storage[..]);
+        let (mut first, mut second) = (wire[..cut].to_vec(), wire[cut..].to_vec());
+        assert_eq!(buffer.next_in(&mut endpoint, Instant::ZERO, &mut &mut first[..]), Ok(None));
+        let mut input = &mut second[..];
+        let found = buffer.next_in(&mut endpoint, Instant::ZERO, &mut input);
+        assert_eq!(found, Ok(Some(Event::Data(Message::Binary(&noise(100))))), "cut at {cut}");
+    }
+}
+
+#[test]
+fn the_room_of_a_big_message_is_freed_although_a_short_frame_waits_after_it() {
+    let big = masked(FIN | BINARY, &noise(1 << 20));
+    let wire = [&big[..], &masked(FIN | BINARY, &noise(100))[..3]].concat();
+    let mut host = Host::new();
+    for part in wire.chunks(100_000) {
+        host.read(To::Shared, part).unwrap();
+    }
+    assert!(!host.buffer.is_empty(), "a frame waits");
+    assert!(host.buffer.held_bytes() <= 16 << 10, "{}", host.buffer.held_bytes());
 }
 
 #[test]

@@ -14,7 +14,7 @@
 //!
 //! - It *stays* where it was read. The payload of a frame that is cut by a read is taken as far as it has come; the next
 //!   read goes to the place right after it, so that the rest lies where it belongs. There is no gap, and a message of one
-//!   frame is never moved, however many reads it takes.
+//!   frame is moved only if there is not enough room after it, however many reads it takes.
 //! - It moves *down*. Between fragments there are headers (and control frames may be); each fragment after the first moves
 //!   down over them, to the end of the message.
 //! - It goes *across* to another assembly. A host may read for many connections into one buffer; that is then an assembly
@@ -29,8 +29,8 @@
 //! One kind of frame is not taken as it comes, since that would take longer: a short one of a binary message, which waits unread until
 //! all of it is there (`deferred`).
 //!
-//! Whole continuations are put together by an accelerator, many in one call; and a whole message in one frame does not get
-//! here at all: `MessageBuffer` asks the endpoint for one first. Payload of a message that a read into a shared buffer cuts, or goes on
+//! Whole continuations are put together by an accelerator, many in one call; and a whole message in one frame is not put
+//! together at all: `MessageBuffer` asks the endpoint for one first. Payload of a message that a read into a shared buffer cuts, or goes on
 //! with, goes home without an assembly of the read, if it comes first (`MessageBuffer::take_cut`).
 //!
 //! Room: a frame that does not fit the limit of the storage fails as soon as its header has been read. Otherwise the storage
@@ -586,6 +586,9 @@ impl<S: Storage> Assembly<S> {
         now: Instant,
     ) -> Result<Option<Event<Found>>, ReceiveError> {
         self.told = None;
+        if !self.end_deferral(endpoint, now)? {
+            return Ok(None);
+        }
         if let Some(Whole { kind, at }) = self.whole_message(endpoint, now) {
             self.told = Some(Told::Part(Taken { content: Content::of(kind), first: true, last: true }, at));
             return Ok(Some(Event::Data(Found::Here)));

@@ -177,6 +177,9 @@ impl<S: Storage> MessageBuffer<S> {
     }
 
     /// Returns the storage, and where in it the bytes lie that have not been received.
+    ///
+    /// Bytes that wait for the rest of their frame have been received, and lie before that range: a connection cannot go on without
+    /// them.
     #[must_use]
     pub fn into_storage(self) -> (S, Range<usize>) {
         self.assembly.into_parts()
@@ -209,7 +212,7 @@ impl<S: Storage> MessageBuffer<S> {
 
     /// Leaves what is unread where it is, if that is the beginning of a frame that waits for its rest; returns whether it is.
     ///
-    /// Most reads of a long stream end so: apart from the rest, this is short.
+    /// Most reads of a stream of binary messages end with this, which is short since it is not part of `next_slowly`.
     #[inline(never)]
     fn leave_here<R: Role, T: Trace>(&mut self, endpoint: &mut Endpoint<R, T>, now: Instant) -> bool {
         let is_left = !self.has_pieces() && self.assembly.leave_here(endpoint, now);
@@ -220,7 +223,8 @@ impl<S: Storage> MessageBuffer<S> {
     }
 
     /// Takes a message that comes next, and has been read whole in one frame without compression; [`message`](Self::message) lends
-    /// it. Otherwise it returns `false` and takes nothing: call [`next`](Self::next), which takes anything.
+    /// it. Otherwise it returns `false` and takes nothing: call [`next`](Self::next), which takes anything, a message whose beginning
+    /// it has seen before among it.
     ///
     /// A loop that finds many small messages is faster if it asks this first.
     #[inline(always)]
@@ -267,7 +271,10 @@ impl<S: Storage> MessageBuffer<S> {
             match self.assembly.advance(endpoint, now, None::<&mut Assembly<S>>)? {
                 None => {
                     self.assembly.rewind();
-                    return self.check_room(endpoint, now, usize::from(reads_here)).map(|()| None);
+                    if reads_here {
+                        self.check_room(endpoint, now, 1)?;
+                    }
+                    return Ok(None);
                 }
                 Some(Event::Data(Found::Here | Found::Home)) => return Ok(Some(Event::Data(()))),
                 #[cfg(feature = "deflate")]
@@ -318,7 +325,7 @@ impl<S: Storage> MessageBuffer<S> {
     ) -> Result<Option<Event<()>>, ReceiveError> {
         self.forget_told();
         self.clear = false;
-        if self.is_assembling() {
+        if self.is_assembling(endpoint) {
             return self.next(endpoint, now).map(|event| event.map(|event| event.map(drop)));
         }
         self.advance_part(endpoint, now).map_err(|error| self.give_up(endpoint, error))
@@ -349,12 +356,12 @@ impl<S: Storage> MessageBuffer<S> {
     }
 
     /// Returns whether [`next`](Self::next) has begun to assemble a message.
-    fn is_assembling(&self) -> bool {
+    fn is_assembling<R: Role, T: Trace>(&self, endpoint: &Endpoint<R, T>) -> bool {
         #[cfg(feature = "deflate")]
         if self.inflated.is_assembling() {
             return true;
         }
-        self.assembly.has_message() || self.assembly.is_deferring()
+        self.assembly.has_message() || (self.assembly.is_deferring() && endpoint.is_in_message())
     }
 
     /// Returns whether [`next_part`](Self::next_part) has not returned all of what has been received.

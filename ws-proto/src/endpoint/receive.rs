@@ -5,7 +5,7 @@
 //!
 //! Two accelerators, [`whole`](super::whole) and [`fragments`](super::fragments), take the common cases of the same
 //! rules: complete frames, and the header of a message that a read cuts. Each takes them exactly as the rules would, or changes
-//! nothing.
+//! nothing. A short frame that a read cuts can also be deferred: its bytes stay with the caller until they are a complete frame.
 
 #[cfg(feature = "deflate")]
 use super::negotiated::Negotiated;

@@ -19,7 +19,7 @@ use crate::{
 /// A frame that is left unread until more of it is there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deferral {
-    /// How many bytes of it there must be before it is looked at again: its length, or that of its header.
+    /// How many bytes of it there must be before it is looked at again: its length, or as many as tell more of that.
     pub(crate) needed: usize,
     /// Whether any of its payload is there.
     pub(super) has_payload: bool,

@@ -1,14 +1,14 @@
-//! Short frames that wait, as they were read, until all of them is there.
+//! Short frames that wait, as they were read, until each is complete.
 //!
-//! Most reads end in the midst of a frame. To take the beginning of a short one at once, and its end later, costs more than to
-//! leave both where they are, or to copy them to where they can be left, and to take the frame whole. So that is done with binary
-//! messages of one frame. Texts are taken as they come, since a fault has to be found as soon as it is there.
+//! Many reads end within a frame. A short frame is cheaper to take whole than in two parts, even if its bytes have to be copied
+//! to a place where they can wait. So binary messages of one frame wait. Texts do not: a fault in a text is to be found as soon as
+//! it is there.
 //!
-//! Nobody else sees a difference: the message counts as begun, and bytes that wait count as received.
+//! The bytes that wait count as received. Once its header is there the message has begun, as far as deadlines and faults go.
 
 use super::{Assembly, Deferred, FOREIGN};
 use crate::{
-    connection::storage::Storage,
+    connection::{room::Moment, storage::Storage},
     endpoint::{Endpoint, Trace},
     error::{Fault, ReceiveError},
     frame::FrameLen,
@@ -47,8 +47,8 @@ impl<S: Storage> Assembly<S> {
         true
     }
 
-    /// Takes what comes next in `input`, if it belongs to a frame that is deferred here, or that is to be where nothing is unread.
-    /// Returns whether the frame is a whole message now, which [`message`](Self::message) lends; otherwise all of `input` has been
+    /// Takes what comes next in `input`, if it belongs to a frame that is deferred here, or that is to be where nothing is unread, after
+    /// [`check_deferred`](Self::check_deferred). Returns whether the frame is a whole message now, which [`message`](Self::message) lends; otherwise all of `input` has been
     /// taken. `None` if anything else comes.
     ///
     /// # Errors
@@ -66,11 +66,11 @@ impl<S: Storage> Assembly<S> {
             return Ok(None);
         }
         self.told = None;
-        self.check_deferred(endpoint, now)?;
         if self.is_deferring() {
             return self.continue_deferred(endpoint, now, input);
         }
         let Some(needed) = endpoint.defer(now, input, self.storage.limit()) else { return Ok(None) };
+        self.fit(Moment::Begins(needed));
         self.close_gap();
         self.append(core::mem::take(input)).map_err(|fault| endpoint.fail(now, fault))?;
         self.begin_deferral(needed);
@@ -101,7 +101,7 @@ impl<S: Storage> Assembly<S> {
         Ok(None)
     }
 
-    /// Fails if the frame that waits here is not that of `endpoint`, or if that waits elsewhere.
+    /// Fails if a frame waits here and none of `endpoint` does, or the other way round.
     ///
     /// # Errors
     ///
@@ -116,7 +116,7 @@ impl<S: Storage> Assembly<S> {
             return Ok(());
         }
         // The connection closes: what has been deferred is for the rules.
-        if self.deferred.take().is_some() && !endpoint.may_defer() {
+        if self.deferred.take().is_some() && !endpoint.is_open() {
             return Ok(());
         }
         Err(endpoint.fail(now, FOREIGN))
@@ -129,21 +129,22 @@ impl<S: Storage> Assembly<S> {
         is_possible && FrameLen::may_be_of(self.unread(), MessageKind::Binary)
     }
 
-    /// Leaves what is unread where it is, if that is the beginning of a frame that is deferred or is to be. Otherwise it returns `false`,
-    /// and nothing has changed.
+    /// Leaves what is unread where it is, if that is the beginning of a frame that is deferred or is to be, after
+    /// [`may_leave_here`](Self::may_leave_here). Otherwise it returns `false`, and nothing has changed.
     #[inline(always)]
     pub(in super::super) fn leave_here<R: Role, T: Trace>(
         &mut self,
         endpoint: &mut Endpoint<R, T>,
         now: Instant,
     ) -> bool {
-        if self.message.is_some() || self.is_deferring() != endpoint.is_deferring() {
+        if self.is_deferring() != endpoint.is_deferring() {
             return false;
         }
         if self.is_deferring() { self.still_waits(endpoint, now) } else { self.defer_unread(endpoint, now) }
     }
 
-    /// Takes the deferred frame, if it is a whole message now; returns whether it is.
+    /// Ends the wait of the deferred frame, if what it waited for is there, and takes it, if it is a whole message now; returns
+    /// whether it is.
     #[inline(always)]
     pub(in super::super) fn next_deferred<R: Role, T: Trace>(
         &mut self,
@@ -158,6 +159,30 @@ impl<S: Storage> Assembly<S> {
         self.deferred = None;
         endpoint.end_deferral();
         self.next_whole(endpoint, now)
+    }
+
+    /// Has the rules take the frame that waits, of which nothing but a part of the header has come, if there is more of it now; returns
+    /// whether no frame waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`check_deferred`](Self::check_deferred).
+    #[inline(always)]
+    pub(super) fn end_deferral<R: Role, T: Trace>(
+        &mut self,
+        endpoint: &mut Endpoint<R, T>,
+        now: Instant,
+    ) -> Result<bool, ReceiveError> {
+        self.check_deferred(endpoint, now)?;
+        let has_more = match self.deferred {
+            Some(deferred) if self.is_deferring() => self.unread.len() > deferred.received,
+            Some(_) | None => return Ok(true),
+        };
+        if has_more {
+            self.deferred = None;
+            endpoint.end_deferral();
+        }
+        Ok(has_more)
     }
 
     /// Returns whether the deferred frame waits for more, and takes note of what has come of it then.
@@ -183,7 +208,7 @@ impl<S: Storage> Assembly<S> {
         true
     }
 
-    /// Takes note of a short frame at the start of what is unread. Its length is `needed`, unless that is its header's.
+    /// Takes note of the frame at the start of what is unread, which waits for `needed` bytes: its length, if that is known.
     #[inline(always)]
     const fn begin_deferral(&mut self, needed: usize) {
         self.deferred = Some(Deferred { needed, received: self.unread.end - self.unread.start });

@@ -152,10 +152,14 @@ impl<S: Storage> MessageBuffer<S> {
         now: Instant,
         input: &mut &mut [u8],
     ) -> Result<Option<bool>, ReceiveError> {
-        if (self.assembly.has_unread() && !self.assembly.is_deferring()) || self.has_pieces() {
+        if self.has_pieces() || (self.assembly.has_unread() && self.assembly.has_message()) {
             return Ok(None);
         }
         if !self.assembly.has_message() {
+            self.assembly.check_deferred(endpoint, now)?;
+            if self.assembly.has_unread() && !self.assembly.is_deferring() {
+                return Ok(None);
+            }
             let mut unread = &**input;
             let deferred = self.assembly.take_deferred(endpoint, now, &mut unread)?;
             let taken = input.len() - unread.len();
