@@ -35,12 +35,6 @@ use ws_proto::{
 const BUFFERS: NonZero<u16> = NonZero::new(64).unwrap();
 const BUFFER_LEN: usize = 64 * 1024;
 
-/// The state that all connections share.
-struct Host {
-    config: Config,
-    pool: RefCell<Pool>,
-}
-
 fn main() -> io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
     let mut ring = ProactorBuilder::new();
@@ -51,12 +45,14 @@ fn main() -> io::Result<()> {
         let listener = TcpListener::bind(address).await?;
         let mut config = Config::default();
         config.max_message_len = 64 << 20;
-        let pool = RefCell::new(Pool::new(&config).keeping(1 << 20));
-        let host = Rc::new(Host { config, pool });
+        let pool = Rc::new(RefCell::new(Pool::new(&config).keeping(1 << 20)));
+        let config = Rc::new(config);
         println!("listening on ws://{}/", listener.local_addr()?);
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => compio::runtime::spawn(serve(stream, Rc::clone(&host))).detach(),
+                Ok((stream, _)) => {
+                    compio::runtime::spawn(serve(stream, Rc::clone(&config), Rc::clone(&pool))).detach();
+                }
                 // Out of files, say.
                 Err(_) => sleep(Duration::from_millis(100)).await,
             }
@@ -64,19 +60,19 @@ fn main() -> io::Result<()> {
     })
 }
 
-async fn serve(stream: TcpStream, host: Rc<Host>) -> io::Result<()> {
+async fn serve(stream: TcpStream, config: Rc<Config>, pool: Rc<RefCell<Pool>>) -> io::Result<()> {
     // Replies are sent together as it is.
     stream.set_nodelay(true)?;
     let epoch = Instant::now();
     let now = || epoch.elapsed().into();
     let timer = |deadline| sleep_until(epoch + Duration::from(deadline));
-    let mut connection = Connection::accept_in(None, &host.config, OriginPolicy::AllowAny, now());
+    let mut connection = Connection::accept_in(None, &config, OriginPolicy::AllowAny, now());
     let mut sink = &stream;
     let mut reading = pin!(read(&stream));
     while !connection.is_over() {
         // `None`: the read is still under way, but there is something to write.
         if let Some(bytes) = connection.wait_for(reading.as_mut(), now, timer).await {
-            host.pool.borrow_mut().lend(&mut connection);
+            pool.borrow_mut().lend(&mut connection);
             receive(&mut connection, now(), bytes?);
             reading.set(read(&stream));
         }
@@ -93,7 +89,7 @@ async fn serve(stream: TcpStream, host: Rc<Host>) -> io::Result<()> {
             // A peer that is gone needs no farewell.
             let _ = sink.shutdown().await;
         }
-        host.pool.borrow_mut().take_back(&mut connection);
+        pool.borrow_mut().take_back(&mut connection);
     }
     Ok(())
 }
