@@ -47,9 +47,9 @@ impl<S: Storage> Assembly<S> {
         true
     }
 
-    /// Takes what comes next in `input`, if it belongs to a frame that is deferred here, or that is to be where nothing is unread, after
-    /// [`check_deferred`](Self::check_deferred). Returns whether the frame is a whole message now, which [`message`](Self::message) lends; otherwise all of `input` has been
-    /// taken. `None` if anything else comes.
+    /// Takes what comes next in `input`, where no message is in progress, if it belongs to a frame that is deferred here or is to be.
+    /// Returns whether the frame is a whole message now, which [`message`](Self::message) lends; otherwise all of `input` has been
+    /// taken. `None` if anything else comes, or comes first and is unread.
     ///
     /// # Errors
     ///
@@ -61,13 +61,13 @@ impl<S: Storage> Assembly<S> {
         now: Instant,
         input: &mut &[u8],
     ) -> Result<Option<bool>, ReceiveError> {
-        // Without a heap flash counts for more than speed.
-        if !cfg!(feature = "alloc") || self.message.is_some() {
-            return Ok(None);
-        }
+        self.check_deferred(endpoint, now)?;
         self.told = None;
         if self.is_deferring() {
             return self.continue_deferred(endpoint, now, input);
+        }
+        if self.has_unread() {
+            return Ok(None);
         }
         let Some(needed) = endpoint.defer(now, input, self.storage.limit()) else { return Ok(None) };
         self.fit(Moment::Begins(needed));

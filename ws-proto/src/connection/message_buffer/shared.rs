@@ -156,10 +156,6 @@ impl<S: Storage> MessageBuffer<S> {
             return Ok(None);
         }
         if !self.assembly.has_message() {
-            self.assembly.check_deferred(endpoint, now)?;
-            if self.assembly.has_unread() && !self.assembly.is_deferring() {
-                return Ok(None);
-            }
             let mut unread = &**input;
             let deferred = self.assembly.take_deferred(endpoint, now, &mut unread)?;
             let taken = input.len() - unread.len();
